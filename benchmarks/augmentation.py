@@ -1,0 +1,148 @@
+"""Images augmented per second: tinysight against the Keras generator the notebooks used.
+
+    python benchmarks/augmentation.py [--repeats 7] [--json]
+
+Both draw shuffled batches of 128 images of 32 x 32 from the same 5,120, in one process and in turn, so that
+whatever else the machine does falls on both. Needs the extra `keras`, and scipy, which its generator uses.
+Keras has no random crop; its generator comes nearest with whole-image shifts, which is what "flip + crop" is
+measured against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import numpy as np
+import scipy
+import torch
+from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+from tinysight.augmentation.config import Augmentation
+from tinysight.augmentation.describe import describe
+from tinysight.augmentation.pipeline import build
+
+IMAGES, BATCH = 5120, 128
+KERAS_BATCHES, OUR_BATCHES = 10, 200  # A few tenths of a second each.
+
+NOTEBOOK_MAP = (
+    Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, zoom=0.2, horizontal_flip=True),
+    {
+        "rotation_range": 40,
+        "width_shift_range": 0.2,
+        "height_shift_range": 0.2,
+        "zoom_range": 0.2,
+        "horizontal_flip": True,
+    },
+)
+FLIP_AND_CROP = (
+    Augmentation(horizontal_flip=True, crop_padding=4),
+    {"width_shift_range": 4 / 32, "height_shift_range": 4 / 32, "horizontal_flip": True},
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    arguments = parser.parse_args()
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
+    results = [compare(pixels, *case, arguments.repeats) for case in (NOTEBOOK_MAP, FLIP_AND_CROP)]
+    document = {"machine": machine(), "repeats": arguments.repeats, "results": results}
+    print(json.dumps(document, indent=2) if arguments.json else as_text(document))
+
+
+def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repeats: int) -> dict:
+    """Return images per second of both, and their ratio, each as minimum, median and maximum over `repeats`."""
+    theirs, ours = keras_batches(pixels, keras_settings), our_batches(pixels, config)
+    speed(theirs, 1), speed(ours, 20)  # Warm up.
+    pairs = [(speed(theirs, KERAS_BATCHES), speed(ours, OUR_BATCHES)) for _ in range(repeats)]
+    return {
+        "augmentation": describe(config),
+        "keras_images_per_second": spread([theirs for theirs, _ in pairs]),
+        "tinysight_images_per_second": spread([ours for _, ours in pairs]),
+        "ratio": spread([ours / theirs for theirs, ours in pairs]),
+    }
+
+
+def keras_batches(pixels: np.ndarray, settings: dict) -> Callable[[], object]:
+    images = pixels.transpose(0, 2, 3, 1).astype("float32") / 255
+    flow = ImageDataGenerator(fill_mode="nearest", **settings).flow(images, np.zeros(IMAGES), BATCH, seed=0)
+    return lambda: next(flow)
+
+
+def our_batches(pixels: np.ndarray, config: Augmentation) -> Callable[[], object]:
+    images, augment = torch.from_numpy(pixels), build(config)
+    generator = torch.Generator().manual_seed(0)
+
+    def shuffled() -> Iterator[torch.Tensor]:
+        while True:
+            yield from torch.randperm(IMAGES, generator=generator).split(BATCH)
+
+    order = shuffled()
+    return lambda: augment(images[next(order)], generator)
+
+
+def speed(next_batch: Callable[[], object], batches: int) -> float:
+    start = time.perf_counter()
+    for _ in range(batches):
+        next_batch()
+    return batches * BATCH / (time.perf_counter() - start)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "keras": f"{keras.__version__} on {keras.backend.backend()}",
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
+
+
+def processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+def as_text(document: dict) -> str:
+    lines = [", ".join(f"{key} {value}" for key, value in document["machine"].items())]
+    lines.append(f"median (minimum to maximum) of {document['repeats']} turns")
+    for result in document["results"]:
+        lines += ["", result["augmentation"]]
+        for key, unit in (
+            ("keras_images_per_second", "images/s"),
+            ("tinysight_images_per_second", "images/s"),
+            ("ratio", "times"),
+        ):
+            low, middle, high = (result[key][name] for name in ("min", "median", "max"))
+            lines.append(f"  {key.split('_')[0]:10} {middle:9,.0f} ({low:,.0f} to {high:,.0f}) {unit}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    # scipy says that the name Keras calls it by will go away.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras")
+    main()

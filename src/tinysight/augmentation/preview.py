@@ -1,0 +1,141 @@
+"""What an augmentation does, as a picture to look at and, if asked for, as files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tinysight.augmentation.config import Augmentation
+from tinysight.augmentation.describe import describe
+from tinysight.augmentation.pipeline import build
+from tinysight.files import write_bytes
+from tinysight.progress import SILENT, Progress
+
+Pixels = NDArray[np.uint8]
+
+_TILE = 128  # Small images are enlarged by a whole factor, to at most this many pixels.
+_GAP, _MARGIN = 6, 20
+_FONT_SIZE, _LINE = 17, 26
+_INK, _FAINT = "#222222", "#666666"
+_PAPER = 238  # Light grey, so that white images show where they end.
+
+
+def preview(pixels: Pixels, labels: Sequence[str], config: Augmentation, copies: int = 5, seed: int = 0) -> Image.Image:
+    """Draw one row an image: its label, the original, and `copies` augmented versions, enlarged.
+
+    Args:
+        pixels: uint8, (n, 3, height, width), n at least 1.
+        labels: the n names to write beside the images.
+        config: what to show; the head of the picture says it in words.
+        copies: augmented versions of each image, 1 or more.
+        seed: where the random draws start.
+
+    Returns:
+        An RGB picture.
+    """
+    originals = _mosaic(pixels[:, np.newaxis])
+    augmented = _mosaic(_augment(pixels, config, copies, torch.Generator().manual_seed(seed)))
+    left = _MARGIN + int(max(_font().getlength(label) for label in labels)) + 2 * _GAP
+    line = left + originals.width + 2 * _GAP
+    start = line + 2 * _GAP
+    head = _wrapped(f"augmentation: {describe(config)}", start + augmented.width - _MARGIN)
+    top = _MARGIN + (len(head) + 1) * _LINE + _GAP
+
+    sheet = Image.new("RGB", (start + augmented.width + _MARGIN, top + originals.height + _MARGIN), (_PAPER,) * 3)
+    sheet.paste(originals, (left, top))
+    sheet.paste(augmented, (start, top))
+    draw = ImageDraw.Draw(sheet)
+    draw.line((line, top, line, top + originals.height), _FAINT)
+    for number, text in enumerate(head):
+        draw.text((_MARGIN, _MARGIN + number * _LINE), text, _INK, _font())
+    for x, title in ((left, "original"), (start, "augmented")):
+        draw.text((x, top - _GAP), title, _FAINT, _font(), anchor="ld")
+    for row, label in enumerate(labels):
+        middle = top + (row + 0.5) * (originals.height + _GAP) / len(labels) - _GAP / 2
+        draw.text((left - 2 * _GAP, middle), label, _INK, _font(), anchor="rm")
+    return sheet
+
+
+def save_files(
+    pixels: Pixels,
+    config: Augmentation,
+    folder: Path,
+    copies: int = 5,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Write `copies` augmented versions of each image to `folder`, as JPEG, named `00016-3.jpg` (image, copy).
+
+    Args:
+        pixels: uint8, (n, 3, height, width).
+        config: how to augment.
+        folder: made if it is not there; files of the same name are replaced.
+        copies: augmented versions of each image, 1 or more.
+        seed: where the random draws start.
+        progress: told of every image.
+
+    Returns:
+        The files, in the order they were written.
+
+    Raises:
+        StorageError: if a file cannot be written.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    files = []
+    progress.start("Writing augmented images", len(pixels), "images")
+    for index, image in enumerate(pixels):
+        for number, copy in enumerate(_augment(image[np.newaxis], config, copies, generator)[0]):
+            files.append(folder / f"{index:05d}-{number}.jpg")
+            write_bytes(files[-1], _jpeg(copy))
+        progress.advance(1)
+    progress.finish()
+    return files
+
+
+def _augment(pixels: Pixels, config: Augmentation, copies: int, generator: torch.Generator) -> Pixels:
+    """Return uint8, (n, copies, 3, height, width)."""
+    repeated = torch.from_numpy(np.repeat(pixels, copies, axis=0))
+    augmented: Pixels = build(config)(repeated, generator).round().to(torch.uint8).numpy()
+    return augmented.reshape(len(pixels), copies, *pixels.shape[1:])
+
+
+def _mosaic(tiles: Pixels) -> Image.Image:
+    """Return the tiles (rows, columns, 3, height, width) as one picture, enlarged, with gaps between them."""
+    scale = max(1, _TILE // max(tiles.shape[3:]))
+    large = tiles.repeat(scale, axis=3).repeat(scale, axis=4)
+    spaced = np.pad(large, [(0, 0)] * 3 + [(0, _GAP)] * 2, constant_values=_PAPER)
+    rows, columns, _, height, width = spaced.shape
+    sheet = spaced.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, 3)
+    return Image.fromarray(sheet[:-_GAP, :-_GAP])
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """Break `text` between words into lines of at most `width` pixels, a longer word alone excepted."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if _font().getlength(longer) > width and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    import matplotlib  # Only for its font, DejaVu Sans, which has most of the world's letters.
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", _FONT_SIZE)
+
+
+def _jpeg(image: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -1,0 +1,24 @@
+"""The arguments and options that several verbs share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a TOML file.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `train` left.")]
+DataOption = Annotated[
+    str, typer.Option("--data", metavar="cifar10|shapes|DIR", help="The images: a built-in set, or a folder of classes.")
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", envvar="TINYSIGHT_DATA_DIR", help="Where CIFAR-10 lies, if not in the usual places."),
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe, e.g. training.epochs=5.")
+]
+SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Go on without pictures that cannot be read.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same machine: same result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

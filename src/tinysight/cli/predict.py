@@ -1,0 +1,51 @@
+"""`tinysight predict`: what a run says of some pictures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinysight.cli.console import ConsoleProgress, errors, output
+from tinysight.cli.options import DataDirOption, JsonOption, RunArgument
+
+if TYPE_CHECKING:
+    from tinysight.evaluation.predict import Prediction
+
+
+def predict(
+    run: RunArgument,
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Files, globs, folders, or - for standard input.")
+    ] = [],  # noqa: B006  (typer copies it)
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
+    test_index: Annotated[list[int], typer.Option(help="Also predict this image of the test set.")] = [],  # noqa: B006
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Say what is on each IMAGE, with probabilities."""
+    from tinysight.evaluation.predict import Predictor, document
+    from tinysight.runs.run import Run
+
+    predictor = Predictor(Run.open(run), top)
+    found: list[Prediction] = []
+    failed = False
+    for result in predictor.predict(images, test_index, data_dir, ConsoleProgress()):
+        if isinstance(result, str):
+            failed = True
+            errors.print(f"error: {result}", markup=False, style="red")
+        elif as_json:
+            found.append(result)
+        else:
+            output.print(_line(result), markup=False)
+    if as_json:
+        typer.echo(json.dumps(document(run, found), indent=2, ensure_ascii=False))
+    if failed:
+        raise typer.Exit(2)
+
+
+def _line(prediction: Prediction) -> str:
+    named = ", ".join(f"{choice['class']} {100 * choice['probability']:.1f} %" for choice in prediction["top"])
+    label = f"  (labelled {prediction['label']})" if "label" in prediction else ""
+    return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{named}{label}"

@@ -1,0 +1,61 @@
+"""`tinysight recipes`: list, show, copy and check the recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tinysight.cli.console import output
+from tinysight.cli.options import RecipeArgument, SetOption
+
+app = typer.Typer(help="List, show, copy and check recipes.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the shipped recipes."""
+    from tinysight.recipes import loading, shelf
+
+    table = Table("recipe", "network", "epochs", "what it is", box=None, pad_edge=False)
+    for name in shelf.shipped():
+        recipe = loading.load(name)
+        table.add_row(name, recipe.model.architecture, str(recipe.training.epochs), recipe.description)
+    output.print(table)
+    output.print("\nnext: tinysight recipes show NAME, or tinysight train NAME")
+
+
+@app.command()
+def show(recipe: RecipeArgument) -> None:
+    """Print a recipe as it was written, with what it costs and what it reached."""
+    from tinysight.recipes import shelf
+
+    output.print(shelf.read_text(shelf.locate(recipe)), markup=False, end="")
+
+
+@app.command()
+def copy(
+    recipe: RecipeArgument,
+    to: Annotated[Path | None, typer.Argument(help="The file to write; default NAME.toml here.")] = None,
+) -> None:
+    """Copy a recipe to a file of your own, to change and train."""
+    from tinysight.errors import InputError
+    from tinysight.files import write_text
+    from tinysight.recipes import shelf
+
+    source = shelf.locate(recipe)
+    target = to or Path(source.name)
+    if target.exists():
+        raise InputError(f"{target} exists already; name another file to copy {recipe} to.")
+    write_text(target, shelf.read_text(source))
+    output.print(f"{target}\nnext: edit it, then tinysight train {target}")
+
+
+@app.command()
+def check(recipe: RecipeArgument, changes: SetOption = []) -> None:  # noqa: B006  (typer copies it)
+    """Check a recipe and print every value it would use, defaults included."""
+    from tinysight.recipes import loading
+
+    output.print(loading.dump(loading.load(recipe, changes)), markup=False, end="")

@@ -1,0 +1,78 @@
+"""What every source of images is turned into: pixels, labels, class names, and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one split.
+
+    Attributes:
+        pixels: uint8, (n, 3, height, width), RGB, 0..255.
+        labels: int64, (n,), each an index into the dataset's class names.
+        files: where each image came from, if it was a file of its own; else empty.
+    """
+
+    pixels: Pixels
+    labels: Labels
+    files: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def counts(self, classes: int) -> list[int]:
+        """Return how many images each of the `classes` has."""
+        return [int(count) for count in np.bincount(self.labels, minlength=classes)]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, labels, class names, and what is known of their origin.
+
+    Attributes:
+        name: "cifar10", "shapes", or the folder's name.
+        train: what may be learned from (a validation split is cut from it unless there is one).
+        test: what is read once, at the end.
+        class_names: one name a class, in the order of the labels.
+        source: where the images came from, in words, for people.
+        validation: the images a folder sets aside itself (`DIR/val`), or None.
+        published: True if the bytes were checked against published checksums, False if they differ from
+            them, None if there is nothing to check against.
+        remarks: what a reader must know before trusting figures from this data; empty if nothing.
+    """
+
+    name: str
+    train: Part
+    test: Part
+    class_names: tuple[str, ...]
+    source: str
+    validation: Part | None = None
+    published: bool | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        height, width = self.train.pixels.shape[2:]
+        return int(height), int(width)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over class names, pixels and labels of every split: the same images, the same name."""
+        digest = hashlib.sha256("\0".join(self.class_names).encode())
+        for part in (self.train, self.validation, self.test):
+            digest.update(b"none" if part is None else repr(part.pixels.shape).encode())
+            if part is not None:
+                digest.update(np.ascontiguousarray(part.pixels))
+                digest.update(np.ascontiguousarray(part.labels, dtype="<i8"))
+        return digest.hexdigest()

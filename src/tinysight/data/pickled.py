@@ -1,0 +1,222 @@
+"""Reading the pickles CIFAR-10 was published as, without running what a pickle can make Python run.
+
+A pickle is a program. Python's own reader can be told which names it may look up, but it still calls them
+with any argument, sets attributes on them, and reserves gigabytes when a few bytes ask for it. This reader
+knows only the instructions that describe numbers, strings, lists, dicts and NumPy arrays in protocol 2,
+which is what CIFAR-10's files use. It calls nothing: a name is only compared with those by which NumPy
+describes an array. The standard library's `pickletools` tells what each instruction means.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from tinysight.errors import DataError
+
+# A batch of CIFAR-10 takes about 40,000 instructions. The limit keeps those of one byte that make an object
+# each from filling the memory.
+_MOST_INSTRUCTIONS = 1_000_000
+
+
+def load(path: Path, limit: int) -> object:
+    """Read the pickle at `path`.
+
+    Args:
+        path: a pickle of protocol 2, as Python 2 wrote it.
+        limit: the most bytes the file may have; a larger one is refused.
+
+    Returns:
+        None, booleans, integers, bytes (Python 2's strings), read-only NumPy arrays of numbers, and tuples,
+        lists and dicts of these.
+
+    Raises:
+        DataError: the file cannot be read, is too large, is damaged, or holds anything else.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+    if len(content) > limit:
+        raise DataError(f"{path} has more than {limit:,} bytes, too many for what it should hold.")
+    try:
+        return _Machine(content).run()
+    except _RefusedError as error:
+        raise DataError(f"{path} is refused: {error}. Get a fresh copy of it.") from error
+    except (IndexError, KeyError, OverflowError, ValueError) as error:
+        raise DataError(f"{path} is a damaged pickle; get a fresh copy of it.") from error
+
+
+class _RefusedError(Exception):
+    """The pickle holds what this reader does not build."""
+
+
+class _Name(Enum):
+    """The names a pickle may mention. They are compared, never looked up."""
+
+    RECONSTRUCT = "numpy.core.multiarray._reconstruct"
+    NDARRAY = "numpy.ndarray"
+    DTYPE = "numpy.dtype"
+
+
+class _Unfilled:
+    """An array whose shape, type and numbers have not come yet."""
+
+
+class _Machine:
+    """A stack of values, marks on that stack, and a memo of values to come back to."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.position = 0
+        self.stack: list[object] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, object] = {}
+
+    def run(self) -> object:
+        if self.take(2) != b"\x80\x02":
+            raise _RefusedError("it is not a pickle of protocol 2")
+        for _ in range(_MOST_INSTRUCTIONS):
+            instruction = self.take(1)
+            if instruction == b".":
+                return self.stack.pop()
+            if instruction not in _INSTRUCTIONS:
+                raise _RefusedError("it holds more than numbers, strings, lists, dicts and arrays")
+            _INSTRUCTIONS[instruction](self)
+        raise _RefusedError(f"it has more than {_MOST_INSTRUCTIONS:,} instructions")
+
+    def take(self, count: int) -> bytes:
+        start, self.position = self.position, self.position + count
+        if not start <= self.position <= len(self.content):
+            raise _RefusedError("it ends too early")
+        return self.content[start : self.position]
+
+    def number(self, layout: str) -> int:
+        (value,) = struct.unpack(layout, self.take(struct.calcsize(layout)))
+        return int(value)  # struct.unpack is typed as giving anything
+
+    def long(self) -> int:
+        return int.from_bytes(self.take(self.number("<B")), "little", signed=True)
+
+    def line(self) -> str:
+        end = self.content.index(b"\n", self.position)
+        return self.take(end + 1 - self.position).decode().rstrip("\n")
+
+    def name(self) -> _Name:
+        text = f"{self.line()}.{self.line()}"
+        try:
+            return _Name(text)
+        except ValueError as error:
+            raise _RefusedError(f"it asks Python for {text[:80]!r}, and only arrays are built") from error
+
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
+    def last(self, count: int) -> list[object]:
+        """Take the last `count` values off the stack."""
+        return self.since(len(self.stack) - count)
+
+    def marked(self) -> list[object]:
+        """Take everything since the last mark off the stack."""
+        return self.since(self.marks.pop())
+
+    def since(self, start: int) -> list[object]:
+        if not 0 <= start <= len(self.stack):
+            raise _RefusedError("it takes more than it gave")
+        values = self.stack[start:]
+        del self.stack[start:]
+        return values
+
+    def remember(self, layout: str) -> None:
+        self.memo[self.number(layout)] = self.stack[-1]
+
+    def extend(self, values: list[object]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, list):
+            raise _RefusedError("it appends to what is no list")
+        target.extend(values)
+
+    def update(self, values: list[object]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict) or not all(isinstance(key, bytes) for key in values[::2]):
+            raise _RefusedError("it sets what is no named item of a dict")
+        target.update(zip(values[::2], values[1::2], strict=True))
+
+    def announce(self) -> None:
+        """Follow REDUCE, with which NumPy announces an array or the type of its numbers."""
+        function, arguments = self.last(2)
+        if function is _Name.RECONSTRUCT and arguments == (_Name.NDARRAY, (0,), b"b"):
+            self.push(_Unfilled())
+        elif function is _Name.DTYPE:
+            self.push(_number_type(arguments))
+        else:
+            raise _RefusedError("it calls something")
+
+    def fill(self) -> None:
+        """Follow BUILD, with which NumPy hands over what it announced."""
+        target, state = self.last(2)
+        if isinstance(target, np.dtype):
+            self.push(_checked_order(target, state))
+        elif isinstance(target, _Unfilled):
+            self.push(_array(state))
+        else:
+            raise _RefusedError("it changes what is no array")
+
+
+def _number_type(arguments: object) -> np.dtype[np.generic]:
+    for code in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"):
+        if arguments == (code.encode(), 0, 1):
+            return np.dtype(f"<{code}")
+    raise _RefusedError("it holds an array of something other than plain numbers")
+
+
+def _checked_order(number_type: np.dtype[np.generic], state: object) -> np.dtype[np.generic]:
+    if not any(state == (3, order, None, None, None, -1, -1, 0) for order in (b"|", b"<")):
+        raise _RefusedError("it holds an array of something other than little-endian numbers")
+    return number_type
+
+
+def _array(state: object) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    match state:
+        case (1, tuple(shape), np.dtype() as number_type, False, bytes(content)):
+            if all(type(size) is int and size >= 0 for size in shape):
+                # frombuffer and reshape refuse a shape that does not fit the bytes.
+                return np.frombuffer(content, number_type).reshape(shape)
+    raise _RefusedError("it holds an array that is not described as NumPy describes one")
+
+
+_INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b"K": lambda m: m.push(m.number("<B")),
+    b"M": lambda m: m.push(m.number("<H")),
+    b"J": lambda m: m.push(m.number("<i")),
+    b"\x8a": lambda m: m.push(m.long()),
+    b"U": lambda m: m.push(m.take(m.number("<B"))),
+    b"T": lambda m: m.push(m.take(m.number("<i"))),
+    b"]": lambda m: m.push([]),
+    b"a": lambda m: m.extend(m.last(1)),
+    b"e": lambda m: m.extend(m.marked()),
+    b"}": lambda m: m.push({}),
+    b"s": lambda m: m.update(m.last(2)),
+    b"u": lambda m: m.update(m.marked()),
+    b"(": lambda m: m.marks.append(len(m.stack)),
+    b"t": lambda m: m.push(tuple(m.marked())),
+    b")": lambda m: m.push(()),
+    b"\x85": lambda m: m.push(tuple(m.last(1))),
+    b"\x86": lambda m: m.push(tuple(m.last(2))),
+    b"\x87": lambda m: m.push(tuple(m.last(3))),
+    b"q": lambda m: m.remember("<B"),
+    b"r": lambda m: m.remember("<i"),
+    b"h": lambda m: m.push(m.memo[m.number("<B")]),
+    b"j": lambda m: m.push(m.memo[m.number("<i")]),
+    b"c": lambda m: m.push(m.name()),
+    b"R": lambda m: m.announce(),
+    b"b": lambda m: m.fill(),
+}

@@ -1,0 +1,93 @@
+"""A finished run is held against images it has not learned from; what comes out is added to the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tinysight.data.dataset import Dataset, Part
+from tinysight.data.load import load
+from tinysight.errors import DataError
+from tinysight.evaluation.metrics import Metrics, Probabilities, measure
+from tinysight.progress import SILENT, Progress
+from tinysight.reporting.confusion import confusion
+from tinysight.reporting.curves import curves
+from tinysight.reporting.mistakes import mistakes_sheet
+from tinysight.reporting.style import save
+from tinysight.runs.run import Run
+from tinysight.training.images import cut
+
+Split = Literal["test", "validation"]
+
+
+def evaluate(
+    run: Run,
+    split: Split = "test",
+    tta: bool = False,
+    data_dir: Path | None = None,
+    progress: Progress = SILENT,
+) -> Metrics:
+    """Measure a run on one split and write metrics.json, predictions.npz and plots.
+
+    Args:
+        run: a run whose training has come to an end, or was interrupted.
+        split: the images to evaluate on.
+        tta: also measure with the logits of each image and its mirror image averaged.
+        data_dir: where CIFAR-10 lies, if that is to be said.
+        progress: told how far the work is.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        RunError: a file of the run is missing or damaged.
+        DataError: the images are not those that the run was made from.
+    """
+    classifier, dataset = run.classifier(), images_of(run, data_dir, progress)
+    part = _part(run, dataset, split)
+    probabilities = classifier.probabilities(part.pixels)
+    metrics = measure(probabilities, part.labels, classifier.class_names, split, classifier.temperature)
+    if tta:
+        averaged = classifier.probabilities(part.pixels, tta=True)
+        metrics["accuracy_tta"] = float((averaged.argmax(1) == part.labels).mean())
+    run.write_metrics(dict(metrics))
+    run.write_predictions(probabilities, part.labels)
+    _draw(run, dataset, part, probabilities, metrics)
+    return metrics
+
+
+def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> Dataset:
+    """Find the images that a run was made from again.
+
+    Raises:
+        DataError: what is found at their place now has another fingerprint.
+    """
+    record, size = run.environment().dataset, run.recipe().data.image_size
+    dataset = load(record.argument, size, data_dir, skip_bad=True, progress=progress)
+    if dataset.fingerprint != record.fingerprint:
+        raise DataError(
+            f"{dataset.source}: these are not the images that {run.path} was trained on ({record.source}); "
+            "restore those, or train again on these."
+        )
+    return dataset
+
+
+def _part(run: Run, dataset: Dataset, split: Split) -> Part:
+    if split == "test":
+        return dataset.test
+    return cut(dataset, run.recipe().data, run.environment().seed).validation
+
+
+def _draw(run: Run, dataset: Dataset, part: Part, probabilities: Probabilities, metrics: Metrics) -> None:
+    names, matrix = dataset.class_names, metrics["confusion_matrix"]
+    title = f"{run.summary().recipe} on {dataset.name}, {metrics['split']} images (n = {metrics['n']:,})"
+    note = " ".join(dataset.remarks)
+    history = [epoch.model_dump() for epoch in run.history()]
+    figures = {
+        "curves": curves(history, title=f"{run.summary().recipe} on {dataset.name}", note=note),
+        "confusion": confusion(matrix, names, rates=False, title=title, note=note),
+        "confusion-rates": confusion(matrix, names, rates=True, title=title, note=note),
+        "mistakes": mistakes_sheet(part, probabilities, names, title=title, note=note),
+    }
+    for name, figure in figures.items():
+        save(figure, run.plot_path(name))

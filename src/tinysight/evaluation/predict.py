@@ -1,0 +1,119 @@
+"""What a run says of pictures: of files, of globs, of folders, of standard input, of images of the test set."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight.data.decoding import decode_in_chunks
+from tinysight.data.intake import LARGEST_FILE, SUFFIXES
+from tinysight.errors import InputError
+from tinysight.evaluation.evaluate import images_of
+from tinysight.progress import SILENT, Progress
+from tinysight.runs.run import Run
+
+FORMAT = 1
+CHUNK = 1024  # pictures decoded at a time while the ones before are classified
+UNSURE_BELOW = 0.5  # a first choice with less than an even chance is none
+
+Choice = TypedDict("Choice", {"class": str, "index": int, "probability": float})
+
+
+class Prediction(TypedDict):
+    """What is said of one picture; `label` is there if the truth is known."""
+
+    input: str
+    top: list[Choice]
+    unsure: bool
+    label: NotRequired[str]
+
+
+class Predictor:
+    """Classifies pictures with the classifier of one run, naming the `top` likeliest classes."""
+
+    def __init__(self, run: Run, top: int = 3) -> None:
+        self.run, self.top, self.classifier = run, top, run.classifier()
+
+    def predict(
+        self,
+        inputs: Sequence[str],
+        test_indices: Sequence[int] = (),
+        data_dir: Path | None = None,
+        progress: Progress = SILENT,
+    ) -> Iterator[Prediction | str]:
+        """Yield one prediction a picture, in the order given, or the sentence that says why there is none.
+
+        Args:
+            inputs: files, globs, folders (searched through), or "-" for standard input.
+            test_indices: images of the run's own test set, predicted after the others.
+            data_dir: where CIFAR-10 lies, if that is to be said.
+            progress: told how many pictures are done.
+
+        Raises:
+            InputError: there is nothing to predict, nothing matches, or a test index is out of range.
+        """
+        if not inputs and not test_indices:
+            raise InputError("Nothing to predict: name files, globs, folders or -, or give --test-index.")
+        pictures = [picture for name in inputs for picture in _expand(name)]
+        progress.start("predicting", len(pictures), "images")
+        yield from self._of_pictures(pictures, progress)
+        progress.finish()
+        if test_indices:
+            yield from self._of_test_images(test_indices, data_dir, progress)
+
+    def _of_pictures(self, pictures: list[Path | None], progress: Progress) -> Iterator[Prediction | str]:
+        names = ["-" if picture is None else str(picture) for picture in pictures]
+        sources = [sys.stdin.buffer.read(LARGEST_FILE + 1) if picture is None else picture for picture in pictures]
+        size = (self.classifier.image_size, self.classifier.image_size)
+        for part, pixels, failures in decode_in_chunks(sources, size, CHUNK):
+            probabilities, reasons = self.classifier.probabilities(pixels), dict(failures)
+            for index, name in enumerate(names[part]):
+                yield reasons.get(index) or self._say(name, probabilities[index])
+            progress.advance(len(pixels))
+
+    def _of_test_images(
+        self, indices: Sequence[int], data_dir: Path | None, progress: Progress
+    ) -> Iterator[Prediction]:
+        test = images_of(self.run, data_dir, progress).test
+        for index in indices:
+            if not 0 <= index < len(test):
+                raise InputError(f"--test-index {index}: the test set has images 0 to {len(test) - 1}.")
+        probabilities = self.classifier.probabilities(test.pixels[list(indices)])
+        for index, row in zip(indices, probabilities, strict=True):
+            label = self.classifier.class_names[test.labels[index]]
+            yield {**self._say(f"test[{index}]", row), "label": label}
+
+    def _say(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
+        order = np.argsort(-probabilities, kind="stable")[: self.top]
+        names = self.classifier.class_names
+        top: list[Choice] = [
+            {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order
+        ]
+        return {"input": name, "top": top, "unsure": top[0]["probability"] < UNSURE_BELOW}
+
+
+def document(run: Path, predictions: list[Prediction]) -> dict[str, Any]:
+    """Return what `predict --json` prints."""
+    return {"format": FORMAT, "model": str(run), "predictions": predictions}
+
+
+def _expand(name: str) -> list[Path | None]:
+    """Return the pictures that `name` stands for, sorted; None is standard input."""
+    if name == "-":
+        return [None]
+    path = Path(name)
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    elif path.exists() or not glob.has_magic(name):
+        return [path]
+    else:
+        found = sorted(Path(match) for match in glob.glob(name, recursive=True) if Path(match).is_file())
+    if not found:
+        raise InputError(f"{name}: there are no pictures there (looked for {', '.join(sorted(SUFFIXES))}).")
+    return list(found)

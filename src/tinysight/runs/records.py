@@ -1,0 +1,149 @@
+"""What the JSON files of a run hold, and the one way they are read: strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tinysight.errors import RunError
+from tinysight.files import write_text
+
+LARGEST_RECORD = 50_000_000  # bytes; predictions of millions of images are not kept in JSON
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Triple = tuple[Finite, Finite, Finite]
+Status = Literal["running", "finished", "interrupted", "failed"]
+
+
+class Record(BaseModel):
+    """One JSON file of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+
+
+class DatasetRecord(BaseModel):
+    """Which images a run learned from, so that the same ones can be found again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    argument: str = Field(description="what --data was given, a folder's path made absolute")
+    fingerprint: str
+    source: str
+    published: bool | None
+    remarks: tuple[str, ...]
+
+
+class Summary(Record):
+    """summary.json: what became of the run."""
+
+    status: Status
+    recipe: str
+    dataset: str
+    remarks: tuple[str, ...] = ()
+    epochs: int = 0
+    parameters: int = 0
+    val_accuracy: Finite | None = None
+    train_seconds: Finite = 0.0
+    total_seconds: Finite = 0.0
+    error: str | None = None
+
+
+class Environment(Record):
+    """environment.json: on what, with what and from what the run was made."""
+
+    versions: dict[str, str]
+    processor: str
+    features: tuple[str, ...]
+    system: str
+    threads: int
+    device: str
+    precision: Literal["fp32", "bf16"]
+    seed: int
+    git_commit: str | None
+    dataset: DatasetRecord
+
+
+class ModelRecord(Record):
+    """model.json: everything that predicts, but for the weights."""
+
+    architecture: str
+    class_names: tuple[str, ...] = Field(min_length=2)
+    image_size: int = Field(ge=1, le=4096)
+    mean: Triple
+    std: Triple
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    weights_sha256: str
+
+
+class Epoch(BaseModel):
+    """One line of history.jsonl."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epoch: int
+    seconds: Finite
+    images_per_second: Finite
+    loss: Finite
+    accuracy: Finite
+    val_loss: Finite
+    val_accuracy: Finite
+    lr: Finite
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
+    """Return the record in `path`.
+
+    Raises:
+        RunError: the file is missing, no JSON, altered since it was written, or not of this kind and format.
+    """
+    values = read_json(path)
+    seal = values.pop("sha256", None)
+    if values.get("format") != 1:
+        raise RunError(f"{path} has format {values.get('format')!r}; this tinysight reads format 1.")
+    if seal != _seal(values):
+        raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+    try:
+        return kind.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise RunError(f"{path} is not usable: {place}: {error.errors()[0]['msg']}.") from error
+
+
+def write(record: Record, path: Path) -> None:
+    """Write the record to `path`, sealed with a checksum of its own content."""
+    values = record.model_dump(mode="json")
+    write_json({**values, "sha256": _seal(values)}, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a run. Raises RunError if there is none."""
+    try:
+        if path.stat().st_size > LARGEST_RECORD:
+            raise RunError(f"{path} is far too large; it was not written by tinysight.")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read: {error}; restore it from a copy or train again.") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{path} holds no JSON object; restore it from a copy or train again.")
+    return values
+
+
+def write_json(values: dict[str, Any], path: Path) -> None:
+    """Write `values` to `path` as indented JSON, atomically."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _seal(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""The run directory: what a training leaves behind. The one place that knows its file names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tinysight.errors import RunError
+from tinysight.files import atomic_writer, storage_errors, write_text
+from tinysight.models.classifier import Classifier, Normalisation
+from tinysight.models.registry import build
+from tinysight.recipes import loading
+from tinysight.recipes.schema import Recipe
+from tinysight.runs import checkpoint, records, weights
+from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.records import Environment, Epoch, ModelRecord, Summary
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory at `path`. Reading raises RunError, writing StorageError, each naming the file."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> Run:
+        """Make a new, empty run directory. Raises RunError if something is there already."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Return the run at `path`. Raises RunError if there is none."""
+        if not path.is_dir():
+            raise RunError(f"There is no run directory {path}; `tinysight train` makes one.")
+        run = cls(path)
+        run.summary()
+        return run
+
+    def summary(self) -> Summary:
+        """Return what became of the run."""
+        return records.read(Summary, self.path / "summary.json")
+
+    def write_summary(self, summary: Summary) -> None:
+        """Say what became of the run."""
+        records.write(summary, self.path / "summary.json")
+
+    def recipe(self) -> Recipe:
+        """Return every value that was used."""
+        path = self.path / "recipe.toml"
+        if not path.is_file():
+            raise RunError(f"{path} is missing: {self.path} is not a complete run directory.")
+        return loading.load(str(path))
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Keep every value that is used, defaults included."""
+        write_text(self.path / "recipe.toml", loading.dump(recipe))
+
+    def environment(self) -> Environment:
+        """Return what the run was made with and from."""
+        return records.read(Environment, self.path / "environment.json")
+
+    def write_environment(self, environment: Environment) -> None:
+        """Keep what the run is made with and from."""
+        records.write(environment, self.path / "environment.json")
+
+    def history(self) -> list[Epoch]:
+        """Return one record an epoch, oldest first."""
+        path = self.path / "history.jsonl"
+        try:
+            return [Epoch.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            raise RunError(f"{path} is missing or damaged; restore it from a copy or train again.") from error
+
+    def write_history(self, history: list[Epoch]) -> None:
+        """Keep one line an epoch."""
+        write_text(self.path / "history.jsonl", "".join(epoch.model_dump_json() + "\n" for epoch in history))
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return where training stood, or None if it never came far enough."""
+        return checkpoint.load(self.path / "checkpoint")
+
+    def write_checkpoint(self, state: Checkpoint) -> None:
+        """Keep where training stands."""
+        checkpoint.save(state, self.path / "checkpoint")
+
+    def classifier(self) -> Classifier:
+        """Return what predicts, its weights checked against what was written."""
+        record = records.read(ModelRecord, self.path / "model.json")
+        path = self.path / "model.safetensors"
+        tensors, _, seal = weights.read_tensors(path)
+        if seal != record.weights_sha256:
+            raise RunError(f"{path} does not belong to model.json beside it; restore both from one copy.")
+        weights.require_finite(tensors, path)
+        network = build(record.architecture, len(record.class_names), record.image_size)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise RunError(f"{path} holds weights of another shape than model.json says.") from error
+        normalisation = Normalisation(record.mean, record.std)
+        return Classifier(
+            record.architecture,
+            network,
+            record.class_names,
+            record.image_size,
+            normalisation,
+            record.temperature,
+        )
+
+    def write_classifier(self, classifier: Classifier) -> None:
+        """Keep what predicts: first the weights, then model.json that names them."""
+        seal = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
+        record = ModelRecord(
+            architecture=classifier.architecture,
+            class_names=classifier.class_names,
+            image_size=classifier.image_size,
+            mean=classifier.normalisation.mean,
+            std=classifier.normalisation.std,
+            temperature=classifier.temperature,
+            weights_sha256=seal,
+        )
+        records.write(record, self.path / "model.json")
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what `evaluate` found."""
+        return records.read_json(self.path / "metrics.json")
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Keep what `evaluate` found."""
+        records.write_json(metrics, self.path / "metrics.json")
+
+    def write_predictions(self, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        """Keep the probabilities (n, classes) and labels (n,) of the evaluated split."""
+        with atomic_writer(self.path / "predictions.npz") as file:
+            np.savez_compressed(file, probabilities=probabilities, labels=labels)
+
+    def plot_path(self, name: str) -> Path:
+        """Return where the plot `name` belongs."""
+        return self.path / "plots" / f"{name}.png"

@@ -1,0 +1,1 @@
+"""Training: a recipe and a dataset become a run."""

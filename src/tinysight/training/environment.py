@@ -1,0 +1,53 @@
+"""What a run was made on, with and from: environment.json."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from tinysight import machine
+from tinysight.data.dataset import Dataset
+from tinysight.runs.records import DatasetRecord, Environment
+from tinysight.training.precision import Precision
+
+PACKAGES = ("tinysight", "torch", "numpy", "pillow")
+
+
+def describe(dataset: Dataset, argument: str, seed: int, precision: Precision) -> Environment:
+    """Return the facts about this machine, these versions and these images.
+
+    `argument` is what `--data` said, made absolute, so that `evaluate` finds the images again.
+    """
+    here = machine.describe()
+    return Environment(
+        versions={"python": here["python"], **{name: metadata.version(name) for name in PACKAGES}},
+        processor=here["processor"],
+        features=tuple(here["features"]),
+        system=here["system"],
+        threads=torch.get_num_threads(),
+        device="cpu",
+        precision=precision,
+        seed=seed,
+        git_commit=_commit(),
+        dataset=DatasetRecord(
+            name=dataset.name,
+            argument=argument,
+            fingerprint=dataset.fingerprint,
+            source=dataset.source,
+            published=dataset.published,
+            remarks=dataset.remarks,
+        ),
+    )
+
+
+def _commit() -> str | None:
+    """Return the commit of the source checkout this runs from, or None for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,194 @@
+"""A recipe and a dataset go in, a run comes out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinysight.data.dataset import Dataset
+from tinysight.errors import RunError, TrainingError
+from tinysight.models.summary import count
+from tinysight.progress import SILENT, Progress
+from tinysight.recipes.schema import Recipe
+from tinysight.runs.records import Epoch, Status, Summary
+from tinysight.runs.run import Run
+from tinysight.training.environment import describe
+from tinysight.training.images import cut
+from tinysight.training.interruption import Interruption, listening
+from tinysight.training.precision import Precision
+from tinysight.training.trainer import Trainer, show
+
+SAVE_EVERY = 60.0  # seconds of work that a crash may cost at most
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained, settled before the first step; `argument` is what `--data` said, made absolute."""
+
+    recipe: Recipe
+    dataset: Dataset
+    argument: str
+    seed: int
+    precision: Precision
+
+
+def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SILENT) -> Summary:
+    """Train, and leave a run directory at `path`.
+
+    Ctrl-C ends the training after the step in hand with status "interrupted"; `resume` goes on with it.
+
+    Raises:
+        RunError: `path` is in use, or with `resume` not a run that can go on with this plan.
+        TrainingError: the loss is not finite any more; the weights of the last good epoch are kept.
+        StorageError: the disk is full or read-only.
+    """
+    start = time.perf_counter()
+    run = _continued(plan, path) if resume else _begun(plan, path)
+    trainer = Trainer(plan.recipe, plan.dataset, cut(plan.dataset, plan.recipe.data, plan.seed), plan.seed, plan.precision)
+    session = _Session(run, trainer, plan, progress, start)
+    if resume:
+        session.restore()
+    with listening() as interruption:
+        return session.run_to_end(interruption)
+
+
+class _Session:
+    """One sitting of a run: from here to the end, an interruption or a failure."""
+
+    def __init__(self, run: Run, trainer: Trainer, plan: Plan, progress: Progress, start: float) -> None:
+        self.run, self.trainer, self.plan, self.progress = run, trainer, plan, progress
+        self.start = self.saved = start
+        self.validation = self.before = self.before_training = 0.0
+
+    def restore(self) -> None:
+        """Take the trainer to where the run stands."""
+        checkpoint = self.run.checkpoint()
+        if checkpoint is None:
+            self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
+            return
+        self.trainer.restore(checkpoint)
+        self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
+
+    def run_to_end(self, interruption: Interruption) -> Summary:
+        """Train until there is nothing left, somebody asks to stop, or the loss is not finite."""
+        self._say("running")
+        try:
+            while not self.trainer.done:
+                if not self._epoch(interruption):
+                    return self._end("interrupted")
+        except TrainingError as error:
+            self._fail(error)
+            raise
+        return self._end("finished")
+
+    def _end(self, status: Status, error: str | None = None) -> Summary:
+        """Keep what the training has come to so far as something that predicts."""
+        self.run.write_classifier(self.trainer.finish())
+        return self._say(status, error)
+
+    def _epoch(self, interruption: Interruption) -> bool:
+        """Train one epoch, or what is left of it; return whether it came to its end."""
+        trainer, at = self.trainer, self.trainer.position
+        task = f"epoch {at.epoch + 1}/{self.plan.recipe.training.epochs}"
+        self.progress.start(task, len(trainer.images.learn), "images")
+        if at.seen:
+            show(self.progress, at, at.seen)
+        order = trainer.order()
+        while at.step < trainer.steps:
+            show(self.progress, at, trainer.step(order))
+            if interruption.asked:
+                self.progress.finish()
+                self._save()
+                return False
+            if time.perf_counter() - self.saved > SAVE_EVERY:
+                self._save()
+        self._end_epoch(task)
+        return True
+
+    def _end_epoch(self, task: str) -> None:
+        before = time.perf_counter()
+        epoch = self.trainer.end_epoch()
+        self.validation += time.perf_counter() - before
+        self.progress.finish(_line(task, epoch))
+        self.run.write_history(self.trainer.history)
+        self._save()
+        self._say("running")
+
+    def _save(self) -> None:
+        checkpoint = self.trainer.checkpoint()
+        train_seconds, total_seconds = self._seconds()
+        checkpoint.state.update(train_seconds=train_seconds, total_seconds=total_seconds)
+        self.run.write_checkpoint(checkpoint)
+        self.saved = time.perf_counter()
+
+    def _fail(self, error: TrainingError) -> None:
+        """Keep the weights of the last checkpoint, which were still good."""
+        good = self.run.checkpoint()
+        if good is None:
+            self._say("failed", str(error))
+        else:
+            self.trainer.restore(good)
+            self._end("failed", str(error))
+
+    def _say(self, status: Status, error: str | None = None) -> Summary:
+        history, dataset = self.trainer.history, self.plan.dataset
+        train_seconds, total_seconds = self._seconds()
+        summary = Summary(
+            status=status,
+            recipe=self.plan.recipe.name,
+            dataset=dataset.name,
+            remarks=dataset.remarks,
+            epochs=len(history),
+            parameters=count(self.trainer.network),
+            val_accuracy=self._val_accuracy(),
+            train_seconds=train_seconds,
+            total_seconds=total_seconds,
+            error=error,
+        )
+        self.run.write_summary(summary)
+        return summary
+
+    def _val_accuracy(self) -> float | None:
+        """Return the validation accuracy of the weights that are kept."""
+        history, watch = self.trainer.history, self.trainer.watch
+        if not history:
+            return None
+        kept = watch.best_epoch if watch and watch.config.restore_best else len(history)
+        return history[kept - 1].val_accuracy
+
+    def _seconds(self) -> tuple[float, float]:
+        """Return the seconds of training so far, without and with the looks at the validation images."""
+        now = time.perf_counter() - self.start
+        return self.before_training + now - self.validation, self.before + now
+
+
+def _begun(plan: Plan, path: Path) -> Run:
+    run = Run.create(path)
+    run.write_recipe(plan.recipe)
+    run.write_environment(describe(plan.dataset, plan.argument, plan.seed, plan.precision))
+    return run
+
+
+def _continued(plan: Plan, path: Path) -> Run:
+    run = Run.open(path)
+    environment = run.environment()
+    if run.summary().status == "finished":
+        raise RunError(f"{path} is finished; there is nothing to resume. Train anew with another --out.")
+    if run.recipe() != plan.recipe:
+        raise RunError(f"{path} was begun with another recipe (see its recipe.toml); resume it with that one.")
+    if (environment.seed, environment.precision) != (plan.seed, plan.precision):
+        raise RunError(
+            f"{path} was begun with --seed {environment.seed} --precision {environment.precision}; resume it so."
+        )
+    if environment.dataset.fingerprint != plan.dataset.fingerprint:
+        raise RunError(f"{path} was begun on other images ({environment.dataset.source}); resume it with those.")
+    return run
+
+
+def _line(task: str, epoch: Epoch) -> str:
+    return (
+        f"{task}  {epoch.seconds:.1f} s  {epoch.images_per_second:,.0f} images/s  "
+        f"loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
+        f"val_loss {epoch.val_loss:.4f}  val_accuracy {epoch.val_accuracy:.4f}"
+    )

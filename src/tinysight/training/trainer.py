@@ -1,0 +1,185 @@
+"""The loop: a network, an optimiser and images become a trained network, one step at a time.
+
+A trainer can be put into a checkpoint between any two steps and taken out again, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tinysight.augmentation import pipeline
+from tinysight.data.dataset import Dataset
+from tinysight.errors import TrainingError
+from tinysight.models.classifier import BATCH, Classifier, Normalisation
+from tinysight.models.registry import build
+from tinysight.progress import Progress
+from tinysight.recipes.schema import Recipe
+from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.records import Epoch
+from tinysight.training import optimisers
+from tinysight.training.early_stopping import Watch
+from tinysight.training.images import Images
+from tinysight.training.precision import Precision, autocast
+from tinysight.training.randomness import derive, generator
+
+
+@dataclass
+class Position:
+    """Where training stands: finished epochs, steps into the next one, and that epoch's sums so far."""
+
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains one network by one recipe; every random number follows from the seed and the position."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, images: Images, seed: int, precision: Precision) -> None:
+        self.recipe, self.images, self.seed, self.precision = recipe, images, seed, precision
+        torch.manual_seed(derive(seed, "weights"))
+        name, size = recipe.model.architecture, recipe.data.image_size
+        network = build(name, len(dataset.class_names), size)
+        self.classifier = Classifier(name, network, dataset.class_names, size, Normalisation())
+        self.network = network
+        self.optimiser = optimisers.build(network.parameters(), recipe.optimiser)
+        self.augment = pipeline.build(recipe.augmentation)
+        self.watch = Watch(recipe.early_stopping) if recipe.early_stopping else None
+        self.position = Position()
+        self.history: list[Epoch] = []
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.position.epoch >= self.recipe.training.epochs or (self.watch is not None and self.watch.over)
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch; the last one may be smaller."""
+        return math.ceil(len(self.images.learn) / self.recipe.training.batch_size)
+
+    def step(self, order: NDArray[np.int64]) -> int:
+        """Learn from the next batch of this epoch's `order` and return how many images it had."""
+        start, at, size = time.perf_counter(), self.position, self.recipe.training.batch_size
+        chosen = order[at.step * size : (at.step + 1) * size]
+        labels = torch.from_numpy(self.images.train.labels[chosen])
+        torch.manual_seed(derive(self.seed, "dropout", at.epoch, at.step))
+        self.network.train()
+        with autocast(self.precision):
+            logits = self.network(self._prepare(chosen)).float()
+        loss = F.cross_entropy(logits, labels)
+        at.loss += self._finite(loss.item()) * len(chosen)
+        at.correct += int((logits.argmax(1) == labels).sum())
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        at.seen, at.step = at.seen + len(chosen), at.step + 1
+        at.seconds += time.perf_counter() - start
+        return len(chosen)
+
+    def order(self) -> NDArray[np.int64]:
+        """Return the indices of all images to learn from, in the order of this epoch."""
+        shuffled = np.random.default_rng(derive(self.seed, "order", self.position.epoch))
+        return shuffled.permutation(self.images.learn)
+
+    def end_epoch(self) -> Epoch:
+        """Hold the network against the validation images and go on to the next epoch."""
+        at = self.position
+        val_loss, val_accuracy = self._validate()
+        epoch = Epoch(
+            epoch=at.epoch + 1,
+            seconds=at.seconds,
+            images_per_second=at.seen / at.seconds,
+            loss=at.loss / at.seen,
+            accuracy=at.correct / at.seen,
+            val_loss=self._finite(val_loss),
+            val_accuracy=val_accuracy,
+            lr=self.recipe.optimiser.learning_rate,
+        )
+        self.history.append(epoch)
+        self.position = Position(epoch=at.epoch + 1)
+        if self.watch and self.watch.see(epoch) and self.watch.config.restore_best:
+            self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        return epoch
+
+    def finish(self) -> Classifier:
+        """Return the trained classifier, with the best weights if the recipe asks for them."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+        return self.classifier
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all that is needed to go on from here."""
+        groups = {"network": self.network.state_dict(), "optimiser": self.optimiser.state(), "best": self.best}
+        tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
+        watch = self.watch and {"best": self.watch.best, "epoch": self.watch.best_epoch, "waited": self.watch.waited}
+        state = {
+            "position": asdict(self.position),
+            "optimiser_steps": self.optimiser.steps,
+            "history": [epoch.model_dump() for epoch in self.history],
+            "watch": watch if self.history else None,
+        }
+        return Checkpoint(tensors, state)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where `checkpoint` was taken."""
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "best": {}}
+        for key, tensor in checkpoint.tensors.items():
+            group, name = key.split("/", 1)
+            groups[group][name] = tensor
+        state = checkpoint.state
+        self.network.load_state_dict(groups["network"])
+        self.optimiser.load_state(groups["optimiser"], state["optimiser_steps"])
+        self.best = groups["best"]
+        self.position = Position(**state["position"])
+        self.history = [Epoch.model_validate(epoch) for epoch in state["history"]]
+        if self.watch and state["watch"]:
+            watch = state["watch"]
+            self.watch = Watch(self.watch.config, watch["best"], watch["epoch"], watch["waited"])
+
+    def _prepare(self, chosen: NDArray[np.int64]) -> Tensor:
+        pixels = torch.from_numpy(self.images.train.pixels[chosen])
+        random = generator(self.seed, "augmentation", self.position.epoch, self.position.step)
+        images = self.classifier.normalisation(self.augment(pixels, random))
+        return images.contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def _validate(self) -> tuple[float, float]:
+        """Return mean loss and accuracy on the validation images."""
+        self.network.eval()
+        loss, correct, labels = 0.0, 0, torch.from_numpy(self.images.validation.labels)
+        for start in range(0, len(labels), BATCH):
+            batch = torch.from_numpy(self.images.validation.pixels[start : start + BATCH]).float()
+            images = self.classifier.normalisation(batch.contiguous(memory_format=torch.channels_last))
+            with autocast(self.precision):
+                logits = self.network(images).float()
+            expected = labels[start : start + BATCH]
+            loss += float(F.cross_entropy(logits, expected, reduction="sum"))
+            correct += int((logits.argmax(1) == expected).sum())
+        return loss / len(labels), correct / len(labels)
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            at = self.position
+            raise TrainingError(
+                f"The loss became {loss} in epoch {at.epoch + 1}, step {at.step + 1}: training diverged; "
+                f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
+            )
+        return loss
+
+
+def show(progress: Progress, position: Position, amount: int) -> None:
+    """Advance the epoch's progress by `amount` images, with loss and accuracy so far."""
+    progress.advance(amount, loss=position.loss / position.seen, accuracy=position.correct / position.seen)
