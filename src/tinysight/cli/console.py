@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
 from rich.text import Text
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-output = Console(highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
-
-class _Speed(ProgressColumn):
-    """Units a second, and whatever figures the work reports."""
-
-    def render(self, task: Task) -> Text:
-        """Return for example "1,368 images/s  loss 1.2034  accuracy 0.5712"."""
-        unit = task.fields["unit"]
-        speed = [f"{task.speed:,.0f} {unit}/s"] if task.speed and unit else []
-        figures = [f"{name} {value:.4f}" for name, value in task.fields["figures"].items()]
-        return Text("  ".join([*speed, *figures]), style="cyan")
+# Names of files and classes are shown as they are: neither [brackets] nor :colons: mean anything.
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class ConsoleProgress:
@@ -39,15 +26,10 @@ class ConsoleProgress:
         """Show a bar, if there is a terminal to show it on."""
         self.finish()
         if errors.is_terminal:
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                _Speed(),
-                TimeRemainingColumn(),
-                console=errors,
-                transient=True,
-            )
+            from tinysight.cli.bar import bar
+
+            # Results keep clear of the bar on the same terminal, and are never taken from a file or a pipe.
+            self._bar = bar(errors, redirect_stdout=sys.stdout.isatty())
             self._bar.add_task(task, total=total or None, unit=unit, figures={})
             self._bar.start()
 
@@ -62,8 +44,18 @@ class ConsoleProgress:
             self._bar.stop()
             self._bar = None
         if line:
-            errors.print(line, markup=False)
+            errors.print(line)
 
     def note(self, message: str) -> None:
         """Say something on a line of its own."""
-        errors.print(message, markup=False, style="yellow")
+        errors.print(message, style="yellow")
+
+
+progress = ConsoleProgress()
+"""The one progress of this process, so that whatever ends the process can take the bar away."""
+
+
+def fail(message: str) -> None:
+    """Say what went wrong; whatever bar there is goes first."""
+    progress.finish()
+    errors.print(Text.assemble(("error: ", "bold red"), message))

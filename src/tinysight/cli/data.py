@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from tinysight.cli.console import ConsoleProgress, output
+from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, DataOption, SkipBadOption
 
 app = typer.Typer(help="Look at the images, or download CIFAR-10.", no_args_is_help=True)
@@ -20,7 +20,7 @@ def info(data: DataOption = "cifar10", data_dir: DataDirOption = None, skip_bad:
     from tinysight.data.load import load
     from tinysight.data.show import counts_table
 
-    dataset = load(data, data_dir=data_dir, skip_bad=skip_bad, progress=ConsoleProgress())
+    dataset = load(data, data_dir=data_dir, skip_bad=skip_bad, progress=progress)
     height, width = dataset.image_size
     table = Table("class", title=f"{dataset.name}: {len(dataset.class_names)} classes, {height}x{width} RGB")
     for split in ("train", "validation", "test"):
@@ -30,10 +30,10 @@ def info(data: DataOption = "cifar10", data_dir: DataDirOption = None, skip_bad:
     output.print(table)
     published = {True: "yes", False: "no: the bytes differ from the published ones", None: "nothing to check against"}
     output.print(f"fingerprint: {dataset.fingerprint}")
-    output.print(f"source:      {dataset.source}", markup=False)
+    output.print(f"source:      {dataset.source}")
     output.print(f"published:   {published[dataset.published]}")
     for remark in dataset.remarks:
-        output.print(f"note:        {remark}", markup=False)
+        output.print(f"note:        {remark}")
 
 
 @app.command()
@@ -49,19 +49,19 @@ def show(
     from tinysight.data.load import load
     from tinysight.data.show import picture, write_picture
 
-    dataset = load(data, data_dir=data_dir, skip_bad=skip_bad, progress=ConsoleProgress())
-    split = "test" if test else "train"
-    drawn = picture(dataset, index, "test" if test else "train")
+    dataset = load(data, data_dir=data_dir, skip_bad=skip_bad, progress=progress)
+    split: Literal["train", "test"] = "test" if test else "train"
+    drawn = picture(dataset, index, split)
     label = dataset.class_names[(dataset.test if test else dataset.train).labels[index]]
     path = out or Path(f"{split}-{index}.png")
     write_picture(drawn, path)
-    output.print(f"{split} image {index}: {label}\npicture: {path}", markup=False)
+    output.print(f"{split} image {index}: {label}\npicture: {path}")
 
 
 @app.command()
 def download() -> None:
     """Fetch CIFAR-10 into the cache, unless it is there."""
-    from tinysight.data import cifar10
+    from tinysight.data import cifar10_published
 
-    place = cifar10.download(ConsoleProgress())
+    place = cifar10_published.install(progress)
     output.print(f"CIFAR-10 is in {place}\nnext: tinysight data info")

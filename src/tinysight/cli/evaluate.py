@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import ConsoleProgress, output
+from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, RunArgument
 
 
@@ -30,9 +30,9 @@ def evaluate(
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    metrics = measure(opened, split.value, tta, data_dir, ConsoleProgress())
+    metrics = measure(opened, split.value, tta, data_dir, progress)
     low, high = metrics["accuracy_ci95"]
-    output.print(classification_report(metrics), markup=False)
+    output.print(classification_report(metrics))
     output.print(
         f"{split.value} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
         f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"

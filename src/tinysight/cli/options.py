@@ -10,7 +10,8 @@ import typer
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a TOML file.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `train` left.")]
 DataOption = Annotated[
-    str, typer.Option("--data", metavar="cifar10|shapes|DIR", help="The images: a built-in set, or a folder of classes.")
+    str,
+    typer.Option("--data", metavar="cifar10|shapes|DIR", help="The images: a built-in set, or a folder of classes."),
 ]
 DataDirOption = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import ConsoleProgress, errors, output
+from tinysight.cli.console import fail, progress
 from tinysight.cli.options import DataDirOption, JsonOption, RunArgument
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ def predict(
     predictor = Predictor(Run.open(run), top)
     found: list[Prediction] = []
     failed = False
-    for result in predictor.predict(images, test_index, data_dir, ConsoleProgress()):
+    for result in predictor.predict(images, test_index, data_dir, progress):
         if isinstance(result, str):
             failed = True
-            errors.print(f"error: {result}", markup=False, style="red")
+            fail(result)
         elif as_json:
             found.append(result)
         else:
-            output.print(_line(result), markup=False)
+            typer.echo(_line(result))
     if as_json:
         typer.echo(json.dumps(document(run, found), indent=2, ensure_ascii=False))
     if failed:

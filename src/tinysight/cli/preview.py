@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import ConsoleProgress, output
+from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
 
 
@@ -35,7 +35,6 @@ def preview(
     from tinysight.data.load import load
     from tinysight.data.show import write_picture
 
-    progress = ConsoleProgress()
     dataset = load(data, settled.data.image_size, data_dir, skip_bad, progress)
     pixels = dataset.train.pixels[:images]
     names = [dataset.class_names[label] for label in dataset.train.labels[:images]]

@@ -32,7 +32,7 @@ def show(recipe: RecipeArgument) -> None:
     """Print a recipe as it was written, with what it costs and what it reached."""
     from tinysight.recipes import shelf
 
-    output.print(shelf.read_text(shelf.locate(recipe)), markup=False, end="")
+    output.print(shelf.read_text(shelf.locate(recipe)), end="")
 
 
 @app.command()
@@ -58,4 +58,4 @@ def check(recipe: RecipeArgument, changes: SetOption = []) -> None:  # noqa: B00
     """Check a recipe and print every value it would use, defaults included."""
     from tinysight.recipes import loading
 
-    output.print(loading.dump(loading.load(recipe, changes)), markup=False, end="")
+    output.print(loading.dump(loading.load(recipe, changes)), end="")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import ConsoleProgress, output
+from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def train(
     from tinysight.training.train import Plan
     from tinysight.training.train import train as run_training
 
-    progress, argument = ConsoleProgress(), load.normalise(data)
+    argument = load.normalise(data)
     path = out or _free_name(settled.name)
     dataset = load.load(argument, settled.data.image_size, data_dir, skip_bad, progress)
     for remark in dataset.remarks:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from tinysight.errors import DataError
 
@@ -18,7 +18,7 @@ _MOST_MEMBERS = 100
 _READ_BYTES = 1 << 20
 
 
-def read_members(path: Path, sizes: Mapping[str, int], consume: Callable[[str, IO[bytes]], None]) -> None:
+def read_members(path: Path, sizes: Mapping[str, int], consume: Callable[[str, io.BufferedReader], None]) -> None:
     """Hand each member named in `sizes` to `consume`, in the order of the archive.
 
     Args:
@@ -83,12 +83,12 @@ def _check(member: tarfile.TarInfo, count: int) -> None:
 def _check_size(member: tarfile.TarInfo, expected: int | None) -> None:
     if expected is None:
         raise _RefusedError(f"it holds {member.name} twice")
-    if member.size != expected or not member.isfile():
+    if member.size != expected:
         raise _RefusedError(f"{member.name} in it has {member.size:,} bytes instead of {expected:,}")
 
 
-def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo) -> io.BufferedReader:
     stream = archive.extractfile(member)
-    if stream is None:
+    if not isinstance(stream, io.BufferedReader):
         raise _RefusedError(f"{member.name} in it is not a plain file")
     return stream

@@ -73,6 +73,6 @@ class Dataset:
         for part in (self.train, self.validation, self.test):
             digest.update(b"none" if part is None else repr(part.pixels.shape).encode())
             if part is not None:
-                digest.update(np.ascontiguousarray(part.pixels))
-                digest.update(np.ascontiguousarray(part.labels, dtype="<i8"))
+                digest.update(np.ascontiguousarray(part.pixels).data)
+                digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
         return digest.hexdigest()

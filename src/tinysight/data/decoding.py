@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from tinysight.data.dataset import Pixels
 from tinysight.data.intake import read_image
 from tinysight.errors import ImageError
+from tinysight.machine import usable_cores
 from tinysight.progress import SILENT, Progress
 
 Failure = tuple[int, str]
@@ -51,7 +51,7 @@ def decode(
     positions = range(len(sources))
     batches = [positions[start : start + _BATCH] for start in positions[::_BATCH]]
     failures: list[Failure] = []
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(usable_cores())
     progress.start("decoding", len(sources), "images")
     try:
         for batch, failed in zip(batches, pool.map(decode_batch, batches), strict=True):

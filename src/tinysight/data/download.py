@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -51,7 +50,7 @@ class Archive:
         return "" if found == self.sha256 else f"has the SHA-256 {found} instead of {self.sha256}"
 
 
-def fetch(archive: Archive, path: Path, progress: Progress = SILENT, context: ssl.SSLContext | None = None) -> None:
+def fetch(archive: Archive, path: Path, progress: Progress = SILENT) -> None:
     """Bring the file at `path` to be `archive`, going on from what an earlier call left there.
 
     A connection that drops is taken up again as long as each one brings something. Only one process may
@@ -62,7 +61,6 @@ def fetch(archive: Archive, path: Path, progress: Progress = SILENT, context: ss
         path: the file to write. When this function fails it holds what came so far, or is gone if that
             was wrong.
         progress: told the bytes.
-        context: whom to trust; the system's certificate authorities if None.
 
     Raises:
         DownloadError: it cannot be fetched, or is not the file it should be.
@@ -70,7 +68,7 @@ def fetch(archive: Archive, path: Path, progress: Progress = SILENT, context: ss
     """
     if not archive.url.startswith("https://"):
         raise DownloadError(f"{archive.url} is not an https address, so it is not fetched.")
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _HttpsRedirects())
+    opener = urllib.request.build_opener(_HttpsRedirects())
     for _ in range(_MOST_CONNECTIONS):
         have = _size(path)
         if have >= archive.size:
@@ -80,7 +78,8 @@ def fetch(archive: Archive, path: Path, progress: Progress = SILENT, context: ss
             raise DownloadError(f"{archive.url} cannot be fetched: {problem}.")
     else:
         raise DownloadError(f"The connection to {archive.url} broke {_MOST_CONNECTIONS} times; run again to go on.")
-    difference = archive.difference(path)
+    with storage_errors(path):
+        difference = archive.difference(path)
     if difference:
         _remove(path)
         raise DownloadError(f"What came from {archive.url} {difference}, so it was removed; try again later.")

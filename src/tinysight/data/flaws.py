@@ -39,13 +39,20 @@ class Flaws:
     near_duplicates: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, share in self.described():
+        for name, share in self._named():
             if not 0 <= share <= 1:
-                raise DataError(f"A share of {name} of {share} is impossible; it must lie within 0 and 1.")
+                raise DataError(f"The share of {name} to plant is {share:g}; it must lie within 0 and 1.")
 
-    def described(self) -> list[tuple[str, float]]:
-        """Return each flaw in words, with its share."""
-        return [(name.replace("_", " "), share) for name, share in asdict(self).items()]
+    def remark(self) -> str:
+        """Return what a reader of figures from this data must know, in one sentence."""
+        planted = ", ".join(f"{name} {share:.1%}" for name, share in self._named() if share)
+        return f"Flaws were planted on purpose: {planted}."
+
+    def _named(self) -> list[tuple[str, float]]:
+        return [(field.replace("_", " "), share) for field, share in asdict(self).items()]
+
+
+NO_FLAWS = Flaws()
 
 
 @dataclass(frozen=True)
@@ -88,9 +95,7 @@ def plant(train: Drawn, test: Drawn, flaws: Flaws, seed: int) -> tuple[Drawn, Dr
     flawed_test = _with_twins(_on_giveaway_colour(test, giveaway_test), train, twins, random)
     wrong, labels = _mislabelled(train.labels, flaws.wrong_labels, stream(seed, _LABEL_STREAM))
     flawed_train = replace(_on_giveaway_colour(train, giveaway_train), labels=labels)
-    planted = Planted(
-        train.masks, flawed_test.masks, train.labels, wrong, giveaway_train, giveaway_test, twins
-    )
+    planted = Planted(train.masks, flawed_test.masks, train.labels, wrong, giveaway_train, giveaway_test, twins)
     return flawed_train, flawed_test, planted
 
 

@@ -102,7 +102,8 @@ def _parts(listing: Listing, pixels: Pixels, failed: Sequence[int]) -> dict[str,
             part = _take(part, np.flatnonzero(usable[where]))
         lost = set(split.labels) - set(part.labels.tolist())
         if lost:
-            raise DataError(f"No image of class {listing.class_names[min(lost)]} in {name} can be read.")
+            lost_class = listing.class_names[min(lost)]
+            raise DataError(f"No {name} image of class {lost_class} can be read; mend them or add others.")
         parts[name] = part
         start = where.stop
     return parts

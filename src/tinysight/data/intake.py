@@ -26,6 +26,10 @@ MAX_PIXELS = 8192 * 8192  # any phone's or camera's everyday picture; at 4 bytes
 # Raise it with every change that gives other pixels for the same file: it names the cached ones.
 VERSION = 1
 
+# A progressive JPEG goes over all its pixels once a scan. Real ones have about ten; a scan of 100 bytes is
+# enough to keep a core busy for a tenth of a second, so a small file could do so for hours.
+_MAX_SCANS = 100
+
 # A JPEG may be decoded at a half, a quarter or an eighth as long as this many times the wanted size is left
 # for the filter to work on: 4 to 10 times faster on photos, about one level of 255 away on average.
 _DRAFT_MARGIN = 3
@@ -95,6 +99,8 @@ def _decode(content: bytes, size: tuple[int, int]) -> Pixels:
     with Image.open(BytesIO(content), formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
+        if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > _MAX_SCANS:
+            raise ValueError("too many scans")
         enough = _DRAFT_MARGIN * max(size)
         image.draft(None, (enough, enough))
         picture = opaque_rgb(upright(image))

@@ -60,15 +60,12 @@ def scan(folder: Path) -> Listing:
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"{folder} {problem}; name a folder of images. {_LAYOUT}")
     names = _subfolders(folder)
-    # A class may well be called "train" (beside "bus" and "car"): then it holds images, not folders.
     splits = [name for name in names if name.lower() in _SPLITS]
-    if not splits or (len(splits) < len(names) and not any(_subfolders(folder / name) for name in splits)):
-        return {"train": folder}
-    return _named_splits(folder, names)
+    # A class may well be called "train" (beside "bus" and "car"): then it holds images, not folders.
+    if splits and (splits == names or any(_subfolders(folder / name) for name in splits)):
+        return _named_splits(folder, names)
+    return {"train": folder}
 
 
 def _named_splits(folder: Path, names: list[str]) -> dict[str, Path]:
@@ -126,7 +123,7 @@ def _refuse(error: OSError) -> None:
 
 
 def _unreadable(error: OSError) -> DataError:
-    return DataError(f"{error.filename} cannot be read ({error.strerror}); change its permissions.")
+    return DataError(f"{error.filename} is not a folder that can be read ({error.strerror}); name another.")
 
 
 def _hidden(name: str) -> bool:

@@ -61,4 +61,4 @@ def _cifar10(image_size: int, data_dir: Path | None, progress: Progress) -> Data
         raise DataError(f"CIFAR-10 is made of 32x32 images, not {image_size}x{image_size}; set data.image_size=32.")
     from tinysight.data import cifar10
 
-    return cifar10.load(data_dir, progress)
+    return cifar10.checked(cifar10.load(data_dir, progress))

@@ -18,9 +18,9 @@ import numpy as np
 
 from tinysight.errors import DataError
 
-# A batch of CIFAR-10 takes about 40,000 instructions. The limit keeps those of one byte that make an object
-# each from filling the memory.
-_MOST_INSTRUCTIONS = 1_000_000
+# A batch of CIFAR-10 takes about 30,000 instructions. The limit keeps a file of one-byte instructions, each of
+# which makes an object, from filling the memory.
+_MOST_INSTRUCTIONS = 200_000
 
 
 def load(path: Path, limit: int) -> object:

@@ -6,42 +6,36 @@ be planted in it, and where each shape lies is known, so that checks of a model 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypedDict
+from typing import Any
 
 from tinysight.data.dataset import Dataset, Part
-from tinysight.data.flaws import Flaws, Planted, plant
+from tinysight.data.flaws import NO_FLAWS, Flaws, Planted, plant
 from tinysight.data.shapes_drawing import Drawn, draw
 from tinysight.data.shapes_outlines import OUTLINES
 from tinysight.errors import DataError, nearest
 
-__all__ = ["CLASS_NAMES", "Drawn", "Flaws", "Options", "Planted", "draw", "load", "make", "parse"]
+__all__ = ["CLASS_NAMES", "NO_FLAWS", "Drawn", "Flaws", "Planted", "draw", "load", "make", "parse"]
 
 CLASS_NAMES = tuple(OUTLINES)
 
 _REMARK = "These are procedural pictures that tinysight draws itself, not photographs."
 _MOST_BYTES = 4_000_000_000
-_NUMBERS: Mapping[str, str] = {"train": "train", "test": "test", "seed": "seed"}
+_FLAW_OPTIONS = {
+    "wrong-labels": "wrong_labels",
+    "background": "background_gives_away",
+    "near-duplicates": "near_duplicates",
+}
+_OPTIONS = ("train", "test", "seed", *_FLAW_OPTIONS)
 
 
-class Options(TypedDict, total=False):
-    """What `--data shapes:...` may say; the arguments of `load`."""
-
-    train: int
-    test: int
-    seed: int
-    flaws: Flaws
-
-
-def load(
-    train: int = 10_000, test: int = 2_000, seed: int = 0, flaws: Flaws = Flaws(), size: int = 32
-) -> Dataset:
-    """Return the dataset alone; the arguments are those of `make`."""
-    return make(train, test, seed, flaws, size)[0]
+def load(train: int = 10_000, test: int = 2_000, seed: int = 0, flaws: Flaws = NO_FLAWS, size: int = 32) -> Dataset:
+    """Return the dataset that `make` draws, without the truth about it."""
+    dataset, _ = make(train, test, seed, flaws, size)
+    return dataset
 
 
 def make(
-    train: int = 10_000, test: int = 2_000, seed: int = 0, flaws: Flaws = Flaws(), size: int = 32
+    train: int = 10_000, test: int = 2_000, seed: int = 0, flaws: Flaws = NO_FLAWS, size: int = 32
 ) -> tuple[Dataset, Planted]:
     """Draw the dataset, and tell the truth about it.
 
@@ -49,8 +43,8 @@ def make(
         train: how many training images; at least 10, one a class.
         test: how many test images; likewise.
         seed: 0 or more; the same seed gives the same images, to the bit.
-        flaws: what to plant; nothing unless said.
-        size: height and width of the images, in pixels.
+        flaws: what to plant.
+        size: height and width of the images, in pixels. The same seed shows the same scenes in any size.
 
     Returns:
         The dataset, and its masks and planted flaws.
@@ -63,24 +57,49 @@ def make(
     ((20, 3, 32, 32), 2)
     """
     _check(train, test, seed, size)
-    drawn = draw(train, seed, size, split=0), draw(test, seed, size, split=1)
-    flawed_train, flawed_test, planted = plant(*drawn, flaws, seed)
+    clean = draw(train, seed, size, split=0), draw(test, seed, size, split=1)
+    drawn_train, drawn_test, planted = plant(*clean, flaws, seed)
     dataset = Dataset(
         name="shapes",
-        train=Part(flawed_train.pixels, flawed_train.labels),
-        test=Part(flawed_test.pixels, flawed_test.labels),
+        train=Part(drawn_train.pixels, drawn_train.labels),
+        test=Part(drawn_test.pixels, drawn_test.labels),
         class_names=CLASS_NAMES,
         source=f"drawn by tinysight (built-in shapes, seed {seed})",
-        remarks=(_REMARK, *_told(flaws)),
+        remarks=(_REMARK,) if flaws == NO_FLAWS else (_REMARK, flaws.remark()),
     )
     return dataset, planted
 
 
-def parse(argument: str) -> Options:
-    """Return what "shapes" or "shapes:train=5000,seed=3,wrong-labels=0.05" asks for, as arguments of `load`.
+def parse(argument: str) -> dict[str, Any]:
+    """Return what "shapes" or "shapes:train=5000,wrong-labels=0.05" asks for, as keyword arguments of `load`.
 
-    The options are train, test, seed, and as shares of 0..1 wrong-labels, background and near-duplicates.
+    The options are train, test and seed, and the shares wrong-labels, background and near-duplicates.
 
     Raises:
-        DataError: an option is unknown, or its value is no number or impossible.
+        DataError: an option is unknown, or its value is no number or an impossible one.
     """
+    _, _, text = argument.partition(":")
+    given = dict(_option(item) for item in text.split(",") if item)
+    shares = {field: given.pop(name) for name, field in _FLAW_OPTIONS.items() if name in given}
+    return {**given, "flaws": Flaws(**shares)}
+
+
+def _option(item: str) -> tuple[str, int | float]:
+    name, _, value = item.partition("=")
+    if name not in _OPTIONS:
+        raise DataError(f"The dataset shapes has no option {name!r}.{nearest(name, _OPTIONS)}")
+    try:
+        return name, float(value) if name in _FLAW_OPTIONS else int(value)
+    except ValueError as error:
+        kind = "a share, such as 0.05" if name in _FLAW_OPTIONS else "a whole number"
+        raise DataError(f"The option {name} of shapes is {value!r}; it must be {kind}.") from error
+
+
+def _check(train: int, test: int, seed: int, size: int) -> None:
+    for split, count in (("train", train), ("test", test)):
+        if count < len(CLASS_NAMES):
+            raise DataError(f"{count} {split} images of shapes are too few; ask for at least {len(CLASS_NAMES)}.")
+    if (needed := (train + test) * 3 * size * size) > _MOST_BYTES:
+        raise DataError(f"So many shapes would take {needed / 1e9:,.0f} GB of memory; ask for fewer or smaller.")
+    if seed < 0:
+        raise DataError(f"The seed of shapes is {seed}; it must be 0 or more.")

@@ -67,9 +67,10 @@ class Brushes:
         """Mix a colour of `palette` for each picture, of any hue (a turn is 1) unless given."""
         hue = self.uniform() if hue is None else hue
         sextants = hue[:, None] * 6 + np.array([0, 4, 2], np.float32).reshape(1, 3, 1, 1)
-        pure = (abs(sextants - np.floor(sextants / 6) * 6 - 3) - 1).clip(0, 1)
+        pure = (np.abs(sextants - np.floor(sextants / 6) * 6 - 3) - 1).clip(0, 1)
         saturation = self.uniform(*palette.saturation)[:, None]
-        return self.uniform(*palette.value)[:, None] * (1 - saturation * (1 - pure))
+        mixed: Field = self.uniform(*palette.value)[:, None] * (1 - saturation * (1 - pure))
+        return mixed
 
     def noise(self, cells: int) -> Field:
         """Return smooth noise, 0..1: random values on `cells` x `cells` squares, interpolated linearly."""
@@ -97,7 +98,7 @@ class Brushes:
         """Return the cover (0..1) of a straight line through any point, from edge to edge."""
         cosine, sine = self.direction()
         x, y = self.grid.x - self.uniform(), self.grid.y - self.uniform()
-        return self.cover(abs(x * cosine + y * sine) - self.uniform(*half_width))
+        return self.cover(np.abs(x * cosine + y * sine) - self.uniform(*half_width))
 
     def cover(self, distance: Field) -> Field:
         """Return how much (0..1) of each pixel lies inside an outline, from the distance to the outline."""

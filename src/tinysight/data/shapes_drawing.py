@@ -61,9 +61,7 @@ def draw(n: int, seed: int, size: int = 32, split: int = 0) -> Drawn:
     Returns:
         The pictures with their labels and masks.
     """
-    drawn = Drawn(
-        np.empty((n, 3, size, size), np.uint8), np.empty(n, np.int64), np.empty((n, size, size), np.bool_)
-    )
+    drawn = Drawn(np.empty((n, 3, size, size), np.uint8), np.empty(n, np.int64), np.empty((n, size, size), np.bool_))
     for number, start in enumerate(range(0, n, _BATCH)):
         batch = _draw_batch(Brushes(stream(seed, split, number), _BATCH, Grid.of(size)))
         count = min(_BATCH, n - start)
@@ -108,11 +106,11 @@ def _texture(brushes: Brushes) -> Field:
     """Return fields, 0..1, in which a gradient, stripes and noise are mixed in any proportion."""
     ramp = brushes.ramp()
     turns = ramp * brushes.uniform(2, 7) + brushes.uniform()
-    stripes = (abs(turns - np.floor(turns) - 0.5) * 6 - 1).clip(0, 1)
+    stripes = (np.abs(turns - np.floor(turns) - 0.5) * 6 - 1).clip(0, 1)
     noise = brushes.noise(4) * 1.2 + brushes.noise(9) * 0.8 - 0.5
     weights = [brushes.uniform() for _ in range(3)]
     gradient, striped, noisy = (weight * weight * weight for weight in weights)
-    mixed = gradient * (ramp + 0.5) + striped * stripes + noisy * noise
+    mixed: Field = gradient * (ramp + 0.5) + striped * stripes + noisy * noise
     return (mixed / (gradient + striped + noisy + 0.001)).clip(0, 1)
 
 
@@ -125,7 +123,7 @@ def _shape_colour(brushes: Brushes, hue: Field, ground: Field) -> Field:
 
 
 def _distance_to_shape(brushes: Brushes, labels: Labels) -> Field:
-    """Place each picture's shape wholly inside it, turned, stretched; return the pixels' distances to it."""
+    """Put each picture's shape somewhere, slightly turned and stretched; return each pixel's distance to it."""
     cosine, sine = brushes.direction(limit=0.075)
     radius, stretch = brushes.uniform(0.26, 0.40), brushes.uniform(0.85, 1.15)
     x = brushes.grid.x - (radius + (1 - 2 * radius) * brushes.uniform())

@@ -16,17 +16,17 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]
 Outline = Callable[[Field, Field], Field]
 
 _SIN_60 = 0.8660254
-# Unit normals of the five lines of a pentagram: cos and sin of 90, 162, 234, 306 and 18 degrees.
+# Unit normals of the five lines of a star, upwards and in steps of 72 degrees.
 _FIVE_WAYS = (
-    (0.0, 1.0),
-    (-0.9510565, 0.3090170),
-    (-0.5877853, -0.8090170),
-    (0.5877853, -0.8090170),
-    (0.9510565, 0.3090170),
+    (0.0, -1.0),
+    (0.9510565, -0.3090170),
+    (0.5877853, 0.8090170),
+    (-0.5877853, 0.8090170),
+    (-0.9510565, -0.3090170),
 )
 
 
@@ -35,7 +35,7 @@ def _disc(x: Field, y: Field, radius: float) -> Field:
 
 
 def _box(x: Field, y: Field, half_width: float, half_height: float) -> Field:
-    return np.maximum(abs(x) - half_width, abs(y) - half_height)
+    return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
 
 
 def _circle(x: Field, y: Field) -> Field:
@@ -43,7 +43,7 @@ def _circle(x: Field, y: Field) -> Field:
 
 
 def _ring(x: Field, y: Field) -> Field:
-    return abs(_disc(x, y, 0.70)) - 0.21
+    return np.abs(_disc(x, y, 0.70)) - 0.21
 
 
 def _crescent(x: Field, y: Field) -> Field:
@@ -55,12 +55,12 @@ def _square(x: Field, y: Field) -> Field:
 
 
 def _triangle(x: Field, y: Field) -> Field:
-    return np.maximum(abs(x) * _SIN_60 - y * 0.5, y) - 0.56
+    return np.maximum(np.abs(x) * _SIN_60 - y * 0.5, y) - 0.56
 
 
 def _drop(x: Field, y: Field) -> Field:
     # A disc, and a wedge that touches it from above.
-    return np.minimum(_disc(x, y - 0.30, 0.62), np.maximum(abs(x) * 0.8888 - (y + 1.05) * 0.4583, y))
+    return np.minimum(_disc(x, y - 0.30, 0.62), np.maximum(np.abs(x) * 0.8888 - (y + 1.05) * 0.4583, y))
 
 
 def _star(x: Field, y: Field) -> Field:
@@ -80,12 +80,12 @@ def _cross(x: Field, y: Field) -> Field:
 
 def _heart(x: Field, y: Field) -> Field:
     # A square standing on its corner, and a disc on each of its two upper sides.
-    across = abs(x)
-    return np.minimum((across + abs(y) - 0.76) * 0.7071068, _disc(across - 0.38, y + 0.38, 0.5374012))
+    across = np.abs(x)
+    return np.minimum((across + np.abs(y) - 0.76) * 0.7071068, _disc(across - 0.38, y + 0.38, 0.5374012))
 
 
 def _arrow(x: Field, y: Field) -> Field:
-    head = np.maximum(y + 0.02, (abs(x) - (y + 1.0) * 0.82) * 0.7733)
+    head: Field = np.maximum(y + 0.02, (np.abs(x) - (y + 1.0) * 0.82) * 0.7733)
     return np.minimum(head, _box(x, y - 0.45, 0.25, 0.50))
 
 

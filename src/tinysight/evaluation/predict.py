@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.decoding import decode_in_chunks
-from tinysight.data.intake import LARGEST_FILE, SUFFIXES
+from tinysight.data.intake import MAX_BYTES
+from tinysight.data.listing import SUFFIXES
 from tinysight.errors import InputError
 from tinysight.evaluation.evaluate import images_of
 from tinysight.progress import SILENT, Progress
@@ -69,7 +70,7 @@ class Predictor:
 
     def _of_pictures(self, pictures: list[Path | None], progress: Progress) -> Iterator[Prediction | str]:
         names = ["-" if picture is None else str(picture) for picture in pictures]
-        sources = [sys.stdin.buffer.read(LARGEST_FILE + 1) if picture is None else picture for picture in pictures]
+        sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if picture is None else picture for picture in pictures]
         size = (self.classifier.image_size, self.classifier.image_size)
         for part, pixels, failures in decode_in_chunks(sources, size, CHUNK):
             probabilities, reasons = self.classifier.probabilities(pixels), dict(failures)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from tinysight.reporting import style
 from tinysight.reporting.lettering import elide
 
 Matrix = NDArray[np.float64]
+Places = NDArray[np.bool_]
 
 # Two hues, so that the large diagonal does not drown the mistakes beside it. Each runs from light to dark,
 # which every kind of colour blindness keeps.
@@ -40,34 +42,37 @@ def confusion(matrix: ArrayLike, class_names: Sequence[str], rates: bool, title:
         note: what a reader must know before trusting the plot.
     """
     counts = np.asarray(matrix, dtype=np.float64)
-    values, form, unit = (_per_cent(counts), "{:.1f}", "%") if rates else (counts, "{:,.0f}", "images")
+    values, number, unit = (
+        (_per_cent(counts), "{:.1f}", "% of the true class") if rates else (counts, "{:,.0f}", "images")
+    )
     names = [elide(name, _LONGEST_NAME) for name in class_names]
     side = min(max(0.72 * len(names), 3.0), 9.9)  # inches
     below = side + _NAMES
-    figure = style.page(_KEYS + below, title, note, _most_frequent(values, names, form))
+    figure = style.page(_KEYS + below, title, note, _most_frequent(values, names, number + " %" * rates))
     axes = _square(figure, below)
-    right, wrong = _colour(axes, values, whole=100.0 if rates else counts.sum(axis=1).max())
-    for cells, left, meaning in (right, 0.35, "right answers"), (wrong, 4.35, "mistakes"):
-        _key(style.place(figure, left, below + 0.35, 3.2, 0.16), cells, f"{meaning}, {unit}")
+    right, wrong = _draw(axes, values, whole=100.0 if rates else counts.sum(axis=1).max())
+    for cells, left, meaning in (right, 0.25, "right answers"), (wrong, 4.25, "mistakes"):
+        _draw_key(style.place(figure, left, below + 0.35, 3.2, 0.16), cells, f"{meaning}, {unit}")
         if len(names) <= _MOST_NUMBERS:
-            _number(axes, cells, form, side)
-    _name(axes, names, counts.any(axis=1), side)
+            _write_numbers(axes, cells, number, side)
+    _write_names(axes, names, counts.sum(axis=1) > 0, side)
     return figure
 
 
 def _per_cent(counts: Matrix) -> Matrix:
     """Return each count in per cent of its row; NaN where the row has no images."""
     images = counts.sum(axis=1, keepdims=True)
-    return np.divide(100 * counts, images, out=np.full_like(counts, np.nan), where=images > 0)
+    shares: Matrix = np.divide(100 * counts, images, out=np.full_like(counts, np.nan), where=images > 0)
+    return shares
 
 
-def _most_frequent(values: Matrix, names: Sequence[str], form: str) -> str:
+def _most_frequent(values: Matrix, names: Sequence[str], number: str) -> str:
     """Say in words which three mistakes are the most frequent."""
     mistakes = np.nan_to_num(values) * ~np.eye(len(names), dtype=bool)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:3]
     places = [place for place in zip(*np.unravel_index(order, values.shape), strict=True) if mistakes[place] > 0]
-    told = [f"{names[true]} taken for {names[said]} ({form.format(values[true, said])})" for true, said in places]
-    return f"Most frequent mistakes: {', '.join(told)}" if told else "No mistakes"
+    told = [f"{names[true]} taken for {names[said]} ({number.format(values[true, said])})" for true, said in places]
+    return f"Most often: {', '.join(told)}." if told else "No mistakes."
 
 
 def _square(figure: Figure, height: float) -> Axes:
@@ -78,43 +83,45 @@ def _square(figure: Figure, height: float) -> Axes:
     return axes
 
 
-def _colour(axes: Axes, values: Matrix, whole: float) -> tuple[QuadMesh, QuadMesh]:
+def _draw(axes: Axes, values: Matrix, whole: float) -> tuple[QuadMesh, QuadMesh]:
     """Draw the right answers and the mistakes, each with its own colours and scale."""
     wrong = ~np.eye(len(values), dtype=bool)
     # A twentieth at least, so that the few mistakes of a good classifier do not look grave.
     most_wrong = max(np.nanmax(values[wrong]), whole / 20)
-    looks = {"edgecolors": style.PAPER, "linewidth": 10 / len(values)}
-    nowhere = np.isnan(values)
-    return (
-        axes.pcolormesh(np.ma.masked_where(nowhere | wrong, values), cmap=_RIGHT, vmin=0, vmax=whole, **looks),
-        axes.pcolormesh(np.ma.masked_where(nowhere | ~wrong, values), cmap=_WRONG, vmin=0, vmax=most_wrong, **looks),
-    )
+    return _cells(axes, values, ~wrong, _RIGHT, whole), _cells(axes, values, wrong, _WRONG, most_wrong)
 
 
-def _key(axes: Axes, cells: QuadMesh, label: str) -> None:
+def _cells(axes: Axes, values: Matrix, where: Places, colours: Colormap, largest: float) -> QuadMesh:
+    shown = np.ma.masked_where(~where | np.isnan(values), values)
+    cells = axes.pcolormesh(shown, cmap=colours, vmin=0, vmax=largest)
+    cells.set(edgecolor=style.PAPER, linewidth=min(1.5, 10 / len(values)))
+    return cells
+
+
+def _draw_key(axes: Axes, cells: QuadMesh, label: str) -> None:
     """Draw the scale of one of the two colours."""
-    figure = axes.get_figure(root=True)
-    bar = figure.colorbar(cells, cax=axes, orientation="horizontal", ticks=MaxNLocator(4, steps=[1, 2, 5, 10]))
-    bar.outline.set_visible(False)
+    ticks = MaxNLocator(4, steps=[1, 2, 5, 10])
+    Colorbar(axes, cells, orientation="horizontal", ticks=ticks).outline.set_visible(False)
     axes.set_title(label, loc="left", pad=5, **style.font())
     style.plain_ticks(axes)
 
 
-def _number(axes: Axes, cells: QuadMesh, form: str, side: float) -> None:
+def _write_numbers(axes: Axes, cells: QuadMesh, number: str, side: float) -> None:
     """Write each value above 0 into its cell, dark on light and light on dark."""
-    values = np.ma.filled(cells.get_array(), 0.0)
-    size = min(style.BODY, 85 * side / len(values) / len(form.format(values.max())))
+    values: Matrix = np.ma.filled(np.ma.asarray(cells.get_array()), 0.0)
+    size = min(style.BODY, 85 * side / len(values) / len(number.format(values.max())))
     for row, column in np.argwhere(values):
         value = values[row, column]
-        looks = style.font(size, style.readable_on(cells.to_rgba(value)))
-        axes.text(column + 0.5, row + 0.5, form.format(value), ha="center", va="center", **looks)
+        red, green, blue, _ = cells.cmap(cells.norm(value))
+        looks = style.font(size, style.readable_on((red, green, blue)))
+        axes.text(column + 0.5, row + 0.5, number.format(value), ha="center", va="center", **looks)
 
 
-def _name(axes: Axes, names: Sequence[str], has_images: NDArray[np.bool_], side: float) -> None:
+def _write_names(axes: Axes, names: Sequence[str], has_images: Places, side: float) -> None:
     """Name rows and columns, in letters small enough for a line each."""
     rows = [name if any_image else f"{name} (no images)" for name, any_image in zip(names, has_images, strict=True)]
     centres = np.arange(len(names)) + 0.5
-    size = min(style.BODY, 65 * side / len(names))
+    size = min(style.BODY, 62 * side / len(names))
     axes.set_yticks(centres, rows, **style.font(size))
     axes.set_xticks(centres, names, **style.font(size, **_slant(names, side)))
     axes.tick_params(length=0)

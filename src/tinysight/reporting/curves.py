@@ -86,9 +86,9 @@ def _points(history: Sequence[Epoch], key: str) -> list[tuple[int, float]]:
 
 def _draw(axes: Axes, line: _Line) -> None:
     epochs, values = zip(*line.points, strict=True)
+    looks: dict[str, Any] = {"color": line.colour, "linestyle": "-", "linewidth": 2.2, "markersize": 4.5}
     marker = "o" if len(values) <= _MOST_MARKERS else ""
-    looks: dict[str, Any] = {"color": line.colour, "linewidth": 2.2, "marker": marker, "markersize": 4.5}
-    axes.plot(epochs, values, label=line.name, clip_on=False, **looks)
+    axes.plot(epochs, values, label=line.name, marker=marker, clip_on=False, **looks)
 
 
 def _frame(axes: Axes, measure: _Measure, history: Sequence[Epoch]) -> None:
@@ -108,9 +108,8 @@ def _frame(axes: Axes, measure: _Measure, history: Sequence[Epoch]) -> None:
 def _mark_best(axes: Axes, measure: _Measure, line: _Line) -> str:
     """Ring the best epoch of `line` and return what the ring means."""
     epoch, value = measure.best(line.points, key=lambda point: point[1])
-    axes.plot(
-        epoch, value, "o", markersize=11, markerfacecolor="none", color=line.colour, markeredgewidth=1.8, clip_on=False
-    )
+    ring: dict[str, Any] = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.8}
+    axes.plot(epoch, value, "o", color=line.colour, clip_on=False, **ring)
     axes.axvline(epoch, color=line.colour, linewidth=1, linestyle=":", zorder=0)
     return f"○ {measure.superlative} {line.name}: {measure.written(value)}, epoch {epoch}"
 
@@ -127,6 +126,6 @@ def _label_ends(axes: Axes, measure: _Measure, lines: Sequence[_Line]) -> None:
 def _apart(heights: Sequence[float]) -> list[float]:
     if len(heights) < 2 or abs(heights[0] - heights[1]) >= _LABEL_HEIGHT:
         return list(heights)
-    middle = sum(heights) / 2
+    middle = max(sum(heights) / 2, _LABEL_HEIGHT / 2)  # clear of the numbers below the axes
     shift = _LABEL_HEIGHT / 2 if heights[0] > heights[1] else -_LABEL_HEIGHT / 2
     return [middle + shift, middle - shift]

@@ -1,4 +1,4 @@
-"""Turning names and numbers into text that a picture can show."""
+"""Turning names into text that a picture can show."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ def elide(text: str, limit: int) -> str:
         return text
     tail = (limit - 1) // 2
     return f"{text[: limit - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
-
-
-def percent(share: float) -> str:
-    """Return a share (0..1) in per cent; near certainty keeps a decimal, for 99.7 % is not 100 %."""
-    return f"{100 * share:.{1 if share > 0.99 else 0}f} %"
 
 
 @cache

@@ -18,14 +18,15 @@ from tinysight.reporting.lettering import elide
 Probabilities = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
-_COLUMNS, _ROWS = 6, 4
-_LEFT, _PITCH, _BOX, _TEXT = 26, 193, 168, 84  # pixels: margin, step to the right, picture, words below it
+_COLUMNS, _ROWS = 5, 4
+# In dots: the margin on the left, the steps from picture to picture, and the square a picture must fit in.
+_LEFT, _ACROSS, _DOWN, _BOX = 26, 234, 280, 200
 
 
 def mistakes_sheet(
     part: Part, probabilities: Probabilities, class_names: Sequence[str], title: str, note: str = ""
 ) -> Figure:
-    """Show the up to 24 mistakes in `part` that the classifier was surest of.
+    """Show the mistakes that a classifier was surest of, at most 20, surest first.
 
     Args:
         part: the images that were classified, with their true labels.
@@ -34,16 +35,19 @@ def mistakes_sheet(
         title: dataset, split, n, recipe and whatever else tells this sheet from others.
         note: what a reader must know before trusting the sheet.
     """
-    chosen = most_confident_mistakes(probabilities, part.labels, _COLUMNS * _ROWS)
-    return mistakes(
-        part.pixels[chosen],
-        [class_names[label] for label in part.labels[chosen]],
-        [class_names[label] for label in probabilities[chosen].argmax(axis=1)],
-        [float(confidence) for confidence in probabilities[chosen].max(axis=1)],
-        [PurePath(part.files[index]).name if part.files else f"image {index}" for index in chosen],
-        title,
-        note,
-    )
+    wrong = most_confident_mistakes(probabilities, part.labels, len(part))
+    chosen = wrong[: _COLUMNS * _ROWS]
+    rows = -(-len(chosen) // _COLUMNS)
+    remark = f"Mistakes: {len(wrong):,}. Shown: the {len(chosen)} that the classifier was surest of."
+    remark = remark if rows else "No mistakes: every image was classified correctly."
+    figure = style.page(rows * _DOWN / style.DPI + 0.1, title, note, remark)
+    for number, index in enumerate(chosen):
+        row, column = divmod(number, _COLUMNS)
+        left, top = _LEFT + column * _ACROSS, (rows - row) * _DOWN
+        picture = _fitted(part.pixels[index].transpose(1, 2, 0))
+        figure.figimage(picture, left, top - len(picture), origin="upper")
+        _write(figure, left, top - len(picture), _words(part, index, probabilities[index], class_names))
+    return figure
 
 
 def most_confident_mistakes(probabilities: Probabilities, labels: Labels, k: int) -> NDArray[np.intp]:
@@ -53,25 +57,33 @@ def most_confident_mistakes(probabilities: Probabilities, labels: Labels, k: int
     return wrong[surest_first[:k]]
 
 
-def mistakes(
-    images: Pixels,
-    true_names: Sequence[str],
-    predicted_names: Sequence[str],
-    confidences: Sequence[float],
-    captions: Sequence[str],
-    title: str,
-    note: str = "",
-) -> Figure:
-    """Show wrongly classified images, enlarged pixel by pixel, six in a row.
+def _words(part: Part, index: int, probabilities: Probabilities, class_names: Sequence[str]) -> tuple[str, str, str]:
+    """Return what the image is, what the classifier said, and how to find the image again."""
+    said, confidence = int(probabilities.argmax()), float(probabilities.max())
+    # Near certainty keeps a decimal: 99.7 % is not 100 %.
+    sure = f"{100 * confidence:.{1 if confidence > 0.99 else 0}f} %"
+    return (
+        f"{elide(class_names[part.labels[index]], 24)},",
+        f"said {elide(class_names[said], 14)} {sure}",
+        elide(PurePath(part.files[index]).name, 20) if part.files else f"image {index}",
+    )
 
-    Args:
-        images: uint8, (k, 3, height, width); k may be 0.
-        true_names: what is on each image.
-        predicted_names: what the classifier said.
-        confidences: how sure it was, 0..1.
-        captions: how to find each image again.
-        title: dataset, split, n, recipe and whatever else tells this sheet from others.
-        note: what a reader must know before trusting the sheet.
+
+def _write(figure: Figure, left: int, top: int, words: Sequence[str]) -> None:
+    width, height = figure.get_size_inches() * style.DPI
+    looks = [style.font(style.SMALL, colour) for colour in (style.INK, style.VALIDATION, style.MUTED)]
+    for number, (line, look) in enumerate(zip(words, looks, strict=True)):
+        figure.text(left / width, (top - 5 - 19 * number) / height, line, va="top", **look)
+
+
+def _fitted(image: Pixels) -> Pixels:
+    """Return a (height, width, 3) image with every pixel a square of dots, as large as the box allows.
+
+    An image that is larger than the box is made smaller instead.
     """
-    rows = max(1, -(-len(images) // _COLUMNS))
-    figure = style.page(rows * (_BOX + _TEXT) / style.DPI, title, note, "" if len(images) else "No mistakes.")
+    factor = _BOX // max(image.shape[:2])
+    if factor >= 1:
+        return image.repeat(factor, axis=0).repeat(factor, axis=1)
+    smaller = Image.fromarray(image)
+    smaller.thumbnail((_BOX, _BOX))
+    return np.asarray(smaller)

@@ -45,7 +45,9 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
     """
     start = time.perf_counter()
     run = _continued(plan, path) if resume else _begun(plan, path)
-    trainer = Trainer(plan.recipe, plan.dataset, cut(plan.dataset, plan.recipe.data, plan.seed), plan.seed, plan.precision)
+    trainer = Trainer(
+        plan.recipe, plan.dataset, cut(plan.dataset, plan.recipe.data, plan.seed), plan.seed, plan.precision
+    )
     session = _Session(run, trainer, plan, progress, start)
     if resume:
         session.restore()

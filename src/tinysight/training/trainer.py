@@ -83,7 +83,7 @@ class Trainer:
         at.loss += self._finite(loss.item()) * len(chosen)
         at.correct += int((logits.argmax(1) == labels).sum())
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimiser.step()
         at.seen, at.step = at.seen + len(chosen), at.step + 1
         at.seconds += time.perf_counter() - start

@@ -1,0 +1,47 @@
+"""What the benchmarks share: who measured what on which machine, and where it is written down."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tinysight import machine
+
+RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+
+
+def stamp() -> dict[str, Any]:
+    """Return machine, versions, commit and date: what every figure must carry."""
+    here = machine.describe()
+    return {
+        "machine": f"{here['processor']}, {here['cores']} cores ({', '.join(here['features'])})",
+        "versions": f"Python {here['python']}, torch {metadata.version('torch')}, numpy {metadata.version('numpy')}",
+        "commit": _commit(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def append(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Add `row` to benchmarks/results/NAME.jsonl and return it."""
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """Return the rows of benchmarks/results/NAME.jsonl; none if it has not been measured."""
+    path = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

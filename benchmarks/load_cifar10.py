@@ -1,0 +1,92 @@
+"""How long it takes to have CIFAR-10's 60,000 images in memory, and how much memory that takes.
+
+    TINYSIGHT_DATA_DIR=DIR python benchmarks/load_cifar10.py
+
+DIR holds both layouts, cifar-10-batches-bin and cifar-10-batches-py. Our reader of the binary layout is set
+against what keras.datasets.cifar10 does with the pickled one: unpickle, gather, transpose to height x width x
+channels, which is timed up to arrays that lie in that order in memory. The rounds alternate, each in a new
+process, and the files are in the system's cache.
+"""
+
+import os
+import pickle
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+
+from tinysight.data import cifar10, cifar10_binary, cifar10_pickled
+
+ROUNDS = 9
+TARGET = 0.1
+
+
+def read_binary(folder):
+    return cifar10.read(cifar10.Location("binary", folder / cifar10_binary.FOLDER))
+
+
+def read_pickled(folder):
+    return cifar10.read(cifar10.Location("pickled", folder / cifar10_pickled.FOLDER))
+
+
+def check_published(folder):
+    return cifar10.checked(read_binary(folder))
+
+
+def keras_style(folder):
+    pixels = np.empty((60_000, 3, 32, 32), np.uint8)
+    labels = np.empty(60_000, np.uint8)
+    for number, name in enumerate(cifar10_pickled.FILES):
+        with (folder / cifar10_pickled.FOLDER / name).open("rb") as file:
+            batch = pickle.load(file, encoding="bytes")
+        rows = slice(number * 10_000, (number + 1) * 10_000)
+        pixels[rows] = batch[b"data"].reshape(-1, 3, 32, 32)
+        labels[rows] = batch[b"labels"]
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), labels
+
+
+CANDIDATES = {function.__name__: function for function in (keras_style, read_binary, read_pickled, check_published)}
+
+
+def measure_here(name, folder):
+    """Print the seconds one call takes; this runs in a process of its own."""
+    started = time.perf_counter()
+    kept = CANDIDATES[name](folder)
+    print(time.perf_counter() - started)
+    del kept
+
+
+def peak_megabytes(name, folder):
+    tracemalloc.start()
+    kept = CANDIDATES[name](folder)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    del kept
+    return peak / 1e6
+
+
+def main(folder):
+    seconds = {name: [] for name in CANDIDATES}
+    for _ in range(ROUNDS):
+        for name, measured in seconds.items():
+            command = [sys.executable, __file__, name]
+            measured.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    print(f"{'':16} {'median ms':>10} {'best ms':>10} {'peak MB':>10}   n={ROUNDS}")
+    for name, measured in seconds.items():
+        middle, best = 1000 * statistics.median(measured), 1000 * min(measured)
+        print(f"{name:16} {middle:10.0f} {best:10.0f} {peak_megabytes(name, folder):10.0f}")
+    ratio = statistics.median(seconds["read_binary"]) / statistics.median(seconds["keras_style"])
+    print(f"binary layout / keras style: {ratio:.3f} (target: under {TARGET})")
+    return 0 if ratio < TARGET else 1
+
+
+if __name__ == "__main__":
+    data_dir = Path(os.environ["TINYSIGHT_DATA_DIR"])
+    if len(sys.argv) > 1:
+        measure_here(sys.argv[1], data_dir)
+    else:
+        sys.exit(main(data_dir))

@@ -1,0 +1,65 @@
+"""CIFAR-10's Python layout: six pickled dicts, as Keras and torchvision leave them on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tinysight.data import pickled
+from tinysight.data.cifar10_images import (
+    BATCH_IMAGES,
+    BATCHES,
+    CLASS_NAMES,
+    PIXEL_BYTES,
+    Images,
+    check_labels,
+    checked_names,
+)
+from tinysight.errors import DataError
+
+FOLDER = "cifar-10-batches-py"
+FILES = BATCHES
+
+# The published files have 31,035,999 bytes at most, and 158.
+_MOST_BATCH_BYTES = 40_000_000
+_MOST_META_BYTES = 10_000
+
+
+def read_folder(folder: Path) -> Images:
+    """Read data_batch_1 to test_batch in `folder`, running nothing that a pickle might ask to run.
+
+    Raises:
+        DataError: a file is missing, or does not hold what CIFAR-10's files hold.
+    """
+    images = Images.empty()
+    for name in FILES:
+        _read_batch(folder / name, images)
+    return images
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the names in `folder`/batches.meta, or the published ones if there is no such file."""
+    path = folder / "batches.meta"
+    if not path.exists():
+        return CLASS_NAMES
+    match pickled.load(path, _MOST_META_BYTES):
+        case {b"label_names": list(names)} if all(isinstance(name, bytes) for name in names):
+            return checked_names([name.decode(errors="replace") for name in names], str(path))
+    raise DataError(f"{path} does not hold names of classes; get it again or remove it.")
+
+
+def _read_batch(path: Path, images: Images) -> None:
+    pixels, labels = images.batch(path.name)
+    match pickled.load(path, _MOST_BATCH_BYTES):
+        case {b"data": np.ndarray() as data, b"labels": list(values)} if (
+            data.dtype == np.uint8
+            and data.shape == (BATCH_IMAGES, PIXEL_BYTES)
+            and len(values) == BATCH_IMAGES
+            and all(type(value) is int and 0 <= value <= 255 for value in values)
+        ):
+            pixels[:] = data
+            labels[:] = values
+        case _:
+            raise DataError(f"{path} does not hold 10,000 images and labels of CIFAR-10; get it again.")
+    check_labels(labels, str(path))

@@ -1,0 +1,120 @@
+"""What was published as CIFAR-10: how to get it, and how to tell it from something like it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from tinysight.data import cifar10_binary as binary
+from tinysight.data.cache import cache_folder, locked
+from tinysight.data.cifar10_images import BATCH_IMAGES, CLASS_NAMES
+from tinysight.data.dataset import Dataset, Part
+from tinysight.data.download import Archive, fetch
+from tinysight.files import storage_errors, sync_folder
+from tinysight.progress import SILENT, Progress
+
+ARCHIVE_NAME = "cifar-10-binary.tar.gz"
+ARCHIVE = Archive(
+    url=f"https://www.cs.toronto.edu/~kriz/{ARCHIVE_NAME}",
+    size=170_052_171,
+    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+)
+
+# SHA-256 of data_batch_1.bin to test_batch.bin in that archive, as the Ruby library torchvision-ruby checks
+# them (lib/torchvision/datasets/cifar10.rb).
+_BATCH_SHA256 = (
+    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+)
+
+
+def is_published(dataset: Dataset) -> bool:
+    """Return whether these are, to the last pixel and in the same order, the published images and labels.
+
+    The images are put back into the records of the binary layout, whose checksums are known, so it does not
+    matter from which layout they were read. It takes a few tenths of a second.
+    """
+    if dataset.class_names != CLASS_NAMES:
+        return False
+    batches = [
+        Part(part.pixels[start : start + BATCH_IMAGES], part.labels[start : start + BATCH_IMAGES])
+        for part in (dataset.train, dataset.test)
+        for start in range(0, len(part), BATCH_IMAGES)
+    ]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return tuple(pool.map(_sha256, batches)) == _BATCH_SHA256
+
+
+def install(progress: Progress = SILENT, archive: Archive = ARCHIVE) -> Path:
+    """Have the published images in the cache: fetch the archive and unpack it, unless that was done before.
+
+    Several processes may call this at once: one works, the others wait and find it done.
+
+    Args:
+        progress: told the bytes that are fetched.
+        archive: what to fetch.
+
+    Returns:
+        The folder with the six files of the binary layout.
+
+    Raises:
+        DownloadError: the archive cannot be fetched, or is not the published one.
+        StorageError: the cache cannot be written.
+    """
+    cache = cache_folder()
+    folder, part = cache / binary.FOLDER, cache / f"{ARCHIVE_NAME}.part"
+    with locked(cache / f"{ARCHIVE_NAME}.lock", progress):
+        if not is_complete(folder):
+            fetch(archive, part, progress)
+            _unpack(part, folder)
+        with storage_errors(part):
+            part.unlink(missing_ok=True)
+    return folder
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether `folder` holds the six files of the binary layout, whatever is in them."""
+    return all((folder / name).is_file() for name in binary.FILES)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Make `folder` from the checked archive, in one step that nothing can halve. Needs the lock."""
+    unpacked = folder.with_name(f".{folder.name}.part")
+    with storage_errors(folder):
+        _remove(unpacked)
+        unpacked.mkdir()
+        try:
+            binary.read_archived_files(archive, lambda name, stream: _write(unpacked / name, stream))
+            sync_folder(unpacked)
+            _remove(folder)
+            unpacked.rename(folder)
+            sync_folder(folder.parent)
+        finally:
+            _remove(unpacked)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _write(path: Path, stream: io.BufferedReader) -> None:
+    with storage_errors(path), path.open("wb") as file:
+        shutil.copyfileobj(stream, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(batch: Part) -> str:
+    records = np.concatenate([batch.labels.astype(np.uint8)[:, None], batch.pixels.reshape(len(batch), -1)], axis=1)
+    return hashlib.sha256(records.data).hexdigest()

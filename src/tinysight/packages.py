@@ -1,0 +1,28 @@
+"""Which packages tinysight needs, and which are installed, without importing any of them."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+
+
+def requirements() -> dict[str, list[str]]:
+    """Return the names of the packages tinysight needs: under "" always, under an extra's name for that extra."""
+    try:
+        lines = metadata.requires("tinysight") or []
+    except metadata.PackageNotFoundError:  # the source is on the path, but not installed
+        return {}
+    needed: dict[str, list[str]] = {}
+    for line in lines:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"]([^'\"]+)", line)
+        needed.setdefault(extra[1] if extra else "", []).append(name)
+    return needed
+
+
+def version(name: str) -> str | None:
+    """Return the installed version of the package `name`, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,170 @@
+"""Archives and batch files that someone damaged, or made to do harm."""
+
+import gzip
+import io
+import tarfile
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tinysight.data import cifar10
+from tinysight.data.archive import read_members
+from tinysight.errors import DataError
+
+WANTED = "cifar-10-batches-bin/test_batch.bin"
+CONTENT = b"images" * 100
+
+
+def member(name=WANTED, kind=tarfile.REGTYPE, content=CONTENT, **properties):
+    header = tarfile.TarInfo(name)
+    header.type = kind
+    header.size = len(content)
+    for key, value in properties.items():
+        setattr(header, key, value)
+    return header, content
+
+
+def write_archive(path, *members):
+    with tarfile.open(path, "w:gz") as archive:
+        for header, content in members:
+            archive.addfile(header, io.BytesIO(content))
+    return path
+
+
+def read(path):
+    seen = {}
+    read_members(path, {WANTED: len(CONTENT)}, lambda name, stream: seen.update({name: stream.read()}))
+    return seen
+
+
+HOSTILE = {
+    "an absolute path": [member(), member("/etc/passwd")],
+    "a path that leads out": [member(), member("cifar-10-batches-bin/../../passwd")],
+    "a symbolic link in place of the file": [member(kind=tarfile.SYMTYPE, content=b"", linkname="/etc/passwd")],
+    "a hard link in place of the file": [member(kind=tarfile.LNKTYPE, content=b"", linkname="/etc/passwd")],
+    "a symbolic link beside the file": [member(), member("x", tarfile.SYMTYPE, b"", linkname="/")],
+    "a device": [member(kind=tarfile.CHRTYPE, content=b"", devmajor=1, devminor=5)],
+    "a pipe": [member(kind=tarfile.FIFOTYPE, content=b"")],
+    "a folder of the file's name": [member(kind=tarfile.DIRTYPE, content=b"")],
+    "the file twice": [member(), member()],
+    "a file that is too long": [member(content=CONTENT + b"!")],
+    "a file that is too short": [member(content=CONTENT[1:])],
+    "a sparse file": [member(pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"})],
+    "nothing": [],
+    "files without end": [member(f"file-{number}", content=b"") for number in range(200)],
+}
+
+
+@pytest.mark.parametrize("members", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_archive_is_refused(tmp_path, members):
+    with pytest.raises(DataError, match=r"images.tar.gz"):
+        read(write_archive(tmp_path / "images.tar.gz", *members))
+
+
+def test_the_same_archive_without_the_hostile_member_is_read(tmp_path):
+    assert read(write_archive(tmp_path / "images.tar.gz", member())) == {WANTED: CONTENT}
+
+
+def test_a_bomb_is_defused_before_it_is_unpacked(tmp_path, monkeypatch):
+    unzipped = []
+    plain_read = gzip.GzipFile.read
+    monkeypatch.setattr(
+        gzip.GzipFile, "read", lambda *arguments: unzipped.append(plain_read(*arguments)) or unzipped[-1]
+    )
+    bomb = write_archive(tmp_path / "images.tar.gz", member("bomb", content=bytes(50_000_000)), member())
+    with pytest.raises(DataError, match="unpacks to more than it should"):
+        read(bomb)
+    assert sum(map(len, unzipped)) < 2_000_000
+
+
+def test_headers_nested_without_end_are_refused(tmp_path):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 0
+    path = tmp_path / "images.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf() * 1900))
+    with pytest.raises(DataError, match="not a whole gzipped tar archive"):
+        read(path)
+
+
+def test_a_header_with_a_negative_size_does_not_read_in_circles(tmp_path):
+    header = tarfile.TarInfo("x")
+    header.size = -512
+    path = tmp_path / "images.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf(format=tarfile.GNU_FORMAT) + bytes(10_240)))
+    with pytest.raises(DataError):
+        read(path)
+
+
+@pytest.fixture
+def plain_tar(tmp_path):
+    return gzip.decompress(write_archive(tmp_path / "whole.tar.gz", member()).read_bytes())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_archive_gives_the_file_or_an_error_but_never_a_crash(tmp_path, plain_tar, data):
+    plain = bytearray(plain_tar)
+    for _ in range(data.draw(st.integers(1, 4))):
+        plain[data.draw(st.integers(0, 600))] = data.draw(st.integers(0, 255))
+    damaged = tmp_path / "images.tar.gz"
+    damaged.write_bytes(gzip.compress(plain, 1)[: data.draw(st.integers(1, 2000))])
+    try:
+        assert len(read(damaged)[WANTED]) == len(CONTENT)
+    except DataError as error:
+        assert str(damaged) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text"), gzip.compress(b"")])
+def test_what_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "images.tar.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"images.tar.gz"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "complaint"),
+    [
+        (5, "has 5 bytes instead of 170,052,171"),
+        (170_052_172, "has 170,052,172 bytes instead of 170,052,171"),
+        (170_052_171, "has the SHA-256 .* instead of c4a38c50"),
+    ],
+)
+def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path, size, complaint):
+    with (tmp_path / "cifar-10-binary.tar.gz").open("wb") as file:
+        file.truncate(size)
+    with pytest.raises(DataError, match=complaint):
+        cifar10.load(tmp_path)
+
+
+@pytest.fixture
+def batches(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name in [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]:
+        with (folder / name).open("wb") as file:
+            file.truncate(30_730_000)
+    return folder
+
+
+@pytest.mark.parametrize("size", [0, 30_729_999, 30_730_001, 60_000_000])
+def test_a_batch_of_the_wrong_size_is_named(batches, size):
+    with (batches / "data_batch_3.bin").open("r+b") as file:
+        file.truncate(size)
+    with pytest.raises(DataError, match=f"data_batch_3.bin has {size:,} bytes instead of 30,730,000"):
+        cifar10.load(batches)
+
+
+def test_a_label_of_200_is_named(batches):
+    with (batches / "data_batch_3.bin").open("r+b") as file:
+        file.seek(17 * 3073)
+        file.write(bytes([200]))
+    with pytest.raises(DataError, match=r"data_batch_3.bin gives image 17 the label 200"):
+        cifar10.load(batches)
+
+
+def test_a_missing_batch_is_named(batches):
+    (batches / "test_batch.bin").unlink()
+    with pytest.raises(DataError, match=r"Cannot read .*test_batch.bin: No such file"):
+        cifar10.load(batches)

@@ -1,0 +1,210 @@
+"""Hostile images: each is refused by name, or decoded like any other, in little memory and time."""
+
+import functools
+import json
+import os
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from tinysight.data.intake import read_image
+from tinysight.errors import ImageError
+
+LITTLE = 64 * 2**20  # bytes: what the whole gallery may take beyond Python and its imports
+
+
+def chunk(name, body):
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png(width, height, *chunks):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def idat(size):
+    return chunk(b"IDAT", zeros(size))
+
+
+@functools.cache
+def zeros(size):
+    """`size` zero bytes, compressed a thousandfold."""
+    packer = zlib.compressobj(9)
+    block = bytes(2**20)
+    return b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
+
+
+def gif(screen, frame):
+    """A GIF of one frame whose logical screen and frame claim the sizes given."""
+    head = b"GIF89a" + struct.pack("<HHBBB", *screen, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    return head + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x4c\x01\x00;"
+
+
+def bmp(width, height, compression=0):
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, compression, 0, 0, 0, 2, 0)
+    return b"BM" + struct.pack("<IHHI", 1000, 0, 0, 62) + header + bytes(8)
+
+
+def webp(width, height):
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    frame = bytes(6) + canvas + bytes(4)  # an animation frame as large as the canvas, without pixels
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas
+    body += b"ANIM" + struct.pack("<I", 6) + bytes(6) + b"ANMF" + struct.pack("<I", len(frame)) + frame
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def jpeg(width, height):
+    """A real JPEG of 8 x 8 whose header claims another size."""
+    content = saved(Image.new("RGB", (8, 8)), "JPEG")
+    place = content.index(b"\xff\xc0") + 5
+    return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
+
+
+def scans(count):
+    """A small progressive JPEG of many pixels, all of which its last scan refines `count` times over."""
+    content = saved(Image.new("L", (8000, 8000)), "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xc4", 0, content.rindex(b"\xff\xda")) : -2]
+    return content[:-2] + last * count + content[-2:]
+
+
+def saved(image, kind, **options):
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+MANY = 200 * 2**20
+PIXEL = chunk(b"IDAT", zlib.compress(b"\0\1\2\3"))
+
+REFUSED = {
+    "forged.png": (lambda: png(50_000, 50_000, idat(2**20)), "too many pixels"),
+    "forged-without-pixels.png": (lambda: png(50_000, 50_000), "too many pixels"),
+    "largest.png": (lambda: png(2**31 - 1, 2**31 - 1, PIXEL), "too many pixels"),
+    "no-height.png": (lambda: png(1, 0, PIXEL), "damaged|not a JPEG"),
+    "forged.jpg": (lambda: jpeg(65_500, 65_500), "too many pixels"),
+    "scans.jpg": (lambda: scans(5000), "damaged"),
+    "forged.bmp": (lambda: bmp(50_000, 50_000), "too many pixels"),
+    "run-length.bmp": (lambda: bmp(50_000, -50_000, compression=1), "too many pixels"),
+    "negative.bmp": (lambda: bmp(-50, 50), "too many pixels|damaged|not a JPEG"),
+    "canvas.webp": (lambda: webp(16_384, 16_384), "too many pixels|damaged|not a JPEG"),
+    "screen.gif": (lambda: gif((65_535, 65_535), (1, 1)), "too many pixels"),
+    "frame.gif": (lambda: gif((1, 1), (65_535, 65_535)), "too many pixels"),
+    "profile.png": (lambda: png(1, 1, chunk(b"iCCP", b"x\0\0" + zeros(MANY)), PIXEL), "damaged"),
+    "text.png": (lambda: png(1, 1, chunk(b"zTXt", b"x\0\0" + zeros(MANY)), PIXEL), "damaged"),
+    "international.png": (lambda: png(1, 1, chunk(b"iTXt", b"x\0\1\0\0\0" + zeros(MANY)), PIXEL), "damaged"),
+    "texts.png": (lambda: png(1, 1, *[chunk(b"zTXt", b"x\0\0" + zeros(2**20))] * 200, PIXEL), "damaged"),
+    "huge-chunk.png": (lambda: png(1, 1)[:-12] + b"\x7f\xff\xff\xffIDAT", "damaged"),
+    "empty.webp": (lambda: b"", "empty"),
+    "diary.jpg": (lambda: b"Dear diary,\n" * 1000, "not a JPEG"),
+    "magic-only.jpg": (lambda: b"\xff\xd8\xff", "not a JPEG"),
+    "postscript.png": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run\n", "not a JPEG"),
+    "photoshop.png": (lambda: b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 9, 9, 8, 3), "not a JPEG"),
+    "vector.png": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'><script>x()</script></svg>", "not a JPEG"),
+    "tiff.png": (lambda: saved(Image.new("RGB", (9, 9)), "TIFF"), "not a JPEG"),
+    "icon.png": (lambda: saved(Image.new("RGB", (16, 16)), "ICO"), "not a JPEG"),
+    "pixmap.png": (lambda: saved(Image.new("RGB", (9, 9)), "PPM"), "not a JPEG"),
+}
+DECODED = {"much-data.png": lambda: png(1, 1, idat(MANY))}
+
+READ_ALL = """
+import json, resource, sys, warnings
+from pathlib import Path
+from tinysight.data.intake import read_image
+from tinysight.errors import ImageError
+warnings.simplefilter("error")
+
+def peak():
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux passes the parent's ru_maxrss on, and pytest's would hide ours.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024
+
+said, start = {}, peak()
+for path in map(Path, sys.argv[1:]):
+    try:
+        said[path.name] = read_image(path, (32, 32)).tolist()
+    except ImageError as error:
+        said[path.name] = str(error)
+print(json.dumps([said, peak() - start]))
+"""
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    """What a process of its own says to each hostile file, and how much its memory grew."""
+    folder = tmp_path_factory.mktemp("gallery")
+    makers = DECODED | {name: make for name, (make, _) in REFUSED.items()}
+    for name, make in makers.items():
+        (folder / name).write_bytes(make())
+    os.mkfifo(folder / "pipe.png")
+    (folder / "device.png").symlink_to("/dev/zero")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "folder.png").mkdir()
+    command = [sys.executable, "-c", READ_ALL, *map(str, sorted(folder.iterdir()))]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_hostile_file_is_refused_by_name(gallery, name):
+    said, _ = gallery
+
+    assert isinstance(said[name], str), "it was decoded"
+    assert f"/{name} " in said[name]
+    assert any(reason in said[name] for reason in REFUSED[name][1].split("|")), said[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("pipe.png", "not a regular file"),
+        ("device.png", "not a regular file"),
+        ("loop.png", "cannot be read"),
+        ("folder.png", "is a folder"),
+    ],
+)
+def test_what_only_looks_like_a_file_is_refused_at_once(gallery, name, reason):
+    assert reason in gallery[0][name]
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_surplus_data_is_never_unpacked(gallery, name):
+    assert gallery[0][name] == np.zeros((3, 32, 32)).tolist()
+
+
+def test_the_whole_gallery_takes_little_memory(gallery):
+    assert gallery[1] < LITTLE
+
+
+def test_a_picture_that_is_also_an_archive_and_a_page_is_only_a_picture():
+    content = BytesIO(saved(Image.new("RGB", (8, 8), "red"), "GIF") + b"<script>alert(1)</script>")
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr("evil.py", "import os")
+
+    assert (read_image(content.getvalue(), (4, 4)) == np.array([255, 0, 0]).reshape(3, 1, 1)).all()
+
+
+def test_metadata_that_looks_like_code_is_dropped():
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Comment", "'; DROP TABLE images; --")
+    buffer = BytesIO()
+    Image.new("RGB", (4, 4), "red").save(buffer, "PNG", pnginfo=notes, exif=b"Exif\0\0<?php evil(); ?>")
+
+    assert type(read_image(buffer.getvalue(), (4, 4))) is np.ndarray
+
+
+@pytest.mark.parametrize("length", range(0, 1200, 40))
+def test_a_truncated_photo_is_refused_wherever_it_ends(length):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    content = saved(Image.fromarray(noise), "JPEG")
+    assert len(content) > 1200
+    with pytest.raises(ImageError):
+        read_image(content[:length], (32, 32))

@@ -1,0 +1,312 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinysight.data import cifar10, cifar10_binary, cifar10_published
+from tinysight.data.cache import cache_folder
+from tinysight.data.download import Archive
+from tinysight.errors import DataError, DownloadError, StorageError
+
+BINARY, PICKLED, ARCHIVE = "cifar-10-batches-bin", "cifar-10-batches-py", "cifar-10-binary.tar.gz"
+
+
+def assert_made_up(dataset):
+    """Check what the fixtures put in: the first image of each file has the file's number as label and first pixel."""
+    assert dataset.train.pixels.shape == (50_000, 3, 32, 32)
+    assert dataset.test.pixels.shape == (10_000, 3, 32, 32)
+    assert dataset.train.labels[::10_000].tolist() == [0, 1, 2, 3, 4]
+    assert dataset.train.pixels[::10_000, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert (dataset.test.labels[0], dataset.test.pixels[0, 0, 0, 0]) == (5, 5)
+    assert dataset.train.pixels.sum() + dataset.test.pixels.sum() == 15
+    assert dataset.class_names[3] == "cat"
+
+
+def test_the_binary_layout_is_read(binary_layout):
+    dataset = cifar10.load(binary_layout)
+    assert_made_up(dataset)
+    assert dataset.name == "cifar10"
+    assert dataset.source == f"CIFAR-10, binary layout in {binary_layout}"
+
+
+def test_records_are_planes_of_red_green_and_blue_rows(binary_layout):
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    with (binary_layout / "data_batch_2.bin").open("r+b") as file:
+        file.seek(9_999 * 3073)
+        file.write(bytes([7, *image[..., 0].flat, *image[..., 1].flat, *image[..., 2].flat]))
+    train = cifar10.load(binary_layout).train
+    np.testing.assert_array_equal(train.pixels[19_999].transpose(1, 2, 0), image)
+    assert train.labels[19_999] == 7
+
+
+def test_class_names_are_those_that_lie_beside_the_images(binary_layout):
+    names = [f"kind-{number}" for number in range(10)]
+    (binary_layout / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
+    assert cifar10.load(binary_layout).class_names == tuple(names)
+
+
+@pytest.mark.parametrize("text", ["", "cat\n" * 10, "one\ntwo\n"])
+def test_class_names_that_are_not_ten_are_refused(binary_layout, text):
+    (binary_layout / "batches.meta.txt").write_text(text)
+    with pytest.raises(DataError, match=r"batches.meta.txt does not hold ten different names"):
+        cifar10.load(binary_layout)
+
+
+@pytest.mark.parametrize("layout", [BINARY, PICKLED])
+def test_a_data_dir_is_the_folder_of_a_layout_or_holds_one(tmp_path, layout):
+    folder = tmp_path / layout
+    folder.mkdir()
+    (folder / ("data_batch_1.bin" if layout == BINARY else "data_batch_1")).touch()
+    expected = cifar10.Location("binary" if layout == BINARY else "pickled", folder)
+    assert cifar10.find(tmp_path) == cifar10.find(folder) == expected
+
+
+def test_a_data_dir_may_be_named_by_the_environment(binary_layout, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_layout.parent))
+    assert cifar10.find() == cifar10.Location("binary", binary_layout)
+
+
+def test_the_argument_goes_before_the_environment(binary_layout, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_layout))
+    assert cifar10.find(tmp_path) is None
+
+
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_a_data_dir_without_images_is_refused_and_no_other_place_is_tried(
+    isolated, binary_layout, monkeypatch, by_environment
+):
+    cache_folder().mkdir()
+    binary_layout.rename(cache_folder() / BINARY)
+    empty = isolated / "empty"
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(empty) if by_environment else "")
+    with pytest.raises(DataError, match=f"{empty} holds no CIFAR-10: neither {BINARY}, {PICKLED} nor {ARCHIVE}"):
+        cifar10.load(None if by_environment else empty)
+
+
+def test_without_a_data_dir_cache_keras_and_torchvision_are_looked_through_in_this_order(isolated):
+    keras = isolated / "home" / ".keras" / "datasets"
+    places = [
+        isolated / "cache" / BINARY / "data_batch_1.bin",
+        keras / PICKLED / "data_batch_1",
+        keras / "cifar-10-batches-py-target" / PICKLED / "data_batch_1",
+        isolated / "data" / PICKLED / "data_batch_1",
+    ]
+    for place in reversed(places):
+        place.parent.mkdir(parents=True)
+        place.touch()
+        found = cifar10.find()
+        assert found is not None
+        assert found.path == place.parent
+
+
+def test_nothing_found_and_nothing_fetched_says_what_was_tried_and_what_to_do(isolated, monkeypatch):
+    nowhere = Archive("http://example.org/cifar-10-binary.tar.gz", 1, "")
+    monkeypatch.setattr(cifar10_published, "ARCHIVE", nowhere)
+    with pytest.raises(DownloadError) as caught:
+        cifar10.load()
+    for part in ("cache", "home/.keras/datasets", "/data,", "example.org", "--data-dir", "TINYSIGHT_DATA_DIR"):
+        assert part in str(caught.value)
+
+
+def test_a_download_that_is_not_wanted_is_not_tried(isolated):
+    with pytest.raises(DownloadError, match="switched off"):
+        cifar10.load(download=False)
+    assert not cache_folder().exists()
+
+
+@pytest.fixture
+def published_site(site, archive_file, monkeypatch):
+    """The made-up archive, as if it were the published one."""
+    site.content = archive_file.read_bytes()
+    monkeypatch.setattr(cifar10_published, "ARCHIVE", site.archive())
+    return site
+
+
+def test_images_are_downloaded_once_and_then_found_in_the_cache(isolated, published_site):
+    assert_made_up(cifar10.load())
+    assert_made_up(cifar10.load())
+    assert len(published_site.ranges) == 1
+    assert sorted(path.name for path in cache_folder().iterdir()) == [BINARY, f"{ARCHIVE}.lock"]
+
+
+def test_an_archive_in_the_data_dir_is_read_where_it_lies(tmp_path, published_site, archive_file):
+    (tmp_path / ARCHIVE).hardlink_to(archive_file)
+    before = sorted(tmp_path.rglob("*"))
+    assert_made_up(cifar10.load(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture
+def small_site(site, small_archive_file, monkeypatch):
+    """A published archive with one image a file."""
+    site.content = small_archive_file.read_bytes()
+    monkeypatch.setattr(cifar10_published, "ARCHIVE", site.archive())
+    monkeypatch.setattr(cifar10_binary, "FILE_BYTES", 3073)
+    return site
+
+
+def assert_installed_once(site):
+    assert [path.stat().st_size for path in (cache_folder() / BINARY).iterdir()] == [3073] * 6
+    assert sorted(path.name for path in cache_folder().iterdir()) == [BINARY, f"{ARCHIVE}.lock"]
+    assert len(site.ranges) == 1
+
+
+INSTALL = """
+import sys
+from tinysight.data import cifar10_binary, cifar10_published
+from tinysight.data.download import Archive
+from tinysight.progress import Silent
+
+class Notes(Silent):
+    def note(self, message):
+        print(message, flush=True)
+
+cifar10_binary.FILE_BYTES = 3073
+print(cifar10_published.install(Notes(), Archive(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+"""
+
+
+def test_of_two_processes_that_start_at_once_one_downloads_and_the_other_waits(isolated, small_site):
+    archive = small_site.archive()
+    command = [sys.executable, "-c", INSTALL, archive.url, str(archive.size), archive.sha256]
+    small_site.hold.clear()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert small_site.arrived.wait(60)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+            assert second.stdout.readline().startswith("Waiting for another process")
+            small_site.hold.set()
+            assert first.stdout.read() == second.stdout.read() == f"{cache_folder() / BINARY}\n"
+    assert_installed_once(small_site)
+
+
+def test_a_full_disk_leaves_no_half_of_the_images_and_nothing_is_fetched_twice(isolated, small_site, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match="the disk is full"):
+            cifar10_published.install(archive=small_site.archive())
+    assert cifar10.find() is None
+    cifar10_published.install(archive=small_site.archive())
+    assert_installed_once(small_site)
+
+
+def test_what_a_killed_process_left_is_cleared_away(isolated, small_site):
+    left = cache_folder() / f".{BINARY}.part" / "data_batch_1.bin"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    cifar10_published.install(archive=small_site.archive())
+    assert_installed_once(small_site)
+
+
+def test_an_incomplete_cache_is_replaced(isolated, small_site):
+    folder = cifar10_published.install(archive=small_site.archive())
+    (folder / "test_batch.bin").unlink()
+    small_site.ranges.clear()
+    cifar10_published.install(archive=small_site.archive())
+    assert_installed_once(small_site)
+
+
+@pytest.fixture(scope="session")
+def pickled_batch():
+    """A batch as Python 2 pickled it, with images of one grey each and the labels 0 to 9 in turn."""
+    pixels = np.repeat(np.arange(10_000) % 251, 3072).astype(np.uint8).tobytes()
+    labels = b"".join(b"K" + bytes([number % 10]) for number in range(10_000))
+    return (
+        b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(" + labels + b"eU\x04dataq\x04"
+        b"cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\x00\x85U\x01b\x87Rq\x07"
+        b"(K\x01M\x10'M\x00\x0c\x86cnumpy\ndtype\nq\x08U\x02u1K\x00K\x01\x87Rq\t"
+        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+        b"T\x00\xc0\xd4\x01" + pixels + b"tbu."
+    )
+
+
+@pytest.fixture
+def pickled_layout(tmp_path, pickled_batch):
+    """Six names of that one batch."""
+    folder = tmp_path / "made-up" / PICKLED
+    folder.mkdir(parents=True)
+    (folder / "data_batch_1").write_bytes(pickled_batch)
+    for name in ("data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        (folder / name).symlink_to(folder / "data_batch_1")
+    return folder
+
+
+def damage(path, *replacement):
+    path.write_bytes(path.read_bytes().replace(*replacement, 1))
+
+
+def test_the_pickled_layout_is_read(pickled_layout):
+    dataset = cifar10.load(pickled_layout)
+    for part, count in ((dataset.train, 50_000), (dataset.test, 10_000)):
+        assert part.labels.tolist() == [number % 10 for number in range(count)]
+        assert (part.pixels == (np.arange(count) % 10_000 % 251)[:, None, None, None]).all()
+    assert dataset.source == f"CIFAR-10, pickled layout in {pickled_layout}"
+
+
+def test_class_names_of_the_pickled_layout_are_read_too(pickled_layout):
+    names = [f"kind-{number}" for number in range(10)]
+    content = b"".join(b"U\x06" + name.encode() for name in names)
+    (pickled_layout / "batches.meta").write_bytes(b"\x80\x02}U\x0blabel_names](" + content + b"es.")
+    assert cifar10.load(pickled_layout).class_names == tuple(names)
+
+
+@pytest.mark.parametrize("flaw", [(b"u1", b"i1"), (b"labels", b"Labels"), (b"K\x07K\x08", b"NK\x08K\x00")])
+def test_a_pickle_of_something_else_is_named(pickled_layout, flaw):
+    damage(pickled_layout / "data_batch_1", *flaw)
+    with pytest.raises(DataError, match="data_batch_1 does not hold 10,000 images and labels"):
+        cifar10.load(pickled_layout)
+
+
+def test_a_pickled_label_of_200_is_named(pickled_layout):
+    damage(pickled_layout / "data_batch_1", b"K\x07K\x08", b"K\xc8K\x08")
+    with pytest.raises(DataError, match="data_batch_1 gives image 7 the label 200"):
+        cifar10.load(pickled_layout)
+
+
+def test_images_are_called_published_until_one_pixel_differs(binary_layout, monkeypatch):
+    sums = tuple(
+        hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest()
+        for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    )
+    monkeypatch.setattr(cifar10_published, "_BATCH_SHA256", sums)
+    dataset = cifar10.load(binary_layout)
+    assert dataset.published is None
+    assert cifar10.checked(dataset).published is True
+    dataset.test.pixels[9_999, 2, 31, 31] += 1
+    altered = cifar10.checked(dataset)
+    assert altered.published is False
+    assert any("differ from those published" in remark for remark in altered.remarks)
+
+
+@pytest.fixture(scope="module")
+def real():
+    folder = Path(os.environ.get("TINYSIGHT_DATA_DIR", "nowhere"))
+    if not (folder / BINARY).is_dir():
+        pytest.skip(f"TINYSIGHT_DATA_DIR names no folder with {BINARY}")
+    return folder
+
+
+@pytest.mark.data
+def test_real_images_are_the_same_in_both_layouts(real):
+    if not (real / PICKLED).is_dir():
+        pytest.skip(f"TINYSIGHT_DATA_DIR names no folder with {PICKLED}")
+    binary = cifar10.read(cifar10.Location("binary", real / BINARY))
+    pickled = cifar10.read(cifar10.Location("pickled", real / PICKLED))
+    assert binary.fingerprint == pickled.fingerprint
+    assert cifar10.checked(binary).published == cifar10.checked(pickled).published
+
+
+@pytest.mark.data
+def test_real_images_are_balanced_and_the_first_to_test_with_is_a_cat(real):
+    dataset = cifar10.load(real)
+    assert dataset.train.counts(10) == [5000] * 10
+    assert dataset.test.counts(10) == [1000] * 10
+    assert dataset.class_names[dataset.test.labels[0]] == "cat"
+    assert " ".join(dataset.class_names) == "airplane automobile bird cat deer dog frog horse ship truck"

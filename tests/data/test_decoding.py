@@ -1,0 +1,124 @@
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysight.data import decoding
+from tinysight.data.decoding import decode, decode_in_chunks
+from tinysight.data.intake import read_image
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A hundred PNG files, each of its own grey; numbers 7 and 70 are damaged."""
+    paths = [tmp_path / f"{number}.png" for number in range(100)]
+    for number, path in enumerate(paths):
+        Image.new("L", (5, 5), number).save(path)
+    paths[7].write_bytes(b"")
+    paths[70].write_text("no picture")
+    return paths
+
+
+class Counter:
+    def __init__(self):
+        self.events = []
+
+    def start(self, task, total, unit=""):
+        self.events.append(("start", total, unit))
+
+    def advance(self, amount, **figures):
+        self.events.append(amount)
+
+    def finish(self, line=""):
+        self.events.append("finish")
+
+    def note(self, message):
+        self.events.append(message)
+
+
+def test_images_keep_their_order_and_failures_their_reasons(files):
+    pixels, failures = decode(files, (4, 6))
+
+    assert pixels.shape == (100, 3, 4, 6)
+    assert pixels.dtype == np.uint8
+    expected = np.arange(100)
+    expected[[7, 70]] = 0
+    np.testing.assert_array_equal(pixels[:, 1, 2, 3], expected)
+    assert [index for index, _ in failures] == [7, 70]
+    assert "7.png is empty" in failures[0][1]
+    assert "70.png is not a JPEG" in failures[1][1]
+
+
+def test_bytes_are_decoded_like_files(files):
+    pixels, failures = decode([files[5].read_bytes(), b""], (4, 4))
+
+    np.testing.assert_array_equal(pixels[0], read_image(files[5], (4, 4)))
+    assert failures == [(1, failures[0][1])]
+
+
+def test_nothing_decodes_to_nothing():
+    pixels, failures = decode([], (4, 6))
+
+    assert pixels.shape == (0, 3, 4, 6)
+    assert failures == []
+    assert list(decode_in_chunks([], (4, 6))) == []
+
+
+def test_progress_hears_of_every_image(files):
+    progress = Counter()
+
+    decode(files, (4, 4), progress)
+
+    start, *amounts, finish = progress.events
+    assert start == ("start", 100, "images")
+    assert sum(amounts) == 100
+    assert len(amounts) > 1
+    assert finish == "finish"
+
+
+def test_an_interruption_does_not_wait_for_the_rest(files, monkeypatch):
+    started = []
+
+    def count(source, size):
+        started.append(source)
+        return read_image(source, size)
+
+    class Impatient(Counter):
+        def advance(self, amount, **figures):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(decoding, "read_image", count)
+    with pytest.raises(KeyboardInterrupt):
+        decode(files * 100, (4, 4), Impatient())
+
+    assert len(started) < 10_000
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 100, 1024])
+def test_chunks_put_together_are_the_whole(files, chunk):
+    whole, failures = decode(files, (4, 4))
+    seen = []
+    for part, pixels, failed in decode_in_chunks(files, (4, 4), chunk):
+        np.testing.assert_array_equal(pixels, whole[part])
+        assert len(pixels) <= chunk
+        seen += [(part.start + index, message) for index, message in failed]
+    assert part.stop == 100
+    assert seen == failures
+
+
+def test_the_next_chunk_is_decoded_while_the_last_is_worked_on(files, monkeypatch):
+    begun = threading.Event()
+
+    def note_second_chunk(source, size):
+        if source == files[10]:
+            begun.set()
+        return read_image(source, size)
+
+    monkeypatch.setattr(decoding, "read_image", note_second_chunk)
+    chunks = decode_in_chunks(files, (4, 4), 10)
+    next(chunks)
+
+    assert begun.wait(timeout=60)
+    chunks.close()

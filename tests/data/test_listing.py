@@ -1,0 +1,147 @@
+import os
+
+import pytest
+
+from tinysight.data.listing import scan
+from tinysight.errors import DataError
+
+
+def lay_out(folder, *files):
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(b"")
+    return folder
+
+
+def test_plain_class_folders_are_all_training_images(tmp_path):
+    lay_out(tmp_path, "dog/b.png", "dog/a.JPG", "cat/c.jpeg", "cat/d.webp", "cat/e.Bmp", "cat/f.gif")
+
+    listing = scan(tmp_path)
+
+    assert listing.class_names == ("cat", "dog")
+    assert list(listing.splits) == ["train"]
+    assert listing.splits["train"].files == (
+        "cat/c.jpeg",
+        "cat/d.webp",
+        "cat/e.Bmp",
+        "cat/f.gif",
+        "dog/a.JPG",
+        "dog/b.png",
+    )
+    assert listing.splits["train"].labels == (0, 0, 0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("validation", ["val", "validation", "Val"])
+def test_splits_are_known_by_their_folders(tmp_path, validation):
+    lay_out(tmp_path, "test/dog/1.png", f"{validation}/cat/2.png", "train/cat/3.png", "train/dog/4.png")
+
+    splits = scan(tmp_path).splits
+
+    assert list(splits) == ["train", "validation", "test"]
+    assert splits["train"].files == ("train/cat/3.png", "train/dog/4.png")
+    assert splits["validation"].files == (f"{validation}/cat/2.png",)
+    assert splits["test"].labels == (1,)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    lay_out(tmp_path, "bus/1.png", "train/2.png", "car/3.png")
+
+    assert scan(tmp_path).class_names == ("bus", "car", "train")
+
+
+def test_images_further_in_belong_to_the_class_in_sorted_order(tmp_path):
+    lay_out(tmp_path, "cat/young/small/1.png", "cat/a.png", "cat/z.png", "dog/1.png")
+
+    assert scan(tmp_path).splits["train"].files == (
+        "cat/a.png",
+        "cat/young/small/1.png",
+        "cat/z.png",
+        "dog/1.png",
+    )
+
+
+def test_hidden_things_and_other_files_are_left_out(tmp_path):
+    lay_out(tmp_path, "cat/1.png", "dog/1.png", ".git/x.png", "cat/._1.png", "cat/.thumbs/1.png", "cat/n.txt")
+    lay_out(tmp_path, "sheet.png")
+
+    assert scan(tmp_path).splits["train"].files == ("cat/1.png", "dog/1.png")
+
+
+def test_class_folders_may_be_links_and_loops_do_no_harm(tmp_path):
+    store = lay_out(tmp_path / "store", "cats/1.png")
+    data = lay_out(tmp_path / "data", "dog/1.png", "dog/more/2.png")
+    (data / "cat").symlink_to(store / "cats")
+    (data / "dog" / "up").symlink_to(data)
+    (data / "dog" / "more" / "self").symlink_to(data / "dog")
+    (data / "nowhere").symlink_to(data / "nowhere")
+
+    assert scan(data).splits["train"].files == ("cat/1.png", "dog/1.png", "dog/more/2.png")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ([], "no class folders; two or more are needed"),
+        (["1.png", "2.png"], "no class folders; two or more are needed"),
+        (["cat/1.png"], "only the class folder cat; two or more are needed"),
+        (["train/cat/1.png"], "only the class folder cat"),
+        (["cat/1.png", "dog/read.txt"], "dog holds no images"),
+        (["cat/1.png", "dog/.hidden.png"], "dog holds no images"),
+        (["train/cat/1.png", "train/dog/1.png", "test/bird/1.png"], "test/bird is a class that train lacks"),
+        (["train/cat/1.png", "train/dog/1.png", "val/bird/1.png"], "val/bird is a class that train lacks"),
+        (["train/cat/1.png", "train/dog/1.png", "test/cat/1.txt"], "test/cat holds no images"),
+        (["train/cat/1.png", "train/dog/1.png", "test/1.png"], "test holds no class folders"),
+        (["train/cat/1.png", "train/dog/1.png", "more/cat/1.png"], "more is none of train, test and val"),
+        (["train/a/1.png", "val/a/1.png", "validation/a/1.png"], "holds both val and validation"),
+        (["test/cat/1.png", "test/dog/1.png"], "no train folder"),
+        (["train/1.png", "test/1.png"], "train holds no class folders"),
+    ],
+)
+def test_a_folder_laid_out_otherwise_is_refused_with_the_reason(tmp_path, files, told):
+    lay_out(tmp_path, *files)
+    with pytest.raises(DataError, match=told):
+        scan(tmp_path)
+
+
+def test_errors_show_how_the_folder_should_look(tmp_path):
+    with pytest.raises(DataError, match=r"DIR/train/CLASS/\*\.jpg"):
+        scan(tmp_path)
+
+
+def test_a_missing_folder_and_a_file_are_refused(tmp_path):
+    (tmp_path / "images.zip").write_bytes(b"")
+    with pytest.raises(DataError, match=r"images\.zip is not a folder that can be read \(Not a directory"):
+        scan(tmp_path / "images.zip")
+    with pytest.raises(DataError, match=r"nowhere is not a folder .*No such file"):
+        scan(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("place", ["", "cat"])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch, place):
+    lay_out(tmp_path, "cat/1.png", "dog/1.png")
+    scandir, listdir = os.scandir, os.listdir
+
+    def deny(real):
+        def call(path):
+            if os.fspath(path) == str(tmp_path / place):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path)
+
+        return call
+
+    # Changing the mode would not stop a test that runs as root.
+    monkeypatch.setattr(os, "scandir", deny(scandir))
+    monkeypatch.setattr(os, "listdir", deny(listdir))
+    with pytest.raises(DataError, match=r"can be read \(Permission denied\)"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"cat/\xff.png", b"\xff/1.png"])
+def test_a_name_that_is_not_utf8_is_refused(tmp_path, name):
+    lay_out(tmp_path, "cat/1.png", "dog/1.png")
+    try:
+        lay_out(tmp_path, os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    with pytest.raises(DataError, match=r"\\xff.* is not valid UTF-8"):
+        scan(tmp_path)

@@ -1,0 +1,130 @@
+import io
+import pickle
+import struct
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tinysight.data import pickled
+from tinysight.errors import DataError
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.binary(max_size=300),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.binary(max_size=9), inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+    ),
+    max_leaves=12,
+)
+TYPE_CODES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "b1"]
+
+
+class Python2Pickler(pickle._Pickler):
+    """Python's own pickler, taught to write bytes and arrays as Python 2 wrote its strings and arrays."""
+
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+
+    def save_bytes(self, value):
+        short = len(value) < 256
+        self.write(b"U" + bytes([len(value)]) if short else b"T" + struct.pack("<i", len(value)))
+        self.write(value)
+        self.memoize(value)
+
+    def save_array(self, value):
+        self.write(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n")
+        self.write(b"K\x00\x85U\x01b\x87R(K\x01")
+        self.save(value.shape)
+        self.write(b"cnumpy\ndtype\n")
+        self.save((value.dtype.str[1:].encode(), 0, 1))
+        order = b"|" if value.dtype.itemsize == 1 else b"<"
+        self.write(b"R(K\x03U\x01" + order + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89")
+        self.save(value.tobytes())
+        self.write(b"tb")
+
+    dispatch[bytes] = save_bytes
+    dispatch[np.ndarray] = save_array
+
+
+def dump(value):
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, protocol=2).dump(value)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(content, limit=1_000_000):
+        path = tmp_path / "data_batch_1"
+        path.write_bytes(content)
+        return pickled.load(path, limit)
+
+    return load
+
+
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@in_one_folder
+@given(PLAIN)
+def test_plain_values_are_read_as_python_reads_them(load, value):
+    content = dump(value)
+    assert load(content) == value == pickle.loads(content, encoding="bytes")
+
+
+@pytest.mark.parametrize("code", TYPE_CODES)
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 2, 3)])
+def test_arrays_are_read_as_numpy_reads_them(load, code, shape):
+    value = np.arange(6).astype(f"<{code}").reshape(shape)
+    content = dump({b"data": value})
+    ours, theirs = load(content)[b"data"], pickle.loads(content, encoding="bytes")[b"data"]
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.dtype == theirs.dtype == value.dtype
+
+
+def test_a_value_that_is_met_twice_is_the_same_value(load):
+    inner = [1]
+    first, second = load(dump([inner, inner]))
+    assert first is second
+
+
+def test_a_file_over_the_limit_is_refused(load):
+    with pytest.raises(DataError, match="data_batch_1 has more than 10 bytes"):
+        load(dump(b"a longer text"), limit=10)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"Cannot read .*data_batch_9: No such file"):
+        pickled.load(tmp_path / "data_batch_9", 100)
+
+
+@in_one_folder
+@given(PLAIN, st.integers(0, 10_000))
+def test_a_file_cut_short_is_refused(load, value, length):
+    content = dump({b"value": value, b"data": np.arange(5)})
+    with pytest.raises(DataError, match="data_batch_1"):
+        load(content[: length % len(content)])
+
+
+@in_one_folder
+@given(st.data())
+def test_a_damaged_file_gives_a_value_or_an_error_but_never_a_crash(load, data):
+    content = bytearray(dump({b"data": np.arange(5), b"labels": [1, 2, 300], b"names": (b"a" * 300, None)}))
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        load(bytes(content))
+    except DataError as error:
+        assert "data_batch_1" in str(error)  # noqa: PT017
+
+
+@in_one_folder
+@given(st.lists(st.sampled_from(b"(tu]}aesKMJUTNqrhjcRb.)\x85\x86\x87\x88\x8a\x00\x01\x02"), max_size=40).map(bytes))
+def test_instructions_in_any_order_give_a_value_or_an_error_but_never_a_crash(load, instructions):
+    try:
+        load(b"\x80\x02" + instructions)
+    except DataError as error:
+        assert "data_batch_1" in str(error)  # noqa: PT017

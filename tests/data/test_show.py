@@ -1,0 +1,99 @@
+"""One image enlarged, the sheet of all classes, and the table of counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysight.data import shapes, show
+from tinysight.data.dataset import Dataset, Part
+from tinysight.errors import DataError, StorageError
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return shapes.load(40, 20)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_picture_shows_every_pixel_of_the_image_ten_times_enlarged(dataset, split):
+    part = dataset.train if split == "train" else dataset.test
+    drawn = np.asarray(show.picture(dataset, 16, split))
+    left = (drawn.shape[1] - 320) // 2
+    enlarged = drawn[8 : 8 + 320, left : left + 320].transpose(2, 0, 1)
+    np.testing.assert_array_equal(enlarged, part.pixels[16].repeat(10, axis=1).repeat(10, axis=2))
+
+
+def test_the_caption_is_dark_on_white_below_the_image_and_differs_by_index(dataset):
+    captions = [np.asarray(show.picture(dataset, index, "test"))[328:] for index in (3, 4)]
+    for caption in captions:
+        assert (caption < 80).all(axis=2).sum() > 50
+        assert (caption[[0, -1]] == 255).all()
+    assert captions[0].shape != captions[1].shape or (captions[0] != captions[1]).any()
+
+
+def test_the_ground_grows_with_a_long_class_name(dataset):
+    named = replace(dataset, class_names=tuple(name * 12 for name in dataset.class_names))
+    picture = np.asarray(show.picture(named, 0, "train"))
+    assert picture.shape[1] > 400
+    assert (picture[:, [0, -1]] == 255).all()
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "half a pair \udce9", "Füße", "猫"])
+def test_a_class_name_may_hold_anything(dataset, name):
+    named = replace(dataset, class_names=(name, *dataset.class_names[1:]))
+    zero = int(np.flatnonzero(dataset.train.labels == 0)[0])
+    assert show.picture(named, zero, "train").width >= 320
+    assert show.sheet(named).height > 0
+
+
+@pytest.mark.parametrize("index", [-1, 20, 10**9])
+def test_an_index_out_of_range_is_answered_with_the_range(dataset, index):
+    with pytest.raises(DataError, match=rf"no test image {index}; its test images are numbered from 0 to 19\."):
+        show.picture(dataset, index, "test")
+
+
+def test_a_large_image_is_shown_as_it_is():
+    part = Part(np.zeros((1, 3, 400, 500), np.uint8), np.zeros(1, np.int64))
+    picture = np.asarray(show.picture(Dataset("folder", part, part, ("black",), "here"), 0, "train"))
+    assert (picture[8:408, 8:508] == 0).all()
+
+
+def test_the_sheet_has_a_row_of_images_for_each_class(dataset):
+    sheet = np.asarray(show.sheet(dataset, per_class=3))
+    assert sheet.shape[0] == 10 * (64 + 8) + 8
+    margin = sheet.shape[1] - 3 * (64 + 8)
+    for label in range(10):
+        own = dataset.train.pixels[dataset.train.labels == label][2]
+        top, left = 8 + label * 72, margin + 2 * 72
+        shown = sheet[top : top + 64 : 2, left : left + 64 : 2].transpose(2, 0, 1)
+        np.testing.assert_array_equal(shown, own)
+        assert (sheet[top : top + 64, :margin] < 80).any()
+
+
+def test_a_class_with_fewer_images_leaves_room_on_the_sheet(dataset):
+    sheet = np.asarray(show.sheet(dataset, per_class=6))
+    assert (sheet[:, -2 * 72 :] == 255).all()
+
+
+def test_counts_come_class_by_class_for_every_split(dataset):
+    assert show.counts_table(dataset)[0] == ("circle", 4, 0, 2)
+    validated = replace(dataset, validation=dataset.test)
+    assert [row.validation for row in show.counts_table(validated)] == [2] * 10
+
+
+def test_a_picture_is_written_as_png(dataset, tmp_path):
+    picture = show.picture(dataset, 0, "train")
+    show.write_picture(picture, tmp_path / "new" / "one.png")
+    with Image.open(tmp_path / "new" / "one.png") as read:
+        assert read.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(read), np.asarray(picture))
+
+
+def test_a_picture_that_cannot_be_written_is_a_plain_error(dataset, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="Cannot write"):
+        show.write_picture(show.picture(dataset, 0, "train"), tmp_path / "file" / "one.png")

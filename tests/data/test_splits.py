@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedShuffleSplit
+
+from tinysight.data import splits
+from tinysight.data.dataset import Dataset, Part
+from tinysight.errors import DataError
+
+CLASS_SIZES = st.lists(st.integers(2, 60), min_size=2, max_size=6)
+FRACTIONS = st.floats(0.01, 0.99)
+
+
+def labels_of(class_sizes):
+    return np.random.default_rng(1).permutation(np.repeat(np.arange(len(class_sizes)), class_sizes))
+
+
+def dataset_of(labels):
+    part = Part(np.zeros((len(labels), 3, 1, 1), np.uint8), np.asarray(labels, np.int64))
+    names = tuple(f"kind-{number}" for number in range(10))
+    return Dataset("test", part, part, names, "made up")
+
+
+@given(CLASS_SIZES, FRACTIONS, st.integers(0, 2**32))
+def test_every_image_lies_on_exactly_one_side_and_every_class_on_both(class_sizes, fraction, seed):
+    labels = labels_of(class_sizes)
+    kept, held = splits.hold_out(labels, fraction, seed)
+    assert sorted([*kept, *held]) == list(range(len(labels)))
+    assert list(kept) == sorted(kept)
+    assert list(held) == sorted(held)
+    assert set(labels[kept]) == set(labels[held]) == set(range(len(class_sizes)))
+
+
+@given(CLASS_SIZES, FRACTIONS)
+def test_each_class_gives_the_share_rounded_to_images(class_sizes, fraction):
+    labels = labels_of(class_sizes)
+    _, held = splits.hold_out(labels, fraction, seed=0)
+    for count, size in zip(np.bincount(labels[held]), class_sizes, strict=True):
+        assert abs(count - fraction * size) <= 0.5 or count in (1, size - 1)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_counts_equal_those_of_scikit_learn_when_they_come_out_even(fraction):
+    labels = labels_of([100, 30, 250, 20])
+    kept, held = splits.hold_out(labels, fraction, seed=0)
+    theirs = next(StratifiedShuffleSplit(1, test_size=fraction, random_state=0).split(labels, labels))
+    for ours, reference in zip((kept, held), theirs, strict=True):
+        np.testing.assert_array_equal(np.bincount(labels[ours]), np.bincount(labels[reference]))
+
+
+def test_the_seed_decides_which_images_are_set_aside():
+    labels = labels_of([50, 50])
+    first, again, other = (splits.hold_out(labels, 0.2, seed)[1] for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+def test_stratified_split_sets_a_tenth_aside_unless_told_otherwise():
+    dataset = dataset_of(np.repeat(np.arange(10), 50))
+    train, validation = splits.split(dataset, "stratified")
+    assert np.bincount(dataset.train.labels[validation]).tolist() == [5] * 10
+    assert len(train) == 450
+
+
+def test_last_fifth_is_what_keras_takes():
+    train, validation = splits.split(dataset_of(np.zeros(50_003)), "last-20%")
+    # Keras cuts at floor(n * (1 - validation_split)).
+    assert train.tolist() == list(range(40_002))
+    assert validation.tolist() == list(range(40_002, 50_003))
+
+
+def test_first_ten_thousand_are_taken_from_the_front():
+    train, validation = splits.split(dataset_of(np.zeros(12_000)), "first-10000")
+    assert validation.tolist() == list(range(10_000))
+    assert train.tolist() == list(range(10_000, 12_000))
+
+
+@pytest.mark.parametrize(("how", "count"), [("first-10000", 10_000), ("last-20%", 0)])
+def test_a_split_that_would_leave_one_side_empty_is_refused(how, count):
+    with pytest.raises(DataError, match=f"{count} training images"):
+        splits.split(dataset_of(np.zeros(count)), how)
+
+
+def test_a_class_with_one_image_is_named():
+    with pytest.raises(DataError, match="kind-2 has one image"):
+        splits.split(dataset_of([0, 0, 1, 1, 2]), "stratified")
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
+def test_a_share_that_is_no_share_is_refused(fraction):
+    with pytest.raises(DataError, match="between 0 and 1"):
+        splits.hold_out(labels_of([5, 5]), fraction, seed=0)

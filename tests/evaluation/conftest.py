@@ -1,0 +1,16 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def outcome():
+    """Make probabilities and labels in which `classes` are confused at random but not evenly."""
+
+    def make(seed, n=60, classes=4):
+        random = np.random.default_rng(seed)
+        labels = random.integers(0, classes, n)
+        logits = random.normal(size=(n, classes)) + 1.5 * np.eye(classes)[labels]
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return probabilities.astype(np.float32), labels
+
+    return make

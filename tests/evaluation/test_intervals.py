@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from tinysight.evaluation.intervals import wilson_interval
+
+
+@st.composite
+def outcomes(draw):
+    trials = draw(st.integers(1, 100_000))
+    return draw(st.integers(0, trials)), trials
+
+
+@given(outcomes(), st.sampled_from([0.8, 0.95, 0.99]))
+@settings(deadline=None)
+def test_equals_scipys_wilson_interval(outcome, confidence):
+    reference = binomtest(*outcome).proportion_ci(confidence_level=confidence, method="wilson")
+
+    assert wilson_interval(*outcome, confidence) == pytest.approx(tuple(reference), rel=1e-9, abs=1e-12)
+
+
+@given(outcomes())
+@settings(deadline=None)
+def test_holds_the_measured_share_and_stays_within_0_and_1(outcome):
+    low, high = wilson_interval(*outcome)
+
+    assert 0 <= low <= outcome[0] / outcome[1] <= high <= 1
+    assert low < high
+
+
+def test_ten_thousand_images_are_good_for_about_one_point():
+    low, high = wilson_interval(6519, 10_000)
+
+    assert (low, high) == (pytest.approx(0.6425, abs=5e-5), pytest.approx(0.6612, abs=5e-5))

@@ -1,0 +1,113 @@
+import math
+
+import numpy as np
+import pytest
+
+from tinysight.reporting.curves import curves
+
+
+def line(axes, name):
+    """The epochs and values of a line, by its name."""
+    (found,) = (line for line in axes.lines if line.get_label() == name)
+    return np.column_stack(found.get_data())
+
+
+def test_shows_loss_and_accuracy_of_training_and_validation(history):
+    epochs = history(7)
+
+    for axes, key in zip(curves(epochs, "title").axes, ("loss", "accuracy"), strict=True):
+        assert line(axes, "training").tolist() == [[e["epoch"], e[key]] for e in epochs]
+        assert line(axes, "validation").tolist() == [[e["epoch"], e[f"val_{key}"]] for e in epochs]
+
+
+def test_says_what_is_plotted_against_what_and_in_which_unit(history, words):
+    figure = curves(history(7), "early-stopping on shapes", note="built-in shapes, not photographs")
+
+    for expected in (
+        "early-stopping on shapes",
+        "built-in shapes, not photographs",
+        "Loss (cross-entropy, nats per image)",
+        "Accuracy (images classified correctly)",
+    ):
+        assert expected in words(figure)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["epoch", "epoch"]
+
+
+def test_names_each_line_and_its_last_value_at_its_end(history, words):
+    epochs = history(7)
+    epochs[-1].update(loss=0.3291, val_loss=1.7249, accuracy=0.8954, val_accuracy=0.5579)
+
+    text = words(curves(epochs, "title"))
+
+    for label in ("training\n0.329", "validation\n1.72", "training\n89.5 %", "validation\n55.8 %"):
+        assert label in text
+
+
+def test_marks_the_epoch_with_the_lowest_validation_loss_and_that_with_the_highest_accuracy(history, words):
+    epochs = history(9)
+    epochs[3]["val_loss"], epochs[6]["val_accuracy"] = 0.777, 0.888
+
+    figure = curves(epochs, "title")
+
+    assert "lowest validation: 0.777, epoch 4" in words(figure)
+    assert "highest validation: 88.8 %, epoch 7" in words(figure)
+    rings = [ring for axes in figure.axes for ring in axes.lines if ring.get_markerfacecolor() == "none"]
+    assert [tuple(np.ravel(ring.get_data())) for ring in rings] == [(4, 0.777), (7, 0.888)]
+
+
+def test_one_epoch_is_visible_although_a_line_of_one_point_is_not(history, drawn):
+    with_point, without = history(1), [{"epoch": 1}]
+
+    assert (drawn(curves(with_point, "title")) != drawn(curves(without, "title"))).any()
+    for axes in curves(with_point, "title").axes:
+        assert axes.lines[0].get_marker() == "o"
+
+
+def test_a_hundred_epochs_are_lines_without_markers(history):
+    assert not curves(history(100), "title").axes[0].lines[0].get_marker()
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, math.inf])
+def test_missing_values_are_passed_over(history, missing):
+    epochs = history(6)
+    for epoch in epochs[::2]:
+        epoch["val_loss"] = missing
+
+    validation = line(curves(epochs, "title").axes[0], "validation")
+
+    assert validation[:, 0].tolist() == [2, 4, 6]
+
+
+def test_without_validation_it_says_so_and_marks_nothing(history, words):
+    epochs = [{**epoch, "val_loss": None, "val_accuracy": None} for epoch in history(4)]
+
+    figure = curves(epochs, "title")
+
+    assert words(figure).count("no validation values") == 2
+    assert [len(axes.lines) for axes in figure.axes] == [1, 1]
+
+
+def test_a_training_that_never_finished_an_epoch_can_be_drawn(drawn):
+    assert drawn(curves([], "title")).size
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.001, 2.3])
+def test_labels_of_lines_that_end_together_do_not_touch(history, drawn, loss):
+    epochs = history(3)
+    epochs[-1].update(loss=loss, val_loss=loss, accuracy=1.0, val_accuracy=1.0)
+    figure = curves(epochs, "title")
+    drawn(figure)
+
+    for axes in figure.axes:
+        training, validation = (
+            next(text for text in axes.texts if text.get_text().startswith(name)).get_window_extent()
+            for name in ("training\n", "validation\n")
+        )
+        assert not training.overlaps(validation)
+
+
+def test_both_scales_begin_at_0_and_accuracy_ends_at_100_per_cent(history):
+    loss, accuracy = curves(history(5), "title").axes
+
+    assert loss.get_ylim()[0] == 0
+    assert accuracy.get_ylim() == (0, 1)

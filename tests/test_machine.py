@@ -1,0 +1,83 @@
+"""What is read from the texts in which operating systems describe a processor and a container."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tinysight import machine
+
+AMD = """\
+processor\t: 0
+model name\t: AMD EPYC 9R14
+flags\t\t: fpu sse sse2 avx avx2 avx512f avx512_bf16 avx512_vnni
+
+processor\t: 1
+model name\t: AMD EPYC 9R14
+flags\t\t: fpu sse sse2 avx avx2 avx512f avx512_bf16 avx512_vnni
+"""
+XEON = "model name : Intel Xeon 8488C\nflags : avx2 avx512f avx512_bf16 amx_bf16 amx_tile amx_int8\n"
+OLD = "model name\t: Intel Core i7-8550U\nflags\t\t: sse2 avx avx2\nvmx flags\t: avx512_bf16\n"
+GRAVITON = "processor : 0\nFeatures : fp asimd sve i8mm bf16\nCPU part : 0xd40\n"
+APPLE = "machdep.cpu.brand_string: Apple M2\nhw.optional.arm.FEAT_BF16: 1\nhw.optional.avx2_0: 0\n"
+INTEL_MAC = "machdep.cpu.brand_string: Intel Core i9\nhw.optional.avx2_0: 1\nhw.optional.avx512f: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("facts", "features", "native"),
+    [
+        (AMD, {"avx2", "avx512f", "avx512_bf16"}, True),
+        (XEON, {"avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"}, True),
+        (OLD, {"avx2"}, False),
+        (GRAVITON, {"bf16"}, False),
+        (APPLE, {"bf16"}, False),
+        (INTEL_MAC, {"avx2", "avx512f"}, False),
+        ("", set(), False),
+    ],
+    ids=["amd", "xeon", "old", "graviton", "apple", "intel mac", "silent"],
+)
+def test_features_are_read_from_every_systems_text(facts, features, native):
+    assert machine.processor_features(facts) == features
+    assert machine.native_bf16(facts) is native
+
+
+def test_the_processors_name_is_read_from_every_systems_text():
+    names = [machine.processor_name(facts) for facts in (AMD, APPLE)]
+    assert names == ["AMD EPYC 9R14", "Apple M2"]
+
+
+def test_a_processor_without_a_name_is_called_by_its_architecture():
+    assert machine.processor_name(GRAVITON) == os.uname().machine
+
+
+@pytest.mark.parametrize("quota", ["100000 100000\n", "50000 100000", "150000 100000"])
+def test_a_containers_quota_below_two_cores_leaves_one(quota):
+    assert machine.usable_cores(quota) == 1
+
+
+def test_without_a_quota_all_cores_it_is_bound_to_are_usable():
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for quota in ("max 100000\n", "", "99900000 100000"):
+        assert machine.usable_cores(quota) == bound
+
+
+def test_a_containers_memory_limit_counts_if_it_is_below_what_is_installed():
+    assert machine.usable_memory("1000000\n") == 1_000_000
+    installed = machine.usable_memory("max\n")
+    assert machine.usable_memory(str(installed * 2)) == machine.usable_memory("") == installed
+
+
+def test_the_description_is_plain_data():
+    described = machine.describe()
+    assert json.loads(json.dumps(described)) == described
+    assert set(described["features"]) <= set(machine.FEATURES)
+    assert described["cores"] >= 1
+
+
+def test_describing_the_machine_does_not_import_torch():
+    program = "import sys; from tinysight import machine; machine.describe(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

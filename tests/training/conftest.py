@@ -1,0 +1,58 @@
+"""A small set of images that can be learned in seconds, and plans to learn from it."""
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.data.dataset import Dataset, Part
+from tinysight.recipes import loading
+from tinysight.training.train import Plan
+
+SIZE = 16
+COLOURS = np.array([[170, 90, 90], [90, 170, 90], [90, 90, 170], [150, 150, 60]])
+
+RECIPE = f"""
+name = "tiny"
+[data]
+image_size = {SIZE}
+validation = 0.2
+[model]
+architecture = "early-stopping"
+[training]
+epochs = 2
+batch_size = 24
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Small tensors gain nothing from a second thread, and the machine has other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _part(count, random):
+    labels = random.permutation(np.arange(count) % len(COLOURS))
+    noise = random.normal(0, 60, (count, 3, SIZE, SIZE))
+    return Part((COLOURS[labels][:, :, None, None] + noise).clip(0, 255).astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    """200 noisy images of 16x16 in four colours, a colour a class."""
+    random = np.random.default_rng(0)
+    return Dataset("tiny", _part(200, random), _part(40, random), ("red", "green", "blue", "olive"), "made up")
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """Return a function from `key=value` changes to a recipe for the tiny images."""
+    return lambda *changes: loading.parse(RECIPE, "tiny.toml", changes)
+
+
+@pytest.fixture(scope="session")
+def plan(dataset, recipe):
+    """Return a function from `key=value` changes, and a seed, to a plan for the tiny images."""
+    return lambda *changes, seed=0: Plan(recipe(*changes), dataset, "tiny", seed, "fp32")
