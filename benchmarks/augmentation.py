@@ -91,7 +91,7 @@ def our_batches(pixels: np.ndarray, config: Augmentation) -> Callable[[], object
             yield from torch.randperm(IMAGES, generator=generator).split(BATCH)
 
     order = shuffled()
-    return lambda: augment(images[next(order)], generator)
+    return lambda: augment(images.index_select(0, next(order)), generator)
 
 
 def speed(next_batch: Callable[[], object], batches: int) -> float:

@@ -5,13 +5,13 @@ Nothing heavy is imported before a verb runs, so that help and typing errors are
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 
 import typer
 
 from tinysight.cli import data, doctor, evaluate, predict, preview, recipes, summary, train
-from tinysight.cli.console import errors
+from tinysight.cli.console import complain, progress
 from tinysight.errors import TinysightError
 
 app = typer.Typer(
@@ -30,17 +30,13 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line; every error a user can cause ends in one sentence and exit code 1 or 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # so that a name that is no text can still be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TinysightError as error:
-        errors.print(f"[bold red]error:[/] {_escaped(error)}")
+        progress.finish()
+        complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        errors.print("stopped")
-        sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does: nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _escaped(error: TinysightError) -> str:
-    return str(error).replace("[", r"\[")
+    finally:
+        progress.finish()

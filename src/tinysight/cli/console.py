@@ -55,7 +55,6 @@ progress = ConsoleProgress()
 """The one progress of this process, so that whatever ends the process can take the bar away."""
 
 
-def fail(message: str) -> None:
-    """Say what went wrong; whatever bar there is goes first."""
-    progress.finish()
+def complain(message: str) -> None:
+    """Say what went wrong."""
     errors.print(Text.assemble(("error: ", "bold red"), message))

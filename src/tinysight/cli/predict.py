@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import fail, progress
+from tinysight.cli.console import complain, progress
 from tinysight.cli.options import DataDirOption, JsonOption, RunArgument
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def predict(
     for result in predictor.predict(images, test_index, data_dir, progress):
         if isinstance(result, str):
             failed = True
-            fail(result)
+            complain(result)
         elif as_json:
             found.append(result)
         else:
