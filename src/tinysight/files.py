@@ -24,6 +24,8 @@ _REASONS = {
     errno.EPERM: "you may not write there; choose another place or change its permissions",
     errno.ENOTDIR: "part of the path is a file, not a folder; choose another place",
     errno.EEXIST: "a file of that name is in the way; choose another place",
+    errno.EISDIR: "a folder of that name is in the way; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
 

@@ -47,6 +47,7 @@ HOSTILE = {
     "a device": [member(kind=tarfile.CHRTYPE, content=b"", devmajor=1, devminor=5)],
     "a pipe": [member(kind=tarfile.FIFOTYPE, content=b"")],
     "a folder of the file's name": [member(kind=tarfile.DIRTYPE, content=b"")],
+    "a folder of the file's name and size": [member(kind=tarfile.DIRTYPE)],
     "the file twice": [member(), member()],
     "a file that is too long": [member(content=CONTENT + b"!")],
     "a file that is too short": [member(content=CONTENT[1:])],
@@ -101,7 +102,7 @@ def plain_tar(tmp_path):
     return gzip.decompress(write_archive(tmp_path / "whole.tar.gz", member()).read_bytes())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_archive_gives_the_file_or_an_error_but_never_a_crash(tmp_path, plain_tar, data):
     plain = bytearray(plain_tar)
@@ -136,6 +137,11 @@ def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path, size, com
         file.truncate(size)
     with pytest.raises(DataError, match=complaint):
         cifar10.load(tmp_path)
+
+
+def test_an_archive_that_is_gone_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"Cannot read .*images.tar.gz: No such file"):
+        cifar10.read(cifar10.Location("archive", tmp_path / "images.tar.gz"))
 
 
 @pytest.fixture

@@ -68,7 +68,11 @@ class Site:
         content: the file.
         drops: for the requests to come, after how many bytes each connection is cut.
         ignores_range: answers every request with the whole file.
+        shifts_range: answers a request for a range with bytes from elsewhere.
+        chunked: says how long each piece is, and not how long the whole; what is cut is cut within a piece.
+        announces_length: says how long the answer is.
         redirect: where a request is sent instead.
+        status: what every request is answered with, if not 0.
         hold: requests wait until this is set.
         arrived: set by the first request.
         ranges: the Range header of each request so far.
@@ -78,6 +82,8 @@ class Site:
     url: str = ""
     drops: list[int] = field(default_factory=list)
     ignores_range: bool = False
+    shifts_range: bool = False
+    chunked: bool = False
     announces_length: bool = True
     redirect: str = ""
     status: int = 0
@@ -96,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         site.ranges.append(self.headers["Range"])
         site.arrived.set()
         site.hold.wait()
-        if site.redirect or site.status:
+        if site.status or (site.redirect and self.path != "/elsewhere"):
             return self._head(site.status or 302, Location=site.redirect)
         start = int((self.headers["Range"] or "bytes=0-")[len("bytes=") : -1])
         if site.ignores_range:
@@ -104,14 +110,19 @@ class _Handler(BaseHTTPRequestHandler):
         if start >= len(site.content):
             return self._head(416)
         self._head(206 if start else 200, **self._describe(start))
+        if site.chunked:
+            self.wfile.write(b"%x\r\n" % (len(site.content) - start))
         self.wfile.write(site.content[start:][: site.drops.pop(0) if site.drops else None])
         return None
 
     def _describe(self, start):
         site = self.server.site
-        headers = {"Content-Length": len(site.content) - start} if site.announces_length else {}
+        length = len(site.content)
+        headers = {"Content-Length": length - start} if site.announces_length and not site.chunked else {}
+        if site.chunked:
+            headers["Transfer-Encoding"] = "chunked"
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(site.content) - 1}/{len(site.content)}"
+            headers["Content-Range"] = f"bytes {start + site.shifts_range}-{length - 1}/{length}"
         return headers
 
     def _head(self, status, **headers):

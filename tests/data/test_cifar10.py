@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import hashlib
 import os
@@ -54,6 +55,12 @@ def test_class_names_are_those_that_lie_beside_the_images(binary_layout):
 def test_class_names_that_are_not_ten_are_refused(binary_layout, text):
     (binary_layout / "batches.meta.txt").write_text(text)
     with pytest.raises(DataError, match=r"batches.meta.txt does not hold ten different names"):
+        cifar10.load(binary_layout)
+
+
+def test_class_names_that_cannot_be_read_are_told(binary_layout):
+    (binary_layout / "batches.meta.txt").mkdir()
+    with pytest.raises(DataError, match=r"Cannot read .*batches.meta.txt: Is a directory"):
         cifar10.load(binary_layout)
 
 
@@ -197,6 +204,12 @@ def test_a_full_disk_leaves_no_half_of_the_images_and_nothing_is_fetched_twice(i
     assert_installed_once(small_site)
 
 
+def test_what_is_installed_is_not_installed_again(isolated, small_site):
+    first = cifar10_published.install(archive=small_site.archive())
+    assert cifar10_published.install(archive=small_site.archive()) == first
+    assert_installed_once(small_site)
+
+
 def test_what_a_killed_process_left_is_cleared_away(isolated, small_site):
     left = cache_folder() / f".{BINARY}.part" / "data_batch_1.bin"
     left.parent.mkdir(parents=True)
@@ -257,6 +270,12 @@ def test_class_names_of_the_pickled_layout_are_read_too(pickled_layout):
     assert cifar10.load(pickled_layout).class_names == tuple(names)
 
 
+def test_class_names_of_the_pickled_layout_that_are_none_are_refused(pickled_layout):
+    (pickled_layout / "batches.meta").write_bytes(b"\x80\x02}U\x0blabel_namesNs.")
+    with pytest.raises(DataError, match=r"batches.meta does not hold names of classes"):
+        cifar10.load(pickled_layout)
+
+
 @pytest.mark.parametrize("flaw", [(b"u1", b"i1"), (b"labels", b"Labels"), (b"K\x07K\x08", b"NK\x08K\x00")])
 def test_a_pickle_of_something_else_is_named(pickled_layout, flaw):
     damage(pickled_layout / "data_batch_1", *flaw)
@@ -279,6 +298,7 @@ def test_images_are_called_published_until_one_pixel_differs(binary_layout, monk
     dataset = cifar10.load(binary_layout)
     assert dataset.published is None
     assert cifar10.checked(dataset).published is True
+    assert cifar10.checked(dataclasses.replace(dataset, class_names=("cat",) * 10)).published is False
     dataset.test.pixels[9_999, 2, 31, 31] += 1
     altered = cifar10.checked(dataset)
     assert altered.published is False

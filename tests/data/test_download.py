@@ -70,6 +70,20 @@ def test_a_server_that_knows_no_ranges_is_read_from_the_start(site, part):
     assert part.read_bytes() == site.content
 
 
+def test_a_connection_that_breaks_within_a_piece_is_taken_up_too(site, part):
+    site.drops, site.chunked = [300_000], True
+    download.fetch(site.archive(), part)
+    assert part.read_bytes() == site.content
+    assert site.ranges == [None, "bytes=300000-"]
+
+
+def test_bytes_from_elsewhere_are_not_joined_to_what_is_there(site, part):
+    site.drops, site.shifts_range = [300_000], True
+    with pytest.raises(DownloadError, match=r"sends bytes 300001-.* where the bytes from 300000 on were asked for"):
+        download.fetch(site.archive(), part)
+    assert part.read_bytes() == site.content[:300_000]
+
+
 def test_a_server_without_the_rest_is_asked_from_the_start(site, part):
     part.parent.mkdir()
     part.write_bytes(site.content + b"more")  # as long as the archive, and longer than what the server has
@@ -136,6 +150,12 @@ def test_only_https_is_asked(site, part):
     with pytest.raises(DownloadError, match="not an https address"):
         download.fetch(site.archive(url=site.url.replace("https", "http")), part)
     assert site.ranges == []
+
+
+def test_a_way_within_https_is_followed(site, part):
+    site.redirect = "/elsewhere"
+    download.fetch(site.archive(), part)
+    assert part.read_bytes() == site.content
 
 
 def test_a_way_out_of_https_is_not_followed(site, part):

@@ -65,7 +65,7 @@ def load(tmp_path):
     return load
 
 
-in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_one_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @in_one_folder

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -22,6 +22,7 @@ def dataset_of(labels):
     return Dataset("test", part, part, names, "made up")
 
 
+@settings(deadline=None)
 @given(CLASS_SIZES, FRACTIONS, st.integers(0, 2**32))
 def test_every_image_lies_on_exactly_one_side_and_every_class_on_both(class_sizes, fraction, seed):
     labels = labels_of(class_sizes)
@@ -32,6 +33,7 @@ def test_every_image_lies_on_exactly_one_side_and_every_class_on_both(class_size
     assert set(labels[kept]) == set(labels[held]) == set(range(len(class_sizes)))
 
 
+@settings(deadline=None)
 @given(CLASS_SIZES, FRACTIONS)
 def test_each_class_gives_the_share_rounded_to_images(class_sizes, fraction):
     labels = labels_of(class_sizes)

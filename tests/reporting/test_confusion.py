@@ -131,6 +131,8 @@ def test_names_neither_touch_each_other_nor_leave_the_picture(drawn, classes, na
     down = [label.get_window_extent() for label in axes.get_yticklabels()]
     across = [label.get_window_extent() for label in axes.get_xticklabels()]
 
+    assert down[0].y0 > down[-1].y0  # the first class is at the top, as in a printed matrix
+    assert across[0].x0 < across[-1].x0
     assert min(box.x0 for box in down) >= 0
     assert min(box.y0 for box in across) >= 0
     assert max(box.x1 for box in across) <= width
@@ -141,10 +143,10 @@ def test_names_neither_touch_each_other_nor_leave_the_picture(drawn, classes, na
 
 
 def test_odd_class_names_are_drawn_without_a_warning(tmp_path, caplog):
-    names = ["$\\frac{", "two\nlines", "half a pair \ud800", "\N{PILE OF POO}\u200d", "x" * 500, ""]
+    names = ["$\\frac{$", "two\nlines", "half a pair \ud800", "\N{PILE OF POO}\u200d", "x" * 500, ""]
 
     with caplog.at_level(logging.WARNING):
-        save(confusion(many(6), names, True, "$title_{", note="note\x00"), tmp_path / "odd.png")
+        save(confusion(many(6), names, True, "$title_{$", note="note\x00"), tmp_path / "odd.png")
 
     assert caplog.text == ""
     with Image.open(tmp_path / "odd.png") as picture:

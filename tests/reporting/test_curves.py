@@ -26,6 +26,7 @@ def test_says_what_is_plotted_against_what_and_in_which_unit(history, words):
     for expected in (
         "early-stopping on shapes",
         "built-in shapes, not photographs",
+        "Training is measured during each epoch",
         "Loss (cross-entropy, nats per image)",
         "Accuracy (images classified correctly)",
     ):
@@ -91,10 +92,11 @@ def test_a_training_that_never_finished_an_epoch_can_be_drawn(drawn):
     assert drawn(curves([], "title")).size
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.001, 2.3])
-def test_labels_of_lines_that_end_together_do_not_touch(history, drawn, loss):
+@pytest.mark.parametrize("loss", [0.0, 0.5, 2.3])
+@pytest.mark.parametrize("gap", [0.0, 0.02, -0.02])
+def test_labels_of_lines_that_end_together_do_not_touch(history, drawn, loss, gap):
     epochs = history(3)
-    epochs[-1].update(loss=loss, val_loss=loss, accuracy=1.0, val_accuracy=1.0)
+    epochs[-1].update(loss=loss, val_loss=loss + gap, accuracy=0.9, val_accuracy=0.9 + gap)
     figure = curves(epochs, "title")
     drawn(figure)
 
@@ -104,6 +106,8 @@ def test_labels_of_lines_that_end_together_do_not_touch(history, drawn, loss):
             for name in ("training\n", "validation\n")
         )
         assert not training.overlaps(validation)
+        if gap:
+            assert (validation.y0 > training.y0) == (gap > 0)
 
 
 def test_both_scales_begin_at_0_and_accuracy_ends_at_100_per_cent(history):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tinysight.errors import InputError
@@ -19,7 +18,7 @@ def padded_crop(images: Tensor, rows: Tensor, columns: Tensor, padding: int) -> 
     """Mirror `padding` pixels onto every side (the edge itself is not repeated) and crop to the old size.
 
     Args:
-        images: float, (n, channels, height, width).
+        images: (n, channels, height, width).
         rows: int64, (n,), the first row to keep of each padded image, 0..2 `padding`.
         columns: int64, (n,), the first column to keep.
         padding: pixels, less than height and width.
@@ -30,14 +29,19 @@ def padded_crop(images: Tensor, rows: Tensor, columns: Tensor, padding: int) -> 
     Raises:
         InputError: if the images are too small to be mirrored that far.
     """
-    n, _, height, width = images.shape
+    n, channels, height, width = images.shape
     if padding >= min(height, width):
         raise InputError(
             f"crop_padding is {padding} pixels, but the images are {height} x {width}; "
             f"choose at most {min(height, width) - 1}."
         )
-    padded = F.pad(images, [padding] * 4, mode="reflect")
-    # A view of every possible crop, (n, channels, rows, columns, height, width): only the chosen are copied.
-    crops = padded.unfold(2, height, 1).unfold(3, width, 1)
-    device = images.device
-    return crops[torch.arange(n, device=device), :, rows.to(device), columns.to(device)]
+    index = _mirrored(rows, height, padding).unsqueeze(2) * width + _mirrored(columns, width, padding).unsqueeze(1)
+    pixels = index.to(images.device).view(n, 1, -1).expand(-1, channels, -1)
+    return images.flatten(2).gather(2, pixels).view_as(images)
+
+
+def _mirrored(offsets: Tensor, size: int, padding: int) -> Tensor:
+    """Return (n, size): which of `size` positions each position of each crop shows."""
+    padded = torch.arange(size, device=offsets.device) + offsets.unsqueeze(1) - padding
+    last = size - 1
+    return last - (last - padded.abs()).abs()

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from tinysight.cli.console import output
 from tinysight.cli.options import DataDirOption
+
+_MARKS = {"ok": ("ok", ""), "note": ("--", "yellow"), "amiss": ("!!", "bold red")}
 
 
 def doctor(data_dir: DataDirOption = None) -> None:
     """Report versions, processor, GPU, threads, caches, and whether CIFAR-10 is at hand."""
     from tinysight.doctor import examine
 
-    table = Table("", "what", "found", "what to do", box=None, pad_edge=False)
+    table = Table("", "", "what", "found", "what to do", box=None, pad_edge=False)
+    section = ""
     for finding in examine(data_dir):
-        table.add_row(finding.section, finding.name, finding.value, finding.advice)
+        mark, style = _MARKS[finding.verdict]
+        shown = "" if finding.section == section else finding.section
+        section = finding.section
+        cells = (mark, shown, finding.name, finding.value, finding.advice)
+        table.add_row(*(Text(cell) for cell in cells), style=style)
     output.print(table)

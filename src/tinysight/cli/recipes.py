@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def copy(
 
     source = shelf.locate(recipe)
     target = to or Path(source.name)
-    if target.exists():
+    if os.path.lexists(target):
         raise InputError(f"{target} exists already; name another file to copy {recipe} to.")
     write_text(target, shelf.read_text(source))
     output.print(f"{target}\nnext: edit it, then tinysight train {target}")

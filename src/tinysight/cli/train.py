@@ -11,6 +11,7 @@ import typer
 
 from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
+from tinysight.errors import InputError
 
 if TYPE_CHECKING:
     from tinysight.runs.records import Summary
@@ -39,6 +40,8 @@ def train(
     """Train RECIPE and leave a run directory."""
     from tinysight.recipes import loading
 
+    if resume and not out:
+        raise InputError("--resume goes on with a run: say which by --out RUN.")
     overrides = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
     settled = loading.load(recipe, overrides)
 

@@ -95,7 +95,15 @@ def plant(train: Drawn, test: Drawn, flaws: Flaws, seed: int) -> tuple[Drawn, Dr
     flawed_test = _with_twins(_on_giveaway_colour(test, giveaway_test), train, twins, random)
     wrong, labels = _mislabelled(train.labels, flaws.wrong_labels, stream(seed, _LABEL_STREAM))
     flawed_train = replace(_on_giveaway_colour(train, giveaway_train), labels=labels)
-    planted = Planted(train.masks, flawed_test.masks, train.labels, wrong, giveaway_train, giveaway_test, twins)
+    planted = Planted(
+        train_masks=train.masks,
+        test_masks=flawed_test.masks,
+        true_labels=train.labels,
+        wrong_labels=wrong,
+        giveaway_train=giveaway_train,
+        giveaway_test=giveaway_test,
+        twins=twins,
+    )
     return flawed_train, flawed_test, planted
 
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 
-import numpy as np
-
+from tinysight.data.pickled_arrays import Name, RefusedError, announced, filled
 from tinysight.errors import DataError
 
 # A batch of CIFAR-10 takes about 30,000 instructions. The limit keeps a file of one-byte instructions, each of
@@ -46,26 +44,10 @@ def load(path: Path, limit: int) -> object:
         raise DataError(f"{path} has more than {limit:,} bytes, too many for what it should hold.")
     try:
         return _Machine(content).run()
-    except _RefusedError as error:
+    except RefusedError as error:
         raise DataError(f"{path} is refused: {error}. Get a fresh copy of it.") from error
     except (IndexError, KeyError, OverflowError, ValueError) as error:
         raise DataError(f"{path} is a damaged pickle; get a fresh copy of it.") from error
-
-
-class _RefusedError(Exception):
-    """The pickle holds what this reader does not build."""
-
-
-class _Name(Enum):
-    """The names a pickle may mention. They are compared, never looked up."""
-
-    RECONSTRUCT = "numpy.core.multiarray._reconstruct"
-    NDARRAY = "numpy.ndarray"
-    DTYPE = "numpy.dtype"
-
-
-class _Unfilled:
-    """An array whose shape, type and numbers have not come yet."""
 
 
 class _Machine:
@@ -80,20 +62,20 @@ class _Machine:
 
     def run(self) -> object:
         if self.take(2) != b"\x80\x02":
-            raise _RefusedError("it is not a pickle of protocol 2")
+            raise RefusedError("it is not a pickle of protocol 2")
         for _ in range(_MOST_INSTRUCTIONS):
             instruction = self.take(1)
             if instruction == b".":
                 return self.stack.pop()
             if instruction not in _INSTRUCTIONS:
-                raise _RefusedError("it holds more than numbers, strings, lists, dicts and arrays")
+                raise RefusedError("it holds more than numbers, strings, lists, dicts and arrays")
             _INSTRUCTIONS[instruction](self)
-        raise _RefusedError(f"it has more than {_MOST_INSTRUCTIONS:,} instructions")
+        raise RefusedError(f"it has more than {_MOST_INSTRUCTIONS:,} instructions")
 
     def take(self, count: int) -> bytes:
         start, self.position = self.position, self.position + count
         if not start <= self.position <= len(self.content):
-            raise _RefusedError("it ends too early")
+            raise RefusedError("it ends too early")
         return self.content[start : self.position]
 
     def number(self, layout: str) -> int:
@@ -107,12 +89,12 @@ class _Machine:
         end = self.content.index(b"\n", self.position)
         return self.take(end + 1 - self.position).decode().rstrip("\n")
 
-    def name(self) -> _Name:
+    def name(self) -> Name:
         text = f"{self.line()}.{self.line()}"
         try:
-            return _Name(text)
+            return Name(text)
         except ValueError as error:
-            raise _RefusedError(f"it asks Python for {text[:80]!r}, and only arrays are built") from error
+            raise RefusedError(f"it asks Python for {text[:80]!r}, and only arrays are built") from error
 
     def push(self, value: object) -> None:
         self.stack.append(value)
@@ -127,7 +109,7 @@ class _Machine:
 
     def since(self, start: int) -> list[object]:
         if not 0 <= start <= len(self.stack):
-            raise _RefusedError("it takes more than it gave")
+            raise RefusedError("it takes more than it gave")
         values = self.stack[start:]
         del self.stack[start:]
         return values
@@ -138,85 +120,43 @@ class _Machine:
     def extend(self, values: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise _RefusedError("it appends to what is no list")
+            raise RefusedError("it appends to what is no list")
         target.extend(values)
 
     def update(self, values: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict) or not all(isinstance(key, bytes) for key in values[::2]):
-            raise _RefusedError("it sets what is no named item of a dict")
+            raise RefusedError("it sets what is no named item of a dict")
         target.update(zip(values[::2], values[1::2], strict=True))
-
-    def announce(self) -> None:
-        """Follow REDUCE, with which NumPy announces an array or the type of its numbers."""
-        function, arguments = self.last(2)
-        if function is _Name.RECONSTRUCT and arguments == (_Name.NDARRAY, (0,), b"b"):
-            self.push(_Unfilled())
-        elif function is _Name.DTYPE:
-            self.push(_number_type(arguments))
-        else:
-            raise _RefusedError("it calls something")
-
-    def fill(self) -> None:
-        """Follow BUILD, with which NumPy hands over what it announced."""
-        target, state = self.last(2)
-        if isinstance(target, np.dtype):
-            self.push(_checked_order(target, state))
-        elif isinstance(target, _Unfilled):
-            self.push(_array(state))
-        else:
-            raise _RefusedError("it changes what is no array")
-
-
-def _number_type(arguments: object) -> np.dtype[np.generic]:
-    for code in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"):
-        if arguments == (code.encode(), 0, 1):
-            return np.dtype(f"<{code}")
-    raise _RefusedError("it holds an array of something other than plain numbers")
-
-
-def _checked_order(number_type: np.dtype[np.generic], state: object) -> np.dtype[np.generic]:
-    if not any(state == (3, order, None, None, None, -1, -1, 0) for order in (b"|", b"<")):
-        raise _RefusedError("it holds an array of something other than little-endian numbers")
-    return number_type
-
-
-def _array(state: object) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    match state:
-        case (1, tuple(shape), np.dtype() as number_type, False, bytes(content)):
-            if all(type(size) is int and size >= 0 for size in shape):
-                # frombuffer and reshape refuse a shape that does not fit the bytes.
-                return np.frombuffer(content, number_type).reshape(shape)
-    raise _RefusedError("it holds an array that is not described as NumPy describes one")
 
 
 _INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
-    b"N": lambda m: m.push(None),
-    b"\x88": lambda m: m.push(True),
-    b"\x89": lambda m: m.push(False),
-    b"K": lambda m: m.push(m.number("<B")),
-    b"M": lambda m: m.push(m.number("<H")),
-    b"J": lambda m: m.push(m.number("<i")),
-    b"\x8a": lambda m: m.push(m.long()),
-    b"U": lambda m: m.push(m.take(m.number("<B"))),
-    b"T": lambda m: m.push(m.take(m.number("<i"))),
-    b"]": lambda m: m.push([]),
-    b"a": lambda m: m.extend(m.last(1)),
-    b"e": lambda m: m.extend(m.marked()),
-    b"}": lambda m: m.push({}),
-    b"s": lambda m: m.update(m.last(2)),
-    b"u": lambda m: m.update(m.marked()),
-    b"(": lambda m: m.marks.append(len(m.stack)),
-    b"t": lambda m: m.push(tuple(m.marked())),
-    b")": lambda m: m.push(()),
-    b"\x85": lambda m: m.push(tuple(m.last(1))),
-    b"\x86": lambda m: m.push(tuple(m.last(2))),
-    b"\x87": lambda m: m.push(tuple(m.last(3))),
-    b"q": lambda m: m.remember("<B"),
-    b"r": lambda m: m.remember("<i"),
-    b"h": lambda m: m.push(m.memo[m.number("<B")]),
-    b"j": lambda m: m.push(m.memo[m.number("<i")]),
-    b"c": lambda m: m.push(m.name()),
-    b"R": lambda m: m.announce(),
-    b"b": lambda m: m.fill(),
+    b"N": lambda m: m.push(None),  # NONE
+    b"\x88": lambda m: m.push(True),  # NEWTRUE
+    b"\x89": lambda m: m.push(False),  # NEWFALSE
+    b"K": lambda m: m.push(m.number("<B")),  # BININT1
+    b"M": lambda m: m.push(m.number("<H")),  # BININT2
+    b"J": lambda m: m.push(m.number("<i")),  # BININT
+    b"\x8a": lambda m: m.push(m.long()),  # LONG1
+    b"U": lambda m: m.push(m.take(m.number("<B"))),  # SHORT_BINSTRING
+    b"T": lambda m: m.push(m.take(m.number("<i"))),  # BINSTRING
+    b"]": lambda m: m.push([]),  # EMPTY_LIST
+    b"a": lambda m: m.extend(m.last(1)),  # APPEND
+    b"e": lambda m: m.extend(m.marked()),  # APPENDS
+    b"}": lambda m: m.push({}),  # EMPTY_DICT
+    b"s": lambda m: m.update(m.last(2)),  # SETITEM
+    b"u": lambda m: m.update(m.marked()),  # SETITEMS
+    b"(": lambda m: m.marks.append(len(m.stack)),  # MARK
+    b"t": lambda m: m.push(tuple(m.marked())),  # TUPLE
+    b")": lambda m: m.push(()),  # EMPTY_TUPLE
+    b"\x85": lambda m: m.push(tuple(m.last(1))),  # TUPLE1
+    b"\x86": lambda m: m.push(tuple(m.last(2))),  # TUPLE2
+    b"\x87": lambda m: m.push(tuple(m.last(3))),  # TUPLE3
+    b"q": lambda m: m.remember("<B"),  # BINPUT
+    b"r": lambda m: m.remember("<i"),  # LONG_BINPUT
+    b"h": lambda m: m.push(m.memo[m.number("<B")]),  # BINGET
+    b"j": lambda m: m.push(m.memo[m.number("<i")]),  # LONG_BINGET
+    b"c": lambda m: m.push(m.name()),  # GLOBAL
+    b"R": lambda m: m.push(announced(*m.last(2))),  # REDUCE
+    b"b": lambda m: m.push(filled(*m.last(2))),  # BUILD
 }

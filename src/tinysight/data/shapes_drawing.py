@@ -78,6 +78,7 @@ def _draw_batch(brushes: Brushes) -> Drawn:
     distance = _distance_to_shape(brushes, labels)
     lay(canvas, brushes.cover(distance) * brushes.uniform(0.75, 1), _shape_colour(brushes, hue, ground))
     lay(canvas, brushes.line((0.01, 0.03)) * brushes.uniform(0, 0.7), brushes.colour(_CLUTTER))
+    # The grain comes last: it alone takes more random numbers for larger pictures, which then show the same scene.
     grain = brushes.random.random(canvas.shape, np.float32) - 0.5
     canvas += grain * brushes.uniform(5, 20)[:, None]
     return Drawn(np.rint(canvas.clip(0, 255)).astype(np.uint8), labels, distance <= 0)
@@ -125,7 +126,7 @@ def _shape_colour(brushes: Brushes, hue: Field, ground: Field) -> Field:
 def _distance_to_shape(brushes: Brushes, labels: Labels) -> Field:
     """Put each picture's shape somewhere, slightly turned and stretched; return each pixel's distance to it."""
     cosine, sine = brushes.direction(limit=0.075)
-    radius, stretch = brushes.uniform(0.26, 0.40), brushes.uniform(0.85, 1.15)
+    radius, stretch = brushes.uniform(0.27, 0.40), brushes.uniform(0.85, 1.15)
     x = brushes.grid.x - (radius + (1 - 2 * radius) * brushes.uniform())
     y = brushes.grid.y - (radius + (1 - 2 * radius) * brushes.uniform())
     across = (x * cosine + y * sine) / (radius * stretch)

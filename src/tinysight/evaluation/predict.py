@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os.path
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from tinysight.runs.run import Run
 FORMAT = 1
 CHUNK = 1024  # pictures decoded at a time while the ones before are classified
 UNSURE_BELOW = 0.5  # a first choice with less than an even chance is none
+
+Picture = tuple[str, Path | None]
+"""A picture as the user named it, and its file; None for standard input."""
 
 Choice = TypedDict("Choice", {"class": str, "index": int, "probability": float})
 
@@ -68,13 +72,12 @@ class Predictor:
         if test_indices:
             yield from self._of_test_images(test_indices, data_dir, progress)
 
-    def _of_pictures(self, pictures: list[Path | None], progress: Progress) -> Iterator[Prediction | str]:
-        names = ["-" if picture is None else str(picture) for picture in pictures]
+    def _of_pictures(self, pictures: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if picture is None else picture for picture in pictures]
         size = (self.classifier.image_size, self.classifier.image_size)
         for part, pixels, failures in decode_in_chunks(sources, size, CHUNK):
             probabilities, reasons = self.classifier.probabilities(pixels), dict(failures)
-            for index, name in enumerate(names[part]):
+            for index, (name, _) in enumerate(pictures[part]):
                 yield reasons.get(index) or self._say(name, probabilities[index])
             progress.advance(len(pixels))
 
@@ -104,17 +107,21 @@ def document(run: Path, predictions: list[Prediction]) -> dict[str, Any]:
     return {"format": FORMAT, "model": str(run), "predictions": predictions}
 
 
-def _expand(name: str) -> list[Path | None]:
-    """Return the pictures that `name` stands for, sorted; None is standard input."""
+def _expand(name: str) -> list[Picture]:
+    """Return the pictures that `name` stands for; those of a folder or a glob are sorted."""
     if name == "-":
-        return [None]
-    path = Path(name)
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    elif path.exists() or not glob.has_magic(name):
-        return [path]
+        return [(name, None)]
+    if os.path.isdir(name):  # unlike the methods of Path, those of os.path take any name, however long
+        found = [str(file) for file in Path(name).rglob("*") if _is_picture(file.relative_to(name)) and file.is_file()]
+    elif os.path.lexists(name) or not glob.has_magic(name):
+        found = [name]
     else:
-        found = sorted(Path(match) for match in glob.glob(name, recursive=True) if Path(match).is_file())
+        found = [match for match in glob.glob(name, recursive=True) if os.path.isfile(match)]
     if not found:
-        raise InputError(f"{name}: there are no pictures there (looked for {', '.join(sorted(SUFFIXES))}).")
-    return list(found)
+        raise InputError(f"{name}: there are no pictures there (looked for {', '.join(SUFFIXES)}).")
+    return [(file, Path(file)) for file in sorted(found)]
+
+
+def _is_picture(file: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.parts)
+    return file.suffix.lower() in SUFFIXES and not hidden

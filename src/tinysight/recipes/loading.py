@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -24,16 +26,17 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: no such recipe, no TOML, or an unknown key or impossible value, named with the nearest valid.
     """
-    path = locate(name)
-    return parse(read_text(path), str(path), overrides)
+    return parse(read_text(locate(name)), name, overrides)
 
 
 def parse(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe in TOML `text`; `source` names it in errors. Raises RecipeError as `load` does."""
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source} is not valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # integers of thousands of digits, brackets in brackets in ...
+        raise RecipeError(f"{source} holds a number too long or brackets too deep for a recipe.") from error
     for override in overrides:
         _override(values, override)
     try:
@@ -61,28 +64,42 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return parsed["value"] if len(parsed) == 1 else text
 
 
 def _explain(error: ValidationError) -> str:
     """Say the first thing that is wrong in one sentence, and how many more there are."""
     first, *others = error.errors()
+    more = f" ({len(others)} more like it.)" if others else ""
     place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        said = f"there is no key {place!r}.{nearest(str(first['loc'][-1]), _keys(first['loc'][:-1]))}"
-    elif first["type"] == "missing":
-        said = f"{place} is missing."
-    elif first["type"] == "literal_error":
-        choices = [choice.strip(" '") for choice in first["ctx"]["expected"].replace(" or ", ",").split(",")]
-        said = f"{place} cannot be {first['input']!r}.{nearest(str(first['input']), choices)}"
-    else:
-        said = f"{place} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
-    return said + (f" ({len(others)} more like it.)" if others else "")
+    # Whatever stands in the file, the sentence stays short.
+    value, message = reprlib.repr(first["input"]), first["msg"]
+    match first["type"]:
+        case "extra_forbidden":
+            return f"there is no key {reprlib.repr(place)}.{_nearest_key(first['loc'])}{more}"
+        case "missing":
+            return f"{place} is missing.{more}"
+        case "model_type":
+            return f"{place} is a section of the recipe, not the value {value}; set one of its keys.{more}"
+        case "literal_error":
+            choices = [choice.strip(" '") for choice in first["ctx"]["expected"].replace(" or ", ",").split(",")]
+            return f"{place} cannot be {value}.{nearest(str(first['input']), choices)}{more}"
+        case "string_pattern_mismatch":
+            return f"{place} is {value}; use lower-case letters, digits, dots and dashes.{more}"
+        case "value_error":
+            return f"{place}: {message.removeprefix('Value error, ')}.{more}"
+        case _:
+            return f"{place} is {value}: {re.sub('^[A-Z][a-z]+ should', 'it should', message)}.{more}"
 
 
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are known at `location`, which is the whole recipe or one of its sections."""
-    section = SECTIONS[str(location[0])] if location else Recipe
-    return list(section.model_fields)
+def _nearest_key(location: tuple[int | str, ...]) -> str:
+    """Suggest what the unknown key at `location` may have meant: the same key elsewhere, or a similar one."""
+    *sections, wrong = (str(part) for part in location)
+    elsewhere = [f"{name}.{wrong}" for name, section in SECTIONS.items() if wrong in section.model_fields]
+    if elsewhere:
+        return f" Did you mean {elsewhere[0]!r}?"
+    known = SECTIONS[sections[0]] if sections else Recipe
+    return nearest(wrong, known.model_fields)

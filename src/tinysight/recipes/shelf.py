@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 
 from tinysight.errors import RecipeError, nearest
 
 SHELF = Path(__file__).parent
-LARGEST_RECIPE = 1_000_000  # bytes; a recipe is a page of text
+LARGEST_RECIPE = 20_000  # bytes; a recipe is a page of text
 
 
 def shipped() -> list[str]:
@@ -24,8 +25,10 @@ def locate(name: str) -> Path:
     if name in shipped():
         return SHELF / f"{name}.toml"
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file it takes any name, however long
         return path
+    if os.path.isdir(path):
+        raise RecipeError(f"{name} is a folder, not a recipe; a run's recipe is the file recipe.toml in it.")
     if path.suffix == ".toml" or path.parent != Path():
         raise RecipeError(f"There is no recipe file {name}; `tinysight recipes list` shows the shipped recipes.")
     raise RecipeError(f"There is no recipe {name!r}.{nearest(name, shipped())}")
@@ -40,6 +43,8 @@ def read_text(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST_RECIPE:
             raise RecipeError(f"{path} is too large for a recipe ({path.stat().st_size:,} bytes); is it another file?")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read as a recipe: {error}; it should be a TOML text.") from error
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a text with a byte order mark
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not a text, so it is no recipe; a recipe is a TOML file.") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error

@@ -15,6 +15,10 @@ from tinysight.reporting import style
 
 Epoch = Mapping[str, Any]
 
+# Else a reader wonders how a network can do better on images it has not learned from.
+_HOW_MEASURED = (
+    "Training is measured during each epoch, with any dropout and augmentation on; validation after it, with both off."
+)
 _MOST_MARKERS = 40  # beyond that they run into each other
 _LABEL_HEIGHT = 0.13  # of the axes: two lines of text
 
@@ -64,7 +68,7 @@ def curves(history: Sequence[Epoch], title: str, note: str = "") -> Figure:
         title: dataset, recipe and whatever else tells this plot from others.
         note: what a reader must know before trusting the plot.
     """
-    figure = style.page(4.95, title, note)
+    figure = style.page(4.95, title, note, _HOW_MEASURED)
     for left, measure in zip((0.85, 6.8), _MEASURES, strict=True):
         axes = style.place(figure, left, 0.75, 4.0, 3.5)
         training = _Line("training", style.TRAINING, _points(history, measure.key))
@@ -126,6 +130,6 @@ def _label_ends(axes: Axes, measure: _Measure, lines: Sequence[_Line]) -> None:
 def _apart(heights: Sequence[float]) -> list[float]:
     if len(heights) < 2 or abs(heights[0] - heights[1]) >= _LABEL_HEIGHT:
         return list(heights)
-    middle = max(sum(heights) / 2, _LABEL_HEIGHT / 2)  # clear of the numbers below the axes
+    middle = sum(heights) / 2
     shift = _LABEL_HEIGHT / 2 if heights[0] > heights[1] else -_LABEL_HEIGHT / 2
     return [middle + shift, middle - shift]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -109,14 +110,16 @@ def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
     values = read_json(path)
     seal = values.pop("sha256", None)
     if values.get("format") != 1:
-        raise RunError(f"{path} has format {values.get('format')!r}; this tinysight reads format 1.")
+        found = reprlib.repr(values.get("format"))
+        raise RunError(f"{path} has format {found}; this tinysight reads format 1.")
     if seal != _seal(values):
         raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise RunError(f"{path} is not usable: {place}: {error.errors()[0]['msg']}.") from error
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{path} was not written by this version of tinysight: {place}: {first['msg']}.") from error
 
 
 def write(record: Record, path: Path) -> None:
@@ -133,8 +136,10 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read: {error}; restore it from a copy or train again.") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy or train again.") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds no JSON object; restore it from a copy or train again.")
     return values
@@ -145,5 +150,27 @@ def write_json(values: dict[str, Any], path: Path) -> None:
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_sealed_text(path: Path) -> str:
+    """Return what `write_sealed_text` wrote. Raises RunError if it is missing or was altered since."""
+    try:
+        seal, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read; restore it from a copy or train again.") from error
+    if seal != _comment(text):
+        raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+    return text
+
+
+def write_sealed_text(text: str, path: Path) -> None:
+    """Write TOML `text` to `path` under a comment that holds its checksum."""
+    write_text(path, f"{_comment(text)}\n{text}")
+
+
+def _comment(text: str) -> str:
+    return f"# sha256 of the lines below: {hashlib.sha256(text.encode()).hexdigest()}"
+
+
 def _seal(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

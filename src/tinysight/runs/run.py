@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,16 @@ class Run:
     @classmethod
     def create(cls, path: Path) -> Run:
         """Make a new, empty run directory. Raises RunError if something is there already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
         with storage_errors(path):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> Run:
         """Return the run at `path`. Raises RunError if there is none."""
-        if not path.is_dir():
+        if not os.path.isdir(path):  # unlike Path.is_dir it takes any name, however long
             raise RunError(f"There is no run directory {path}; `tinysight train` makes one.")
         run = cls(path)
         run.summary()
@@ -56,13 +57,11 @@ class Run:
     def recipe(self) -> Recipe:
         """Return every value that was used."""
         path = self.path / "recipe.toml"
-        if not path.is_file():
-            raise RunError(f"{path} is missing: {self.path} is not a complete run directory.")
-        return loading.load(str(path))
+        return loading.parse(records.read_sealed_text(path), str(path))
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Keep every value that is used, defaults included."""
-        write_text(self.path / "recipe.toml", loading.dump(recipe))
+        records.write_sealed_text(loading.dump(recipe), self.path / "recipe.toml")
 
     def environment(self) -> Environment:
         """Return what the run was made with and from."""
@@ -73,12 +72,17 @@ class Run:
         records.write(environment, self.path / "environment.json")
 
     def history(self) -> list[Epoch]:
-        """Return one record an epoch, oldest first."""
-        path = self.path / "history.jsonl"
+        """Return one record an epoch, oldest first; none if the run was interrupted in its first epoch."""
+        path, epochs = self.path / "history.jsonl", self.summary().epochs
+        if epochs == 0 and not path.exists():
+            return []
         try:
-            return [Epoch.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            found = [Epoch.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise RunError(f"{path} is missing or damaged; restore it from a copy or train again.") from error
+        if len(found) < epochs or any(epoch.epoch != number for number, epoch in enumerate(found, start=1)):
+            raise RunError(f"{path} lacks epochs; restore it from a copy or train again.")
+        return found
 
     def write_history(self, history: list[Epoch]) -> None:
         """Keep one line an epoch."""
@@ -94,6 +98,10 @@ class Run:
 
     def classifier(self) -> Classifier:
         """Return what predicts, its weights checked against what was written."""
+        if self.summary().status == "running":
+            raise RunError(
+                f"{self.path} is still in training, or its training was killed: wait, or go on with it by --resume."
+            )
         record = records.read(ModelRecord, self.path / "model.json")
         path = self.path / "model.safetensors"
         tensors, _, seal = weights.read_tensors(path)

@@ -46,7 +46,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         state = json.loads(text)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: {path.parent} is not complete.") from error
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is damaged or not written by tinysight ({error}).") from error
     if seal != _seal(tensors, text):
         raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
