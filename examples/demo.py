@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tinysight.cli.console import ConsoleProgress, output
+from tinysight.cli.console import output, progress
 from tinysight.data import cifar10
 from tinysight.errors import TinysightError
 from tinysight.runs.run import Run
@@ -33,7 +33,7 @@ def main() -> None:
 
 def tinysight(*arguments: str) -> None:
     """Run the command line as a person would, showing the command; stop the demo if it fails."""
-    output.print(f"\n[bold]$ tinysight {shlex.join(arguments)}[/]")
+    output.print(f"\n$ tinysight {shlex.join(arguments)}", style="bold")
     finished = subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=False)
     if finished.returncode:
         sys.exit(finished.returncode)
@@ -42,7 +42,7 @@ def tinysight(*arguments: str) -> None:
 def _choose_images() -> tuple[str, int]:
     try:
         if cifar10.find() is None:
-            cifar10.load(progress=ConsoleProgress())
+            cifar10.load(progress=progress)
         return "cifar10", CIFAR10_EPOCHS
     except TinysightError as error:
         _banner(f"CIFAR-10 is not here: {error}")
@@ -52,7 +52,7 @@ def _choose_images() -> tuple[str, int]:
 def _banner(reason: str) -> None:
     rule = "=" * 78
     output.print(f"{rule}\n  These are NOT photographs: the demo uses the built-in `shapes`.\n{rule}", style="bold yellow")
-    output.print(reason + "\n", markup=False)
+    output.print(reason + "\n")
 
 
 def _free_folder() -> Path:
@@ -66,7 +66,7 @@ def _tell(run: Run, seconds: float) -> None:
     metrics, summary = run.metrics(), run.summary()
     low, high = metrics["accuracy_ci95"]
     what = "real CIFAR-10 photographs" if summary.dataset == "cifar10" else "built-in shapes (NOT photographs)"
-    output.print(f"\n[bold]Reached {metrics['accuracy']:.1%}[/] of {metrics['n']:,} test images: {what}")
+    output.print(f"\nReached {metrics['accuracy']:.1%} of {metrics['n']:,} test images: {what}", style="bold")
     output.print(f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; the whole demo took {seconds:.0f} s.")
     output.print("\nOpen these next:")
     for name, why in (

@@ -29,15 +29,17 @@ def padded_crop(images: Tensor, rows: Tensor, columns: Tensor, padding: int) -> 
     Raises:
         InputError: if the images are too small to be mirrored that far.
     """
-    n, channels, height, width = images.shape
+    channels, height, width = images.shape[1:]
     if padding >= min(height, width):
         raise InputError(
             f"crop_padding is {padding} pixels, but the images are {height} x {width}; "
             f"choose at most {min(height, width) - 1}."
         )
-    index = _mirrored(rows, height, padding).unsqueeze(2) * width + _mirrored(columns, width, padding).unsqueeze(1)
-    pixels = index.to(images.device).view(n, 1, -1).expand(-1, channels, -1)
-    return images.flatten(2).gather(2, pixels).view_as(images)
+    shown_rows = _mirrored(rows, height, padding).unsqueeze(2)
+    shown_columns = _mirrored(columns, width, padding).unsqueeze(1)
+    index = (shown_rows * width + shown_columns).flatten(1).unsqueeze(1)  # (n, 1, height * width)
+    index = index.expand(-1, channels, -1).to(images.device)
+    return images.flatten(2).gather(2, index).view_as(images)
 
 
 def _mirrored(offsets: Tensor, size: int, padding: int) -> Tensor:

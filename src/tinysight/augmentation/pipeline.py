@@ -20,10 +20,10 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 def build(config: Augmentation) -> Augment:
     """Return the function that does what `config` says, to every image with draws of its own.
 
-    It takes images, (n, 3, height, width), uint8 or float, 0..255, and the generator to draw from, and
-    returns them as float, 0..255, never written to in place. The order is affine map and flip, crop,
-    colours, cutout; with all of it off, images only become float. The same images and generator state
-    give the same result. The generator may live on another device than the images.
+    It takes images, (n, 3, height, width), uint8 or float, 0..255, and the generator to draw from, and returns
+    float images, 0..255 up to rounding; those handed in stay as they are. The order is affine map and flip, crop,
+    colours, cutout; with all of it off, images only become float. The same images and generator state give the
+    same result. The generator may live on another device than the images.
     """
     steps = [*_geometry(config), *_colour(config), *_cutout(config)]
 

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.describe import describe
 from tinysight.augmentation.pipeline import build
+from tinysight.data.dataset import Pixels
 from tinysight.files import write_bytes
 from tinysight.progress import SILENT, Progress
-
-Pixels = NDArray[np.uint8]
 
 _TILE = 128  # Small images are enlarged by a whole factor, to at most this many pixels.
 _GAP, _MARGIN = 6, 20

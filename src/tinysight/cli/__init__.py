@@ -33,7 +33,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # so that a name that is no text can still be printed
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="tinysight")
     except TinysightError as error:
         progress.finish()
         complain(str(error))

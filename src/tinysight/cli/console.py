@@ -57,4 +57,10 @@ progress = ConsoleProgress()
 
 def complain(message: str) -> None:
     """Say what went wrong."""
-    errors.print(Text.assemble(("error: ", "bold red"), message))
+    lines = (shown(line) for line in message.split("\n"))
+    errors.print(Text.assemble(("error: ", "bold red"), "\n".join(lines)))
+
+
+def shown(text: str) -> str:
+    r"""Return `text` with whatever would steer a terminal, or is no character, written out as \x1b or \udce9."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

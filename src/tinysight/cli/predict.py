@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import complain, progress
+from tinysight.cli.console import complain, progress, shown
 from tinysight.cli.options import DataDirOption, JsonOption, RunArgument
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def predict(
         elif as_json:
             found.append(result)
         else:
-            typer.echo(_line(result))
+            typer.echo(shown(_line(result)))  # not by rich, which would print across the bar
     if as_json:
         typer.echo(json.dumps(document(run, found), indent=2, ensure_ascii=False))
     if failed:

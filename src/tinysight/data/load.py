@@ -21,7 +21,7 @@ def normalise(argument: str) -> str:
     if argument == "cifar10" or argument.split(":")[0] == "shapes":
         return argument
     if not os.path.isdir(argument):  # unlike Path.is_dir it takes any name, however long
-        raise DataError(f"--data {argument}: there is no such folder.{nearest(argument, BUILT_IN)}")
+        raise DataError(f"There is no folder of images {argument!r}.{nearest(argument, BUILT_IN)}")
     return str(Path(argument).resolve())
 
 

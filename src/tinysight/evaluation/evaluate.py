@@ -14,6 +14,7 @@ from tinysight.reporting.confusion import confusion
 from tinysight.reporting.curves import curves
 from tinysight.reporting.mistakes import mistakes_sheet
 from tinysight.reporting.style import save
+from tinysight.runs.records import Epoch
 from tinysight.runs.run import Run
 from tinysight.training.images import cut
 
@@ -43,16 +44,16 @@ def evaluate(
         RunError: a file of the run is missing or damaged.
         DataError: the images are not those that the run was made from.
     """
-    classifier, dataset = run.classifier(), images_of(run, data_dir, progress)
+    classifier, history, dataset = run.classifier(), run.history(), images_of(run, data_dir, progress)
     part = _part(run, dataset, split)
     probabilities = classifier.probabilities(part.pixels)
     metrics = measure(probabilities, part.labels, classifier.class_names, split, classifier.temperature)
     if tta:
         averaged = classifier.probabilities(part.pixels, tta=True)
         metrics["accuracy_tta"] = float((averaged.argmax(1) == part.labels).mean())
-    run.write_metrics(dict(metrics))
+    run.write_metrics({**metrics, "dataset": dataset.name, "remarks": list(dataset.remarks)})
     run.write_predictions(probabilities, part.labels)
-    _draw(run, dataset, part, probabilities, metrics)
+    _draw(run, history, dataset, part, probabilities, metrics)
     return metrics
 
 
@@ -78,13 +79,16 @@ def _part(run: Run, dataset: Dataset, split: Split) -> Part:
     return cut(dataset, run.recipe().data, run.environment().seed).validation
 
 
-def _draw(run: Run, dataset: Dataset, part: Part, probabilities: Probabilities, metrics: Metrics) -> None:
+def _draw(
+    run: Run, history: list[Epoch], dataset: Dataset, part: Part, probabilities: Probabilities, metrics: Metrics
+) -> None:
     names, matrix = dataset.class_names, metrics["confusion_matrix"]
     title = f"{run.summary().recipe} on {dataset.name}, {metrics['split']} images (n = {metrics['n']:,})"
     note = " ".join(dataset.remarks)
-    history = [epoch.model_dump() for epoch in run.history()]
     figures = {
-        "curves": curves(history, title=f"{run.summary().recipe} on {dataset.name}", note=note),
+        "curves": curves(
+            [epoch.model_dump() for epoch in history], title=f"{run.summary().recipe} on {dataset.name}", note=note
+        ),
         "confusion": confusion(matrix, names, rates=False, title=title, note=note),
         "confusion-rates": confusion(matrix, names, rates=True, title=title, note=note),
         "mistakes": mistakes_sheet(part, probabilities, names, title=title, note=note),

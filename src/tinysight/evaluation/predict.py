@@ -12,10 +12,11 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.data.dataset import Pixels
 from tinysight.data.decoding import decode_in_chunks
 from tinysight.data.intake import MAX_BYTES
 from tinysight.data.listing import SUFFIXES
-from tinysight.errors import InputError
+from tinysight.errors import InputError, RunError
 from tinysight.evaluation.evaluate import images_of
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
@@ -73,10 +74,10 @@ class Predictor:
             yield from self._of_test_images(test_indices, data_dir, progress)
 
     def _of_pictures(self, pictures: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
-        sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if picture is None else picture for picture in pictures]
+        sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in pictures]
         size = (self.classifier.image_size, self.classifier.image_size)
         for part, pixels, failures in decode_in_chunks(sources, size, CHUNK):
-            probabilities, reasons = self.classifier.probabilities(pixels), dict(failures)
+            probabilities, reasons = self._probabilities(pixels), dict(failures)
             for index, (name, _) in enumerate(pictures[part]):
                 yield reasons.get(index) or self._say(name, probabilities[index])
             progress.advance(len(pixels))
@@ -88,10 +89,16 @@ class Predictor:
         for index in indices:
             if not 0 <= index < len(test):
                 raise InputError(f"--test-index {index}: the test set has images 0 to {len(test) - 1}.")
-        probabilities = self.classifier.probabilities(test.pixels[list(indices)])
+        probabilities = self._probabilities(test.pixels[list(indices)])
         for index, row in zip(indices, probabilities, strict=True):
             label = self.classifier.class_names[test.labels[index]]
             yield {**self._say(f"test[{index}]", row), "label": label}
+
+    def _probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        found = self.classifier.probabilities(pixels)
+        if not np.isfinite(found).all():
+            raise RunError(f"{self.run.path} predicts no numbers: its training diverged or its weights are forged.")
+        return found
 
     def _say(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
         order = np.argsort(-probabilities, kind="stable")[: self.top]

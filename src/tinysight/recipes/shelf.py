@@ -8,7 +8,7 @@ from pathlib import Path
 from tinysight.errors import RecipeError, nearest
 
 SHELF = Path(__file__).parent
-LARGEST_RECIPE = 20_000  # bytes; a recipe is a page of text
+LARGEST_RECIPE = 10_000  # bytes; a recipe is a page of text
 
 
 def shipped() -> list[str]:
@@ -25,9 +25,9 @@ def locate(name: str) -> Path:
     if name in shipped():
         return SHELF / f"{name}.toml"
     path = Path(name)
-    if os.path.isfile(path):  # unlike Path.is_file it takes any name, however long
+    if os.path.isfile(name):  # unlike Path.is_file it takes any name, however long
         return path
-    if os.path.isdir(path):
+    if os.path.isdir(name):
         raise RecipeError(f"{name} is a folder, not a recipe; a run's recipe is the file recipe.toml in it.")
     if path.suffix == ".toml" or path.parent != Path():
         raise RecipeError(f"There is no recipe file {name}; `tinysight recipes list` shows the shipped recipes.")

@@ -16,7 +16,7 @@ from tinysight.files import write_text
 LARGEST_RECORD = 50_000_000  # bytes; predictions of millions of images are not kept in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Triple = tuple[Finite, Finite, Finite]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -76,10 +76,10 @@ class ModelRecord(Record):
 
     architecture: str
     class_names: tuple[str, ...] = Field(min_length=2)
-    image_size: int = Field(ge=1, le=4096)
-    mean: Triple
-    std: Triple
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    image_size: int = Field(ge=8, le=512)
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]
+    temperature: float = Field(1.0, ge=0.01, le=100)
     weights_sha256: str
 
 
@@ -153,7 +153,7 @@ def write_json(values: dict[str, Any], path: Path) -> None:
 def read_sealed_text(path: Path) -> str:
     """Return what `write_sealed_text` wrote. Raises RunError if it is missing or was altered since."""
     try:
-        seal, _, text = path.read_text(encoding="utf-8").partition("\n")
+        seal, _, text = path.read_bytes().decode().partition("\n")
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
     except (OSError, UnicodeDecodeError) as error:

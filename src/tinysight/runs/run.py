@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import Tensor
 
 from tinysight.errors import RunError
 from tinysight.files import atomic_writer, storage_errors, write_text
@@ -108,11 +110,11 @@ class Run:
         if seal != record.weights_sha256:
             raise RunError(f"{path} does not belong to model.json beside it; restore both from one copy.")
         weights.require_finite(tensors, path)
-        network = build(record.architecture, len(record.class_names), record.image_size)
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise RunError(f"{path} holds weights of another shape than model.json says.") from error
+        with torch.device("meta"):  # shapes without memory: model.json may ask for any size
+            network = build(record.architecture, len(record.class_names), record.image_size)
+        if _shapes(tensors) != _shapes(network.state_dict()):
+            raise RunError(f"{path} holds weights of another shape than model.json says.")
+        network.load_state_dict(tensors, assign=True)
         normalisation = Normalisation(record.mean, record.std)
         return Classifier(
             record.architecture,
@@ -153,3 +155,7 @@ class Run:
     def plot_path(self, name: str) -> Path:
         """Return where the plot `name` belongs."""
         return self.path / "plots" / f"{name}.png"
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -44,10 +44,14 @@ def describe(dataset: Dataset, argument: str, seed: int, precision: Precision) -
 
 
 def _commit() -> str | None:
-    """Return the commit of the source checkout this runs from, or None for an installed package."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """Return the commit of the source checkout this runs from, or None for an installed package.
+
+    A package may be installed within somebody else's checkout: only where it lies as in ours does a commit count.
+    """
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD", "--show-prefix"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
+    commit, _, prefix = answer.stdout.strip().partition("\n")
+    return commit if prefix == "src/tinysight/training/" else None

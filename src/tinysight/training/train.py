@@ -44,14 +44,13 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
         StorageError: the disk is full or read-only.
     """
     start = time.perf_counter()
-    run = _continued(plan, path) if resume else _begun(plan, path)
-    trainer = Trainer(
-        plan.recipe, plan.dataset, cut(plan.dataset, plan.recipe.data, plan.seed), plan.seed, plan.precision
-    )
-    session = _Session(run, trainer, plan, progress, start)
-    if resume:
-        session.restore()
     with listening() as interruption:
+        images = cut(plan.dataset, plan.recipe.data, plan.seed)
+        trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
+        run = _continued(plan, path) if resume else _begun(plan, path)  # last: a plan that fails leaves no directory
+        session = _Session(run, trainer, plan, progress, start)
+        if resume:
+            session.restore()
         return session.run_to_end(interruption)
 
 
@@ -69,7 +68,11 @@ class _Session:
         if checkpoint is None:
             self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
             return
-        self.trainer.restore(checkpoint)
+        try:
+            self.trainer.restore(checkpoint)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            folder = self.run.path / "checkpoint"
+            raise RunError(f"{folder} belongs to another run; restore it from a copy or train again.") from error
         self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
 
     def run_to_end(self, interruption: Interruption) -> Summary:
@@ -82,6 +85,8 @@ class _Session:
         except TrainingError as error:
             self._fail(error)
             raise
+        finally:
+            self.progress.finish()  # no error may leave a live bar behind
         return self._end("finished")
 
     def _end(self, status: Status, error: str | None = None) -> Summary:
@@ -152,12 +157,12 @@ class _Session:
         return summary
 
     def _val_accuracy(self) -> float | None:
-        """Return the validation accuracy of the weights that are kept."""
+        """Return the validation accuracy of the weights that are kept, or None where nobody measured it."""
         history, watch = self.trainer.history, self.trainer.watch
-        if not history:
-            return None
-        kept = watch.best_epoch if watch and watch.config.restore_best else len(history)
-        return history[kept - 1].val_accuracy
+        if history and watch and watch.config.restore_best:
+            return history[watch.best_epoch - 1].val_accuracy
+        in_mid_epoch = self.trainer.position.step > 0
+        return history[-1].val_accuracy if history and not in_mid_epoch else None
 
     def _seconds(self) -> tuple[float, float]:
         """Return the seconds of training so far, without and with the looks at the validation images."""

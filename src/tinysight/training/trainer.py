@@ -121,7 +121,13 @@ class Trainer:
         return self.classifier
 
     def checkpoint(self) -> Checkpoint:
-        """Return all that is needed to go on from here."""
+        """Return all that is needed to go on from here.
+
+        Raises:
+            TrainingError: the weights are not finite any more, so there is nothing to go on with.
+        """
+        if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
+            raise self._diverged("weights became infinite")
         groups = {"network": self.network.state_dict(), "optimiser": self.optimiser.state(), "best": self.best}
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
         watch = self.watch and {"best": self.watch.best, "epoch": self.watch.best_epoch, "waited": self.watch.waited}
@@ -172,12 +178,14 @@ class Trainer:
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
-            at = self.position
-            raise TrainingError(
-                f"The loss became {loss} in epoch {at.epoch + 1}, step {at.step + 1}: training diverged; "
-                f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
-            )
+            raise self._diverged(f"loss became {loss}")
         return loss
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"The {what} in epoch {self.position.epoch + 1}, step {self.position.step + 1}: training diverged; "
+            f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
+        )
 
 
 def show(progress: Progress, position: Position, amount: int) -> None:

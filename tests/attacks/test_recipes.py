@@ -1,0 +1,66 @@
+"""A recipe from a stranger can ask for little: numbers within bounds, names from a list."""
+
+import tracemalloc
+
+import pytest
+
+from tinysight.errors import RecipeError
+from tinysight.recipes.loading import load, parse
+from tinysight.recipes.shelf import LARGEST_RECIPE
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/cron.d/x", "/etc/passwd", "..", ".", "-rf", "a/b", "a\n", "a b", "a\0", "A"]
+)
+def test_its_name_which_becomes_a_folder_leads_nowhere_else(name):
+    with pytest.raises(RecipeError, match="use lower-case letters, digits, dots and dashes"):
+        parse(f"name = {name!r}".replace("'", '"').replace("\\x00", "\\u0000"), "mine.toml")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "data.image_size = 1000000",
+        "model.architecture = '../../model'",
+        "model.architecture = 'os.system'",
+        "model.url = 'https://example.org/weights'",
+        "include = '/etc/passwd'",
+        "training.epochs = 1e999",
+        "optimiser.epsilon = 0",
+        "optimiser.rho = 1",
+        "augmentation.rotation = 1e300",
+    ],
+)
+def test_it_cannot_ask_for_more_than_there_is(settings):
+    with pytest.raises(RecipeError):
+        parse(f"name = 'mine'\n{settings}", "mine.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * (LARGEST_RECIPE // 2 - 10) + "a = 1",
+        "a = " + "[" * (LARGEST_RECIPE - 10),
+        "a = " + "{b = " * (LARGEST_RECIPE // 5 - 10),
+        "a = " + "[[" * 300 + "]]" * 300,
+        "x = 1" + "0" * (LARGEST_RECIPE - 10),
+        "\n".join(f"[s{number}]" for number in range(LARGEST_RECIPE // 8)),
+    ],
+    ids=["dots", "brackets", "braces", "balanced brackets", "digits", "sections"],
+)
+def test_the_worst_text_of_the_largest_size_is_refused_in_little_memory(tmp_path, text):
+    path = tmp_path / "bomb.toml"
+    path.write_text(text)
+    tracemalloc.start()
+    with pytest.raises(RecipeError) as caught:
+        load(str(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150 * 2**20
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin", "/proc/self/mem", "/"])
+def test_devices_are_not_read(name):
+    with pytest.raises(RecipeError):
+        load(name)

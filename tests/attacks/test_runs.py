@@ -1,0 +1,124 @@
+"""A run directory from a stranger: sealed as it should be, since anybody can, and still not to be trusted."""
+
+import hashlib
+import json
+import resource
+import sys
+
+import pytest
+import torch
+
+from tinysight.data.intake import MAX_BYTES
+from tinysight.errors import RunError, TinysightError
+from tinysight.evaluation.predict import Predictor
+from tinysight.runs.run import Run
+
+
+@pytest.fixture
+def run(finished_run):
+    return Run(finished_run)
+
+
+@pytest.fixture
+def forge(run):
+    """Change values of model.json and seal it anew."""
+
+    def change(**values):
+        path = run.path / "model.json"
+        forged = json.loads(path.read_text()) | values
+        del forged["sha256"]
+        forged["sha256"] = hashlib.sha256(json.dumps(forged, sort_keys=True).encode()).hexdigest()
+        path.write_text(json.dumps(forged))
+
+    return change
+
+
+def most_memory():
+    """Return the most bytes that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def test_forging_is_what_the_other_tests_do(run, forge):
+    forge(class_names=[str(number) for number in range(10)])
+    assert run.classifier().class_names[9] == "9"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image_size": 2**20},
+        {"image_size": 0},
+        {"image_size": -32},
+        {"class_names": ["one"]},
+        {"class_names": "abcdefghij"},
+        {"temperature": 0},
+        {"temperature": 1e-300},
+        {"temperature": 1e300},
+        {"mean": [0, 0]},
+        {"std": [0, 1, 1]},
+        {"std": [1, 1, 1e999]},
+        {"architecture": "../../etc/passwd"},
+        {"architecture": "__import__('os').system('true')"},
+        {"weights_sha256": ""},
+        {"weights_sha256": "../../other/model.safetensors"},
+        {"code": "print('hello')"},
+    ],
+    ids=str,
+)
+def test_values_that_no_training_leaves_are_refused(run, forge, values):
+    forge(**values)
+    with pytest.raises(TinysightError):
+        run.classifier()
+
+
+@pytest.mark.parametrize("size", [8, 16, 64, 512])
+@pytest.mark.parametrize("architecture", ["simple", "early-stopping"])
+def test_a_network_of_another_size_is_refused_before_it_takes_memory(run, forge, size, architecture):
+    forge(image_size=size, architecture=architecture)
+    before = most_memory()
+    with pytest.raises(TinysightError):
+        run.classifier()
+    assert most_memory() - before < 200e6  # of 4 GB that one of them would take
+
+
+def test_a_million_class_names_do_not_fit_the_weights(run, forge):
+    forge(class_names=[str(number) for number in range(100_000)])
+    with pytest.raises(RunError, match="weights of another shape"):
+        run.classifier()
+
+
+def test_weights_that_overflow_do_not_predict(run, photos):
+    classifier = run.classifier()
+    for parameter in classifier.network.parameters():
+        torch.nn.init.constant_(parameter, 3e38)
+    run.write_classifier(classifier)
+    with pytest.raises(RunError, match="predicts no numbers"):
+        list(Predictor(run).predict([str(photos / "cat")]))
+
+
+def test_class_names_cannot_steer_the_terminal(run, forge, tinysight, photos):
+    forge(class_names=["\x1b]0;pwned\x07", "\x1b[2J", "a\nb", "\u202egnp", *"efghij"])
+    outcome = tinysight("predict", run.path, photos / "cat" / "00.png", "--top", 10)
+    assert outcome.out.count("\n") == 1
+    assert outcome.out.strip("\n").isprintable()
+    assert r"\x1b[2J" in outcome.out
+
+
+def test_file_names_cannot_steer_the_terminal(tinysight, run):
+    outcome = tinysight("predict", run.path, "\x1b]0;pwned\x07.png")
+    assert outcome.refusal() == r"\x1b]0;pwned\x07.png does not exist; check the name."
+
+
+def test_a_flood_on_standard_input_is_not_read_to_its_end(tinysight, run, monkeypatch):
+    class Flood:
+        buffer = property(lambda self: self)
+        asked = 0
+
+        def read(self, size):
+            Flood.asked = size
+            return bytes(size)
+
+    monkeypatch.setattr("tinysight.evaluation.predict.sys.stdin", Flood())
+    (outcome,) = Predictor(run).predict(["-"])
+    assert outcome.startswith("The picture is larger than")
+    assert Flood.asked == MAX_BYTES + 1

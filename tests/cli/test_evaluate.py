@@ -1,0 +1,98 @@
+"""`tinysight evaluate` and what it adds to a run."""
+
+import json
+
+import pytest
+from PIL import Image
+
+SHARES = {"precision", "recall", "f1"}
+
+
+@pytest.fixture
+def evaluated(tinysight, finished_run):
+    outcome = tinysight("evaluate", finished_run, "--tta")
+    assert outcome.code == 0
+    return finished_run, outcome, json.loads((finished_run / "metrics.json").read_text())
+
+
+def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated):
+    run, outcome, metrics = evaluated
+    assert set(metrics) == {
+        *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
+        *("macro", "weighted", "confusion_matrix", "calibration", "dataset", "remarks"),
+    }
+    assert (metrics["format"], metrics["split"], metrics["n"]) == (1, "test", 30)
+    low, high = metrics["accuracy_ci95"]
+    assert 0 <= low <= metrics["accuracy"] <= high <= 1
+    assert 0 <= metrics["accuracy_tta"] <= 1
+    assert metrics["loss"] > 0
+    assert len(metrics["per_class"]) == 10
+    for scores in (*metrics["per_class"].values(), metrics["macro"], metrics["weighted"]):
+        assert set(scores) == {*SHARES, "support"}
+        assert all(0 <= scores[share] <= 1 for share in SHARES)
+    assert {sum(row) for row in metrics["confusion_matrix"]} == {3}
+    assert set(metrics["calibration"]) == {"ece", "temperature"}
+
+    report = outcome.out.splitlines()
+    assert report[0].split() == ["precision", "recall", "f1-score", "support"]
+    circle = metrics["per_class"]["circle"]
+    assert report[2].split() == ["circle", *(f"{circle[share]:.4f}" for share in ("precision", "recall", "f1")), "3"]
+    assert (
+        f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 30 images" in outcome.out
+    )
+    assert f"(TTA): {metrics['accuracy_tta']:.4f}" in outcome.out
+    assert report[-1] == f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}"
+
+
+def test_every_file_about_shapes_says_that_they_are_no_photographs(evaluated):
+    run, _, metrics = evaluated
+    remark = "These are procedural pictures that tinysight draws itself, not photographs."
+    assert metrics["dataset"] == "shapes"
+    assert metrics["remarks"] == [remark]
+    assert json.loads((run / "summary.json").read_text())["remarks"] == [remark]
+    assert json.loads((run / "environment.json").read_text())["dataset"]["remarks"] == [remark]
+
+
+def test_the_plots_are_pictures(evaluated):
+    run, *_ = evaluated
+    names = sorted(path.name for path in (run / "plots").iterdir())
+    assert names == ["confusion-rates.png", "confusion.png", "curves.png", "mistakes.png"]
+    for name in names:
+        with Image.open(run / "plots" / name) as picture:
+            assert min(picture.size) > 400
+
+
+def test_the_validation_images_are_those_that_training_held_back(tinysight, finished_run):
+    epochs = [json.loads(line) for line in (finished_run / "history.jsonl").read_text().splitlines()]
+    kept = min(epochs, key=lambda epoch: epoch["val_loss"])
+    outcome = tinysight("evaluate", finished_run, "--split", "validation")
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    assert outcome.code == 0
+    assert (metrics["split"], metrics["n"]) == ("validation", 10)
+    assert metrics["accuracy"] == pytest.approx(kept["val_accuracy"])
+    assert metrics["loss"] == pytest.approx(kept["val_loss"], rel=1e-5)
+    assert metrics["accuracy_tta"] is None
+
+
+@pytest.mark.parametrize(
+    "name", ["summary.json", "recipe.toml", "environment.json", "history.jsonl", "model.json", "model.safetensors"]
+)
+def test_a_damaged_run_is_refused_by_the_name_of_the_file_and_nothing_is_written(tinysight, finished_run, name):
+    path = finished_run / name
+    for content in (path.read_bytes()[:-2], b"", None):
+        path.unlink() if content is None else path.write_bytes(content)
+        assert str(path) in tinysight("evaluate", finished_run).refusal()
+    assert not (finished_run / "metrics.json").exists()
+    assert not (finished_run / "plots").exists()
+
+
+def test_what_is_no_run_is_refused(tinysight):
+    assert tinysight("evaluate", "nowhere").refusal().startswith("There is no run directory nowhere")
+    assert "summary.json is missing" in tinysight("evaluate", ".").refusal()
+
+
+def test_an_unknown_split_is_refused_with_those_there_are(tinysight, finished_run):
+    outcome = tinysight("evaluate", finished_run, "--split", "train")
+    assert outcome.code == 2
+    assert "test" in outcome.err
+    assert "validation" in outcome.err

@@ -1,0 +1,137 @@
+"""The verbs that only look: `data`, `preview`, `summary` and `doctor`."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tinysight.recipes import shelf
+
+SHAPES = ("--data", "shapes:train=20,test=10")
+
+
+def test_info_tells_counts_fingerprint_and_source(tinysight):
+    outcome = tinysight("data", "info", *SHAPES)
+    assert outcome.code == 0
+    assert "shapes: 10 classes, 32x32 RGB" in outcome.out
+    row = next(line for line in outcome.out.splitlines() if "circle" in line)
+    assert [cell for cell in row.split() if cell.isdigit()] == ["2", "0", "1"]
+    fingerprint = next(line.split()[1] for line in outcome.out.splitlines() if line.startswith("fingerprint: "))
+    assert len(fingerprint) == len(hashlib.sha256().hexdigest())
+    assert "published:   nothing to check against" in outcome.out
+    assert "note:        These are procedural pictures" in outcome.out
+    assert tinysight("data", "info", *SHAPES).out == outcome.out
+
+
+def test_class_names_that_look_like_markup_are_shown_as_they_are(tinysight, photos):
+    Path("pets").mkdir()
+    for name, real in (("[red]", "cat"), (":dog:", "dog")):
+        Path("pets", name).symlink_to(photos / real)
+    outcome = tinysight("data", "info", "--data", "pets")
+    assert "[red]" in outcome.out
+    assert ":dog:" in outcome.out
+
+
+def test_show_writes_one_image_with_its_label(tinysight):
+    outcome = tinysight("data", "show", 16, *SHAPES)
+    assert outcome.out.startswith("train image 16: ")
+    with Image.open("train-16.png") as picture:
+        assert min(picture.size) >= 320
+    assert tinysight("data", "show", 3, *SHAPES, "--test", "--out", "a/b.png").out.endswith("picture: a/b.png\n")
+    assert Path("a/b.png").is_file()
+
+
+@pytest.mark.parametrize("index", [20, 10**12])
+def test_an_image_that_is_not_there_is_refused(tinysight, index):
+    outcome = tinysight("data", "show", index, *SHAPES)
+    assert f"no train image {index}; its train images are numbered from 0 to 19" in outcome.refusal()
+    assert list(Path().iterdir()) == []
+
+
+def test_preview_draws_a_picture_and_writes_files_only_if_asked(tinysight):
+    outcome = tinysight("preview", "deep-augmented", *SHAPES)
+    assert (outcome.code, outcome.out) == (0, "picture: preview.png\n")
+    assert [path.name for path in Path().iterdir()] == ["preview.png"]
+    with Image.open("preview.png") as picture:
+        assert picture.width > picture.height
+    options = ("--images", 2, "--copies", 3, "--files", "copies", "--out", "other.png")
+    outcome = tinysight("preview", "deep-augmented", *SHAPES, *options)
+    assert outcome.out == "picture: other.png\nfiles:   6 in copies\n"
+    assert len(list(Path("copies").glob("*.jpg"))) == 6
+
+
+def test_preview_of_an_impossible_augmentation_is_refused(tinysight):
+    outcome = tinysight("preview", "deep", *SHAPES, "--set", "augmentation.crop_padding=40")
+    assert "crop_padding is 40 pixels, but the images are 32 x 32" in outcome.refusal()
+    assert list(Path().iterdir()) == []
+
+
+def test_preview_where_nobody_may_write_is_refused(tinysight):
+    Path("file").touch()
+    assert "Cannot write file/x.png" in tinysight("preview", "deep", *SHAPES, "--out", "file/x.png").refusal(1)
+
+
+# As the notebooks print them: layer, output shape, parameters.
+DEEP = [
+    ("Conv2D", "32, 32, 32", "896"),
+    ("Activation (relu)", "32, 32, 32", "0"),
+    ("Conv2D", "32, 32, 32", "9,248"),
+    ("Activation (relu)", "32, 32, 32", "0"),
+    ("MaxPooling2D", "16, 16, 32", "0"),
+    ("Dropout", "16, 16, 32", "0"),
+    ("Conv2D", "16, 16, 64", "18,496"),
+    ("Activation (relu)", "16, 16, 64", "0"),
+    ("Conv2D", "14, 14, 64", "36,928"),
+    ("Activation (relu)", "14, 14, 64", "0"),
+    ("MaxPooling2D", "7, 7, 64", "0"),
+    ("Dropout", "7, 7, 64", "0"),
+    ("Flatten", "3136", "0"),
+    ("Dense", "512", "1,606,144"),
+    ("Activation (relu)", "512", "0"),
+    ("Dropout", "512", "0"),
+    ("Dense", "10", "5,130"),
+    ("Activation (softmax)", "10", "0"),
+]
+
+
+def test_summary_is_the_table_of_the_notebook(tinysight):
+    out = tinysight("summary", "deep").out
+    rows = [tuple(cell.strip() for cell in line.split("│")[1:-1]) for line in out.splitlines() if "│" in line]
+    assert rows == [(layer, f"(n, {shape})", parameters) for layer, shape, parameters in DEEP]
+    assert out.endswith("parameters: 1,676,842\n")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters"),
+    [("simple", "4,200,842"), ("strided", "202,282"), ("early-stopping", "225,610"), ("deep-augmented", "1,676,842")],
+)
+def test_summary_counts_the_parameters_of_the_notebook(tinysight, recipe, parameters):
+    assert tinysight("summary", recipe).out.endswith(f"parameters: {parameters}\n")
+
+
+def test_summary_of_a_run_is_that_of_its_recipe(tinysight, finished_run):
+    of_run = tinysight("summary", finished_run).out.splitlines()
+    of_recipe = tinysight("summary", "early-stopping").out.splitlines()
+    assert of_run[1:] == of_recipe[1:]
+
+
+def test_summary_of_nothing_is_refused(tinysight):
+    assert tinysight("summary", "depe").refusal() == "There is no recipe 'depe'. Did you mean 'deep'?"
+    assert "summary.json is missing" in tinysight("summary", ".").refusal()
+
+
+def test_summary_takes_any_number_of_classes(tinysight):
+    assert "(n, 3)" in tinysight("summary", "strided", "--classes", 3).out
+    assert tinysight("summary", "strided", "--classes", 1).code == 2
+
+
+def test_doctor_reports_and_says_what_to_do(tinysight, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("tinysight.packages.requirements", lambda: {"": ["torch"], "colour": ["no-such-package"]})
+    outcome = tinysight("doctor", "--data-dir", shelf.SHELF)
+    assert outcome.code == 0
+    for what in ("python", "torch", "processor", "threads", "CIFAR-10", "cache"):
+        assert what in outcome.out
+    assert f"not in {shelf.SHELF}" in outcome.out
+    assert 'pip install "tinysight[colour]"' in outcome.out

@@ -1,0 +1,58 @@
+"""`tinysight recipes`: list, show, copy, check."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tinysight.recipes import shelf
+
+
+def test_every_shipped_recipe_is_listed(tinysight):
+    outcome = tinysight("recipes", "list")
+    assert outcome.code == 0
+    listed = [line.split()[0] for line in outcome.out.splitlines() if line and not line.startswith((" ", "next"))]
+    assert listed == ["recipe", *shelf.shipped()]
+
+
+def test_a_recipe_is_shown_as_it_was_written(tinysight):
+    assert tinysight("recipes", "show", "deep").out == (shelf.SHELF / "deep.toml").read_text(encoding="utf-8")
+
+
+def test_a_copy_is_the_same_text_and_can_be_checked(tinysight):
+    outcome = tinysight("recipes", "copy", "deep-augmented", "mine.toml")
+    assert outcome.out == "mine.toml\nnext: edit it, then tinysight train mine.toml\n"
+    assert Path("mine.toml").read_text() == (shelf.SHELF / "deep-augmented.toml").read_text()
+    assert tinysight("recipes", "check", "mine.toml").out == tinysight("recipes", "check", "deep-augmented").out
+    tinysight("recipes", "copy", "deep")
+    assert Path("deep.toml").is_file()
+
+
+@pytest.mark.parametrize("target", ["mine.toml", "folder", "dangling"])
+def test_a_copy_overwrites_nothing(tinysight, target):
+    Path("mine.toml").write_text("mine")
+    Path("folder").mkdir()
+    Path("dangling").symlink_to("nowhere")
+    assert f"{target} exists already" in tinysight("recipes", "copy", "deep", target).refusal()
+    assert Path("mine.toml").read_text() == "mine"
+    assert not Path("nowhere").exists()
+
+
+def test_check_prints_every_value_with_the_changes(tinysight):
+    outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimiser.name=adam")
+    values = tomllib.loads(outcome.out)
+    assert (values["training"], values["optimiser"]["name"]) == ({"epochs": 3, "batch_size": 128}, "adam")
+
+
+def test_check_finds_what_is_wrong_in_a_recipe_of_ones_own(tinysight):
+    Path("mine.toml").write_text("name = 'mine'\n[training]\nepoch = 3\n")
+    expected = "mine.toml: there is no key 'training.epoch'. Did you mean 'epochs'?"
+    assert tinysight("recipes", "check", "mine.toml").refusal() == expected
+    assert tinysight("train", "mine.toml").refusal() == expected
+
+
+@pytest.mark.parametrize("verb", ["show", "copy", "check"])
+def test_an_unknown_recipe_is_answered_with_the_nearest(tinysight, verb):
+    outcome = tinysight("recipes", verb, "simpel")
+    assert outcome.refusal() == "There is no recipe 'simpel'. Did you mean 'simple'?"
+    assert list(Path().iterdir()) == []

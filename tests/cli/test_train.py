@@ -1,0 +1,122 @@
+"""`tinysight train`: a run comes out, or one sentence and nothing."""
+
+import errno
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHAPES = ("--data", "shapes:train=100,test=30", "--precision", "fp32")
+
+
+def test_a_run_is_made_under_the_first_free_name(tinysight):
+    Path("runs/strided-1").mkdir(parents=True)
+    outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[0].startswith("finished: strided on shapes, 1 epoch, validation accuracy 0.")
+    assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2", "next: tinysight evaluate runs/strided-2"]
+    assert json.loads(Path("runs/strided-2/summary.json").read_text())["status"] == "finished"
+
+
+def test_notices_and_one_line_an_epoch_go_to_standard_error(tinysight):
+    outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
+    notice, first, second = outcome.err.splitlines()
+    assert "procedural pictures" in notice
+    assert first.startswith("epoch 1/2  ")
+    assert second.startswith("epoch 2/2  ")
+    for figure in ("images/s", "loss", "accuracy", "val_loss", "val_accuracy"):
+        assert f" {figure} " in second
+
+
+def test_the_recipe_is_kept_with_every_override(tinysight):
+    tinysight("train", "strided", *SHAPES, "--epochs", 1, "--set", "optimiser.name=adam", "--out", "run")
+    kept = tinysight("recipes", "check", "run/recipe.toml").out
+    expected = ["--set", "optimiser.name=adam", "--set", "training.epochs=1"]
+    assert kept == tinysight("recipes", "check", "strided", *expected).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["depe"], "There is no recipe 'depe'. Did you mean 'deep'?"),
+        (["deep", "--set", "training.epoch=3"], "deep: there is no key 'training.epoch'. Did you mean 'epochs'?"),
+        (["deep", "--data", "nowhere"], "There is no folder of images 'nowhere'. Known: cifar10, shapes."),
+        (["deep", "--data", "shape"], "Did you mean 'shapes'?"),
+        (["deep", "--data", "shapes:trian=100"], "Did you mean 'train'?"),
+        (["deep", "--data", "shapes:train=3"], "3 train images of shapes are too few"),
+        (["deep", "--data", "cifar10", "--data-dir", "."], ". holds no CIFAR-10"),
+        (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "CIFAR-10 is made of 32x32 images, not 64x64"),
+        (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),
+        (["deep", *SHAPES, "--resume", "--out", "nowhere"], "There is no run directory nowhere"),
+        (["deep", *SHAPES, "--out", "../run"], "../run exists already; choose another --out"),
+        (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run is finished"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_sentence_and_writes_nothing(tinysight, finished_run, arguments, advice):
+    before = (finished_run / "summary.json").read_bytes()
+    outcome = tinysight("train", *arguments)
+    assert advice in outcome.refusal()
+    assert outcome.out == ""
+    assert list(Path().iterdir()) == []
+    assert (finished_run / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]])
+def test_an_option_that_is_unknown_or_impossible_is_named(tinysight, arguments):
+    outcome = tinysight("train", "deep", *arguments)
+    assert outcome.code == 2
+    assert arguments[0] in outcome.err
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["file", "file/run", "long" * 100])
+def test_a_place_where_no_run_can_be_is_refused(tinysight, out):
+    Path("file").write_text("mine")
+    outcome = tinysight("train", "strided", *SHAPES, "--out", out)
+    assert outcome.code in (1, 2)
+    assert outcome.err.splitlines()[-1].startswith("error: ")
+    assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_a_disk_that_fills_up_ends_the_training_in_a_sentence(tinysight, disk):
+    Path("run").mkdir()
+    disk.fails["fsync"] = errno.ENOSPC
+    outcome = tinysight("train", "strided", *SHAPES, "--out", "run")
+    assert "the disk is full; make room and try again" in outcome.refusal(1)
+    assert list(Path("run").iterdir()) == []
+
+
+def test_a_read_only_place_is_refused(tinysight, disk):
+    disk.fails["mkdir"] = errno.EROFS
+    assert "the folder is read-only; choose another place" in tinysight("train", "strided", *SHAPES).refusal(1)
+
+
+def test_ctrl_c_keeps_the_work_and_prints_the_command_that_goes_on_with_it(tmp_path):
+    """In a process of its own, since Ctrl-C is a signal to a process."""
+    command = [sys.executable, "-m", "tinysight", "train", "strided", *SHAPES, "--out", "my run", "--epochs", "100000"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
+        while "epoch 2/" not in training.stderr.readline():
+            pass
+        training.send_signal(signal.SIGINT)
+        out, err = training.communicate()
+    assert training.returncode == 1
+    assert "Traceback" not in err
+    assert out.startswith("interrupted: strided on shapes, ")
+    told = next(line for line in out.splitlines() if line.startswith("go on with:  "))
+    again = shlex.split(told.removeprefix("go on with:  "))
+    assert again[0] == "tinysight"
+
+    epochs = json.loads((tmp_path / "my run" / "summary.json").read_text())["epochs"]
+    command = [sys.executable, "-m", *again]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
+        goes_on_with = ""
+        while not goes_on_with.startswith("epoch "):
+            goes_on_with = training.stderr.readline()
+        training.send_signal(signal.SIGINT)
+        out, err = training.communicate()
+    assert goes_on_with.startswith(f"epoch {epochs + 1}/100000 ")
+    assert (training.returncode, "Traceback" in err) == (1, False)

@@ -1,0 +1,63 @@
+"""The main job, from a folder of one's own pictures to a prediction."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def test_train_evaluate_and_predict_on_a_folder_of_own_pictures(tinysight, photos):
+    shutil.copytree(photos, "pets")
+    trained = tinysight("train", "strided", "--data", "pets", "--epochs", 4, "--out", "run", "--precision", "fp32")
+    assert trained.code == 0
+    assert "8 images, a fifth of every class, were drawn at random" in trained.err
+
+    evaluated = tinysight("evaluate", "run")
+    assert evaluated.code == 0
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert (metrics["n"], list(metrics["per_class"])) == (8, ["cat", "dog"])
+    assert metrics["accuracy"] == 1  # reddish and bluish are not hard to tell apart
+
+    predicted = tinysight("predict", "run", "pets/cat", "pets/dog/00.png", "--test-index", 0, "--json")
+    assert (predicted.code, predicted.err) == (0, "")
+    predictions = json.loads(predicted.out)["predictions"]
+    assert [prediction["top"][0]["class"] for prediction in predictions[:21]] == ["cat"] * 20 + ["dog"]
+    assert predictions[21]["label"] == predictions[21]["top"][0]["class"]
+    assert not predictions[0]["unsure"]
+
+
+@pytest.fixture
+def run_on_pets(tinysight, photos):
+    shutil.copytree(photos, "pets")
+    assert tinysight("train", "strided", "--data", "pets", "--epochs", 1, "--out", "run").code == 0
+    return Path("run")
+
+
+def test_the_pictures_are_found_again_from_anywhere(tinysight, run_on_pets, monkeypatch):
+    monkeypatch.chdir("pets")
+    assert tinysight("evaluate", "../run").code == 0
+
+
+def test_other_pictures_than_those_trained_on_are_refused(tinysight, run_on_pets):
+    shutil.move("pets/cat/00.png", "pets/dog/99.png")
+    outcome = tinysight("evaluate", "run")
+    assert "these are not the images that run was trained on" in outcome.refusal()
+    assert not (run_on_pets / "metrics.json").exists()
+    shutil.rmtree("pets")
+    assert "There is no folder of images" in tinysight("evaluate", "run").refusal()
+
+
+def test_a_picture_that_cannot_be_read_is_named_or_left_out_if_asked(tinysight, photos):
+    shutil.copytree(photos, "pets")
+    Path("pets/cat/99.png").write_text("no picture")
+    command = ("train", "strided", "--data", "pets", "--epochs", 1, "--out", "run")
+    refused = tinysight(*command)
+    assert refused.code == 2
+    assert "--skip-bad" in refused.err
+    assert "pets/cat/99.png is not a JPEG" in refused.err
+    assert not Path("run").exists()
+    trained = tinysight(*command, "--skip-bad")
+    assert trained.code == 0
+    assert "1 of 41 image files in" in trained.err
+    assert tinysight("evaluate", "run").code == 0

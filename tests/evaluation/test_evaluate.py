@@ -1,0 +1,72 @@
+"""Evaluating a run measures the classifier that was kept, on the images that were set aside."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from tinysight.data.load import load
+from tinysight.errors import DataError, RunError
+from tinysight.evaluation.evaluate import evaluate, images_of
+from tinysight.runs.run import Run
+
+
+@pytest.fixture
+def run(finished_run):
+    return Run(finished_run)
+
+
+def test_the_figures_are_those_of_the_kept_classifier_on_the_test_images(run):
+    test = load("shapes:train=100,test=30").test
+    probabilities = run.classifier().probabilities(test.pixels)
+    metrics = evaluate(run, tta=True)
+    assert metrics["accuracy"] == accuracy_score(test.labels, probabilities.argmax(1))
+    assert metrics["loss"] == pytest.approx(log_loss(test.labels, probabilities, labels=range(10)), rel=1e-5)
+    mirrored = run.classifier().logits(test.pixels[..., ::-1].copy()) + run.classifier().logits(test.pixels)
+    assert metrics["accuracy_tta"] == accuracy_score(test.labels, mirrored.argmax(1))
+
+
+def test_the_predictions_that_are_kept_are_those_the_figures_come_from(run):
+    metrics = evaluate(run)
+    with np.load(run.path / "predictions.npz") as kept:
+        assert kept["probabilities"].shape == (30, 10)
+        assert metrics["accuracy"] == accuracy_score(kept["labels"], kept["probabilities"].argmax(1))
+
+
+def test_a_second_look_gives_the_same_figures(run):
+    assert evaluate(run) == evaluate(run)
+
+
+def test_an_interrupted_run_is_evaluated_as_far_as_it_came(run):
+    summary = run.summary()
+    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0}))
+    (run.path / "history.jsonl").unlink()
+    assert evaluate(run)["n"] == 30
+    assert (run.path / "plots" / "curves.png").is_file()
+
+
+def test_images_that_changed_since_the_training_are_refused(run):
+    environment = run.environment()
+    dataset = environment.dataset.model_copy(update={"argument": "shapes:train=100,test=30,seed=1"})
+    run.write_environment(environment.model_copy(update={"dataset": dataset}))
+    with pytest.raises(DataError, match="these are not the images that .* was trained on"):
+        images_of(run)
+
+
+def test_the_split_of_an_altered_recipe_is_not_believed(run):
+    """Otherwise images that were learned from could be taken for validation images."""
+    path = run.path / "recipe.toml"
+    path.write_text(path.read_text().replace("validation = 0.1", "validation = 0.5"))
+    with pytest.raises(RunError, match="recipe.toml was altered"):
+        evaluate(run, "validation")
+    assert not (run.path / "metrics.json").exists()
+
+
+def test_metrics_json_is_json_that_any_reader_takes(run):
+    evaluate(run)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)

@@ -1,0 +1,82 @@
+"""Predictions come in order, whatever is in between, and say how sure they are."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.data.intake import read_image
+from tinysight.errors import InputError
+from tinysight.evaluation import predict as module
+from tinysight.evaluation.predict import Predictor, document
+from tinysight.runs.run import Run
+
+
+@pytest.fixture
+def run(finished_run):
+    return Run(finished_run)
+
+
+def test_a_prediction_is_what_the_classifier_says_of_the_decoded_picture(run, photos):
+    file = photos / "cat" / "07.png"
+    (prediction,) = Predictor(run, top=10).predict([str(file)])
+    expected = run.classifier().probabilities(read_image(file, (32, 32))[np.newaxis])[0]
+    found = {choice["index"]: choice["probability"] for choice in prediction["top"]}
+    assert [found[index] for index in range(10)] == pytest.approx(expected.tolist())
+    assert [choice["probability"] for choice in prediction["top"]] == sorted(found.values(), reverse=True)
+    assert prediction["top"][0]["class"] == run.classifier().class_names[expected.argmax()]
+
+
+def test_the_order_holds_from_one_chunk_to_the_next(run, photos, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 3)
+    (photos / "cat" / "00.png").stat()
+    names = [str(photos / "cat" / f"{number:02}.png") for number in (5, 4, 3, 2, 1, 0, 9, 8)]
+    names[4:4] = ["gone.png"]
+    found = list(Predictor(run).predict(names))
+    assert found[4].startswith("gone.png does not exist")
+    assert [prediction["input"] for prediction in found[:4] + found[5:]] == names[:4] + names[5:]
+    alone = [next(Predictor(run).predict([name])) for name in names]
+    for one, together in zip(alone, found, strict=True):
+        assert one == together or one["top"][0]["probability"] == pytest.approx(together["top"][0]["probability"])
+
+
+@pytest.mark.parametrize(("bias", "unsure"), [(0.0, True), (2.0, True), (2.5, False), (50.0, False)])
+def test_unsure_is_a_first_choice_with_less_than_an_even_chance(run, photos, bias, unsure):
+    classifier = run.classifier()
+    last = classifier.network[-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    last.bias.data[3] = bias
+    run.write_classifier(classifier)
+    (prediction,) = Predictor(run).predict([str(photos / "cat" / "00.png")])
+    assert prediction["unsure"] == unsure
+    assert prediction["top"][0]["probability"] == pytest.approx(np.exp(bias) / (np.exp(bias) + 9))
+
+
+def test_test_images_come_with_their_label(run):
+    found = list(Predictor(run).predict([], test_indices=[29, 0, 29]))
+    assert [prediction["input"] for prediction in found] == ["test[29]", "test[0]", "test[29]"]
+    names = run.classifier().class_names
+    from tinysight.data.load import load
+
+    labels = load("shapes:train=100,test=30").test.labels
+    assert [prediction["label"] for prediction in found] == [names[labels[index]] for index in (29, 0, 29)]
+
+
+def test_a_name_with_signs_of_a_glob_that_exists_is_that_file(run, photos, tmp_path):
+    odd = tmp_path / "a[1]*.png"
+    shutil.copy(photos / "cat" / "00.png", odd)
+    shutil.copy(photos / "cat" / "00.png", tmp_path / "a1.png")
+    assert [prediction["input"] for prediction in Predictor(run).predict([str(odd)])] == [str(odd)]
+    globbed = Predictor(run).predict([str(tmp_path / "**" / "a1*")])
+    assert [prediction["input"] for prediction in globbed] == [str(tmp_path / "a1.png")]
+
+
+def test_nothing_to_predict_is_an_error(run):
+    with pytest.raises(InputError, match="Nothing to predict"):
+        list(Predictor(run).predict([]))
+
+
+def test_the_document_names_format_and_model(run):
+    assert document(run.path, []) == {"format": 1, "model": str(run.path), "predictions": []}

@@ -1,0 +1,65 @@
+"""A run directory, written without training."""
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.models.classifier import Classifier, Normalisation
+from tinysight.models.registry import build
+from tinysight.recipes import loading
+from tinysight.runs.records import DatasetRecord, Environment, Epoch, Summary
+from tinysight.runs.run import Run
+
+
+@pytest.fixture
+def recipe():
+    return loading.load("early-stopping", ["data.image_size=16"])
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(0)
+    network = build("early-stopping", 2, 16)
+    return Classifier("early-stopping", network, ("cat", "dog"), 16, Normalisation(std=(200.0, 201.0, 202.0)), 1.5)
+
+
+@pytest.fixture
+def environment():
+    return Environment(
+        versions={"python": "3.11.7"},
+        processor="a processor",
+        features=("avx2",),
+        system="a system",
+        threads=2,
+        device="cpu",
+        precision="fp32",
+        seed=3,
+        git_commit=None,
+        dataset=DatasetRecord(
+            name="photos", argument="/photos", fingerprint="abc", source="a folder", published=None, remarks=("café",)
+        ),
+    )
+
+
+@pytest.fixture
+def history():
+    figures = {"seconds": 1.5, "images_per_second": 60.0, "val_loss": 1.1, "val_accuracy": 0.5, "lr": 0.001}
+    return [Epoch(epoch=number, loss=2 / number, accuracy=0.1 * number, **figures) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def summary():
+    return Summary(status="finished", recipe="early-stopping", dataset="photos", epochs=3, val_accuracy=0.5)
+
+
+@pytest.fixture
+def run(tmp_path, recipe, environment, summary, history, classifier):
+    run = Run.create(tmp_path / "run")
+    run.write_recipe(recipe)
+    run.write_environment(environment)
+    run.write_history(history)
+    run.write_classifier(classifier)
+    run.write_summary(summary)
+    run.write_metrics({"accuracy": 0.5, "split": "test"})
+    run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
+    return run

@@ -1,0 +1,43 @@
+"""What the README tells people to type works, and what it says of files is so."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines() if line.startswith("tinysight ")]
+
+
+def quickly(command):
+    """Return a command of the README on small images and for one epoch."""
+    if command[1] != "train":
+        return command
+    if "--data" in command:
+        del command[command.index("--data") : command.index("--data") + 2]
+    return [*command, "--data", "shapes:train=100,test=30", "--epochs", "1", "--precision", "fp32"]
+
+
+def test_the_commands_work_one_after_the_other(tinysight, photos):
+    shutil.copy(photos / "cat" / "00.png", "my-cat.jpg")
+    shutil.copytree(photos / "cat", "holiday")
+    shutil.copytree(photos / "dog", "more")
+    assert len(COMMANDS) >= 4
+    for command in COMMANDS:
+        outcome = tinysight(*quickly(command)[1:])
+        assert outcome.code == 0, f"{shlex.join(command)}: {outcome.err}"
+
+
+def test_a_run_holds_the_files_that_are_listed(tinysight, finished_run):
+    tinysight("evaluate", finished_run)
+    listed = next(block for block in BLOCKS if block.startswith("recipe.toml"))
+    names = re.findall(r"(?:^|  )([a-z]+\.[a-z]+|[a-z]+/)(?:  |$)", listed, re.MULTILINE)
+    assert {name.strip("/") for name in names} == {path.name for path in finished_run.iterdir()}
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README.read_text(encoding="utf-8")))
+def test_links_lead_somewhere(link):
+    assert link.startswith("https://") or (README.parent / link).exists()
