@@ -43,7 +43,8 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def _finished_run(tmp_path_factory):
+def trained(tmp_path_factory):
+    """The directory of a run of two epochs on 100 `shapes`, to be left as it is."""
     from tinysight.data.load import load
     from tinysight.recipes import loading
     from tinysight.training.train import Plan, train
@@ -56,9 +57,9 @@ def _finished_run(tmp_path_factory):
 
 
 @pytest.fixture
-def finished_run(_finished_run, tmp_path):
-    """The directory of a run of two epochs on 100 `shapes`, a copy to do anything to."""
-    return Path(shutil.copytree(_finished_run, tmp_path / "run"))
+def finished_run(trained, tmp_path):
+    """The same, a copy to do anything to."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 @contextmanager

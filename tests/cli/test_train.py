@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tinysight.runs.run import Run
+
 SHAPES = ("--data", "shapes:train=100,test=30", "--precision", "fp32")
 
 
@@ -17,7 +20,8 @@ def test_a_run_is_made_under_the_first_free_name(tinysight):
     Path("runs/strided-1").mkdir(parents=True)
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
     assert outcome.code == 0
-    assert outcome.out.splitlines()[0].startswith("finished: strided on shapes, 1 epoch, validation accuracy 0.")
+    pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy 0\.\d{4}"
+    assert re.fullmatch(pattern, outcome.out.splitlines()[0])
     assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2", "next: tinysight evaluate runs/strided-2"]
     assert json.loads(Path("runs/strided-2/summary.json").read_text())["status"] == "finished"
 
@@ -63,6 +67,23 @@ def test_what_cannot_be_done_is_refused_in_a_sentence_and_writes_nothing(tinysig
     assert outcome.out == ""
     assert list(Path().iterdir()) == []
     assert (finished_run / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        (["--epochs", 3], "../run was begun with another recipe (see its recipe.toml); resume it with that one."),
+        (["--seed", 1], "../run was begun with --seed 0 --precision fp32; resume it so."),
+        (["--data", "shapes:train=100,test=30,seed=1"], "../run was begun on other images"),
+    ],
+)
+def test_a_run_is_not_resumed_as_another(tinysight, finished_run, changes, advice):
+    run = Run(finished_run)
+    run.write_summary(run.summary().model_copy(update={"status": "interrupted"}))
+    before = {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()}
+    outcome = tinysight("train", "early-stopping", *SHAPES, "--epochs", 2, *changes, "--out", "../run", "--resume")
+    assert advice in outcome.refusal()
+    assert {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("arguments", [["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]])

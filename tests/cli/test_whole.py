@@ -1,10 +1,13 @@
 """The main job, from a folder of one's own pictures to a prediction."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+DATA_DIR = os.environ.get("TINYSIGHT_DATA_DIR", "")
 
 
 def test_train_evaluate_and_predict_on_a_folder_of_own_pictures(tinysight, photos):
@@ -61,3 +64,18 @@ def test_a_picture_that_cannot_be_read_is_named_or_left_out_if_asked(tinysight, 
     assert trained.code == 0
     assert "1 of 41 image files in" in trained.err
     assert tinysight("evaluate", "run").code == 0
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR does not say where CIFAR-10 is")
+def test_train_evaluate_and_predict_on_the_real_cifar10(tinysight, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", DATA_DIR)
+    options = ("--epochs", 1, "--set", "training.batch_size=256", "--out", "run")
+    assert tinysight("train", "early-stopping", "--data", "cifar10", *options).code == 0
+    assert tinysight("evaluate", "run").code == 0
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert (metrics["n"], metrics["dataset"]) == (10_000, "cifar10")
+    assert metrics["accuracy"] > 0.3  # one epoch, in large batches
+
+    (prediction,) = json.loads(tinysight("predict", "run", "--test-index", 16, "--json").out)["predictions"]
+    assert prediction["label"] == "dog"

@@ -1,6 +1,8 @@
 """Evaluating a run measures the classifier that was kept, on the images that were set aside."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,25 +19,38 @@ def run(finished_run):
     return Run(finished_run)
 
 
-def test_the_figures_are_those_of_the_kept_classifier_on_the_test_images(run):
-    test = load("shapes:train=100,test=30").test
-    probabilities = run.classifier().probabilities(test.pixels)
-    metrics = evaluate(run, tta=True)
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """An evaluated run, and what the evaluation returned."""
+    run = Run(Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run")))
+    return run, evaluate(run, tta=True)
+
+
+def test_the_figures_are_those_of_the_kept_classifier_on_the_test_images(evaluated):
+    run, metrics = evaluated
+    classifier, test = run.classifier(), load("shapes:train=100,test=30").test
+    probabilities = classifier.probabilities(test.pixels)
     assert metrics["accuracy"] == accuracy_score(test.labels, probabilities.argmax(1))
     assert metrics["loss"] == pytest.approx(log_loss(test.labels, probabilities, labels=range(10)), rel=1e-5)
-    mirrored = run.classifier().logits(test.pixels[..., ::-1].copy()) + run.classifier().logits(test.pixels)
-    assert metrics["accuracy_tta"] == accuracy_score(test.labels, mirrored.argmax(1))
+    averaged = classifier.logits(test.pixels) + classifier.logits(test.pixels[..., ::-1].copy())
+    assert metrics["accuracy_tta"] == accuracy_score(test.labels, averaged.argmax(1))
 
 
-def test_the_predictions_that_are_kept_are_those_the_figures_come_from(run):
-    metrics = evaluate(run)
+def test_the_predictions_that_are_kept_are_those_the_figures_come_from(evaluated):
+    run, metrics = evaluated
     with np.load(run.path / "predictions.npz") as kept:
         assert kept["probabilities"].shape == (30, 10)
         assert metrics["accuracy"] == accuracy_score(kept["labels"], kept["probabilities"].argmax(1))
 
 
-def test_a_second_look_gives_the_same_figures(run):
-    assert evaluate(run) == evaluate(run)
+def test_metrics_json_holds_what_was_returned_as_json_that_any_reader_takes(evaluated):
+    run, metrics = evaluated
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    written = json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)
+    assert written == metrics | {"dataset": "shapes", "remarks": list(run.summary().remarks)}
 
 
 def test_an_interrupted_run_is_evaluated_as_far_as_it_came(run):
@@ -50,7 +65,7 @@ def test_images_that_changed_since_the_training_are_refused(run):
     environment = run.environment()
     dataset = environment.dataset.model_copy(update={"argument": "shapes:train=100,test=30,seed=1"})
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
-    with pytest.raises(DataError, match="these are not the images that .* was trained on"):
+    with pytest.raises(DataError, match=r"these are not the images that .* was trained on"):
         images_of(run)
 
 
@@ -58,15 +73,6 @@ def test_the_split_of_an_altered_recipe_is_not_believed(run):
     """Otherwise images that were learned from could be taken for validation images."""
     path = run.path / "recipe.toml"
     path.write_text(path.read_text().replace("validation = 0.1", "validation = 0.5"))
-    with pytest.raises(RunError, match="recipe.toml was altered"):
+    with pytest.raises(RunError, match=r"recipe\.toml was altered"):
         evaluate(run, "validation")
     assert not (run.path / "metrics.json").exists()
-
-
-def test_metrics_json_is_json_that_any_reader_takes(run):
-    evaluate(run)
-
-    def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
-
-    json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)

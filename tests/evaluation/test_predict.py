@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tinysight.data.intake import read_image
+from tinysight.data.load import load
 from tinysight.errors import InputError
 from tinysight.evaluation import predict as module
 from tinysight.evaluation.predict import Predictor, document
@@ -30,7 +31,6 @@ def test_a_prediction_is_what_the_classifier_says_of_the_decoded_picture(run, ph
 
 def test_the_order_holds_from_one_chunk_to_the_next(run, photos, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 3)
-    (photos / "cat" / "00.png").stat()
     names = [str(photos / "cat" / f"{number:02}.png") for number in (5, 4, 3, 2, 1, 0, 9, 8)]
     names[4:4] = ["gone.png"]
     found = list(Predictor(run).predict(names))
@@ -58,8 +58,6 @@ def test_test_images_come_with_their_label(run):
     found = list(Predictor(run).predict([], test_indices=[29, 0, 29]))
     assert [prediction["input"] for prediction in found] == ["test[29]", "test[0]", "test[29]"]
     names = run.classifier().class_names
-    from tinysight.data.load import load
-
     labels = load("shapes:train=100,test=30").test.labels
     assert [prediction["label"] for prediction in found] == [names[labels[index]] for index in (29, 0, 29)]
 

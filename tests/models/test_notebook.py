@@ -36,5 +36,5 @@ def test_the_same_seed_gives_the_same_fresh_weights_and_another_seed_others(name
 
 
 def test_an_unknown_architecture_is_answered_with_the_nearest_name():
-    with pytest.raises(RecipeError, match="no architecture 'depe'. Did you mean 'deep'"):
+    with pytest.raises(RecipeError, match=r"no architecture 'depe'\. Did you mean 'deep'"):
         build("depe", 10, 32)

@@ -6,6 +6,7 @@ import torch
 
 from tinysight.data.dataset import Dataset, Part
 from tinysight.recipes import loading
+from tinysight.runs.run import Run
 from tinysight.training.train import Plan
 
 SIZE = 16
@@ -55,4 +56,14 @@ def recipe():
 @pytest.fixture(scope="session")
 def plan(dataset, recipe):
     """Return a function from `key=value` changes, and a seed, to a plan for the tiny images."""
-    return lambda *changes, seed=0: Plan(recipe(*changes), dataset, "tiny", seed, "fp32")
+
+    def make(*changes, seed=0, precision="fp32"):
+        return Plan(recipe(*changes), dataset, "tiny", seed, precision)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """Return a function from a run directory to the weights that predict, by name."""
+    return lambda path: Run(path).classifier().network.state_dict()

@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from importlib import metadata
 
 import pytest
 import torch
@@ -12,12 +13,8 @@ def test_it_names_the_machine_the_versions_and_the_images(dataset):
     found = environment.describe(dataset, "tiny", seed=3, precision="bf16")
 
     here = machine.describe()
-    assert (found.processor, found.system, found.features) == (
-        here["processor"],
-        here["system"],
-        tuple(here["features"]),
-    )
-    assert found.versions["torch"] == torch.__version__.split("+")[0] or found.versions["torch"] == torch.__version__
+    assert [found.processor, found.system, *found.features] == [here["processor"], here["system"], *here["features"]]
+    assert found.versions["torch"] == metadata.version("torch")
     assert found.versions["python"] == here["python"]
     assert (found.seed, found.precision, found.threads) == (3, "bf16", torch.get_num_threads())
     assert found.dataset.fingerprint == dataset.fingerprint

@@ -55,6 +55,14 @@ progress = ConsoleProgress()
 """The one progress of this process, so that whatever ends the process can take the bar away."""
 
 
+def say(line: str) -> None:
+    """Print a result while there may be a bar: rich takes it to the line above, if both are on one terminal.
+
+    `output` and `typer.echo` write past that, into the bar.
+    """
+    sys.stdout.write(f"{line}\n")
+
+
 def complain(message: str) -> None:
     """Say what went wrong."""
     lines = (shown(line) for line in message.split("\n"))

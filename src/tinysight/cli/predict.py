@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import complain, progress, shown
+from tinysight.cli.console import complain, progress, say, shown
 from tinysight.cli.options import DataDirOption, JsonOption, RunArgument
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def predict(
         elif as_json:
             found.append(result)
         else:
-            typer.echo(shown(_line(result)))  # not by rich, which would print across the bar
+            say(shown(_line(result)))
     if as_json:
-        typer.echo(json.dumps(document(run, found), indent=2, ensure_ascii=False))
+        say(json.dumps(document(run, found), indent=2, ensure_ascii=False))
     if failed:
         raise typer.Exit(2)
 

@@ -127,7 +127,7 @@ class Trainer:
             TrainingError: the weights are not finite any more, so there is nothing to go on with.
         """
         if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
-            raise self._diverged("weights became infinite")
+            raise self._diverged("weights are not finite any more")
         groups = {"network": self.network.state_dict(), "optimiser": self.optimiser.state(), "best": self.best}
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
         watch = self.watch and {"best": self.watch.best, "epoch": self.watch.best_epoch, "waited": self.watch.waited}

@@ -1,0 +1,143 @@
+"""What is left of a run when training cannot go on."""
+
+import errno
+import math
+import os
+import signal
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tinysight.errors import StorageError, TrainingError
+from tinysight.progress import Silent
+from tinysight.runs.run import Run
+from tinysight.training.train import train
+
+# Steps a hundred times the ratio of two gradients: the weights leave float32's range within three of them.
+DIVERGING = (
+    "optimiser.name=adam",
+    "optimiser.learning_rate=100",
+    "optimiser.beta_2=0",
+    "optimiser.epsilon=1e-30",
+)
+STEPS = 7  # an epoch
+
+
+class Watcher(Silent):
+    """Does `then` after so many steps, and remembers what was said last."""
+
+    def __init__(self, steps=0, then=lambda: None):
+        self.left, self.then, self.live = steps, then, False
+
+    def start(self, task, total, unit=""):
+        self.live = True
+
+    def advance(self, amount, **figures):
+        self.left -= 1
+        if self.left == 0:
+            self.then()
+
+    def finish(self, line=""):
+        self.live = False
+
+
+@pytest.fixture
+def not_a_number(monkeypatch):
+    """Return a function that makes the loss NaN from the n-th call on, of those in training or in validation."""
+    right = F.cross_entropy
+
+    def spoil(nth, training):
+        calls = []
+
+        def cross_entropy(logits, labels, **settings):
+            loss = right(logits, labels, **settings)
+            if torch.is_grad_enabled() != training:
+                return loss
+            calls.append(loss)
+            return loss * math.nan if len(calls) >= nth else loss
+
+        monkeypatch.setattr(F, "cross_entropy", cross_entropy)
+
+    return spoil
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_that_diverges_in_its_first_epoch_leaves_no_model(plan, tmp_path):
+    with pytest.raises(TrainingError, match=r"try a smaller optimiser\.learning_rate than 100") as raised:
+        train(plan(*DIVERGING), tmp_path / "run")
+
+    summary = Run(tmp_path / "run").summary()
+    assert (summary.status, summary.epochs, summary.val_accuracy) == ("failed", 0, None)
+    assert summary.error == str(raised.value)
+    assert not (tmp_path / "run/model.json").exists()
+
+
+@pytest.mark.parametrize("when", ["while training", "in validation"])
+def test_training_that_diverges_later_keeps_the_last_good_weights(plan, weights, not_a_number, when, tmp_path):
+    train(plan("training.epochs=1"), tmp_path / "one epoch")
+    if when == "while training":
+        not_a_number(nth=STEPS + 3, training=True)
+    else:
+        not_a_number(nth=2, training=False)
+    with pytest.raises(TrainingError, match="loss became nan in epoch 2, step"):
+        train(plan("training.epochs=3"), tmp_path / "run")
+
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "one epoch"))
+    summary, history = Run(tmp_path / "run").summary(), Run(tmp_path / "run").history()
+    assert (summary.status, summary.epochs) == ("failed", 1)
+    assert summary.val_accuracy == history[0].val_accuracy
+    assert len(history) == 1
+
+
+def test_weights_that_are_not_finite_are_never_kept(plan, weights, monkeypatch, tmp_path):
+    """An interruption may come when the loss was still a number, and the next one would not be."""
+    right = F.cross_entropy
+
+    def interrupt_and_spoil(logits, labels):
+        signal.raise_signal(signal.SIGINT)
+        return right(logits, labels) + (0 * logits).sqrt().sum()  # adds nothing, with a gradient of NaN
+
+    spoiler = Watcher(STEPS + 1, lambda: monkeypatch.setattr(F, "cross_entropy", interrupt_and_spoil))
+    with pytest.raises(TrainingError, match="weights are not finite any more in epoch 2"):
+        train(plan(), tmp_path / "run", progress=spoiler)
+    monkeypatch.undo()
+
+    train(plan("training.epochs=1"), tmp_path / "one epoch")
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "one epoch"))
+    assert Run(tmp_path / "run").checkpoint().state["position"]["epoch"] == 1
+
+
+def test_an_error_leaves_no_live_bar_behind(plan, tmp_path):
+    watcher = Watcher()
+    with pytest.raises(TrainingError):
+        train(plan(*DIVERGING), tmp_path / "run", progress=watcher)
+
+    assert not watcher.live
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(plan, weights, monkeypatch, operation, code, tmp_path):
+    """And once there is room again, the run goes on as if nothing had happened."""
+
+    def fill():
+        def refuse(*arguments, **named):
+            raise OSError(code, os.strerror(code))
+
+        patch.setattr(os, operation, refuse)
+
+    path = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"Cannot write .*: the (disk|folder) is"):
+        train(plan("training.epochs=3"), path, progress=Watcher(STEPS + 2, fill))
+
+    assert Run(path).checkpoint().state["position"]["epoch"] == 1
+    assert Run(path).summary().status == "running"
+    assert not list(path.rglob("*.part"))
+    train(plan("training.epochs=3"), path, resume=True)
+    train(plan("training.epochs=3"), tmp_path / "undisturbed")
+    assert_same(weights(path), weights(tmp_path / "undisturbed"))

@@ -1,0 +1,38 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.recipes import loading
+from tinysight.runs.run import Run
+from tinysight.training.train import train
+
+SCRIPT = Path(__file__).parent / "train_until_killed.py"
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_equals_one_left_alone(plan, dataset, weights, tmp_path):
+    settled = plan(
+        "training.epochs=5", "model.architecture=strided", "optimiser.name=adam", "early_stopping.patience=5"
+    )
+    (tmp_path / "recipe.toml").write_text(loading.dump(settled.recipe))
+    parts = {"train": dataset.train, "test": dataset.test}
+    arrays = {f"{name}_{kind}": getattr(part, kind) for name, part in parts.items() for kind in ("pixels", "labels")}
+    np.savez(tmp_path / "images.npz", **arrays)
+
+    random = np.random.default_rng()  # other moments every time; the message of a failure names them
+    moments = random.integers(10, 45, 5).tolist()
+    for moment in moments:
+        done = subprocess.run([sys.executable, SCRIPT, tmp_path, str(moment)], capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, (moments, done.stderr)
+    done = subprocess.run([sys.executable, SCRIPT, tmp_path, "0"], capture_output=True, text=True)
+    assert done.returncode == 0, (moments, done.stderr)
+
+    train(settled, tmp_path / "left alone")
+    one, other = weights(tmp_path / "run"), weights(tmp_path / "left alone")
+    assert all(torch.equal(one[name], other[name]) for name in one), moments
+    assert Run(tmp_path / "run").summary().status == "finished"

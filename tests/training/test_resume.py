@@ -1,0 +1,195 @@
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tinysight.data.dataset import Part
+from tinysight.errors import RunError
+from tinysight.progress import Silent
+from tinysight.runs.run import Run
+from tinysight.training.environment import describe
+from tinysight.training.train import train
+
+SETTINGS = {
+    "rmsprop, dropout, augmentation": (
+        "model.architecture=strided",
+        "augmentation.rotation=30",
+        "augmentation.horizontal_flip=true",
+        "augmentation.brightness=0.2",
+    ),
+    "adam, dropout, early stopping": (
+        "model.architecture=strided",
+        "optimiser.name=adam",
+        "optimiser.learning_rate=0.003",
+        "early_stopping.patience=1",
+        "early_stopping.restore_best=true",
+    ),
+    "bf16": ("optimiser.name=adam",),
+}
+
+
+class CtrlC(Silent):
+    """Presses Ctrl-C after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def advance(self, amount, **figures):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def planned(plan, setting):
+    changes = ("training.epochs=3", *SETTINGS[setting])
+    return plan(*changes, seed=3, precision="bf16" if setting == "bf16" else "fp32")
+
+
+def outcome(path):
+    """Return all that must not depend on whether a run was interrupted."""
+    run = Run(path)
+    checkpoint, summary = run.checkpoint(), run.summary()
+    timeless = [epoch.model_dump(exclude={"seconds", "images_per_second"}) for epoch in run.history()]
+    tensors = checkpoint.tensors | {f"kept/{k}": v for k, v in run.classifier().network.state_dict().items()}
+    figures = [summary.status, summary.epochs, summary.val_accuracy, timeless, checkpoint.state["watch"]]
+    return tensors, figures
+
+
+def assert_same(one, other):
+    (tensors, figures), (other_tensors, other_figures) = outcome(one), outcome(other)
+    assert figures == other_figures
+    assert tensors.keys() == other_tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(tensor, other_tensors[name]), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(plan, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    for setting in SETTINGS:
+        train(planned(plan, setting), folder / setting)
+    return folder
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("sittings", [[1, 3, 2], [7, 8], [21]], ids=str)  # steps, 7 an epoch
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(plan, uninterrupted, setting, sittings, tmp_path):
+    settled, path = planned(plan, setting), tmp_path / "run"
+    for number, steps in enumerate(sittings):
+        assert train(settled, path, resume=number > 0, progress=CtrlC(steps)).status == "interrupted"
+    train(settled, path, resume=True)
+
+    assert_same(path, uninterrupted / setting)
+
+
+def test_an_interrupted_run_predicts_and_says_only_what_was_measured(plan, tmp_path):
+    in_first = train(plan(), tmp_path / "one", progress=CtrlC(3))
+    in_second = train(plan(), tmp_path / "two", progress=CtrlC(10))
+
+    assert (in_first.status, in_first.epochs, in_first.val_accuracy) == ("interrupted", 0, None)
+    assert (in_second.status, in_second.epochs, in_second.val_accuracy) == ("interrupted", 1, None)
+    for name in ("one", "two"):
+        assert Run(tmp_path / name).classifier().probabilities(plan().dataset.test.pixels).shape == (40, 4)
+
+
+def test_an_interrupted_run_keeps_the_best_weights_so_far_if_the_recipe_asks_for_them(plan, weights, tmp_path):
+    changes = ("training.epochs=2", "early_stopping.patience=5", "early_stopping.restore_best=true")
+    summary = train(plan(*changes), tmp_path / "run", progress=CtrlC(10))
+    train(plan("training.epochs=1"), tmp_path / "one epoch")
+
+    assert summary.val_accuracy == Run(tmp_path / "run").history()[0].val_accuracy
+    one, other = weights(tmp_path / "run"), weights(tmp_path / "one epoch")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_ctrl_c_before_the_first_step_leaves_a_run_that_can_go_on(plan, uninterrupted, monkeypatch, tmp_path):
+    def interrupted_describe(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return describe(*arguments)
+
+    settled, path = planned(plan, "bf16"), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("tinysight.training.train.describe", interrupted_describe)
+        assert train(settled, path).status == "interrupted"
+    train(settled, path, resume=True)
+
+    assert_same(path, uninterrupted / "bf16")
+
+
+def test_seconds_add_up_over_the_sittings(plan, tmp_path):
+    first = train(plan(), tmp_path / "run", progress=CtrlC(10))
+    second = train(plan(), tmp_path / "run", resume=True)
+
+    assert first.train_seconds < second.train_seconds <= second.total_seconds
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "altered"])
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it(plan, uninterrupted, damage, tmp_path):
+    settled, path = planned(plan, "bf16"), tmp_path / "run"
+    train(settled, path, progress=CtrlC(9))
+    train(settled, path, resume=True, progress=CtrlC(3))
+    latest = path / "checkpoint/latest.safetensors"
+    content = latest.read_bytes()
+    if damage == "missing":
+        latest.unlink()
+    else:
+        latest.write_bytes(content[:-1000] if damage == "truncated" else content[:-9] + b"\x01" + content[-8:])
+
+    train(settled, path, resume=True)
+    assert_same(path, uninterrupted / "bf16")
+
+
+def test_a_run_that_never_reached_a_checkpoint_starts_from_the_beginning(plan, uninterrupted, tmp_path):
+    settled, path, notes = planned(plan, "bf16"), tmp_path / "run", []
+    train(settled, path, progress=CtrlC(2))
+    for file in (path / "checkpoint").iterdir():
+        file.unlink()
+    progress = Silent()
+    progress.note = notes.append
+
+    train(settled, path, resume=True, progress=progress)
+
+    assert_same(path, uninterrupted / "bf16")
+    assert "never reached its first checkpoint" in notes[0]
+
+
+def test_a_finished_run_has_nothing_to_resume(plan, tmp_path):
+    train(plan("training.epochs=1"), tmp_path / "run")
+
+    with pytest.raises(RunError, match="is finished; there is nothing to resume"):
+        train(plan("training.epochs=1"), tmp_path / "run", resume=True)
+
+
+def test_only_the_same_training_can_be_resumed(plan, tmp_path):
+    path = tmp_path / "run"
+    train(plan(), path, progress=CtrlC(1))
+    pixels = plan().dataset.train.pixels.copy()
+    pixels[0, 0, 0, 0] ^= 1
+    others = replace(plan().dataset, train=Part(pixels, plan().dataset.train.labels), source="elsewhere")
+
+    for refused, reason in [
+        (plan("training.epochs=3"), "begun with another recipe"),
+        (plan(seed=1), "begun with --seed 0 --precision fp32"),
+        (plan(precision="bf16"), "begun with --seed 0 --precision fp32"),
+        (replace(plan(), dataset=others), "begun on other images"),
+    ]:
+        with pytest.raises(RunError, match=reason):
+            train(refused, path, resume=True)
+    assert train(plan(), path, resume=True).status == "finished"
+
+
+def test_a_checkpoint_of_another_run_is_refused(plan, tmp_path):
+    train(plan(), tmp_path / "one", progress=CtrlC(1))
+    train(plan("model.architecture=strided"), tmp_path / "two", progress=CtrlC(1))
+    name = "checkpoint/latest.safetensors"
+    (tmp_path / "one" / name).write_bytes((tmp_path / "two" / name).read_bytes())
+
+    with pytest.raises(RunError, match="checkpoint belongs to another run"):
+        train(plan(), tmp_path / "one", resume=True)
+
+
+def test_where_there_is_no_run_there_is_nothing_to_resume(plan, tmp_path):
+    with pytest.raises(RunError, match="no run directory"):
+        train(plan(), tmp_path / "run", resume=True)
+    assert list(tmp_path.iterdir()) == []
