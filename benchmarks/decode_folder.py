@@ -1,6 +1,6 @@
 """Compare the ways to decode a folder of images: on one core, by threads, by processes.
 
-Prints images per second for one core, for threads (what `tinysight.data.decoding.decode` uses) and for
+Prints images per second for one core, for threads (what `tinysight.data.intake.decoding.decode` uses) and for
 processes, each the best of three. Run it on a quiet machine:
 
     python benchmarks/decode_folder.py
@@ -24,8 +24,8 @@ import PIL
 from PIL import Image
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.decoding import decode
 from tinysight.data.intake import read_image
+from tinysight.data.intake.decoding import decode
 
 SIZE = (32, 32)
 KINDS = [(5000, 32, "jpeg"), (5000, 32, "png"), (5000, 128, "jpeg"), (500, 1024, "jpeg"), (200, 1024, "png")]

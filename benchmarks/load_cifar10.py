@@ -19,18 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight.data import cifar10, cifar10_binary, cifar10_pickled
+from tinysight.data import cifar10
+from tinysight.data.cifar10 import binary, pickled
 
 ROUNDS = 9
 TARGET = 0.1
 
 
 def read_binary(folder):
-    return cifar10.read(cifar10.Location("binary", folder / cifar10_binary.FOLDER))
+    return cifar10.read(cifar10.Location("binary", folder / binary.FOLDER))
 
 
 def read_pickled(folder):
-    return cifar10.read(cifar10.Location("pickled", folder / cifar10_pickled.FOLDER))
+    return cifar10.read(cifar10.Location("pickled", folder / pickled.FOLDER))
 
 
 def check_published(folder):
@@ -40,8 +41,8 @@ def check_published(folder):
 def keras_style(folder):
     pixels = np.empty((60_000, 3, 32, 32), np.uint8)
     labels = np.empty(60_000, np.uint8)
-    for number, name in enumerate(cifar10_pickled.FILES):
-        with (folder / cifar10_pickled.FOLDER / name).open("rb") as file:
+    for number, name in enumerate(pickled.FILES):
+        with (folder / pickled.FOLDER / name).open("rb") as file:
             batch = pickle.load(file, encoding="bytes")
         rows = slice(number * 10_000, (number + 1) * 10_000)
         pixels[rows] = batch[b"data"].reshape(-1, 3, 32, 32)

@@ -1,6 +1,6 @@
 """Peak memory of a training process on real CIFAR-10: the largest network and the most augmentation, one epoch.
 
-    python benchmarks/memory.py
+python benchmarks/memory.py
 """
 
 from __future__ import annotations

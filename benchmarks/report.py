@@ -1,6 +1,6 @@
 """Write RESULTS.md, the README's table and the recipes' headers from benchmarks/results/*.jsonl. Never by hand.
 
-    python benchmarks/report.py
+python benchmarks/report.py
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def by_recipe(rows: list[Row]) -> dict[str, list[Row]]:
 
 def accuracy_table(ours: dict[str, list[Row]], peers: dict[str, list[Row]]) -> str:
     lines = [
-        "| recipe | test accuracy, mean ± sd (n) | with TTA | seconds of training | Keras on TensorFlow | its seconds |",
+        "| recipe | test accuracy, mean ± sd (n) | with TTA | seconds | Keras on TensorFlow | its seconds |",
         "|---|---|---|---|---|---|",
     ]
     for name, rows in ours.items():
@@ -73,7 +73,10 @@ def spread(rows: list[Row], key: str, form: str) -> str:
 def provenance(*groups: dict[str, list[Row]]) -> str:
     """Say on what, with what and when the figures were measured."""
     rows = [row for group in groups for rows in group.values() for row in rows]
-    facts = {key: sorted({str(row[key]) for row in rows if key in row}) for key in ("machine", "versions", "date", "peer", "commit")}
+    facts = {
+        key: sorted({str(row[key]) for row in rows if key in row})
+        for key in ("machine", "versions", "date", "peer", "commit")
+    }
     return "\n".join(f"- {key}: {'; '.join(values)}" for key, values in facts.items() if values)
 
 

@@ -51,7 +51,9 @@ def _choose_images() -> tuple[str, int]:
 
 def _banner(reason: str) -> None:
     rule = "=" * 78
-    output.print(f"{rule}\n  These are NOT photographs: the demo uses the built-in `shapes`.\n{rule}", style="bold yellow")
+    output.print(
+        f"{rule}\n  These are NOT photographs: the demo uses the built-in `shapes`.\n{rule}", style="bold yellow"
+    )
     output.print(reason + "\n")
 
 
@@ -67,7 +69,9 @@ def _tell(run: Run, seconds: float) -> None:
     low, high = metrics["accuracy_ci95"]
     what = "real CIFAR-10 photographs" if summary.dataset == "cifar10" else "built-in shapes (NOT photographs)"
     output.print(f"\nReached {metrics['accuracy']:.1%} of {metrics['n']:,} test images: {what}", style="bold")
-    output.print(f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; the whole demo took {seconds:.0f} s.")
+    output.print(
+        f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; the whole demo took {seconds:.0f} s."
+    )
     output.print("\nOpen these next:")
     for name, why in (
         ("plots/mistakes.png", "the most confident mistakes"),

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinysight.data import cifar10
-from tinysight.data.archive import read_members
+from tinysight.data.cifar10.archive import read_members
 from tinysight.errors import DataError
 
 WANTED = "cifar-10-batches-bin/test_batch.bin"

@@ -7,7 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinysight.data import cifar10, pickled
+from tinysight.data import cifar10
+from tinysight.data.cifar10 import unpickling
 from tinysight.errors import DataError
 
 HEADER = b"\x80\x02"
@@ -34,7 +35,7 @@ def refuse(tmp_path, content):
     path = tmp_path / "data_batch_1"
     path.write_bytes(content)
     with pytest.raises(DataError, match="data_batch_1"):
-        pickled.load(path, limit=40_000_000)
+        unpickling.load(path, limit=40_000_000)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -93,7 +94,7 @@ ARRAYS = {
 def test_the_array_that_these_are_made_from_is_read(tmp_path):
     path = tmp_path / "data_batch_1"
     path.write_bytes(HEADER + array() + b".")
-    np.testing.assert_array_equal(pickled.load(path, 1000), np.frombuffer(b"abc", np.uint8))
+    np.testing.assert_array_equal(unpickling.load(path, 1000), np.frombuffer(b"abc", np.uint8))
 
 
 @pytest.mark.parametrize("content", ARRAYS.values(), ids=ARRAYS.keys())

@@ -8,8 +8,8 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from tinysight.cli.console import errors, progress, say
-from tinysight.errors import TrainingError
-from tinysight.training.trainer import Trainer
+from tinysight.errors import RunError
+from tinysight.models.classifier import Classifier
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -105,13 +105,15 @@ def test_text_is_shown_as_it_is(terminal):
         assert text in terminal.getvalue()
 
 
-def test_an_error_in_the_middle_of_a_bar_comes_after_it_and_the_cursor_comes_back(tinysight, terminal, monkeypatch):
-    def diverge(trainer, order):
-        raise TrainingError("The loss became nan.")
+def test_an_error_in_the_middle_of_a_bar_comes_after_it_and_the_cursor_comes_back(
+    tinysight, terminal, finished_run, photos, monkeypatch
+):
+    def diverge(classifier, pixels):
+        raise RunError("The weights are no numbers.")
 
-    monkeypatch.setattr(Trainer, "step", diverge)
+    monkeypatch.setattr(Classifier, "probabilities", diverge)
     with redirect_stderr(terminal):
-        outcome = tinysight("train", "deep", "--data", "shapes:train=100,test=30")
-    assert outcome.code == 1
+        outcome = tinysight("predict", finished_run, photos)
+    assert outcome.code == 2
     shown = terminal.getvalue()
     assert shown.rindex("error: ") > shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)

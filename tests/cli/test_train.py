@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 
 SHAPES = ("--data", "shapes:train=100,test=30", "--precision", "fp32")
@@ -114,6 +115,17 @@ def test_a_disk_that_fills_up_ends_the_training_in_a_sentence(tinysight, disk):
 def test_a_read_only_place_is_refused(tinysight, disk):
     disk.fails["mkdir"] = errno.EROFS
     assert "the folder is read-only; choose another place" in tinysight("train", "strided", *SHAPES).refusal(1)
+
+
+def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkeypatch):
+    interrupted = Summary(status="interrupted", recipe="deep", dataset="pets")
+    monkeypatch.setattr("tinysight.training.train.train", lambda plan, path, resume, progress: interrupted)
+    options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
+    options += ["--precision", "fp32", "--set", "optimiser.name=adam", "--set", "training.epochs=7", "--skip-bad"]
+    outcome = tinysight("train", "deep", *options)
+    assert outcome.code == 1
+    told = outcome.out.splitlines()[-1].removeprefix("go on with:  ")
+    assert shlex.split(told) == ["tinysight", "train", "deep", *options, "--resume"]
 
 
 def test_ctrl_c_keeps_the_work_and_prints_the_command_that_goes_on_with_it(tmp_path):

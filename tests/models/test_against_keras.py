@@ -104,7 +104,7 @@ def test_twenty_steps_have_the_losses_of_keras(name, optimiser, keras, keras_net
     our_optimiser = optimisers.build(ours.parameters(), Optimiser(name=optimiser, **EXACT[optimiser]))
 
     found, expected = [], []
-    for images, labels in batches(20, 4):
+    for images, labels in batches(20, 8):
         theirs.reset_metrics()
         expected.append(theirs.train_on_batch(images.transpose(0, 2, 3, 1), labels))
         found.append(our_step(ours, our_optimiser, images, labels))

@@ -81,6 +81,8 @@ def test_an_override_can_open_a_section():
         ("augmentation.fill_value=9", 'augmentation: fill_value is only used with fill = "constant"'),
         ("name=Mine", "name is 'Mine'; use lower-case letters, digits, dots and dashes."),
         ("name=", "name is '': it should have at least 1 character."),
+        (f"training.epochs={'9' * 5000}", "it should be a valid integer"),
+        (f"training.epochs={'[' * 5000}", "it should be a valid integer"),
         ("training=5", "training is a section of the recipe, not the value 5; set one of its keys."),
         ("early_stopping=true", "early_stopping is a section of the recipe"),
         ("name.first=a", "--set name.first=a: name is a value, not a section of the recipe."),

@@ -83,6 +83,11 @@ def test_a_power_cut_at_any_moment_leaves_the_old_checkpoint_or_the_new(folder, 
     assert found == sorted(found)
 
 
+def test_the_new_name_is_on_disk_before_the_next_step_is_trained(folder, disk):
+    save(checkpoint(3), folder)
+    assert disk.calls[-4:] == ["replace", "replace", "open", "fsync"]
+
+
 def test_a_power_cut_at_the_very_first_save_leaves_none_or_the_new(tmp_path, power_cuts):
     for _ in power_cuts(lambda: save(checkpoint(1), tmp_path / "checkpoint")):
         found = load(tmp_path / "checkpoint")

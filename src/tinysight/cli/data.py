@@ -61,7 +61,7 @@ def show(
 @app.command()
 def download() -> None:
     """Fetch CIFAR-10 into the cache, unless it is there."""
-    from tinysight.data import cifar10_published
+    from tinysight.data.cifar10 import published
 
-    place = cifar10_published.install(progress)
+    place = published.install(progress)
     output.print(f"CIFAR-10 is in {place}\nnext: tinysight data info")

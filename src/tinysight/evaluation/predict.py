@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.decoding import decode_in_chunks
+from tinysight.data.folders.listing import SUFFIXES
 from tinysight.data.intake import MAX_BYTES
-from tinysight.data.listing import SUFFIXES
+from tinysight.data.intake.decoding import decode_in_chunks
 from tinysight.errors import InputError, RunError
 from tinysight.evaluation.evaluate import images_of
 from tinysight.progress import SILENT, Progress

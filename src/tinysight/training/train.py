@@ -39,8 +39,9 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
     Ctrl-C ends the training after the step in hand with status "interrupted"; `resume` goes on with it.
 
     Raises:
+        DataError, RecipeError: these images cannot be split, or not be learned from, as the recipe says.
         RunError: `path` is in use, or with `resume` not a run that can go on with this plan.
-        TrainingError: the loss is not finite any more; the weights of the last good epoch are kept.
+        TrainingError: the loss or the weights are not finite any more; those of the last checkpoint are kept.
         StorageError: the disk is full or read-only.
     """
     start = time.perf_counter()

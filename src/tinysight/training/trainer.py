@@ -75,7 +75,8 @@ class Trainer:
         start, at, size = time.perf_counter(), self.position, self.recipe.training.batch_size
         chosen = order[at.step * size : (at.step + 1) * size]
         labels = torch.from_numpy(self.images.train.labels[chosen])
-        torch.manual_seed(derive(self.seed, "dropout", at.epoch, at.step))
+        # Not `torch.manual_seed`, which also looks for accelerators: a fiftieth of a step of the smallest network.
+        torch.default_generator.manual_seed(derive(self.seed, "dropout", at.epoch, at.step))
         self.network.train()
         with autocast(self.precision):
             logits = self.network(self._prepare(chosen)).float()

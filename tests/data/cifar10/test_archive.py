@@ -2,7 +2,7 @@ import tarfile
 
 import pytest
 
-from tinysight.data.archive import read_members
+from tinysight.data.cifar10.archive import read_members
 from tinysight.errors import DataError
 
 

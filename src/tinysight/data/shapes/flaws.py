@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Labels
-from tinysight.data.shapes_drawing import Drawn, Masks, stream
-from tinysight.data.shapes_outlines import OUTLINES
+from tinysight.data.shapes.drawing import Drawn, Masks, stream
+from tinysight.data.shapes.outlines import OUTLINES
 from tinysight.errors import DataError
 
 Indices = NDArray[np.int64]

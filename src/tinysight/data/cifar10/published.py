@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight.data import cifar10_binary as binary
 from tinysight.data.cache import cache_folder, locked
-from tinysight.data.cifar10_images import BATCH_IMAGES, CLASS_NAMES
+from tinysight.data.cifar10 import binary
+from tinysight.data.cifar10.download import Archive, fetch
+from tinysight.data.cifar10.images import BATCH_IMAGES, CLASS_NAMES
 from tinysight.data.dataset import Dataset, Part
-from tinysight.data.download import Archive, fetch
 from tinysight.files import storage_errors, sync_folder
 from tinysight.progress import SILENT, Progress
 

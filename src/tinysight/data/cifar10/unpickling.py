@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from tinysight.data.pickled_arrays import Name, RefusedError, announced, filled
+from tinysight.data.cifar10.unpickled_arrays import Name, RefusedError, announced, filled
 from tinysight.errors import DataError
 
 # A batch of CIFAR-10 takes about 30,000 instructions. The limit keeps a file of one-byte instructions, each of

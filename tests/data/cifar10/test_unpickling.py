@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinysight.data import pickled
+from tinysight.data.cifar10 import unpickling
 from tinysight.errors import DataError
 
 PLAIN = st.recursive(
@@ -60,7 +60,7 @@ def load(tmp_path):
     def load(content, limit=1_000_000):
         path = tmp_path / "data_batch_1"
         path.write_bytes(content)
-        return pickled.load(path, limit)
+        return unpickling.load(path, limit)
 
     return load
 
@@ -98,7 +98,7 @@ def test_a_file_over_the_limit_is_refused(load):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"Cannot read .*data_batch_9: No such file"):
-        pickled.load(tmp_path / "data_batch_9", 100)
+        unpickling.load(tmp_path / "data_batch_9", 100)
 
 
 @in_one_folder

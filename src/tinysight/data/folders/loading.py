@@ -9,9 +9,9 @@ import numpy as np
 
 from tinysight.data.cache import cache_folder
 from tinysight.data.dataset import Dataset, Labels, Part, Pixels
-from tinysight.data.decoding import Failure
-from tinysight.data.listing import Listing, scan
-from tinysight.data.pixel_cache import decode_cached
+from tinysight.data.folders.listing import Listing, scan
+from tinysight.data.folders.pixel_cache import decode_cached
+from tinysight.data.intake.decoding import Failure
 from tinysight.data.splits import hold_out
 from tinysight.errors import DataError
 from tinysight.progress import SILENT, Progress

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.data import pixel_cache
-from tinysight.data.folders import load
+from tinysight.data.folders import load, pixel_cache
 from tinysight.errors import DataError, StorageError
 from tinysight.progress import Silent
 
@@ -207,7 +206,7 @@ def test_another_size_and_another_intake_decode_anew(pets, cache, monkeypatch):
     load(pets, cache=cache)
 
     assert decoded_again(pets, cache, image_size=(16, 16))[0]
-    monkeypatch.setattr(pixel_cache.intake, "VERSION", -1)
+    monkeypatch.setattr(pixel_cache.reading, "VERSION", -1)
     assert decoded_again(pets, cache)[0]
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from tinysight.data.dataset import Dataset, Part
-from tinysight.data.flaws import NO_FLAWS, Flaws, Planted, plant
-from tinysight.data.shapes_drawing import Drawn, draw
-from tinysight.data.shapes_outlines import OUTLINES
+from tinysight.data.shapes.drawing import Drawn, draw
+from tinysight.data.shapes.flaws import NO_FLAWS, Flaws, Planted, plant
+from tinysight.data.shapes.outlines import OUTLINES
 from tinysight.errors import DataError, nearest
 
 __all__ = ["CLASS_NAMES", "NO_FLAWS", "Drawn", "Flaws", "Planted", "draw", "load", "make", "parse"]

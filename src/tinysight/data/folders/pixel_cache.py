@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight.data import intake
 from tinysight.data.dataset import Pixels
-from tinysight.data.decoding import Failure, decode
+from tinysight.data.intake import reading
+from tinysight.data.intake.decoding import Failure, decode
 from tinysight.errors import StorageError
 from tinysight.files import atomic_writer
 from tinysight.progress import Progress
@@ -33,7 +33,7 @@ def decode_cached(
     """
     paths = [folder / file for file in files]
     entry = cache / f"{_sha256(folder.resolve(), size).hex()}.pixels"
-    state = _sha256(intake.VERSION, size, list(zip(files, map(_state, paths), strict=True)))
+    state = _sha256(reading.VERSION, size, list(zip(files, map(_state, paths), strict=True)))
     kept = _read(entry, state, (len(files), 3, *size))
     if kept is not None:
         pixels, failed = kept

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Labels, Pixels
-from tinysight.data.shapes_brushes import Brushes, Grid, Palette, lay
-from tinysight.data.shapes_outlines import OUTLINES, Field
+from tinysight.data.shapes.brushes import Brushes, Grid, Palette, lay
+from tinysight.data.shapes.outlines import OUTLINES, Field
 
 Masks = NDArray[np.bool_]
 

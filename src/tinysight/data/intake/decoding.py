@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake import read_image
+from tinysight.data.intake.reading import read_image
 from tinysight.errors import ImageError
 from tinysight.machine import usable_cores
 from tinysight.progress import SILENT, Progress

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path
 
-from tinysight.data.shapes_outlines import OUTLINES
+from tinysight.data.shapes.outlines import OUTLINES
 
 _SIDE = 401
 # Off the lattice of round numbers, so that no point lies on a straight edge.

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.data import decoding
-from tinysight.data.decoding import decode, decode_in_chunks
-from tinysight.data.intake import read_image
+from tinysight.data.intake import decoding, read_image
+from tinysight.data.intake.decoding import decode, decode_in_chunks
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinysight.data import cifar10_binary as binary
-from tinysight.data import cifar10_pickled as pickled
-from tinysight.data import cifar10_published as published
 from tinysight.data.cache import cache_folder
-from tinysight.data.cifar10_images import CLASS_NAMES
+from tinysight.data.cifar10 import binary, pickled, published
+from tinysight.data.cifar10.images import CLASS_NAMES
 from tinysight.data.dataset import Dataset
 from tinysight.errors import DataError, DownloadError
 from tinysight.progress import SILENT, Progress

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight.data.archive import read_members
-from tinysight.data.cifar10_images import (
+from tinysight.data.cifar10.archive import read_members
+from tinysight.data.cifar10.images import (
     BATCH_IMAGES,
     BATCHES,
     CLASS_NAMES,

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from tinysight.data.listing import scan
+from tinysight.data.folders.listing import scan
 from tinysight.errors import DataError
 
 

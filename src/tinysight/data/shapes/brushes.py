@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinysight.data.shapes_outlines import Field
+from tinysight.data.shapes.outlines import Field
 
 Range = tuple[float, float]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.data import download
+from tinysight.data.cifar10 import download
 from tinysight.errors import DownloadError, StorageError
 
 

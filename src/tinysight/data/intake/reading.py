@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.quiet import quiet_pillow
-from tinysight.data.rgb import opaque_rgb, upright
+from tinysight.data.intake.quiet import quiet_pillow
+from tinysight.data.intake.rgb import opaque_rgb, upright
 from tinysight.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinysight.data import shapes
-from tinysight.data.flaws import GIVEN_AWAY
+from tinysight.data.shapes.flaws import GIVEN_AWAY
 from tinysight.errors import DataError
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinysight.data import cifar10, cifar10_binary, cifar10_published
+from tinysight.data import cifar10
 from tinysight.data.cache import cache_folder
-from tinysight.data.download import Archive
+from tinysight.data.cifar10 import binary, published
+from tinysight.data.cifar10.download import Archive
 from tinysight.errors import DataError, DownloadError, StorageError
 
 BINARY, PICKLED, ARCHIVE = "cifar-10-batches-bin", "cifar-10-batches-py", "cifar-10-binary.tar.gz"
@@ -113,7 +114,7 @@ def test_without_a_data_dir_cache_keras_and_torchvision_are_looked_through_in_th
 
 def test_nothing_found_and_nothing_fetched_says_what_was_tried_and_what_to_do(isolated, monkeypatch):
     nowhere = Archive("http://example.org/cifar-10-binary.tar.gz", 1, "")
-    monkeypatch.setattr(cifar10_published, "ARCHIVE", nowhere)
+    monkeypatch.setattr(published, "ARCHIVE", nowhere)
     with pytest.raises(DownloadError) as caught:
         cifar10.load()
     for part in ("cache", "home/.keras/datasets", "/data,", "example.org", "--data-dir", "TINYSIGHT_DATA_DIR"):
@@ -130,7 +131,7 @@ def test_a_download_that_is_not_wanted_is_not_tried(isolated):
 def published_site(site, archive_file, monkeypatch):
     """The made-up archive, as if it were the published one."""
     site.content = archive_file.read_bytes()
-    monkeypatch.setattr(cifar10_published, "ARCHIVE", site.archive())
+    monkeypatch.setattr(published, "ARCHIVE", site.archive())
     return site
 
 
@@ -152,8 +153,8 @@ def test_an_archive_in_the_data_dir_is_read_where_it_lies(tmp_path, published_si
 def small_site(site, small_archive_file, monkeypatch):
     """A published archive with one image a file."""
     site.content = small_archive_file.read_bytes()
-    monkeypatch.setattr(cifar10_published, "ARCHIVE", site.archive())
-    monkeypatch.setattr(cifar10_binary, "FILE_BYTES", 3073)
+    monkeypatch.setattr(published, "ARCHIVE", site.archive())
+    monkeypatch.setattr(binary, "FILE_BYTES", 3073)
     return site
 
 
@@ -165,16 +166,17 @@ def assert_installed_once(site):
 
 INSTALL = """
 import sys
-from tinysight.data import cifar10_binary, cifar10_published
-from tinysight.data.download import Archive
+from tinysight.data.cifar10 import binary
+from tinysight.data.cifar10 import binary, published
+from tinysight.data.cifar10.download import Archive
 from tinysight.progress import Silent
 
 class Notes(Silent):
     def note(self, message):
         print(message, flush=True)
 
-cifar10_binary.FILE_BYTES = 3073
-print(cifar10_published.install(Notes(), Archive(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+binary.FILE_BYTES = 3073
+print(published.install(Notes(), Archive(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
 """
 
 
@@ -198,15 +200,15 @@ def test_a_full_disk_leaves_no_half_of_the_images_and_nothing_is_fetched_twice(i
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(StorageError, match="the disk is full"):
-            cifar10_published.install(archive=small_site.archive())
+            published.install(archive=small_site.archive())
     assert cifar10.find() is None
-    cifar10_published.install(archive=small_site.archive())
+    published.install(archive=small_site.archive())
     assert_installed_once(small_site)
 
 
 def test_what_is_installed_is_not_installed_again(isolated, small_site):
-    first = cifar10_published.install(archive=small_site.archive())
-    assert cifar10_published.install(archive=small_site.archive()) == first
+    first = published.install(archive=small_site.archive())
+    assert published.install(archive=small_site.archive()) == first
     assert_installed_once(small_site)
 
 
@@ -214,15 +216,15 @@ def test_what_a_killed_process_left_is_cleared_away(isolated, small_site):
     left = cache_folder() / f".{BINARY}.part" / "data_batch_1.bin"
     left.parent.mkdir(parents=True)
     left.touch()
-    cifar10_published.install(archive=small_site.archive())
+    published.install(archive=small_site.archive())
     assert_installed_once(small_site)
 
 
 def test_an_incomplete_cache_is_replaced(isolated, small_site):
-    folder = cifar10_published.install(archive=small_site.archive())
+    folder = published.install(archive=small_site.archive())
     (folder / "test_batch.bin").unlink()
     small_site.ranges.clear()
-    cifar10_published.install(archive=small_site.archive())
+    published.install(archive=small_site.archive())
     assert_installed_once(small_site)
 
 
@@ -294,7 +296,7 @@ def test_images_are_called_published_until_one_pixel_differs(binary_layout, monk
         hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest()
         for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     )
-    monkeypatch.setattr(cifar10_published, "_BATCH_SHA256", sums)
+    monkeypatch.setattr(published, "_BATCH_SHA256", sums)
     dataset = cifar10.load(binary_layout)
     assert dataset.published is None
     assert cifar10.checked(dataset).published is True

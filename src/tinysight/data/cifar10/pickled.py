@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight.data import pickled
-from tinysight.data.cifar10_images import (
+from tinysight.data.cifar10 import unpickling
+from tinysight.data.cifar10.images import (
     BATCH_IMAGES,
     BATCHES,
     CLASS_NAMES,
@@ -43,7 +43,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     path = folder / "batches.meta"
     if not path.exists():
         return CLASS_NAMES
-    match pickled.load(path, _MOST_META_BYTES):
+    match unpickling.load(path, _MOST_META_BYTES):
         case {b"label_names": list(names)} if all(isinstance(name, bytes) for name in names):
             return checked_names([name.decode(errors="replace") for name in names], str(path))
     raise DataError(f"{path} does not hold names of classes; get it again or remove it.")
@@ -51,7 +51,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
 
 def _read_batch(path: Path, images: Images) -> None:
     pixels, labels = images.batch(path.name)
-    match pickled.load(path, _MOST_BATCH_BYTES):
+    match unpickling.load(path, _MOST_BATCH_BYTES):
         case {b"data": np.ndarray() as data, b"labels": list(values)} if (
             data.dtype == np.uint8
             and data.shape == (BATCH_IMAGES, PIXEL_BYTES)

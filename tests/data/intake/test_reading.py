@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tinysight.data import intake
-from tinysight.data.intake import read_image
+from tinysight.data.intake import read_image, reading
 from tinysight.errors import ImageError
 
 
@@ -307,7 +306,7 @@ def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
 
 
 def test_a_file_over_the_byte_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(reading, "MAX_BYTES", 2**20)
     path = tmp_path / "big.bmp"
     path.write_bytes(VALID[-1])
     os.truncate(path, 2**20 + 1)
