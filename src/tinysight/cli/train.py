@@ -46,12 +46,15 @@ def train(
     settled = loading.load(recipe, overrides)
 
     from tinysight.data import load
+    from tinysight.runs.run import Run
     from tinysight.training import precision as precisions
     from tinysight.training.train import Plan
     from tinysight.training.train import train as run_training
 
     argument = load.normalise(data)
     path = out or _free_name(settled.name)
+    if not resume:
+        Run.require_vacant(path)  # before the images are loaded, which may take minutes
     dataset = load.load(argument, settled.data.image_size, data_dir, skip_bad, progress)
     for remark in dataset.remarks:
         progress.note(remark)

@@ -33,11 +33,17 @@ class Run:
     @classmethod
     def create(cls, path: Path) -> Run:
         """Make a new, empty run directory. Raises RunError if something is there already."""
+        cls.require_vacant(path)
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @staticmethod
+    def require_vacant(path: Path) -> None:
+        """Raise RunError if there is something at `path` that a new run would spoil."""
         with storage_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
-            path.mkdir(parents=True, exist_ok=True)
-        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> Run:

@@ -16,6 +16,7 @@ from tinysight.runs.run import Run
 from tinysight.training.environment import describe
 from tinysight.training.images import cut
 from tinysight.training.interruption import Interruption, listening
+from tinysight.training.memory import enough_memory
 from tinysight.training.precision import Precision
 from tinysight.training.trainer import Trainer, show
 
@@ -41,11 +42,12 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
     Raises:
         DataError, RecipeError: these images cannot be split, or not be learned from, as the recipe says.
         RunError: `path` is in use, or with `resume` not a run that can go on with this plan.
-        TrainingError: the loss or the weights are not finite any more; those of the last checkpoint are kept.
+        TrainingError: the loss or the weights are not finite any more, and those of the last checkpoint are kept;
+            or there is not enough memory.
         StorageError: the disk is full or read-only.
     """
     start = time.perf_counter()
-    with listening() as interruption:
+    with enough_memory(), listening() as interruption:
         images = cut(plan.dataset, plan.recipe.data, plan.seed)
         trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
         run = _continued(plan, path) if resume else _begun(plan, path)  # last: a plan that fails leaves no directory
@@ -195,8 +197,8 @@ def _continued(plan: Plan, path: Path) -> Run:
 
 
 def _line(task: str, epoch: Epoch) -> str:
+    """Return what remains of an epoch on the screen; it fits into 80 columns."""
     return (
-        f"{task}  {epoch.seconds:.1f} s  {epoch.images_per_second:,.0f} images/s  "
-        f"loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
-        f"val_loss {epoch.val_loss:.4f}  val_accuracy {epoch.val_accuracy:.4f}"
+        f"{task}  {epoch.images_per_second:,.0f} images/s  loss {epoch.loss:.3f} (val {epoch.val_loss:.3f})  "
+        f"accuracy {epoch.accuracy:.3f} (val {epoch.val_accuracy:.3f})"
     )
