@@ -83,6 +83,22 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(plan, uninte
     assert_same(path, uninterrupted / setting)
 
 
+def test_what_early_stopping_has_seen_outlives_an_interruption(plan, tmp_path):
+    settled = plan(
+        "training.epochs=20",
+        "early_stopping.monitor=val_accuracy",
+        "early_stopping.min_delta=0.2",
+        "early_stopping.patience=2",
+        "early_stopping.restore_best=true",
+    )
+    epochs = train(settled, tmp_path / "straight").epochs
+    train(settled, tmp_path / "run", progress=CtrlC(7 * (epochs - 1) + 3))  # in the last epoch, past the best
+    train(settled, tmp_path / "run", resume=True)
+
+    assert epochs < 20
+    assert_same(tmp_path / "run", tmp_path / "straight")
+
+
 def test_an_interrupted_run_predicts_and_says_only_what_was_measured(plan, tmp_path):
     in_first = train(plan(), tmp_path / "one", progress=CtrlC(3))
     in_second = train(plan(), tmp_path / "two", progress=CtrlC(10))

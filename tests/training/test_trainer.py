@@ -96,6 +96,23 @@ def test_augmentation_changes_what_is_learned_from_and_never_what_is_held_back(t
     assert one.val_loss == pytest.approx(other.val_loss, rel=1e-6)
 
 
+def test_every_step_drops_other_activations(trainer):
+    dropping, kept = trainer("model.architecture=strided"), []
+
+    def remember(layer, inputs, output):
+        kept.append((output != 0)[inputs[0] != 0])
+
+    dropping.network[-2].register_forward_hook(remember)  # the dropout before the last layer
+    order = np.tile(dropping.images.learn[:24], dropping.steps)  # the same images in every step
+    for dropping.position.epoch in (0, 1):
+        dropping.position.step = 0
+        dropping.step(order)
+        dropping.step(order)
+
+    shortest = min(len(mask) for mask in kept)
+    assert len({mask[:shortest].numpy().tobytes() for mask in kept}) == 4
+
+
 def test_a_trainer_taken_out_of_a_checkpoint_takes_the_same_next_step(trainer):
     changes = ("model.architecture=strided", "augmentation.rotation=30", "optimiser.name=adam")
     one, other = trainer(*changes), trainer(*changes)
