@@ -1,6 +1,6 @@
 """Images augmented per second: tinysight against the Keras generator the notebooks used.
 
-    python benchmarks/augmentation.py [--repeats 15] [--json]
+    python benchmarks/augmentation.py [--repeats 15]
 
 Both draw shuffled batches of 128 images of 32 x 32 from the same 5,120, in one process and in turn, so that
 whatever else the machine does falls on both. Needs the extra `keras`, and scipy, which its generator uses.
@@ -11,22 +11,19 @@ measured against.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import keras
 import numpy as np
-import scipy
 import torch
+from common import append, stamp
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from tinysight.augmentation.config import Augmentation
@@ -55,12 +52,11 @@ FLIP_AND_CROP = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     arguments = parser.parse_args()
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
-    results = [compare(pixels, *case, arguments.repeats) for case in (NOTEBOOK_MAP, FLIP_AND_CROP)]
-    document = {"machine": machine(), "repeats": arguments.repeats, "results": results}
-    print(json.dumps(document, indent=2, ensure_ascii=False) if arguments.json else as_text(document))
+    for case in (NOTEBOOK_MAP, FLIP_AND_CROP):
+        result = compare(pixels, *case, arguments.repeats)
+        print(json.dumps(append("augmentation", row(result, arguments.repeats)), ensure_ascii=False), flush=True)
 
 
 def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repeats: int) -> dict:
@@ -105,41 +101,13 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
-def machine() -> dict[str, object]:
-    """Return what the figures depend on."""
-    return {
-        "date": datetime.date.today().isoformat(),
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "keras": f"{keras.__version__} on {keras.backend.backend()}",
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-    }
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
-
-
-def as_text(document: dict) -> str:
-    lines = [", ".join(f"{key} {value}" for key, value in document["machine"].items())]
-    lines.append(f"median (minimum to maximum) of {document['repeats']} turns")
-    for result in document["results"]:
-        lines += ["", result["augmentation"]]
-        for key, unit in (
-            ("keras_images_per_second", "images/s"),
-            ("tinysight_images_per_second", "images/s"),
-            ("ratio", "times"),
-        ):
-            low, middle, high = (result[key][name] for name in ("min", "median", "max"))
-            lines.append(f"  {key.split('_')[0]:10} {middle:9,.0f} ({low:,.0f} to {high:,.0f}) {unit}")
-    return "\n".join(lines)
+def row(result: dict, repeats: int) -> dict:
+    """Return the line of RESULTS.md."""
+    figures = {key: result[key] for key in ("tinysight_images_per_second", "keras_images_per_second", "ratio")}
+    ours, theirs, ratio = (f"{v['median']:,.0f} ({v['min']:,.0f} to {v['max']:,.0f})" for v in figures.values())
+    peer = f"Keras {keras.__version__}'s generator: {theirs}"
+    claim = f"images a second: {result['augmentation']}"
+    return {"claim": claim, "ours": ours, "peer": peer, "ratio": ratio, "n": repeats, **stamp()}
 
 
 if __name__ == "__main__":

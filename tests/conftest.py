@@ -170,3 +170,14 @@ def power_cuts(monkeypatch):
                 return
 
     return every
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests had the real CIFAR-10 to work on."""
+
+    def count(*outcomes):
+        reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
+        return len({report.nodeid for report in reports if "data" in report.keywords})
+
+    ran, skipped = count("passed", "failed"), count("skipped")
+    terminalreporter.write_line(f"on real CIFAR-10: {ran} tests ran, {skipped} were skipped")

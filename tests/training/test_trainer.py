@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from tinysight.training.images import Images, cut
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Position, Trainer
+
+STILL = "optimiser.learning_rate=1e-12"  # weights stay where they are
 
 
 @pytest.fixture
@@ -50,7 +52,9 @@ def test_an_epoch_is_one_pass_over_the_images_to_learn_from(dataset, recipe):
 
 
 def test_the_figures_of_an_epoch_are_means_over_its_images(trainer):
-    still = trainer("optimiser.learning_rate=1e-12")
+    trained, still = trainer(), trainer(STILL)
+    train_epoch(trained)
+    still.network.load_state_dict(trained.network.state_dict())
     _, epoch = train_epoch(still)
 
     images = still.images
@@ -88,29 +92,36 @@ def test_fresh_weights_follow_from_the_seed_alone(trainer):
 
 
 def test_augmentation_changes_what_is_learned_from_and_never_what_is_held_back(trainer):
-    still = "optimiser.learning_rate=1e-12"
-    plain, mirrored = trainer(still), trainer(still, "augmentation.horizontal_flip=true")
+    plain, mirrored = trainer(STILL), trainer(STILL, "augmentation.horizontal_flip=true")
     (_, one), (_, other) = train_epoch(plain), train_epoch(mirrored)
 
     assert one.loss != other.loss
     assert one.val_loss == pytest.approx(other.val_loss, rel=1e-6)
 
 
+def step_on_the_same_images(trainer):
+    """Take two steps in each of two epochs."""
+    order = np.tile(trainer.images.learn[:24], trainer.steps)
+    for epoch in (0, 1):
+        trainer.position = Position(epoch)
+        trainer.step(order)
+        trainer.step(order)
+
+
 def test_every_step_drops_other_activations(trainer):
-    dropping, kept = trainer("model.architecture=strided"), []
+    still, patterns = trainer(STILL, "model.architecture=strided"), set()
+    still.network[-2].register_forward_hook(lambda layer, inputs, output: patterns.add((output != 0).numpy().tobytes()))
+    step_on_the_same_images(still)
 
-    def remember(layer, inputs, output):
-        kept.append((output != 0)[inputs[0] != 0])
+    assert len(patterns) == 4
 
-    dropping.network[-2].register_forward_hook(remember)  # the dropout before the last layer
-    order = np.tile(dropping.images.learn[:24], dropping.steps)  # the same images in every step
-    for dropping.position.epoch in (0, 1):
-        dropping.position.step = 0
-        dropping.step(order)
-        dropping.step(order)
 
-    shortest = min(len(mask) for mask in kept)
-    assert len({mask[:shortest].numpy().tobytes() for mask in kept}) == 4
+def test_every_step_augments_in_another_way(trainer):
+    still, seen = trainer(STILL, "augmentation.horizontal_flip=true"), set()
+    still.network.register_forward_pre_hook(lambda network, inputs: seen.add(inputs[0].numpy().tobytes()))
+    step_on_the_same_images(still)
+
+    assert len(seen) == 4
 
 
 def test_a_trainer_taken_out_of_a_checkpoint_takes_the_same_next_step(trainer):

@@ -75,7 +75,7 @@ def _free_name(recipe: str) -> Path:
 
 
 def _tell(summary: Summary, path: Path) -> None:
-    accuracy = "none yet" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
+    accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
     output.print(
         f"{summary.status}: {summary.recipe} on {summary.dataset}, {epochs} in {summary.train_seconds:,.1f} s, "

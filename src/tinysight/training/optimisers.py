@@ -34,9 +34,9 @@ class Optimiser(ABC):
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is None:
                 continue
-            tensors = (parameter, parameter.grad, *(memory[index] for memory in self.memories.values()))
-            for piece in _pieces(tensors):
-                self._update(*piece)
+            changed = [parameter, *(memory[index] for memory in self.memories.values())]
+            for value, gradient, *memories in _pieces(changed, parameter.grad):
+                self._update(value, gradient, *memories)
 
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next backward pass need not add to them."""
@@ -93,5 +93,11 @@ def build(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> Optimi
     return kinds[config.name](parameters, config)
 
 
-def _pieces(tensors: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
-    return zip(*(tensor.reshape(-1).split(PIECE) for tensor in tensors), strict=True)
+def _pieces(changed: list[Tensor], gradient: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut tensors into flat pieces: the parameter's, the gradient's, those of the memories.
+
+    What is changed must be viewed, never copied, or nothing would be learned; a gradient may have any order in memory.
+    """
+    value, *memories = (tensor.view(-1) for tensor in changed)
+    flat = (value, gradient.reshape(-1), *memories)
+    return zip(*(tensor.split(PIECE) for tensor in flat), strict=True)

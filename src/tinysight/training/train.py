@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinysight.data.dataset import Dataset
-from tinysight.errors import RunError, TrainingError
+from tinysight.errors import DataError, InputError, RunError, TinysightError, TrainingError
 from tinysight.models.summary import count
 from tinysight.progress import SILENT, Progress
 from tinysight.recipes.schema import Recipe
@@ -48,6 +48,7 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
     """
     start = time.perf_counter()
     with enough_memory(), listening() as interruption:
+        _check_size(plan)
         images = cut(plan.dataset, plan.recipe.data, plan.seed)
         trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
         run = _continued(plan, path) if resume else _begun(plan, path)  # last: a plan that fails leaves no directory
@@ -85,7 +86,7 @@ class _Session:
             while not self.trainer.done:
                 if not self._epoch(interruption):
                     return self._end("interrupted")
-        except TrainingError as error:
+        except (InputError, TrainingError) as error:
             self._fail(error)
             raise
         finally:
@@ -132,7 +133,7 @@ class _Session:
         self.run.write_checkpoint(checkpoint)
         self.saved = time.perf_counter()
 
-    def _fail(self, error: TrainingError) -> None:
+    def _fail(self, error: TinysightError) -> None:
         """Keep the weights of the last checkpoint, which were still good."""
         good = self.run.checkpoint()
         if good is None:
@@ -171,6 +172,15 @@ class _Session:
         """Return the seconds of training so far, without and with the looks at the validation images."""
         now = time.perf_counter() - self.start
         return self.before_training + now - self.validation, self.before + now
+
+
+def _check_size(plan: Plan) -> None:
+    size, found = plan.recipe.data.image_size, plan.dataset.image_size
+    if found != (size, size):
+        raise DataError(
+            f"The images of {plan.dataset.name} are {found[0]}x{found[1]}, but the recipe's data.image_size is {size}; "
+            "load them in that size."
+        )
 
 
 def _begun(plan: Plan, path: Path) -> Run:
