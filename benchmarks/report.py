@@ -85,7 +85,8 @@ def claim_table(rows: list[Row]) -> str:
     newest = {row["claim"]: row for row in rows}
     lines = ["| claim | ours | peer | ratio | n |", "|---|---|---|---|---|"]
     lines += [f"| {r['claim']} | {r['ours']} | {r['peer']} | {r['ratio']} | {r['n']} |" for r in newest.values()]
-    return "\n".join(lines) + f"\n\n{provenance({'': list(newest.values())})}"
+    facts = [{key: value for key, value in row.items() if key != "peer"} for row in newest.values()]
+    return "\n".join(lines) + f"\n\n{provenance({'': facts})}"
 
 
 def header(rows: list[Row]) -> str:

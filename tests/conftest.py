@@ -172,12 +172,21 @@ def power_cuts(monkeypatch):
     return every
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Say how many tests had the real CIFAR-10 to work on."""
+ON_REAL_DATA = pytest.StashKey[set]()
+
+
+def pytest_collection_finish(session):
+    """Note which tests want the real CIFAR-10."""
+    session.config.stash[ON_REAL_DATA] = {item.nodeid for item in session.items if item.get_closest_marker("data")}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say how many of them had it."""
+    wanted = config.stash.get(ON_REAL_DATA, set())
 
     def count(*outcomes):
         reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
-        return len({report.nodeid for report in reports if "data" in report.keywords})
+        return len({report.nodeid for report in reports} & wanted)
 
     ran, skipped = count("passed", "failed"), count("skipped")
     terminalreporter.write_line(f"on real CIFAR-10: {ran} tests ran, {skipped} were skipped")
