@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tinysight.errors import StorageError, TrainingError
+from tinysight.errors import DataError, InputError, StorageError, TrainingError
 from tinysight.progress import Silent
 from tinysight.runs.run import Run
 from tinysight.training.train import train
@@ -141,3 +141,17 @@ def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(plan, weights, monk
     train(plan("training.epochs=3"), path, resume=True)
     train(plan("training.epochs=3"), tmp_path / "undisturbed")
     assert_same(weights(path), weights(tmp_path / "undisturbed"))
+
+
+def test_an_augmentation_that_the_images_are_too_small_for_fails_the_run(plan, tmp_path):
+    with pytest.raises(InputError, match="padding"):
+        train(plan("augmentation.crop_padding=16"), tmp_path / "run")
+
+    assert Run(tmp_path / "run").summary().status == "failed"
+
+
+def test_images_of_another_size_are_refused_before_anything_is_written(plan, tmp_path):
+    with pytest.raises(DataError, match=r"16x16.*data\.image_size is 32"):
+        train(plan("data.image_size=32"), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
