@@ -109,7 +109,7 @@ def test_twenty_steps_have_the_losses_of_keras(name, optimiser, keras, keras_net
         expected.append(theirs.train_on_batch(images.transpose(0, 2, 3, 1), labels))
         found.append(our_step(ours, our_optimiser, images, labels))
 
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def our_step(network, optimiser, images, labels):
