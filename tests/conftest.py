@@ -11,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
+
+# No test depends on the clock: a cold start must not fail one. What is drawn and asserted stays the same.
+settings.register_profile("tinysight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tinysight")
 
 
 @pytest.fixture(scope="session", autouse=True)
