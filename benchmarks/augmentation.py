@@ -2,8 +2,9 @@
 
     python benchmarks/augmentation.py [--repeats 15]
 
-Both draw shuffled batches of 128 images of 32 x 32 from the same 5,120, in one process and in turn, so that
-whatever else the machine does falls on both. Needs the extra `keras`, and scipy, which its generator uses.
+Both draw shuffled images of 32 x 32 from the same 5,120, in one process and in turn, so that whatever else the machine
+does falls on both: Keras in batches of 128, tinysight as many at a time as its training does. Scaling to 0..1 is left
+out of both. Needs the extra `keras`, and scipy, which its generator uses.
 Keras has no random crop; its generator comes nearest with whole-image shifts, which is what "flip + crop" is
 measured against.
 """
@@ -26,12 +27,15 @@ import torch
 from common import append, stamp
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
+from tinysight.allocation import keep_freed_memory
 from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.describe import describe
 from tinysight.augmentation.pipeline import build
+from tinysight.training.feed import BLOCK
 
 IMAGES, BATCH = 5120, 128
-KERAS_BATCHES, OUR_BATCHES = 5, 100  # About a tenth of a second each.
+AT_A_TIME = BLOCK // 32**2
+KERAS_CALLS, OUR_CALLS = 5, 40  # About a tenth of a second each.
 
 NOTEBOOK_MAP = (
     Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, zoom=0.2, horizontal_flip=True),
@@ -53,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
+    keep_freed_memory()  # as training does
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
     for case in (NOTEBOOK_MAP, FLIP_AND_CROP):
         result = compare(pixels, *case, arguments.repeats)
@@ -62,8 +67,8 @@ def main() -> None:
 def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repeats: int) -> dict:
     """Return images per second of both, and their ratio, each as minimum, median and maximum over `repeats`."""
     theirs, ours = keras_batches(pixels, keras_settings), our_batches(pixels, config)
-    speed(theirs, 1), speed(ours, 20)  # Warm up.
-    pairs = [(speed(theirs, KERAS_BATCHES), speed(ours, OUR_BATCHES)) for _ in range(repeats)]
+    speed(theirs, 1), speed(ours, OUR_CALLS)  # Warm up.
+    pairs = [(speed(theirs, KERAS_CALLS), speed(ours, OUR_CALLS)) for _ in range(repeats)]
     return {
         "augmentation": describe(config),
         "keras_images_per_second": spread([theirs for theirs, _ in pairs]),
@@ -72,29 +77,29 @@ def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repe
     }
 
 
-def keras_batches(pixels: np.ndarray, settings: dict) -> Callable[[], object]:
+def keras_batches(pixels: np.ndarray, settings: dict) -> Callable[[], int]:
     images = pixels.transpose(0, 2, 3, 1).astype("float32") / 255
     flow = ImageDataGenerator(fill_mode="nearest", **settings).flow(images, np.zeros(IMAGES), BATCH, seed=0)
-    return lambda: next(flow)
+    return lambda: len(next(flow)[0])
 
 
-def our_batches(pixels: np.ndarray, config: Augmentation) -> Callable[[], object]:
+def our_batches(pixels: np.ndarray, config: Augmentation) -> Callable[[], int]:
     images, augment = torch.from_numpy(pixels), build(config)
     generator = torch.Generator().manual_seed(0)
 
     def shuffled() -> Iterator[torch.Tensor]:
         while True:
-            yield from torch.randperm(IMAGES, generator=generator).split(BATCH)
+            yield from torch.randperm(IMAGES, generator=generator).split(AT_A_TIME)
 
     order = shuffled()
-    return lambda: augment(images.index_select(0, next(order)), generator)
+    return lambda: len(augment(images.index_select(0, next(order)), generator))
 
 
-def speed(next_batch: Callable[[], object], batches: int) -> float:
+def speed(next_images: Callable[[], int], calls: int) -> float:
+    """Return images a second over `calls`, each of which returns how many it made."""
     start = time.perf_counter()
-    for _ in range(batches):
-        next_batch()
-    return batches * BATCH / (time.perf_counter() - start)
+    images = sum(next_images() for _ in range(calls))
+    return images / (time.perf_counter() - start)
 
 
 def spread(values: list[float]) -> dict[str, float]:

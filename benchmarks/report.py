@@ -24,7 +24,7 @@ def main() -> None:
     table = accuracy_table(ours, peers)
     between_marks(ROOT / "README.md", "recipes", table)
     between_marks(ROOT / "benchmarks" / "RESULTS.md", "recipes", f"{table}\n\n{provenance(ours, peers)}")
-    for name in ("startup", "loading", "augmentation", "memory"):
+    for name in ("startup", "loading", "augmentation", "memory", "predict_files"):
         if rows := read(name):
             between_marks(ROOT / "benchmarks" / "RESULTS.md", name, claim_table(rows))
     for recipe, rows in ours.items():

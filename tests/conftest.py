@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,17 @@ def _own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Networks as small as here gain nothing from a second thread: it only waits for the first."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of 20 reddish cats and 20 bluish dogs, of several sizes."""
@@ -40,13 +51,6 @@ def photos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def one_thread():
-    """Train on one thread: with images as few as here, a second one only waits for the first."""
-    with _single_threaded():
-        yield
-
-
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The directory of a run of two epochs on 100 `shapes`, to be left as it is."""
@@ -56,8 +60,7 @@ def trained(tmp_path_factory):
 
     path, argument = tmp_path_factory.mktemp("finished") / "run", "shapes:train=100,test=30"
     recipe = loading.load("early-stopping", ["training.epochs=2"])
-    with _single_threaded():
-        train(Plan(recipe, load(argument), argument, seed=0, precision="fp32"), path)
+    train(Plan(recipe, load(argument), argument, seed=0, precision="fp32"), path)
     return path
 
 
@@ -65,16 +68,6 @@ def trained(tmp_path_factory):
 def finished_run(trained, tmp_path):
     """The same, a copy to do anything to."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
-
-
-@contextmanager
-def _single_threaded():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass
@@ -95,7 +88,7 @@ class Outcome:
 
 
 @pytest.fixture
-def tinysight(monkeypatch, capsys, tmp_path, one_thread):
+def tinysight(monkeypatch, capsys, tmp_path):
     """Run a command line in this process, in an empty folder: `tinysight("train", "deep")`."""
     from tinysight.cli import main
 

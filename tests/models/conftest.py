@@ -4,18 +4,8 @@ import os
 import warnings
 
 import pytest
-import torch
 
 NAMES = ["simple", "deep", "strided", "early-stopping"]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    """Small tensors gain nothing from a second thread, and the machine has other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=NAMES)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from tinysight.data.dataset import Dataset, Part
 from tinysight.recipes import loading
@@ -23,15 +22,6 @@ architecture = "early-stopping"
 epochs = 2
 batch_size = 24
 """
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    """Small tensors gain nothing from a second thread, and the machine has other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _part(count, random):

@@ -8,6 +8,7 @@ shifts): it turns and zooms images that are not square about a point beside thei
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,8 +101,8 @@ def _matrices(parameters: AffineParameters) -> Tensor:
     The product is rotation · shift · shear · zoom · flip, in Keras' order; the sine and cosine of
     `theta + shear` are what its rotation and shear matrices multiply out to.
     """
-    theta = torch.deg2rad(parameters.theta)
-    sheared = theta + torch.deg2rad(parameters.shear)
+    theta = parameters.theta * (math.pi / 180)
+    sheared = theta + parameters.shear * (math.pi / 180)
     zx = torch.where(parameters.flip, -parameters.zx, parameters.zx)
     cos, sin = theta.cos(), theta.sin()
     entries = (

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tinysight.allocation import keep_freed_memory
 from tinysight.data.dataset import Pixels
 
 BATCH = 500  # images at once: enough to keep two cores busy, small enough to stay in the cache
@@ -23,8 +24,9 @@ class Normalisation:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise float images (n, 3, height, width) of 0..255."""
-        mean, std = images.new_tensor(self.mean), images.new_tensor(self.std)
-        return (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+        scale = 1 / images.new_tensor(self.std).view(3, 1, 1)
+        offset = images.new_tensor(self.mean).view(3, 1, 1) * -scale
+        return (images * scale).add_(offset)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Classifier:
 
         `mirrored` shows the network every image flipped left to right.
         """
+        keep_freed_memory()
         self.network.eval()
         found = [self._logits_of(batch, mirrored) for batch in torch.from_numpy(pixels).split(BATCH)]
         return torch.cat(found) if found else torch.empty(0, len(self.class_names))

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinysight.allocation import keep_freed_memory
 from tinysight.data.dataset import Dataset
 from tinysight.errors import DataError, InputError, RunError, TinysightError, TrainingError
 from tinysight.models.summary import count
@@ -47,6 +48,7 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
         StorageError: the disk is full or read-only.
     """
     start = time.perf_counter()
+    keep_freed_memory()
     with enough_memory(), listening() as interruption:
         _check_size(plan)
         images = cut(plan.dataset, plan.recipe.data, plan.seed)
@@ -105,9 +107,8 @@ class _Session:
         self.progress.start(task, len(trainer.images.learn), "images")
         if at.seen:
             show(self.progress, at, at.seen)
-        order = trainer.order()
-        while at.step < trainer.steps:
-            show(self.progress, at, trainer.step(order))
+        while at.step < trainer.feed.steps:
+            show(self.progress, at, trainer.step())
             if interruption.asked:
                 self.progress.finish()
                 self._save()

@@ -9,13 +9,10 @@ import math
 import time
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tinysight.augmentation import pipeline
 from tinysight.data.dataset import Dataset
 from tinysight.errors import TrainingError
 from tinysight.models.classifier import BATCH, Classifier, Normalisation
@@ -26,9 +23,10 @@ from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import Epoch
 from tinysight.training import optimisers
 from tinysight.training.early_stopping import Watch
+from tinysight.training.feed import Feed
 from tinysight.training.images import Images
 from tinysight.training.precision import Precision, autocast
-from tinysight.training.randomness import derive, generator
+from tinysight.training.randomness import derive
 
 
 @dataclass
@@ -54,7 +52,7 @@ class Trainer:
         self.classifier = Classifier(name, network, dataset.class_names, size, Normalisation())
         self.network = network
         self.optimiser = optimisers.build(network.parameters(), recipe.optimiser)
-        self.augment = pipeline.build(recipe.augmentation)
+        self.feed = Feed(images, recipe, self.classifier.normalisation, seed)
         self.watch = Watch(recipe.early_stopping) if recipe.early_stopping else None
         self.position = Position()
         self.history: list[Epoch] = []
@@ -65,35 +63,24 @@ class Trainer:
         """Whether there is nothing left to train."""
         return self.position.epoch >= self.recipe.training.epochs or (self.watch is not None and self.watch.over)
 
-    @property
-    def steps(self) -> int:
-        """Steps in an epoch; the last one may be smaller."""
-        return math.ceil(len(self.images.learn) / self.recipe.training.batch_size)
-
-    def step(self, order: NDArray[np.int64]) -> int:
-        """Learn from the next batch of this epoch's `order` and return how many images it had."""
-        start, at, size = time.perf_counter(), self.position, self.recipe.training.batch_size
-        chosen = order[at.step * size : (at.step + 1) * size]
-        labels = torch.from_numpy(self.images.train.labels[chosen])
+    def step(self) -> int:
+        """Learn from the next batch of this epoch and return how many images it had."""
+        start, at = time.perf_counter(), self.position
+        images, labels = self.feed.batch(at.epoch, at.step)
         # Not `torch.manual_seed`, which also looks for accelerators: a fiftieth of a step of the smallest network.
         torch.default_generator.manual_seed(derive(self.seed, "dropout", at.epoch, at.step))
         self.network.train()
         with autocast(self.precision):
-            logits = self.network(self._prepare(chosen)).float()
+            logits = self.network(images).float()
         loss = F.cross_entropy(logits, labels)
-        at.loss += self._finite(loss.item()) * len(chosen)
+        at.loss += self._finite(loss.item()) * len(labels)
         at.correct += int((logits.argmax(1) == labels).sum())
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        at.seen, at.step = at.seen + len(chosen), at.step + 1
+        at.seen, at.step = at.seen + len(labels), at.step + 1
         at.seconds += time.perf_counter() - start
-        return len(chosen)
-
-    def order(self) -> NDArray[np.int64]:
-        """Return the indices of all images to learn from, in the order of this epoch."""
-        shuffled = np.random.default_rng(derive(self.seed, "order", self.position.epoch))
-        return shuffled.permutation(self.images.learn)
+        return len(labels)
 
     def end_epoch(self) -> Epoch:
         """Hold the network against the validation images and go on to the next epoch."""
@@ -155,12 +142,6 @@ class Trainer:
         if self.watch and state["watch"]:
             watch = state["watch"]
             self.watch = Watch(self.watch.config, watch["best"], watch["epoch"], watch["waited"])
-
-    def _prepare(self, chosen: NDArray[np.int64]) -> Tensor:
-        pixels = torch.from_numpy(self.images.train.pixels[chosen])
-        random = generator(self.seed, "augmentation", self.position.epoch, self.position.step)
-        images = self.classifier.normalisation(self.augment(pixels, random))
-        return images.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:

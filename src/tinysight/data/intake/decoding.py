@@ -26,7 +26,7 @@ def decode(
     """Decode `sources` in parallel, each as `intake.read_image` does.
 
     Threads, not processes: Pillow lets go of Python's lock while it decodes, and nothing is started or
-    copied between processes. benchmarks/decode_folder.py compares the two.
+    copied between processes. benchmarks/predict_files.py compares the two.
 
     Args:
         sources: files, or the bytes of files.

@@ -1,15 +1,17 @@
-"""Compare the ways to decode a folder of images: on one core, by threads, by processes.
+"""Thousands of files: how fast `tinysight predict` is, as a whole process, beside decoding them and nothing else.
 
-Prints images per second for one core, for threads (what `tinysight.data.intake.decoding.decode` uses) and for
-processes, each the best of three. Run it on a quiet machine:
+    python benchmarks/predict_files.py
 
-    python benchmarks/decode_folder.py
+Decoding is timed on one core, by threads (what `tinysight.data.intake.decoding.decode` uses) and by processes; each
+figure is the best of three. Needs a machine with nothing else to do.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import PIL
+from common import append, stamp
 from PIL import Image
 
 from tinysight.data.dataset import Pixels
@@ -28,17 +30,38 @@ from tinysight.data.intake import read_image
 from tinysight.data.intake.decoding import decode
 
 SIZE = (32, 32)
-KINDS = [(5000, 32, "jpeg"), (5000, 32, "png"), (5000, 128, "jpeg"), (500, 1024, "jpeg"), (200, 1024, "png")]
+KINDS = [(5000, 32, "png"), (5000, 128, "jpeg"), (500, 1024, "jpeg")]  # how many, of what side in pixels, of what kind
 
 
 def main() -> None:
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Pillow {PIL.__version__}")
-    print(f"{'images':>20} {'one core':>10} {'threads':>10} {'processes':>10}   images/s")
-    for count, side, kind in KINDS:
-        with tempfile.TemporaryDirectory() as folder:
-            files = paint(Path(folder), count, side, kind)
-            speeds = [count / best_of_three(partial(way, files)) for way in (one_core, threads, processes)]
-        print(f"{count:>8} {kind:>5} {side:>5} {speeds[0]:>10.0f} {speeds[1]:>10.0f} {speeds[2]:>10.0f}")
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        tinysight("train", "early-stopping", "--data", "shapes:train=500", "--epochs", "1", "--out", str(run))
+        for number, kind in enumerate(KINDS):
+            pictures = Path(folder, str(number))
+            pictures.mkdir()
+            print(json.dumps(append("predict_files", row(kind, paint(pictures, *kind), run))), flush=True)
+
+
+def row(kind: tuple[int, int, str], files: list[Path], run: Path) -> dict[str, object]:
+    """Return the line of RESULTS.md."""
+    count, side, name = kind
+    alone = {way.__name__: best_of_three(partial(way, files)) for way in (one_core, threads, processes)}
+    whole = best_of_three(partial(tinysight, "predict", str(run), str(files[0].parent), "--json"))
+    start_up = best_of_three(partial(tinysight, "predict", str(run), str(files[0]), "--json"))
+    ways = ", ".join(f"{way.replace('_', ' ')} {count / seconds:,.0f}" for way, seconds in alone.items())
+    return {
+        "claim": f"images a second, {count:,} files, {name} of {side}x{side}",
+        "ours": f"`predict`: {count / whole:,.0f} ({whole:.1f} s, of which {start_up:.1f} s for the first file)",
+        "peer": f"decoding alone: {ways}",
+        "ratio": f"{alone['threads'] / whole:.2f}",
+        "n": 3,
+        **stamp(),
+    }
+
+
+def tinysight(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=True, capture_output=True)
 
 
 def paint(folder: Path, count: int, side: int, kind: str) -> list[Path]:

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinysight.models.classifier import Normalisation
+from tinysight.training import feed
+from tinysight.training.feed import Feed
+from tinysight.training.images import Images, cut
+
+BATCH = 24  # of the recipe
+SMALL_BLOCK = 2 * BATCH * 16 * 16  # pixels of two batches: the 160 images to learn from are four blocks
+TURNED = "augmentation.rotation=30"
+
+
+@pytest.fixture
+def make(dataset, recipe):
+    """Return a function from `key=value` changes to a feed of the tiny images."""
+
+    def make(*changes, seed=0, images=None):
+        settled = recipe(*changes)
+        return Feed(images or cut(dataset, settled.data, 0), settled, Normalisation(), seed)
+
+    return make
+
+
+@pytest.fixture(params=[SMALL_BLOCK, feed.BLOCK], ids=["small blocks", "one block"])
+def _block(request, monkeypatch):
+    monkeypatch.setattr(feed, "BLOCK", request.param)
+
+
+def epoch_of(feed, number=0):
+    return [feed.batch(number, step) for step in range(feed.steps)]
+
+
+@pytest.mark.usefixtures("_block")
+def test_plain_images_are_the_pixels_scaled_with_their_own_labels(make):
+    fed = make()
+    batches = epoch_of(fed)
+    images, labels = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
+
+    pixels = fed.images.train.pixels[fed.images.learn]
+    expected = {(row.tobytes(), label) for row, label in zip(pixels, labels_of(fed), strict=True)}
+    restored = (images * 255).round().astype(np.uint8)
+    assert {(row.tobytes(), label) for row, label in zip(restored, labels, strict=True)} == expected
+    assert [len(labels) for _, labels in batches] == [24, 24, 24, 24, 24, 24, 16]
+
+
+def labels_of(fed):
+    return fed.images.train.labels[fed.images.learn]
+
+
+@pytest.mark.usefixtures("_block")
+def test_batches_are_channels_last(make):
+    for images, _ in epoch_of(make(TURNED)):
+        assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_size_of_a_block_does_not_change_which_images_come_when(make, monkeypatch):
+    large = epoch_of(make())
+    monkeypatch.setattr(feed, "BLOCK", SMALL_BLOCK)
+
+    for (images, labels), (same, same_labels) in zip(epoch_of(make()), large, strict=True):
+        assert torch.equal(images, same)
+        assert torch.equal(labels, same_labels)
+
+
+def test_one_batch_larger_than_a_block_is_still_one_batch(make, monkeypatch):
+    monkeypatch.setattr(feed, "BLOCK", 1)
+
+    assert [len(labels) for _, labels in epoch_of(make())] == [24, 24, 24, 24, 24, 24, 16]
+
+
+@given(asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=5))
+def test_a_batch_does_not_depend_on_what_was_asked_for_before(dataset, recipe, asked):
+    settled = recipe(TURNED)
+    images = cut(dataset, settled.data, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed, "BLOCK", SMALL_BLOCK)
+        used, fresh = (Feed(images, settled, Normalisation(), 3) for _ in range(2))
+        for place in asked:
+            found, labels = used.batch(*place)
+        same, same_labels = fresh.batch(*asked[-1])
+
+    assert torch.equal(found, same)
+    assert torch.equal(labels, same_labels)
+
+
+@pytest.mark.usefixtures("_block")
+def test_every_batch_of_every_epoch_is_augmented_in_another_way(make):
+    images = make().images
+    same = Images(images.train, np.full(96, 7), images.validation)  # so that only the augmentation differs
+    fed = make(TURNED, images=same)
+
+    seen = {batch.numpy().tobytes() for epoch in (0, 1) for batch, _ in epoch_of(fed, epoch)}
+    assert len(seen) == 8
+
+
+def test_the_seed_and_the_epoch_decide_the_order(make):
+    first, again, later, other = epoch_of(make()), epoch_of(make()), epoch_of(make(), 1), epoch_of(make(seed=1))
+
+    assert torch.equal(first[0][0], again[0][0])
+    assert not torch.equal(first[0][0], later[0][0])
+    assert not torch.equal(first[0][0], other[0][0])
