@@ -63,11 +63,16 @@ def test_it_augments_as_in_its_notebook_and_not_otherwise(name):
 
 
 def test_only_early_stopping_stops_early_and_as_in_its_notebook(name):
-    stopping = load(name).early_stopping
-    if name != "early-stopping":
-        assert stopping is None
-    else:
+    recipe = load(name)
+    stopping = recipe.early_stopping
+    if name == "early-stopping":
         assert (stopping.monitor, stopping.patience, stopping.min_delta) == ("val_loss", 2, 0)
+    else:
+        assert stopping.patience >= recipe.training.epochs
+
+
+def test_it_ends_with_the_weights_of_its_best_epoch_where_its_notebook_kept_the_last(name):
+    assert load(name).early_stopping.restore_best
 
 
 def test_it_holds_back_a_stratified_tenth_where_the_notebooks_had_none_or_an_unshuffled_end(name):
