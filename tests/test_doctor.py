@@ -49,7 +49,7 @@ def test_an_extra_is_complete_or_says_what_it_lacks(monkeypatch):
     monkeypatch.setattr(packages, "version", lambda name: None if name == "h5py" else "2.0")
     finding = _find("keras", "extras")
     assert (finding.value, finding.verdict) == ("without h5py", "note")
-    assert 'pip install "tinysight[keras]"' in finding.advice
+    assert "pip install -e '.[keras]'" in finding.advice
 
 
 def test_requirements_are_sorted_by_extra(monkeypatch):

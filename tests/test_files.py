@@ -43,6 +43,25 @@ def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_the_return(ol
     assert disk.calls == ["mkdir", "open", "fsync", "chmod", "replace", "open", "fsync"]
 
 
+def test_new_folders_are_on_disk_before_the_file_in_them(tmp_path, disk):
+    write_bytes(tmp_path / "new" / "folder" / "file", b"")
+    made, synced = ["mkdir", "mkdir", "mkdir"], ["open", "fsync", "open", "fsync"]
+    assert disk.calls == [*made, *synced, "open", "fsync", "chmod", "replace", "open", "fsync"]
+
+
+def test_the_folder_that_a_new_folder_lies_in_is_the_one_that_is_brought_to_disk(tmp_path, monkeypatch):
+    opened, plain_open = [], os.open
+
+    def watched(path, *arguments, **keywords):
+        opened.append(os.fspath(path))
+        return plain_open(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "open", watched)
+    write_bytes(tmp_path / "new" / "file", b"")
+    first, *_, last = opened
+    assert (first, last) == (str(tmp_path), str(tmp_path / "new"))
+
+
 def test_a_power_cut_at_any_moment_leaves_the_old_content_or_the_new(old, power_cuts):
     found = []
     for _ in power_cuts(lambda: write_bytes(old, b"new")):

@@ -83,7 +83,7 @@ def _extras() -> Iterator[Finding]:
             continue
         missing = [name for name in names if not packages.version(name)]
         if missing:
-            advice = f'if you need it: pip install "tinysight[{extra}]"'
+            advice = f"if you need it: pip install -e '.[{extra}]'"
             yield Finding("extras", extra, f"without {', '.join(missing)}", "note", advice)
         else:
             yield Finding("extras", extra, ", ".join(f"{name} {packages.version(name)}" for name in names))

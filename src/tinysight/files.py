@@ -43,7 +43,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes `path`, whole and on disk, when the block ends without an error."""
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         temporary = Path(name)
         try:
@@ -69,6 +69,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write `content` to `path` as UTF-8, atomically."""
     write_bytes(path, content.encode())
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder`, and those above it, unless they are there; new ones are on disk when this returns."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in new:
+        sync_folder(place.parent)  # its name is written there
 
 
 def sync_folder(folder: Path) -> None:

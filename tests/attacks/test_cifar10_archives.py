@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import random
 import tarfile
 
 import pytest
@@ -116,6 +117,16 @@ def test_a_damaged_archive_gives_the_file_or_an_error_but_never_a_crash(tmp_path
         assert str(damaged) in str(error)  # noqa: PT017
 
 
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9])
+def test_an_archive_that_was_cut_off_is_refused(tmp_path, share):
+    noise = random.Random(0).randbytes(50_000)  # which no packing makes shorter
+    path = write_archive(tmp_path / "images.tar.gz", member(content=noise))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataError, match="not a whole gzipped tar archive"):
+        read_members(path, {WANTED: len(noise)}, lambda name, stream: stream.read())
+
+
 @pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text"), gzip.compress(b"")])
 def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "images.tar.gz"
@@ -154,12 +165,18 @@ def batches(tmp_path):
     return folder
 
 
+def read_at_once(folder):
+    """Read a folder that was found whole a moment ago."""
+    return cifar10.read(cifar10.Location("binary", folder))
+
+
+@pytest.mark.parametrize("load", [cifar10.load, read_at_once])
 @pytest.mark.parametrize("size", [0, 30_729_999, 30_730_001, 60_000_000])
-def test_a_batch_of_the_wrong_size_is_named(batches, size):
+def test_a_batch_of_the_wrong_size_is_named(batches, size, load):
     with (batches / "data_batch_3.bin").open("r+b") as file:
         file.truncate(size)
     with pytest.raises(DataError, match=f"data_batch_3.bin has {size:,} bytes instead of 30,730,000"):
-        cifar10.load(batches)
+        load(batches)
 
 
 def test_a_label_of_200_is_named(batches):
@@ -172,5 +189,7 @@ def test_a_label_of_200_is_named(batches):
 
 def test_a_missing_batch_is_named(batches):
     (batches / "test_batch.bin").unlink()
-    with pytest.raises(DataError, match=r"Cannot read .*test_batch.bin: No such file"):
+    with pytest.raises(DataError, match=r"cifar-10-batches-bin holds no whole CIFAR-10: it lacks test_batch\.bin\."):
         cifar10.load(batches)
+    with pytest.raises(DataError, match=r"Cannot read .*test_batch.bin: No such file or directory; get it again"):
+        read_at_once(batches)

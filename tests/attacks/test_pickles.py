@@ -141,4 +141,4 @@ def test_what_would_break_a_reader_is_refused(tmp_path, content):
 def test_a_list_that_holds_itself_is_no_batch(tmp_path):
     (tmp_path / "data_batch_1").write_bytes(HEADER + b"]q\x00h\x00a.")
     with pytest.raises(DataError, match="does not hold 10,000 images"):
-        cifar10.load(tmp_path)
+        cifar10.read(cifar10.Location("pickled", tmp_path))

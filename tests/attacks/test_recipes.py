@@ -26,6 +26,10 @@ def test_its_name_which_becomes_a_folder_leads_nowhere_else(name):
         "model.url = 'https://example.org/weights'",
         "include = '/etc/passwd'",
         "training.epochs = 1e999",
+        "training.epochs = 100001",
+        "training.batch_size = 1000001",
+        "augmentation.cutout = 513",
+        "data.image_size = 512\naugmentation.crop_padding = 512",
         "optimiser.epsilon = 0",
         "optimiser.rho = 1",
         "augmentation.rotation = 1e300",
@@ -34,6 +38,25 @@ def test_its_name_which_becomes_a_folder_leads_nowhere_else(name):
 def test_it_cannot_ask_for_more_than_there_is(settings):
     with pytest.raises(RecipeError):
         parse(f"name = 'mine'\n{settings}", "mine.toml")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "training.epochs",
+        "training.batch_size",
+        "data.image_size",
+        "augmentation.crop_padding",
+        "augmentation.cutout",
+        "augmentation.rotation",
+        "optimiser.learning_rate",
+    ],
+)
+@pytest.mark.parametrize("digits", [20, 400, 4000])
+def test_a_huge_integer_is_refused_in_a_short_sentence(key, digits):
+    with pytest.raises(RecipeError, match=key) as caught:
+        parse("name = 'mine'", "mine.toml", [f"{key}={'9' * digits}"])
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,15 @@ def test_class_names_cannot_steer_the_terminal(run, forge, tinysight, photos):
     assert r"\x1b[2J" in outcome.out
 
 
+def test_class_names_cannot_steer_the_terminal_in_a_report_either(run, forge, tinysight):
+    forge(class_names=["\x1b]0;pwned\x07", "\x1b[2J", "a\nb", "\u202egnp", *"efghij"])
+    outcome = tinysight("evaluate", run.path)
+    assert outcome.code == 0
+    assert all(line.isprintable() for line in outcome.out.split("\n"))
+    rows = [line.split()[0] for line in outcome.out.split("\n")[2:12]]
+    assert rows == [r"\x1b]0;pwned\x07", r"\x1b[2J", r"a\nb", r"\u202egnp", *"efghij"]
+
+
 def test_file_names_cannot_steer_the_terminal(tinysight, run):
     outcome = tinysight("predict", run.path, "\x1b]0;pwned\x07.png")
     assert outcome.refusal() == r"\x1b]0;pwned\x07.png does not exist; check the name."

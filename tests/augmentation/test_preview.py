@@ -48,6 +48,11 @@ def test_the_names_are_written_beside_the_images(pixels):
     assert difference.any()
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "half a pair \udce9", "\x1b[2J", "猫"])
+def test_a_name_may_hold_anything(pixels, name):
+    assert holds(preview(pixels[:1], [name], STRONG), pixels[0])
+
+
 def test_a_long_description_is_wrapped_and_not_cut_off(pixels):
     everything = STRONG.model_copy(update={"cutout": 8, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2})
     sheet = preview(pixels[:1], ["cat"], everything, copies=1)

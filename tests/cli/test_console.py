@@ -79,6 +79,11 @@ def test_elsewhere_there_are_only_the_lines_that_remain(capsys):
     assert capsys.readouterr() == ("", "epoch 12/25  done\na notice\n")
 
 
+def test_what_would_steer_the_terminal_is_written_out(capsys):
+    progress.note("cat\x1b[2J\n.png is left out")
+    assert capsys.readouterr().err == "cat\\x1b[2J\\n.png is left out\n"
+
+
 def test_results_go_to_a_file_even_while_a_bar_is_on_the_terminal(terminal):
     with redirect_stderr(terminal), redirect_stdout(io.StringIO()) as file:
         train_a_little()

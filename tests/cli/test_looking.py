@@ -1,6 +1,8 @@
 """The verbs that only look: `data`, `preview`, `summary` and `doctor`."""
 
 import hashlib
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,36 @@ def test_class_names_that_look_like_markup_are_shown_as_they_are(tinysight, phot
     assert ":dog:" in outcome.out
 
 
+def test_names_of_classes_and_files_cannot_steer_the_terminal(tinysight, photos):
+    shutil.copytree(photos, "pets")
+    Path("pets/cat").rename("pets/\x1b[2Jcat")
+    Path("pets/dog").rename("pets/a\ndog")
+    Path("pets/\x1b[2Jcat/\x1b]0;pwned\x07\n.png").touch()
+    pets = ("--data", "pets", "--skip-bad")
+    told, drawn = tinysight("data", "info", *pets), tinysight("data", "show", 0, *pets)
+    previewed = tinysight("preview", "deep", *pets, "--images", 1, "--copies", 1)
+    for outcome in (told, drawn, previewed):
+        assert outcome.code == 0
+        assert all(line.isprintable() for line in (outcome.out + outcome.err).split("\n"))
+    assert r"\x1b[2Jcat" in told.out
+    assert r"a\ndog" in told.out
+
+
+def test_pictures_that_are_left_out_are_told_of_once(tinysight, photos):
+    shutil.copytree(photos, "pets")
+    Path("pets/cat/99.png").touch()
+    pets = ("--data", "pets", "--skip-bad")
+    for command in (("data", "info"), ("data", "show", 0), ("preview", "deep", "--images", 1, "--copies", 1)):
+        outcome = tinysight(*command, *pets)
+        assert (outcome.out + outcome.err).count("1 of 41 image files in") == 1
+
+
+def test_help_names_the_flaws_that_can_be_planted_in_shapes(tinysight):
+    (example,) = re.findall(r"shapes:\S+", tinysight("data", "info", "--help").out)
+    expected = "wrong labels 5.0%, background gives away 50.0%, near duplicates 10.0%."
+    assert f"Flaws were planted on purpose: {expected}" in tinysight("data", "info", "--data", example).out
+
+
 def test_show_writes_one_image_with_its_label(tinysight):
     outcome = tinysight("data", "show", 16, *SHAPES)
     assert outcome.out.startswith("train image 16: ")
@@ -63,7 +95,7 @@ def test_preview_draws_a_picture_and_writes_files_only_if_asked(tinysight):
 
 def test_preview_of_an_impossible_augmentation_is_refused(tinysight):
     outcome = tinysight("preview", "deep", *SHAPES, "--set", "augmentation.crop_padding=40")
-    assert "crop_padding is 40 pixels, but the images are 32 x 32" in outcome.refusal()
+    assert "crop_padding is 40, but it must be smaller than data.image_size, which is 32" in outcome.refusal()
     assert list(Path().iterdir()) == []
 
 
@@ -134,4 +166,4 @@ def test_doctor_reports_and_says_what_to_do(tinysight, monkeypatch):
     for what in ("python", "torch", "processor", "threads", "CIFAR-10", "cache"):
         assert what in outcome.out
     assert f"not in {shelf.SHELF}" in outcome.out
-    assert 'pip install "tinysight[colour]"' in outcome.out
+    assert "pip install -e '.[colour]'" in outcome.out

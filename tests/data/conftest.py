@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
+from tinysight.data.cifar10 import binary, published
 from tinysight.data.cifar10.download import Archive
 
 BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
@@ -37,6 +38,14 @@ def _write_archive(folder):
 @pytest.fixture
 def binary_layout(tmp_path):
     return _write_binary_layout(tmp_path / "made-up" / "cifar-10-batches-bin")
+
+
+@pytest.fixture
+def published_layout(binary_layout, monkeypatch):
+    """The same, as if its checksums were those of the published images."""
+    sums = (hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest() for name in BATCHES)
+    monkeypatch.setattr(published, "_BATCH_SHA256", tuple(sums))
+    return binary_layout
 
 
 @pytest.fixture(scope="session")
@@ -167,3 +176,12 @@ def site(authority, monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def small_site(site, small_archive_file, monkeypatch):
+    """A published archive with one image a file."""
+    site.content = small_archive_file.read_bytes()
+    monkeypatch.setattr(published, "ARCHIVE", site.archive())
+    monkeypatch.setattr(binary, "FILE_BYTES", 3073)
+    return site

@@ -1,4 +1,4 @@
-"""One image enlarged, the sheet of all classes, and the table of counts."""
+"""One image enlarged, and the table of counts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ def test_a_class_name_may_hold_anything(dataset, name):
     named = replace(dataset, class_names=(name, *dataset.class_names[1:]))
     zero = int(np.flatnonzero(dataset.train.labels == 0)[0])
     assert show.picture(named, zero, "train").width >= 320
-    assert show.sheet(named).height > 0
 
 
 @pytest.mark.parametrize("index", [-1, 20, 10**9])
@@ -60,23 +59,6 @@ def test_a_large_image_is_shown_as_it_is():
     part = Part(np.zeros((1, 3, 400, 500), np.uint8), np.zeros(1, np.int64))
     picture = np.asarray(show.picture(Dataset("folder", part, part, ("black",), "here"), 0, "train"))
     assert (picture[8:408, 8:508] == 0).all()
-
-
-def test_the_sheet_has_a_row_of_images_for_each_class(dataset):
-    sheet = np.asarray(show.sheet(dataset, per_class=3))
-    assert sheet.shape[0] == 10 * (64 + 8) + 8
-    margin = sheet.shape[1] - 3 * (64 + 8)
-    for label in range(10):
-        own = dataset.train.pixels[dataset.train.labels == label][2]
-        top, left = 8 + label * 72, margin + 2 * 72
-        shown = sheet[top : top + 64 : 2, left : left + 64 : 2].transpose(2, 0, 1)
-        np.testing.assert_array_equal(shown, own)
-        assert (sheet[top : top + 64, :margin] < 80).any()
-
-
-def test_a_class_with_fewer_images_leaves_room_on_the_sheet(dataset):
-    sheet = np.asarray(show.sheet(dataset, per_class=6))
-    assert (sheet[:, -2 * 72 :] == 255).all()
 
 
 def test_counts_come_class_by_class_for_every_split(dataset):

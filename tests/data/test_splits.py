@@ -85,7 +85,7 @@ def test_a_split_that_would_leave_one_side_empty_is_refused(how, count):
 
 
 def test_a_class_with_one_image_is_named():
-    with pytest.raises(DataError, match="kind-2 has one image"):
+    with pytest.raises(DataError, match="kind-2 has one training image"):
         splits.split(dataset_of([0, 0, 1, 1, 2]), "stratified")
 
 

@@ -72,6 +72,9 @@ def test_an_override_can_open_a_section():
         ("data.split=random", "Known: stratified, last-20%, first-10000."),
         ("optimiser.name=sgd", "optimiser.name cannot be 'sgd'. Known: rmsprop, adam."),
         ("training.epochs=0", "training.epochs is 0: it should be greater than or equal to 1."),
+        ("training.epochs=100001", "training.epochs is 100001: it should be less than or equal to 100000."),
+        ("training.batch_size=1000001", "it should be less than or equal to 1000000."),
+        ("augmentation.cutout=513", "augmentation.cutout is 513: it should be less than or equal to 512."),
         ("training.epochs=many", "training.epochs is 'many': it should be a valid integer."),
         ("training.epochs=2.5", "it should be a valid integer"),
         ("training.epochs=true", "it should be a valid integer"),
@@ -98,6 +101,19 @@ def test_a_wrong_override_is_answered_with_what_to_write(override, advice):
 
 def test_an_override_sets_one_key_and_no_more():
     assert "learning_rate" in refusal(overrides=["optimiser.learning_rate=1\nother = 2"])
+
+
+@pytest.mark.parametrize("size", [8, 32, 512])
+def test_a_border_that_the_image_is_too_small_for_is_refused_with_the_largest_that_fits(size):
+    assert refusal(overrides=[f"augmentation.crop_padding={size}", f"data.image_size={size}"]) == (
+        f"mine.toml: augmentation.crop_padding is {size}, but it must be smaller than data.image_size, "
+        f"which is {size}; choose at most {size - 1}."
+    )
+
+
+def test_a_border_smaller_than_the_image_is_taken():
+    assert load("simple", ["augmentation.crop_padding=31"]).augmentation.crop_padding == 31
+    assert load("simple", ["data.image_size=64", "augmentation.crop_padding=63"]).augmentation.crop_padding == 63
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,13 @@ class Augmentation(BaseModel):
     crop_padding: int = Field(
         0,
         ge=0,
+        le=512,
         description="Pixels of mirrored border to add on each side before a random crop of the image's own "
-        "size, 0 or more and less than the image's height and width.",
+        "size, 0 to 512 and less than the image's height and width.",
     )
-    cutout: int = Field(0, ge=0, description="Side of the square that is blanked at a random place, pixels, 0 or more.")
+    cutout: int = Field(
+        0, ge=0, le=512, description="Side of the square that is blanked at a random place, pixels, 0 to 512."
+    )
     brightness: float = Field(
         0.0, ge=0, le=1, description="b multiplies the pixels by a factor from 1-b to 1+b, 0 to 1."
     )

@@ -15,6 +15,7 @@ from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.describe import describe
 from tinysight.augmentation.pipeline import build
 from tinysight.data.dataset import Pixels
+from tinysight.data.show import printable
 from tinysight.files import write_bytes
 from tinysight.progress import SILENT, Progress
 
@@ -38,6 +39,7 @@ def preview(pixels: Pixels, labels: Sequence[str], config: Augmentation, copies:
     Returns:
         An RGB picture.
     """
+    labels = [printable(label) for label in labels]
     originals = _mosaic(pixels[:, np.newaxis])
     augmented = _mosaic(_augment(pixels, config, copies, torch.Generator().manual_seed(seed)))
     left = _MARGIN + int(max(_font().getlength(label) for label in labels)) + 2 * _GAP

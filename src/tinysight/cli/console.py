@@ -48,7 +48,7 @@ class ConsoleProgress:
 
     def note(self, message: str) -> None:
         """Say something on a line of its own."""
-        errors.print(message, style="yellow")
+        errors.print(shown(message), style="yellow")
 
 
 progress = ConsoleProgress()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_LARGEST_SEED = 2**63 - 1  # the largest signed 64-bit integer; torch refuses what is much larger
+
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a TOML file.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `train` left.")]
 DataOption = Annotated[
@@ -21,5 +23,7 @@ SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe, e.g. training.epochs=5.")
 ]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Go on without pictures that cannot be read.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same machine: same result.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Same seed, same machine: same result.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -36,6 +36,8 @@ def preview(
     from tinysight.data.show import write_picture
 
     dataset = load(data, settled.data.image_size, data_dir, skip_bad, progress)
+    for remark in dataset.remarks:
+        progress.note(remark)
     pixels = dataset.train.pixels[:images]
     names = [dataset.class_names[label] for label in dataset.train.labels[:images]]
     write_picture(draw(pixels, names, settled.augmentation, copies, seed), out)

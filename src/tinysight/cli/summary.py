@@ -13,7 +13,7 @@ from tinysight.cli.console import output
 
 def summary(
     what: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or a run directory.")],
-    classes: Annotated[int, typer.Option(min=2, help="Classes, for a recipe; CIFAR-10 has ten.")] = 10,
+    classes: Annotated[int, typer.Option(min=2, max=100_000, help="Classes, for a recipe; CIFAR-10 has ten.")] = 10,
 ) -> None:
     """Print layers, output shapes and parameter counts."""
     from tinysight.recipes import loading

@@ -1,4 +1,4 @@
-"""A dataset to look at: one image enlarged, a sheet of every class, and the counts."""
+"""A dataset to look at: one image enlarged, and the counts of every class."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from tinysight.data.dataset import Dataset, Pixels
 from tinysight.errors import DataError
 from tinysight.files import write_bytes
 
-# In pixels, all of them. Images are enlarged to about these sides.
-_PICTURE_SIDE = 320
-_SHEET_SIDE = 64
+# In pixels, all of them. Images are enlarged to about this side.
+_SIDE = 320
 _GAP = 8
 _LETTERS = 18
 
@@ -38,28 +37,13 @@ def picture(dataset: Dataset, index: int, split: Literal["train", "test"]) -> Im
     if not 0 <= index < len(part):
         valid = f"its {split} images are numbered from 0 to {len(part) - 1}"
         raise DataError(f"The dataset {dataset.name} has no {split} image {index}; {valid}.")
-    image = _enlarged(part.pixels[index], _PICTURE_SIDE)
-    caption = _printable(f"{dataset.class_names[part.labels[index]]} ({split} {index})")
+    image = _enlarged(part.pixels[index])
+    caption = printable(f"{dataset.class_names[part.labels[index]]} ({split} {index})")
     width = max(image.width, _width(caption)) + 2 * _GAP
     canvas = Image.new("RGB", (width, image.height + _LETTERS + 4 * _GAP), "white")
     canvas.paste(image, ((width - image.width) // 2, _GAP))
     middle = (width / 2, image.height + 2 * _GAP + _LETTERS / 2)
     ImageDraw.Draw(canvas).text(middle, caption, "black", _font(), anchor="mm")
-    return canvas
-
-
-def sheet(dataset: Dataset, per_class: int = 8) -> Image.Image:
-    """Return the first `per_class` training images of every class, a row each, with its name on the left."""
-    names = [_printable(name) for name in dataset.class_names]
-    margin = max(_width(name) for name in names) + 2 * _GAP
-    across, down = (side * _factor(dataset.image_size, _SHEET_SIDE) + _GAP for side in dataset.image_size[::-1])
-    canvas = Image.new("RGB", (margin + per_class * across, _GAP + len(names) * down), "white")
-    pen = ImageDraw.Draw(canvas)
-    for label, name in enumerate(names):
-        top = _GAP + label * down
-        pen.text((margin - _GAP, top + (down - _GAP) / 2), name, "black", _font(), anchor="rm")
-        for column, pixels in enumerate(dataset.train.pixels[dataset.train.labels == label][:per_class]):
-            canvas.paste(_enlarged(pixels, _SHEET_SIDE), (margin + column * across, top))
     return canvas
 
 
@@ -69,6 +53,11 @@ def counts_table(dataset: Dataset) -> list[ClassCounts]:
     parts = (dataset.train, dataset.validation, dataset.test)
     counts = [[0] * classes if part is None else part.counts(classes) for part in parts]
     return [ClassCounts(*row) for row in zip(dataset.class_names, *counts, strict=True)]
+
+
+def printable(text: str) -> str:
+    """Return `text` with "?" for what cannot be drawn on one line: class names are often names of folders."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def write_picture(image: Image.Image, path: Path) -> None:
@@ -82,20 +71,11 @@ def write_picture(image: Image.Image, path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _enlarged(pixels: Pixels, side: int) -> Image.Image:
-    """Return an image (3, height, width) as a picture, enlarged by a whole number to `side` at most."""
+def _enlarged(pixels: Pixels) -> Image.Image:
+    """Return an image (3, height, width) as a picture, enlarged by a whole number to `_SIDE` at most."""
     image = Image.fromarray(pixels.transpose(1, 2, 0))
-    factor = _factor(image.size, side)
+    factor = max(1, _SIDE // max(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-
-
-def _factor(size: tuple[int, int], side: int) -> int:
-    return max(1, side // max(size))
-
-
-def _printable(text: str) -> str:
-    # Class names are often folder names, which may hold line breaks and bytes of no character.
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

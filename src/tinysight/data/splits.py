@@ -57,7 +57,7 @@ def hold_out(labels: Labels, fraction: float, seed: int, class_names: Sequence[s
         Sorted indices into `labels`: (kept, set aside).
 
     Raises:
-        DataError: a class has one image, or the fraction is not between 0 and 1.
+        DataError: a class has one image to divide, or the fraction is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise DataError(f"The share to set aside must lie between 0 and 1, not {fraction:g}.")
@@ -67,7 +67,7 @@ def hold_out(labels: Labels, fraction: float, seed: int, class_names: Sequence[s
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
             name = class_names[label] if class_names else label
-            raise DataError(f"Class {name} has one image, but a split needs two; add more or leave it out.")
+            raise DataError(f"Class {name} has one training image, but a split needs two; add more or leave it out.")
         size = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held[random.choice(members, size, replace=False)] = True
     return np.flatnonzero(~held), np.flatnonzero(held)

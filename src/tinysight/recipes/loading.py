@@ -90,7 +90,8 @@ def _explain(error: ValidationError) -> str:
         case "string_pattern_mismatch":
             return f"{place} is {value}; use lower-case letters, digits, dots and dashes.{more}"
         case "value_error":
-            return f"{place}: {message.removeprefix('Value error, ')}.{more}"
+            where = f"{place}: " if place else ""  # what concerns several sections names them itself
+            return f"{where}{message.removeprefix('Value error, ')}.{more}"
         case _:
             return f"{place} is {value}: {re.sub('^[A-Z][a-z]+ should', 'it should', message)}.{more}"
 

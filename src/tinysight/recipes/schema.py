@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tinysight.augmentation.config import Augmentation
 
-PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -57,8 +56,8 @@ class EarlyStopping(Section):
 class Training(Section):
     """How long, and in which portions."""
 
-    epochs: PositiveInt = Field(20, description="passes over the training images, at most")
-    batch_size: PositiveInt = Field(128, description="images a step")
+    epochs: int = Field(20, ge=1, le=100_000, description="passes over the training images, at most")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="images a step")
 
 
 class Recipe(Section):
@@ -72,6 +71,16 @@ class Recipe(Section):
     optimiser: Optimiser = Optimiser()
     training: Training = Training()
     early_stopping: EarlyStopping | None = None
+
+    @model_validator(mode="after")
+    def _crop_padding_fits_into_the_image(self) -> Self:
+        padding, size = self.augmentation.crop_padding, self.data.image_size
+        if padding >= size:
+            raise ValueError(
+                f"augmentation.crop_padding is {padding}, but it must be smaller than data.image_size, which is "
+                f"{size}; choose at most {size - 1}"
+            )
+        return self
 
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -99,6 +99,13 @@ def test_a_connection_that_always_drops_ends(site, part):
         download.fetch(site.archive(), part)
 
 
+def test_the_last_connection_that_is_allowed_may_bring_the_rest(site, part):
+    site.drops = [1] * 19
+    download.fetch(site.archive(), part)
+    assert part.read_bytes() == site.content
+    assert len(site.ranges) == 20
+
+
 def test_a_file_with_the_wrong_checksum_is_removed(site, part):
     with pytest.raises(DownloadError, match=f"SHA-256 {site.archive().sha256} instead of 0000"):
         download.fetch(site.archive(sha256="0" * 64), part)

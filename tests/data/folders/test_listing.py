@@ -145,3 +145,13 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path, name):
         pytest.skip("this file system takes only UTF-8 names")
     with pytest.raises(DataError, match=r"\\xff.* is not valid UTF-8"):
         scan(tmp_path)
+
+
+def test_a_folder_whose_own_name_is_not_utf8_is_refused(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        lay_out(folder, "cat/1.png", "dog/1.png")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    with pytest.raises(DataError, match=r"caf\\xe9 is not valid UTF-8; rename it"):
+        scan(folder)

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -96,10 +97,37 @@ def test_the_same_folder_is_the_same_dataset_every_time(pets, tmp_path):
     assert first.fingerprint == second.fingerprint
 
 
-def test_a_class_with_one_image_cannot_be_divided(tmp_path, cache):
-    paint(tmp_path, {"cat/1.png": 1, "dog/2.png": 2, "dog/3.png": 3})
-    with pytest.raises(DataError, match="cat"):
-        load(tmp_path, cache=cache)
+@pytest.mark.parametrize(("count", "images"), [(1, "1 usable image"), (2, "2 usable images")])
+def test_a_class_with_an_image_too_few_is_told_how_many_it_has_and_needs(pets, cache, count, images):
+    paint(pets, {f"fox/{shade}.png": shade for shade in range(count)})
+    with pytest.raises(DataError) as caught:
+        load(pets, cache=cache)
+    assert str(caught.value) == (
+        f"Class fox has {images}, but 3 are needed, one each to learn from, to validate with and to test with; "
+        "add more or leave it out."
+    )
+
+
+def test_a_picture_that_cannot_be_read_does_not_count(pets, cache):
+    paint(pets, {f"fox/{shade}.png": shade for shade in range(3)})
+    (pets / "fox/0.png").write_bytes(b"")
+    with pytest.raises(DataError, match="Class fox has 2 usable images, but 3 are needed"):
+        load(pets, skip_bad=True, cache=cache)
+
+
+def test_three_images_of_a_class_are_enough(pets, cache):
+    paint(pets, {f"fox/{shade}.png": shade for shade in range(3)})
+    dataset = load(pets, cache=cache)
+    assert (dataset.train.counts(3)[2], dataset.test.counts(3)[2]) == (2, 1)
+
+
+def test_where_validation_images_are_set_aside_already_two_are_enough(divided, cache):
+    shutil.rmtree(divided / "test")
+    dataset = load(divided, cache=cache)
+    assert (dataset.train.counts(2), dataset.test.counts(2)) == ([1, 1], [1, 1])
+    (divided / "train/cat/1.png").unlink()
+    with pytest.raises(DataError, match="Class cat has 1 usable image, but 2 are needed, one each to learn from and"):
+        load(divided, cache=cache)
 
 
 def test_unreadable_files_are_all_named_with_the_way_on(pets, cache):
@@ -132,17 +160,22 @@ def test_skipped_files_are_told_and_the_rest_stays_aligned(pets, cache, times):
     (pets / "dog/100.png").unlink()
     (pets / "dog/100.png").symlink_to("nowhere")
     for _ in range(times):  # the second time from the cache
-        progress = Listener()
-        dataset = load(pets, skip_bad=True, progress=progress, cache=cache)
+        dataset = load(pets, skip_bad=True, cache=cache)
 
     told = dataset.remarks[0]
     assert "2 of 30 image files" in told
     assert "cat/003.png, dog/100.png" in told
-    assert progress.notes == [told]
     assert len(dataset.train) + len(dataset.test) == 28
     for part in (dataset.train, dataset.test):
         for shade, label, file in zip(shades(part), part.labels, part.files, strict=True):
             assert file == f"{dataset.class_names[label]}/{shade:03}.png"
+
+
+def test_the_name_of_a_skipped_file_does_not_break_out_of_the_line_that_tells_of_it(pets, cache):
+    (pets / "cat/a\n\x1b[2J.png").write_bytes(b"")
+    told = load(pets, skip_bad=True, cache=cache).remarks[0]
+    assert told.isprintable()
+    assert r"'cat/a\n\x1b[2J.png'" in told
 
 
 def test_a_class_without_a_readable_image_is_refused(divided, cache):

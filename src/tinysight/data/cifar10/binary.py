@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinysight.data.cifar10 import presence
 from tinysight.data.cifar10.archive import read_members
 from tinysight.data.cifar10.images import (
     BATCH_IMAGES,
@@ -32,6 +33,11 @@ FILE_BYTES = BATCH_IMAGES * (1 + PIXEL_BYTES)
 # Few enough to stay in the processor's cache between being read and being copied.
 _RECORDS_AT_ONCE = 200
 _MOST_NAME_BYTES = 10_000
+
+
+def flaw(folder: Path) -> str:
+    """Return which of the six files are missing from `folder`, or of a wrong size, in words; "" if none."""
+    return presence.flaw(folder, FILES, lambda size: size == FILE_BYTES, f"{FILE_BYTES:,}")
 
 
 def read_folder(folder: Path) -> Images:
@@ -73,7 +79,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         return CLASS_NAMES
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+        raise DataError(f"Cannot read {path}: {error.strerror}; mend or remove it.") from error
     return checked_names(text.split(), str(path))
 
 
@@ -85,7 +91,7 @@ def _read_file(path: Path, images: Images) -> None:
                 raise DataError(f"{path} has {size:,} bytes instead of {FILE_BYTES:,}; get it again.")
             _read_records(file, images, path.name, str(path))
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+        raise DataError(f"Cannot read {path}: {error.strerror}; get it again.") from error
 
 
 def _read_records(stream: io.BufferedReader, images: Images, name: str, source: str) -> None:

@@ -75,8 +75,8 @@ def fetch(archive: Archive, path: Path, progress: Progress = SILENT) -> None:
             break
         problem = _connect(opener, archive, path, progress)
         if problem and _size(path) <= have:
-            raise DownloadError(f"{archive.url} cannot be fetched: {problem}.")
-    else:
+            raise DownloadError(f"{archive.url} cannot be fetched: {problem}; check the connection and try again.")
+    if _size(path) < archive.size:
         raise DownloadError(f"The connection to {archive.url} broke {_MOST_CONNECTIONS} times; run again to go on.")
     with storage_errors(path):
         difference = archive.difference(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight.data.cifar10 import unpickling
+from tinysight.data.cifar10 import presence, unpickling
 from tinysight.data.cifar10.images import (
     BATCH_IMAGES,
     BATCHES,
@@ -21,9 +21,15 @@ from tinysight.errors import DataError
 FOLDER = "cifar-10-batches-py"
 FILES = BATCHES
 
-# The published files have 31,035,999 bytes at most, and 158.
+# No pickle of the pixels is shorter than they are. The published files have 31,035,999 bytes at most, and 158.
+_LEAST_BATCH_BYTES = BATCH_IMAGES * PIXEL_BYTES
 _MOST_BATCH_BYTES = 40_000_000
 _MOST_META_BYTES = 10_000
+
+
+def flaw(folder: Path) -> str:
+    """Return which of the six files are missing from `folder`, or too short, in words; "" if none."""
+    return presence.flaw(folder, FILES, lambda size: size >= _LEAST_BATCH_BYTES, f"{_LEAST_BATCH_BYTES:,} or more")
 
 
 def read_folder(folder: Path) -> Images:

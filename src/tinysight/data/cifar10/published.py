@@ -55,14 +55,14 @@ def is_published(dataset: Dataset) -> bool:
         return tuple(pool.map(_sha256, batches)) == _BATCH_SHA256
 
 
-def install(progress: Progress = SILENT, archive: Archive = ARCHIVE) -> Path:
-    """Have the published images in the cache: fetch the archive and unpack it, unless that was done before.
+def install(progress: Progress = SILENT, archive: Archive | None = None) -> Path:
+    """Have the published images in the cache: fetch the archive and unpack it, unless they are there whole.
 
     Several processes may call this at once: one works, the others wait and find it done.
 
     Args:
         progress: told the bytes that are fetched.
-        archive: what to fetch.
+        archive: what to fetch, if not `ARCHIVE`.
 
     Returns:
         The folder with the six files of the binary layout.
@@ -74,17 +74,12 @@ def install(progress: Progress = SILENT, archive: Archive = ARCHIVE) -> Path:
     cache = cache_folder()
     folder, part = cache / binary.FOLDER, cache / f"{ARCHIVE_NAME}.part"
     with locked(cache / f"{ARCHIVE_NAME}.lock", progress):
-        if not is_complete(folder):
-            fetch(archive, part, progress)
+        if binary.flaw(folder):
+            fetch(archive or ARCHIVE, part, progress)
             _unpack(part, folder)
         with storage_errors(part):
             part.unlink(missing_ok=True)
     return folder
-
-
-def is_complete(folder: Path) -> bool:
-    """Return whether `folder` holds the six files of the binary layout, whatever is in them."""
-    return all((folder / name).is_file() for name in binary.FILES)
 
 
 def _unpack(archive: Path, folder: Path) -> None:

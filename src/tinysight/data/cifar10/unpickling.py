@@ -39,7 +39,7 @@ def load(path: Path, limit: int) -> object:
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+        raise DataError(f"Cannot read {path}: {error.strerror}; check that it is there and may be read.") from error
     if len(content) > limit:
         raise DataError(f"{path} has more than {limit:,} bytes, too many for what it should hold.")
     try:

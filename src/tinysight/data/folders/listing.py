@@ -55,7 +55,7 @@ def scan(folder: Path) -> Listing:
         found = f"only the class folder {class_names[0]}" if class_names else "no class folders"
         raise DataError(f"{roots['train']} holds {found}; two or more are needed. {_LAYOUT}")
     splits = {name: _read_split(folder, root, class_names) for name, root in roots.items()}
-    _check_names([*class_names, *(file for split in splits.values() for file in split.files)])
+    _check_names([str(folder.resolve()), *class_names, *(file for split in splits.values() for file in split.files)])
     return Listing(folder, tuple(class_names), splits)
 
 

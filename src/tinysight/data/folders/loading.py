@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ def load(
         folder: laid out as `scan` says.
         image_size: height and width every image is brought to (see `intake.read_image`), in pixels.
         skip_bad: leave out files that cannot be decoded, instead of refusing the folder.
-        progress: told how far decoding is, and what was left out.
+        progress: told how far decoding is.
         cache: the folder decoded images are kept in; None for tinysight's own.
 
     Returns:
@@ -55,9 +55,9 @@ def load(
     remarks = []
     if failures:
         remarks.append(_left_out(folder, files, failures, skip_bad))
-        progress.note(remarks[-1])
     parts = _parts(listing, pixels, [index for index, _ in failures])
     if "test" not in parts:
+        _require_enough(parts, listing.class_names)
         parts["train"], parts["test"] = _set_aside(parts["train"], listing.class_names)
         remarks.append(
             f"The folder has no test images of its own: {len(parts['test'])} images, a fifth of every class, "
@@ -76,9 +76,10 @@ def load(
 
 def _left_out(folder: Path, files: Sequence[str], failures: Sequence[Failure], skip_bad: bool) -> str:
     """Return the remark about files that are left out, or raise it if leaving out was not asked for."""
-    count = f"{len(failures)} of {len(files)} image files in {folder}"
+    count = f"{len(failures)} of {len(files)} image files in {_on_one_line(str(folder))}"
     if skip_bad:
-        return f"{count} cannot be read and are left out: {_first([files[i] for i, _ in failures], ', ')}."
+        names = [_on_one_line(files[index]) for index, _ in failures]
+        return f"{count} cannot be read and are left out: {_first(names, ', ')}."
     raise DataError(
         f"{count} cannot be read; mend them, or go on without them with --skip-bad:\n"
         + _first([message for _, message in failures], "\n")
@@ -88,6 +89,11 @@ def _left_out(folder: Path, files: Sequence[str], failures: Sequence[Failure], s
 def _first(items: Sequence[str], separator: str) -> str:
     more = [f"and {len(items) - _MOST_NAMED} more"] if len(items) > _MOST_NAMED else []
     return separator.join([*items[:_MOST_NAMED], *more])
+
+
+def _on_one_line(name: str) -> str:
+    # Remarks become comments in text files, which the name of a file must not end.
+    return name if name.isprintable() else repr(name)
 
 
 def _parts(listing: Listing, pixels: Pixels, failed: Sequence[int]) -> dict[str, Part]:
@@ -107,6 +113,18 @@ def _parts(listing: Listing, pixels: Pixels, failed: Sequence[int]) -> dict[str,
         parts[name] = part
         start = where.stop
     return parts
+
+
+def _require_enough(parts: Mapping[str, Part], class_names: Sequence[str]) -> None:
+    """Refuse a class that has not an image for every use, before some are set aside and not counted any more."""
+    uses = ["to learn from", *([] if "validation" in parts else ["to validate with"]), "to test with"]
+    for name, count in zip(class_names, parts["train"].counts(len(class_names)), strict=True):
+        if count < len(uses):
+            images = "1 usable image" if count == 1 else f"{count} usable images"
+            each = f"{', '.join(uses[:-1])} and {uses[-1]}"
+            raise DataError(
+                f"Class {name} has {images}, but {len(uses)} are needed, one each {each}; add more or leave it out."
+            )
 
 
 def _set_aside(part: Part, class_names: Sequence[str]) -> tuple[Part, Part]:

@@ -6,6 +6,7 @@ be planted in it, and where each shape lies is known, so that checks of a model 
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 from tinysight.data.dataset import Dataset, Part
@@ -92,14 +93,15 @@ def _option(item: str) -> tuple[str, int | float]:
         return name, float(value) if name in _FLAW_OPTIONS else int(value)
     except ValueError as error:
         kind = "a share, such as 0.05" if name in _FLAW_OPTIONS else "a whole number"
-        raise DataError(f"The option {name} of shapes is {value!r}; it must be {kind}.") from error
+        raise DataError(f"The option {name} of shapes is {reprlib.repr(value)}; it must be {kind}.") from error
 
 
 def _check(train: int, test: int, seed: int, size: int) -> None:
     for split, count in (("train", train), ("test", test)):
         if count < len(CLASS_NAMES):
             raise DataError(f"{count} {split} images of shapes are too few; ask for at least {len(CLASS_NAMES)}.")
-    if (needed := (train + test) * 3 * size * size) > _MOST_BYTES:
-        raise DataError(f"So many shapes would take {needed / 1e9:,.0f} GB of memory; ask for fewer or smaller.")
+    if (train + test) * 3 * size * size > _MOST_BYTES:
+        limit = f"{_MOST_BYTES / 1e9:.0f} GB"
+        raise DataError(f"So many shapes would take more than {limit} of memory; ask for fewer or smaller.")
     if seed < 0:
         raise DataError(f"The seed of shapes is {seed}; it must be 0 or more.")

@@ -1,0 +1,140 @@
+"""Bad input through the front door: an exit code, a sentence, and nothing left in the working folder."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+SHAPES = ("--data", "shapes:train=20,test=10")
+BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+
+
+class Command:
+    """What the classic attack pickles: an object whose rebuilding runs a command."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """A file that is there as soon as a pickle has run something."""
+    return tmp_path / "canary"
+
+
+@pytest.fixture
+def train_on(tinysight, tmp_path):
+    """Train on CIFAR-10 in a folder and return how it was refused, after making sure that it left nothing."""
+
+    def train(folder):
+        outcome = tinysight("train", "early-stopping", "--data", "cifar10", "--data-dir", folder, "--out", "run")
+        assert outcome.out == ""
+        assert list(Path().iterdir()) == []
+        return outcome.refusal()
+
+    return train
+
+
+@pytest.fixture
+def binary_layout(tmp_path):
+    """Six files of black airplanes."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name in BATCHES:
+        with (folder / f"{name}.bin").open("wb") as file:
+            file.truncate(30_730_000)
+    return folder
+
+
+def cut_short(folder):
+    with (folder / "data_batch_3.bin").open("r+b") as file:
+        file.truncate(30_729_999)
+
+
+def mislabel(folder):
+    with (folder / "data_batch_3.bin").open("r+b") as file:
+        file.seek(17 * 3073)
+        file.write(bytes([200]))
+
+
+def lose(folder):
+    (folder / "data_batch_3.bin").unlink()
+
+
+def rename_classes(folder):
+    (folder / "batches.meta.txt").write_text("cat\n" * 10)
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (cut_short, "data_batch_3.bin has 30,729,999 bytes instead of 30,730,000"),
+        (mislabel, "data_batch_3.bin gives image 17 the label 200, but CIFAR-10's are 0 to 9; get it again."),
+        (lose, "it lacks data_batch_3.bin. Set --data-dir to a folder that does"),
+        (rename_classes, "batches.meta.txt does not hold ten different names of classes"),
+    ],
+)
+def test_a_damaged_copy_of_cifar10_is_refused(train_on, binary_layout, damage, complaint):
+    damage(binary_layout)
+    assert complaint in train_on(binary_layout)
+
+
+def test_an_archive_that_was_cut_off_is_refused(train_on, tmp_path):
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(b"\x1f\x8b" + bytes(1000))
+    assert "cifar-10-binary.tar.gz holds no whole CIFAR-10: it has 1,002 bytes instead of" in train_on(folder)
+
+
+def test_a_pickle_that_would_run_something_runs_nothing(train_on, tmp_path, canary):
+    content = pickle.dumps(Command(f"touch {canary}"), protocol=2)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in BATCHES:
+        with (folder / name).open("wb") as file:
+            file.write(content)
+            file.truncate(31_000_000)  # as long as a true one, and no room on disk
+    assert "data_batch_1 is refused: it asks Python for 'posix.system'" in train_on(folder)
+    assert not canary.exists()
+    pickle.loads(content)
+    assert canary.exists()  # so the attack was a real one
+
+
+def test_an_augmentation_that_the_images_are_too_small_for_leaves_no_run(tinysight):
+    outcome = tinysight("train", "deep", *SHAPES, "--set", "augmentation.crop_padding=32", "--out", "run")
+    assert "augmentation.crop_padding is 32" in outcome.refusal()
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["train", "deep", *SHAPES, "--seed", 2**63], "--seed"),
+        (["train", "deep", *SHAPES, "--epochs", 10**30], "training.epochs"),
+        (["train", "deep", *SHAPES, "--set", f"training.batch_size={10**30}"], "training.batch_size"),
+        (["train", "deep", *SHAPES, "--set", f"data.image_size={10**400}"], "data.image_size"),
+        (["train", "deep", "--data", f"shapes:train={10**400}"], "shapes"),
+        (["train", "deep", "--data", f"shapes:test={'9' * 5000}"], "shapes"),
+        (["preview", "deep", *SHAPES, "--seed", 2**64], "--seed"),
+        (["preview", "deep", *SHAPES, "--images", 10**30], "--images"),
+        (["preview", "deep", *SHAPES, "--copies", 10**30], "--copies"),
+        (["summary", "deep", "--classes", 10**30], "--classes"),
+        (["data", "show", 10**30, *SHAPES], "train image"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_a_huge_integer_is_refused(tinysight, arguments, named):
+    outcome = tinysight(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert named in outcome.err
+    assert len(outcome.err) < 2000
+    assert list(Path().iterdir()) == []
+
+
+def test_the_largest_seed_is_taken(tinysight):
+    options = ("--images", 1, "--copies", 1, "--seed", 2**63 - 1)
+    assert tinysight("preview", "deep-augmented", *SHAPES, *options).code == 0
