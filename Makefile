@@ -21,10 +21,15 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/load_cifar10.py
 	$(BIN)/python benchmarks/augmentation.py
+ifdef TINYSIGHT_DATA_DIR
+	$(BIN)/python benchmarks/load_cifar10.py
+else
+	@echo "Loading CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
+endif
 
 $(READY): pyproject.toml constraints.txt
+	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,keras]'
 	touch $@

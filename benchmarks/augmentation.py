@@ -27,10 +27,10 @@ import torch
 from common import append, stamp
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from tinysight.allocation import keep_freed_memory
 from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.describe import describe
 from tinysight.augmentation.pipeline import build
+from tinysight.memory import keep_freed_memory
 from tinysight.training.feed import BLOCK
 
 IMAGES, BATCH = 5120, 128

@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from tinysight.cli.console import output, progress
+from tinysight.cli.console import complain, output, progress
 from tinysight.data import cifar10
-from tinysight.errors import TinysightError
+from tinysight.errors import DownloadError, TinysightError
 from tinysight.runs.run import Run
 
 RECIPE = "early-stopping"
@@ -21,6 +21,15 @@ CIFAR10_EPOCHS = 5  # of the recipe's 25: what fits into three minutes even on a
 
 
 def main() -> None:
+    """Show the main job; where that cannot be done, say why in one sentence, as the command line does."""
+    try:
+        demonstrate()
+    except TinysightError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
+
+
+def demonstrate() -> None:
     """Do the main job and tell what came out."""
     start = time.perf_counter()
     data, epochs = _choose_images()
@@ -40,13 +49,17 @@ def tinysight(*arguments: str) -> None:
 
 
 def _choose_images() -> tuple[str, int]:
+    """Return what --data and --epochs are told: CIFAR-10 if it is at hand or can be fetched.
+
+    A wrong TINYSIGHT_DATA_DIR or a full disk is for the user to mend, and no reason for other images.
+    """
     try:
         if cifar10.find() is None:
             cifar10.load(progress=progress)
-        return "cifar10", CIFAR10_EPOCHS
-    except TinysightError as error:
-        _banner(f"CIFAR-10 is not here: {error}")
+    except DownloadError as error:
+        _banner(str(error))
         return "shapes", 8
+    return "cifar10", CIFAR10_EPOCHS
 
 
 def _banner(reason: str) -> None:

@@ -178,14 +178,29 @@ def pytest_collection_finish(session):
     session.config.stash[ON_REAL_DATA] = {item.nodeid for item in session.items if item.get_closest_marker("data")}
 
 
+def on_real_data(config, *outcomes):
+    """Return which of them ended so."""
+    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    ended = {report.nodeid for outcome in outcomes for report in stats.get(outcome, [])}
+    return ended & config.stash.get(ON_REAL_DATA, set())
+
+
+def all_skipped_although_promised(config):
+    """Return whether none of them ran although TINYSIGHT_DATA_DIR says that the images are there."""
+    ran, skipped = on_real_data(config, "passed", "failed"), on_real_data(config, "skipped")
+    return bool(os.environ.get("TINYSIGHT_DATA_DIR") and skipped and not ran)
+
+
+def pytest_sessionfinish(session):
+    """Do not let a mistyped folder look like success."""
+    if session.exitstatus == pytest.ExitCode.OK and all_skipped_although_promised(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Say how many of them had it."""
-    wanted = config.stash.get(ON_REAL_DATA, set())
-
-    def count(*outcomes):
-        reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
-        return len({report.nodeid for report in reports} & wanted)
-
-    ran, skipped = count("passed", "failed"), count("skipped")
-    if wanted:
+    ran, skipped = len(on_real_data(config, "passed", "failed")), len(on_real_data(config, "skipped"))
+    if ran or skipped:
         terminalreporter.write_line(f"on real CIFAR-10: {ran} tests ran, {skipped} were skipped")
+    if all_skipped_although_promised(config):
+        terminalreporter.write_line("failed: TINYSIGHT_DATA_DIR holds no CIFAR-10; mend or unset it", red=True)

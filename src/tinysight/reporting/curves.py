@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -52,7 +51,7 @@ _MEASURES = (
 
 @dataclass(frozen=True)
 class _Line:
-    """The values of one split, at the epochs that have one."""
+    """The values of one split, epoch by epoch."""
 
     name: str
     colour: str
@@ -64,28 +63,28 @@ def curves(history: Sequence[Epoch], title: str, note: str = "") -> Figure:
 
     Args:
         history: the objects of history.jsonl, of which epoch, loss, accuracy, val_loss and val_accuracy
-            (accuracies 0..1) are used. A value that is missing, None or not finite is passed over.
+            (accuracies 0..1) are used; empty if training was interrupted in its first epoch.
         title: dataset, recipe and whatever else tells this plot from others.
         note: what a reader must know before trusting the plot.
     """
     figure = style.page(4.95, title, note, _HOW_MEASURED)
     for left, measure in zip((0.85, 6.8), _MEASURES, strict=True):
         axes = style.place(figure, left, 0.75, 4.0, 3.5)
-        training = _Line("training", style.TRAINING, _points(history, measure.key))
-        validation = _Line("validation", style.VALIDATION, _points(history, f"val_{measure.key}"))
-        lines = [line for line in (training, validation) if line.points]
+        lines = _lines(history, measure.key) if history else []
         for line in lines:
             _draw(axes, line)
         _frame(axes, measure, history)
         _label_ends(axes, measure, lines)
-        remark = _mark_best(axes, measure, validation) if validation.points else "no validation values"
-        axes.text(0, 1.05, remark, transform=axes.transAxes, **style.font(colour=validation.colour))
+        remark = _mark_best(axes, measure, lines[-1]) if lines else "no epoch was finished"
+        axes.text(0, 1.05, remark, transform=axes.transAxes, **style.font(colour=style.VALIDATION))
     return figure
 
 
-def _points(history: Sequence[Epoch], key: str) -> list[tuple[int, float]]:
-    pairs = ((epoch["epoch"], epoch.get(key)) for epoch in history)
-    return [(number, value) for number, value in pairs if value is not None and isfinite(value)]
+def _lines(history: Sequence[Epoch], key: str) -> list[_Line]:
+    """Return one measure of training and of validation."""
+    training = [(epoch["epoch"], epoch[key]) for epoch in history]
+    validation = [(epoch["epoch"], epoch[f"val_{key}"]) for epoch in history]
+    return [_Line("training", style.TRAINING, training), _Line("validation", style.VALIDATION, validation)]
 
 
 def _draw(axes: Axes, line: _Line) -> None:
@@ -128,7 +127,7 @@ def _label_ends(axes: Axes, measure: _Measure, lines: Sequence[_Line]) -> None:
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
-    if len(heights) < 2 or abs(heights[0] - heights[1]) >= _LABEL_HEIGHT:
+    if not heights or abs(heights[0] - heights[1]) >= _LABEL_HEIGHT:
         return list(heights)
     middle = sum(heights) / 2
     shift = _LABEL_HEIGHT / 2 if heights[0] > heights[1] else -_LABEL_HEIGHT / 2
