@@ -19,7 +19,7 @@ LAYERS = (
     {"serving", "reporting", "audit", "explanation", "evaluation", "training", "interop", "doctor"},
     {"runs"},
     {"models", "augmentation", "recipes", "data"},
-    {"errors", "files", "allocation", "progress", "machine", "packages"},
+    {"errors", "files", "memory", "progress", "machine", "packages"},
 )
 HEIGHT = {name: len(LAYERS) - number for number, layer in enumerate(LAYERS) for name in layer}
 

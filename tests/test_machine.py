@@ -81,3 +81,18 @@ def test_the_description_is_plain_data():
 def test_describing_the_machine_does_not_import_torch():
     program = "import sys; from tinysight import machine; machine.describe(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("quota", "chosen", "expected"),
+    [("100000 100000", {}, "1"), ("max 100000", {}, None), ("100000 100000", {"OMP_NUM_THREADS": "3"}, "3")],
+)
+def test_torch_is_told_of_a_containers_share_unless_the_user_chose(monkeypatch, tmp_path, quota, chosen, expected):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(machine, "_CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(machine, "_cores_bound_to", lambda: 8)
+    monkeypatch.setattr(os, "environ", chosen)
+
+    machine.limit_threads()
+
+    assert chosen.get("OMP_NUM_THREADS") == expected

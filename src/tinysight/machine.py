@@ -86,11 +86,21 @@ def usable_cores(quota: str | None = None) -> int:
     Args:
         quota: the content of the control group's cpu.max, such as "150000 100000" for one and a half cores.
     """
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bound = _cores_bound_to()
     share, _, period = (_control_group("cpu.max") if quota is None else quota).partition(" ")
     if share.isdigit():
         return max(1, min(bound, int(share) // int(period)))
     return bound
+
+
+def limit_threads() -> None:
+    """Have torch, where it is imported after this, start no more threads than a container has a share of the cores.
+
+    Of itself it looks at the cores alone, and threads that wait for each other's turn cost many times what they
+    do (docs/experiments.md). OMP_NUM_THREADS, where it is set, is left as it is.
+    """
+    if usable_cores() < _cores_bound_to():
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
 
 
 def usable_memory(limit: str | None = None) -> int:
@@ -102,6 +112,10 @@ def usable_memory(limit: str | None = None) -> int:
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _control_group("memory.max") if limit is None else limit
     return min(installed, int(limit)) if limit.strip().isdigit() else installed
+
+
+def _cores_bound_to() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _entries(facts: str | None) -> list[tuple[str, str]]:

@@ -50,3 +50,19 @@ def test_wrong_usage_is_exit_code_2(tinysight, arguments):
 
 def test_without_a_verb_there_is_help(tinysight):
     assert " train " in tinysight().out
+
+
+def test_ctrl_c_outside_of_training_is_one_word_and_exit_code_1(tinysight, finished_run, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinysight.evaluation.evaluate.evaluate", interrupted)
+    assert tinysight("evaluate", finished_run).refusal(1) == "Interrupted."
+
+
+def test_too_little_memory_is_said_in_a_sentence(tinysight, finished_run, monkeypatch):
+    def greedy(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("tinysight.evaluation.evaluate.evaluate", greedy)
+    assert "not enough memory for this; take fewer or smaller images" in tinysight("evaluate", finished_run).refusal(1)

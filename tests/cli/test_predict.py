@@ -40,7 +40,7 @@ def test_the_json_document_keeps_its_contract(predict, finished_run):
     outcome = predict("photos/cat/00.png", "--test-index", 16, "--json", "--top", 10)
     assert (outcome.code, outcome.err) == (0, "")
     document = json.loads(outcome.out)
-    assert set(document) == {"format", "model", "predictions"}
+    assert set(document) == {"format", "model", "remarks", "predictions"}
     assert (document["format"], document["model"]) == (1, str(finished_run))
     photo, known = document["predictions"]
     assert set(photo) == {"input", "top", "unsure"}

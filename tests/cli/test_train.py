@@ -75,7 +75,10 @@ def test_what_cannot_be_done_is_refused_in_a_sentence_and_writes_nothing(tinysig
     [
         (["--epochs", 3], "../run was begun with another recipe (see its recipe.toml); resume it with that one."),
         (["--seed", 1], "../run was begun with --seed 0 --precision fp32; resume it so."),
-        (["--data", "shapes:train=100,test=30,seed=1"], "../run was begun on other images"),
+        (
+            ["--data", "shapes:train=100,test=30,seed=1"],
+            "../run was begun with --data shapes:train=100,test=30; resume it so.",
+        ),
     ],
 )
 def test_a_run_is_not_resumed_as_another(tinysight, finished_run, changes, advice):
@@ -118,7 +121,7 @@ def test_a_read_only_place_is_refused(tinysight, disk):
 
 
 def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkeypatch):
-    interrupted = Summary(status="interrupted", recipe="deep", dataset="pets")
+    interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
     monkeypatch.setattr("tinysight.training.train.train", lambda plan, path, resume, progress: interrupted)
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
     options += ["--precision", "fp32", "--set", "optimiser.name=adam", "--set", "training.epochs=7", "--skip-bad"]
@@ -126,6 +129,15 @@ def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkey
     assert outcome.code == 1
     told = outcome.out.splitlines()[-1].removeprefix("go on with:  ")
     assert shlex.split(told) == ["tinysight", "train", "deep", *options, "--resume"]
+
+
+def test_what_cannot_be_resumed_is_said_before_any_image_is_loaded(tinysight, finished_run, monkeypatch):
+    def load(*arguments):
+        raise AssertionError("images were loaded")
+
+    monkeypatch.setattr("tinysight.data.load.load", load)
+    assert "There is no run directory typo" in tinysight("train", "deep", "--out", "typo", "--resume").refusal()
+    assert "is finished" in tinysight("train", "deep", "--out", finished_run, "--resume").refusal()
 
 
 def test_ctrl_c_keeps_the_work_and_prints_the_command_that_goes_on_with_it(tmp_path):

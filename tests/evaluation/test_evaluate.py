@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from sklearn.metrics import accuracy_score, log_loss
 
 from tinysight.data.load import load
@@ -24,6 +25,31 @@ def evaluated(trained, tmp_path_factory):
     """An evaluated run, and what the evaluation returned."""
     run = Run(Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run")))
     return run, evaluate(run, tta=True)
+
+
+@pytest.fixture
+def plotted(run, monkeypatch):
+    """What an evaluation returned, and its plots by the names of their files, before they became pictures."""
+    plots = {}
+
+    def keep(figure, path):
+        plots[path.stem] = figure
+
+    monkeypatch.setattr("tinysight.evaluation.evaluate.save", keep)
+    return evaluate(run), plots
+
+
+def words(figure):
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+def cells(figure):
+    """What is written in which cell of a confusion matrix, as an array of text."""
+    written = np.full((10, 10), "", dtype=object)
+    for text in figure.axes[0].texts:
+        column, row = text.get_position()
+        written[int(row), int(column)] = text.get_text()
+    return written
 
 
 def test_the_figures_are_those_of_the_kept_classifier_on_the_test_images(evaluated):
@@ -50,13 +76,14 @@ def test_metrics_json_holds_what_was_returned_as_json_that_any_reader_takes(eval
         raise AssertionError(f"{constant} is no JSON")
 
     written = json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)
-    assert written == metrics | {"dataset": "shapes", "remarks": list(run.summary().remarks)}
+    origin = {"recipe": "early-stopping", "dataset": "shapes", "remarks": list(run.summary().remarks)}
+    assert {key: value for key, value in written.items() if "sha256" not in key} == metrics | origin == run.metrics()
 
 
 def test_an_interrupted_run_is_evaluated_as_far_as_it_came(run):
     summary = run.summary()
-    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0}))
-    (run.path / "history.jsonl").unlink()
+    seal = run.write_history([])
+    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0, "history_sha256": seal}))
     assert evaluate(run)["n"] == 30
     assert (run.path / "plots" / "curves.png").is_file()
 
@@ -76,3 +103,29 @@ def test_the_split_of_an_altered_recipe_is_not_believed(run):
     with pytest.raises(RunError, match=r"recipe\.toml was altered"):
         evaluate(run, "validation")
     assert not (run.path / "metrics.json").exists()
+
+
+def test_one_confusion_matrix_shows_the_counts_and_the_other_the_rates(plotted):
+    metrics, plots = plotted
+    counts = np.array(metrics["confusion_matrix"])
+    rates = 100 * counts / counts.sum(axis=1, keepdims=True)
+    for name, unit, values, written in (
+        ("confusion", "images", counts, "{}"),
+        ("confusion-rates", "% of the true class", rates, "{:.1f}"),
+    ):
+        expected = [[written.format(value) if value else "" for value in row] for row in values]
+        assert cells(plots[name]).tolist() == expected
+        assert f"mistakes, {unit}" in words(plots[name]).splitlines()
+
+
+def test_every_plot_says_what_it_is_of_and_what_a_reader_must_know_of_the_images(plotted, run):
+    _, plots = plotted
+    (remark,) = run.summary().remarks
+    title = "early-stopping on shapes"
+    of_images = f"{title}, test images (n = 30)"
+    titles = {"curves": title, "confusion": of_images, "confusion-rates": of_images, "mistakes": of_images}
+    assert set(plots) == set(titles)
+    for name, figure in plots.items():
+        lines = words(figure).splitlines()
+        assert lines.count(titles[name]) == 1
+        assert lines.count(remark) == 1

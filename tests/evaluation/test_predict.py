@@ -1,6 +1,7 @@
 """Predictions come in order, whatever is in between, and say how sure they are."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tinysight.data.intake import read_image
 from tinysight.data.load import load
 from tinysight.errors import InputError
 from tinysight.evaluation import predict as module
-from tinysight.evaluation.predict import Predictor, document
+from tinysight.evaluation.predict import Predictor
 from tinysight.runs.run import Run
 
 
@@ -43,7 +44,7 @@ def test_the_order_holds_from_one_chunk_to_the_next(run, photos, monkeypatch):
 
 @pytest.mark.parametrize(("bias", "unsure"), [(0.0, True), (2.0, True), (2.5, False), (50.0, False)])
 def test_unsure_is_a_first_choice_with_less_than_an_even_chance(run, photos, bias, unsure):
-    classifier = run.classifier()
+    classifier = replace(run.classifier(), temperature=1.0)
     last = classifier.network[-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
@@ -76,5 +77,8 @@ def test_nothing_to_predict_is_an_error(run):
         list(Predictor(run).predict([]))
 
 
-def test_the_document_names_format_and_model(run):
-    assert document(run.path, []) == {"format": 1, "model": str(run.path), "predictions": []}
+def test_the_document_names_format_model_and_what_to_know_before_trusting_it(run):
+    document = Predictor(run).document([])
+    (remark,) = document.pop("remarks")
+    assert document == {"format": 1, "model": str(run.path), "predictions": []}
+    assert "procedural pictures" in remark

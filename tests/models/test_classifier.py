@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight.models.classifier import BATCH, Classifier, Normalisation
+from tinysight.models.classifier import Classifier, Normalisation, batch_size
 from tinysight.models.registry import build
 
 
@@ -14,7 +14,7 @@ def classifier():
 
 @pytest.fixture
 def pixels():
-    return np.random.default_rng(0).integers(0, 256, (BATCH + 7, 3, 8, 8), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (batch_size(8) + 7, 3, 8, 8), np.uint8)
 
 
 def with_(classifier, **changes):
@@ -31,7 +31,7 @@ def test_every_row_of_probabilities_sums_to_one_and_is_that_of_its_image(classif
 
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
-    for i in (0, BATCH - 1, BATCH, len(pixels) - 1):
+    for i in (0, batch_size(8) - 1, batch_size(8), len(pixels) - 1):
         np.testing.assert_allclose(found[i : i + 1], classifier.probabilities(pixels[i : i + 1]), rtol=1e-5)
 
 

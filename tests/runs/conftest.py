@@ -7,7 +7,7 @@ import torch
 from tinysight.models.classifier import Classifier, Normalisation
 from tinysight.models.registry import build
 from tinysight.recipes import loading
-from tinysight.runs.records import DatasetRecord, Environment, Epoch, Summary
+from tinysight.runs.records import DatasetRecord, Environment, Epoch, Summary, digest
 from tinysight.runs.run import Run
 
 
@@ -20,7 +20,8 @@ def recipe():
 def classifier():
     torch.manual_seed(0)
     network = build("early-stopping", 2, 16)
-    return Classifier("early-stopping", network, ("cat", "dog"), 16, Normalisation(std=(200.0, 201.0, 202.0)), 1.5)
+    scale = Normalisation(std=(200.0, 201.0, 202.0))
+    return Classifier("early-stopping", network, ("cat", "dog"), 16, scale, 1.5, ("painted",))
 
 
 @pytest.fixture
@@ -36,7 +37,13 @@ def environment():
         seed=3,
         git_commit=None,
         dataset=DatasetRecord(
-            name="photos", argument="/photos", fingerprint="abc", source="a folder", published=None, remarks=("café",)
+            name="photos",
+            argument="/photos",
+            data_dir=None,
+            fingerprint="abc",
+            source="a folder",
+            published=None,
+            remarks=("café",),
         ),
     )
 
@@ -48,8 +55,10 @@ def history():
 
 
 @pytest.fixture
-def summary():
-    return Summary(status="finished", recipe="early-stopping", dataset="photos", epochs=3, val_accuracy=0.5)
+def summary(history):
+    seal = digest("".join(f"{epoch.model_dump_json()}\n" for epoch in history))
+    figures = {"epochs": 3, "val_accuracy": 0.5, "history_sha256": seal}
+    return Summary(status="finished", recipe="early-stopping", dataset="photos", **figures)
 
 
 @pytest.fixture
@@ -60,6 +69,6 @@ def run(tmp_path, recipe, environment, summary, history, classifier):
     run.write_history(history)
     run.write_classifier(classifier)
     run.write_summary(summary)
-    run.write_metrics({"accuracy": 0.5, "split": "test"})
+    run.write_metrics({"format": 1, "accuracy": 0.5, "split": "test"})
     run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
     return run

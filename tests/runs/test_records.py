@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tinysight.errors import RunError
 from tinysight.runs import records
-from tinysight.runs.records import Summary, read, read_json, read_sealed_text, write, write_json, write_sealed_text
+from tinysight.runs.records import Summary, read, read_sealed, read_sealed_text, write, write_sealed, write_sealed_text
 
-GOOD = {"format": 1, "status": "finished", "recipe": "deep", "dataset": "shapes"}
+GOOD = {"format": 1, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
 
 
 @pytest.fixture
@@ -33,7 +33,13 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 def test_any_record_is_read_back_equal(tmp_path_factory, recipe, remarks, accuracy, epochs):
     path = tmp_path_factory.getbasetemp() / "any.json"
     summary = Summary(
-        status="failed", recipe=recipe, dataset="x", remarks=tuple(remarks), val_accuracy=accuracy, epochs=epochs
+        status="failed",
+        recipe=recipe,
+        dataset="x",
+        remarks=tuple(remarks),
+        val_accuracy=accuracy,
+        epochs=epochs,
+        history_sha256="",
     )
     write(summary, path)
     assert read(Summary, path) == summary
@@ -121,14 +127,14 @@ def test_junk_is_refused(tmp_path_factory, content):
 
 def test_a_file_far_too_large_is_not_read(path, monkeypatch):
     monkeypatch.setattr(records, "LARGEST_RECORD", 10)
-    write_json({"a": "b" * 10}, path)
+    write_sealed({"a": "b" * 10}, path)
     with pytest.raises(RunError, match="far too large"):
-        read_json(path)
+        read_sealed(path)
 
 
 def test_numbers_that_are_none_are_never_written(path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json({"a": float("nan")}, path)
+        write_sealed({"a": float("nan")}, path)
     assert not path.exists()
 
 

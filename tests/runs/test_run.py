@@ -26,7 +26,7 @@ def test_everything_written_is_read_back_equal(run, recipe, environment, summary
     assert run.environment() == environment
     assert run.summary() == summary
     assert run.history() == history
-    assert run.metrics() == {"accuracy": 0.5, "split": "test"}
+    assert run.metrics() == {"format": 1, "accuracy": 0.5, "split": "test"}
     with np.load(run.path / "predictions.npz") as predictions:
         assert predictions["probabilities"].tolist() == [[1, 0], [0, 1]]
         assert predictions["labels"].tolist() == [0, 1]
@@ -37,6 +37,7 @@ def test_a_classifier_read_back_predicts_the_same_to_the_bit(run, classifier):
     found = run.classifier()
     assert np.array_equal(found.probabilities(images), classifier.probabilities(images))
     assert (found.class_names, found.image_size, found.temperature) == (("cat", "dog"), 16, 1.5)
+    assert found.remarks == ("painted",)
     assert found.normalisation == classifier.normalisation
 
 
@@ -90,7 +91,7 @@ def test_a_truncated_file_is_named(run, name):
             RECORDS[name](run)
 
 
-@pytest.mark.parametrize("name", set(RECORDS) - {"history.jsonl", "metrics.json"})
+@pytest.mark.parametrize("name", RECORDS)
 def test_an_altered_byte_is_noticed(run, name):
     path = run.path / name
     whole = path.read_bytes()
@@ -117,6 +118,16 @@ def test_a_swapped_class_name_is_noticed(run):
         run.classifier()
 
 
+def test_remarks_on_the_data_stand_in_the_recipe_and_beside_the_predictions(run, recipe):
+    run.write_recipe(recipe, ["painted by hand"])
+    run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]), ["painted by hand"])
+
+    assert "\n# painted by hand\n" in (run.path / "recipe.toml").read_text()
+    assert run.recipe() == recipe
+    with np.load(run.path / "predictions.npz") as predictions:
+        assert predictions["remarks"].tolist() == ["painted by hand"]
+
+
 def test_an_edited_recipe_is_noticed(run):
     path = run.path / "recipe.toml"
     path.write_text(path.read_text().replace('split = "stratified"', 'split = "last-20%"'))
@@ -129,14 +140,48 @@ def test_a_lost_epoch_is_noticed(run):
     first, second, third = path.read_text().splitlines(keepends=True)
     for lines in ([first, second], [second, third], [first, third, second], [first, second, third, third]):
         path.write_text("".join(lines))
-        with pytest.raises(RunError, match=r"history\.jsonl lacks epochs"):
+        with pytest.raises(RunError, match=r"history\.jsonl was altered after it was written"):
             run.history()
 
 
 def test_a_run_interrupted_in_its_first_epoch_has_an_empty_history(run, summary):
-    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0}))
-    (run.path / "history.jsonl").unlink()
+    seal = run.write_history([])
+    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0, "history_sha256": seal}))
     assert run.history() == []
+
+
+def test_a_run_that_was_killed_before_its_first_word_is_in_nobodys_way(run):
+    for file in run.path.iterdir():
+        if file.name not in ("recipe.toml", "environment.json"):
+            file.unlink()
+    Run.create(run.path)
+
+
+def test_what_was_found_of_other_weights_goes_with_them(run, classifier):
+    run.plot_path("curves").parent.mkdir()
+    run.plot_path("curves").touch()
+    next(classifier.network.parameters()).data[0] += 1
+    run.write_classifier(classifier)
+
+    left = {path.name for path in run.path.iterdir()}
+    assert not left & {"metrics.json", "predictions.npz", "plots"}
+
+
+def test_figures_put_back_beside_other_weights_are_refused(run, classifier):
+    found = (run.path / "metrics.json").read_bytes()
+    next(classifier.network.parameters()).data[0] += 1
+    run.write_classifier(classifier)
+    (run.path / "metrics.json").write_bytes(found)
+    with pytest.raises(RunError, match="tells of other weights than those beside it; run `tinysight evaluate` again"):
+        run.metrics()
+
+
+def test_only_one_process_trains_in_a_directory(run):
+    """A lock of the same process counts as another one's."""
+    with run.locked(), pytest.raises(RunError, match="is in training in another process"), run.locked():
+        raise AssertionError
+    with run.locked():
+        pass
 
 
 def test_a_run_that_never_came_to_an_end_does_not_predict(run, summary):
@@ -184,7 +229,7 @@ def test_a_full_disk_while_writing_leaves_every_file_as_it_was(run, classifier, 
         lambda: run.write_recipe(recipe),
         lambda: run.write_summary(summary),
         lambda: run.write_history([]),
-        lambda: run.write_metrics({}),
+        lambda: run.write_metrics({"format": 1}),
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tinysight.training import environment
 
 
 def test_it_names_the_machine_the_versions_and_the_images(dataset):
-    found = environment.describe(dataset, "tiny", seed=3, precision="bf16")
+    found = environment.describe(dataset, "tiny", Path("images"), seed=3, precision="bf16")
 
     here = machine.describe()
     assert [found.processor, found.system, *found.features] == [here["processor"], here["system"], *here["features"]]
@@ -19,6 +20,18 @@ def test_it_names_the_machine_the_versions_and_the_images(dataset):
     assert (found.seed, found.precision, found.threads) == (3, "bf16", torch.get_num_threads())
     assert found.dataset.fingerprint == dataset.fingerprint
     assert (found.dataset.name, found.dataset.argument, found.dataset.source) == ("tiny", "tiny", "made up")
+    assert found.dataset.data_dir == str(Path.cwd() / "images")
+
+
+def test_what_decides_about_the_last_bit_is_compared(dataset):
+    before = environment.describe(dataset, "tiny", None, 0, "fp32")
+    now = before.model_copy(update={"threads": before.threads + 1, "versions": before.versions | {"torch": "9"}})
+
+    assert environment.changes(before, before) == []
+    assert environment.changes(before, now) == [
+        f"torch: {before.versions['torch']}, now 9",
+        f"threads: {before.threads}, now {before.threads + 1}",
+    ]
 
 
 @pytest.fixture
@@ -36,7 +49,7 @@ def checkout(tmp_path):
 def described_from(folder, dataset, monkeypatch):
     folder.mkdir(parents=True)
     monkeypatch.setattr(environment, "__file__", str(folder / "environment.py"))
-    return environment.describe(dataset, "tiny", 0, "fp32").git_commit
+    return environment.describe(dataset, "tiny", None, 0, "fp32").git_commit
 
 
 def test_the_commit_of_a_source_checkout_is_kept(checkout, dataset, monkeypatch):
@@ -54,4 +67,4 @@ def test_the_commit_of_a_checkout_that_tinysight_is_merely_installed_in_is_not(c
 def test_without_git_there_is_no_commit(dataset, monkeypatch):
     monkeypatch.setenv("PATH", "")
 
-    assert environment.describe(dataset, "tiny", 0, "fp32").git_commit is None
+    assert environment.describe(dataset, "tiny", None, 0, "fp32").git_commit is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tinysight.errors import DataError, InputError, StorageError, TrainingError
+from tinysight.errors import DataError, StorageError, TrainingError
 from tinysight.progress import Silent
 from tinysight.runs.run import Run
 from tinysight.training.train import train
@@ -143,10 +143,16 @@ def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(plan, weights, monk
     assert_same(weights(path), weights(tmp_path / "undisturbed"))
 
 
-def test_an_augmentation_that_the_images_are_too_small_for_fails_the_run(plan, tmp_path):
-    with pytest.raises(InputError, match="padding"):
-        train(plan("augmentation.crop_padding=16"), tmp_path / "run")
+def test_training_that_runs_out_of_memory_keeps_what_the_last_checkpoint_held(plan, weights, monkeypatch, tmp_path):
+    train(plan("training.epochs=1"), tmp_path / "one epoch")
 
+    def fill():
+        monkeypatch.setattr(F, "cross_entropy", lambda logits, labels: torch.empty(2**59, dtype=torch.uint8))
+
+    with pytest.raises(TrainingError, match=r"not enough memory.*batch_size smaller"):
+        train(plan("training.epochs=3"), tmp_path / "run", progress=Watcher(STEPS + 2, fill))
+
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "one epoch"))
     assert Run(tmp_path / "run").summary().status == "failed"
 
 

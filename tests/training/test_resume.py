@@ -188,11 +188,34 @@ def test_only_the_same_training_can_be_resumed(plan, tmp_path):
         (plan("training.epochs=3"), "begun with another recipe"),
         (plan(seed=1), "begun with --seed 0 --precision fp32"),
         (plan(precision="bf16"), "begun with --seed 0 --precision fp32"),
+        (replace(plan(), argument="elsewhere"), "begun with --data tiny"),
         (replace(plan(), dataset=others), "begun on other images"),
     ]:
         with pytest.raises(RunError, match=reason):
             train(refused, path, resume=True)
     assert train(plan(), path, resume=True).status == "finished"
+
+
+def test_a_run_that_is_in_training_is_left_alone(plan, tmp_path):
+    path = tmp_path / "run"
+    train(plan(), path, progress=CtrlC(1))
+
+    with Run(path).locked(), pytest.raises(RunError, match="in training in another process"):
+        train(plan(), path, resume=True)
+
+
+def test_going_on_under_other_circumstances_is_said(plan, tmp_path):
+    path, progress, notes = tmp_path / "run", Silent(), []
+    progress.note = notes.append
+    train(plan(), path, progress=CtrlC(1))
+    environment = Run(path).environment()
+    Run(path).write_environment(environment.model_copy(update={"threads": environment.threads + 2}))
+
+    train(plan(), path, resume=True, progress=progress)
+
+    (note,) = notes
+    assert "not bit for bit" in note
+    assert f"threads: {environment.threads + 2}, now {environment.threads}" in note
 
 
 def test_a_checkpoint_of_another_run_is_refused(plan, tmp_path):

@@ -1,14 +1,17 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from tinysight.data.load import load
 from tinysight.errors import DataError, RunError
 from tinysight.progress import Silent
+from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training.images import cut
-from tinysight.training.train import train
+from tinysight.training.train import Plan, train
 
 KEYS = ["epoch", "seconds", "images_per_second", "loss", "accuracy", "val_loss", "val_accuracy", "lr"]
 
@@ -39,7 +42,8 @@ def same(one, other):
 def recomputed(path, plan):
     """Return loss and accuracy of the weights in `path` on the validation images."""
     part = cut(plan.dataset, plan.recipe.data, plan.seed).validation
-    probabilities = Run(path).classifier().probabilities(part.pixels)
+    uncalibrated = replace(Run(path).classifier(), temperature=1.0)
+    probabilities = uncalibrated.probabilities(part.pixels)
     hits = probabilities.argmax(1) == part.labels
     return -np.log(probabilities[np.arange(len(part)), part.labels]).mean(), hits.mean()
 
@@ -86,6 +90,46 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(plan, weig
 
     assert same(weights(tmp_path / "one"), weights(tmp_path / "again"))
     assert not same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_on_two_threads(weights, tmp_path):
+    argument, recipe = "shapes:train=600,test=30", loading.load("strided-augmented", ["training.epochs=1"])
+    settled = Plan(recipe, load(argument), argument, seed=1, precision="bf16")
+    torch.set_num_threads(2)
+    for name in ("one", "again"):
+        train(settled, tmp_path / name)
+    torch.set_num_threads(1)
+
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "again"))
+
+
+def test_training_never_looks_at_the_test_images(plan, weights, tmp_path):
+    settled = plan("training.epochs=1")
+    test = settled.dataset.test
+    unlike = replace(settled.dataset, test=replace(test, pixels=255 - test.pixels, labels=test.labels[::-1]))
+    for name, dataset in (("one", settled.dataset), ("other", unlike)):
+        train(replace(settled, dataset=dataset), tmp_path / name)
+
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+    one, other = (Run(tmp_path / name) for name in ("one", "other"))
+    assert one.summary().val_accuracy == other.summary().val_accuracy
+    assert one.classifier().temperature == other.classifier().temperature
+
+
+def test_confidence_is_calibrated_on_the_validation_images(plan, tmp_path):
+    settled = plan("training.epochs=1")
+    train(settled, tmp_path / "run")
+    classifier = Run(tmp_path / "run").classifier()
+    held_back = cut(settled.dataset, settled.recipe.data, settled.seed).validation
+
+    def loss(temperature):
+        probabilities = replace(classifier, temperature=temperature).probabilities(held_back.pixels)
+        return -np.log(probabilities[np.arange(len(held_back)), held_back.labels]).mean()
+
+    found = classifier.temperature
+    assert found != 1
+    assert loss(found) < min(loss(1.0), loss(1.5 * found), loss(found / 1.5))
 
 
 def test_the_validation_accuracy_is_that_of_the_weights_kept(plan, tmp_path):

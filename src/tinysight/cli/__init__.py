@@ -13,6 +13,10 @@ import typer
 from tinysight.cli import data, doctor, evaluate, predict, preview, recipes, summary, train
 from tinysight.cli.console import complain, progress
 from tinysight.errors import TinysightError
+from tinysight.machine import limit_threads
+from tinysight.memory import enough_memory
+
+CTRL_C = 130  # what typer makes of a KeyboardInterrupt
 
 app = typer.Typer(
     name="tinysight",
@@ -32,11 +36,19 @@ def main() -> None:
     """Run the command line; every error a user can cause ends in one sentence and exit code 1 or 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # so that a name that is no text can still be printed
         sys.stdout.reconfigure(errors="backslashreplace")
+    limit_threads()
     try:
-        app(prog_name="tinysight")
+        with enough_memory("take fewer or smaller images"):
+            app(prog_name="tinysight")
     except TinysightError as error:
         progress.finish()
         complain(str(error))
         sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code != CTRL_C:
+            raise
+        progress.finish()
+        complain("Interrupted.")
+        sys.exit(1)
     finally:
         progress.finish()

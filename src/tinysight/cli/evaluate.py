@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress
+from tinysight.cli.console import output, progress, shown
 from tinysight.cli.options import DataDirOption, RunArgument
 
 
@@ -31,8 +31,11 @@ def evaluate(
 
     opened = Run.open(run)
     metrics = measure(opened, split.value, tta, data_dir, progress)
+    for remark in opened.metrics()["remarks"]:
+        progress.note(remark)
     low, high = metrics["accuracy_ci95"]
-    output.print(classification_report(metrics))
+    named = {shown(name): scores for name, scores in metrics["per_class"].items()}
+    output.print(classification_report({**metrics, "per_class": named}))
     output.print(
         f"{split.value} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
         f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"

@@ -25,7 +25,7 @@ def predict(
     data_dir: DataDirOption = None,
 ) -> None:
     """Say what is on each IMAGE, with probabilities."""
-    from tinysight.evaluation.predict import Predictor, document
+    from tinysight.evaluation.predict import Predictor
     from tinysight.runs.run import Run
 
     predictor = Predictor(Run.open(run), top)
@@ -40,7 +40,10 @@ def predict(
         else:
             say(shown(_line(result)))
     if as_json:
-        say(json.dumps(document(run, found), indent=2, ensure_ascii=False))
+        say(json.dumps(predictor.document(found), indent=2, ensure_ascii=False))
+    elif test_index:  # what must be known of the run's own images
+        for remark in predictor.classifier.remarks:
+            progress.note(remark)
     if failed:
         raise typer.Exit(2)
 

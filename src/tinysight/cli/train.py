@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress
+from tinysight.cli.console import output, progress, shown
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
 from tinysight.errors import InputError
 
@@ -48,17 +48,19 @@ def train(
     from tinysight.data import load
     from tinysight.runs.run import Run
     from tinysight.training import precision as precisions
-    from tinysight.training.train import Plan
+    from tinysight.training.train import Plan, require_resumable
     from tinysight.training.train import train as run_training
 
-    argument = load.normalise(data)
+    argument, numbers = load.normalise(data), precisions.choose(precision.value)
     path = out or _free_name(settled.name)
-    if not resume:
-        Run.require_vacant(path)  # before the images are loaded, which may take minutes
+    if resume:  # what can be refused is refused before the images are loaded, which may take minutes
+        require_resumable(path, settled, argument, seed, numbers)
+    else:
+        Run.require_vacant(path)
     dataset = load.load(argument, settled.data.image_size, data_dir, skip_bad, progress)
     for remark in dataset.remarks:
         progress.note(remark)
-    plan = Plan(settled, dataset, argument, seed, precisions.choose(precision.value))
+    plan = Plan(settled, dataset, argument, seed, numbers, data_dir if argument == "cifar10" else None)
     summary = run_training(plan, path, resume, progress)
     _tell(summary, path)
     if summary.status == "interrupted":
@@ -78,7 +80,7 @@ def _tell(summary: Summary, path: Path) -> None:
     accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
     output.print(
-        f"{summary.status}: {summary.recipe} on {summary.dataset}, {epochs} in {summary.train_seconds:,.1f} s, "
+        f"{summary.status}: {summary.recipe} on {shown(summary.dataset)}, {epochs} in {summary.train_seconds:,.1f} s, "
         f"validation accuracy {accuracy}"
     )
     output.print(f"run:  {path}")

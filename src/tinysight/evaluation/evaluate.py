@@ -14,7 +14,7 @@ from tinysight.reporting.confusion import confusion
 from tinysight.reporting.curves import curves
 from tinysight.reporting.mistakes import mistakes_sheet
 from tinysight.reporting.style import save
-from tinysight.runs.records import Epoch
+from tinysight.runs.records import DatasetRecord, Epoch
 from tinysight.runs.run import Run
 from tinysight.training.images import cut
 
@@ -51,8 +51,9 @@ def evaluate(
     if tta:
         averaged = classifier.probabilities(part.pixels, tta=True)
         metrics["accuracy_tta"] = float((averaged.argmax(1) == part.labels).mean())
-    run.write_metrics({**metrics, "dataset": dataset.name, "remarks": list(dataset.remarks)})
-    run.write_predictions(probabilities, part.labels)
+    origin = {"recipe": run.summary().recipe, "dataset": dataset.name, "remarks": list(dataset.remarks)}
+    run.write_metrics({**metrics, **origin})
+    run.write_predictions(probabilities, part.labels, dataset.remarks)
     _draw(run, history, dataset, part, probabilities, metrics)
     return metrics
 
@@ -64,13 +65,19 @@ def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILEN
         DataError: what is found at their place now has another fingerprint.
     """
     record, size = run.environment().dataset, run.recipe().data.image_size
-    dataset = load(record.argument, size, data_dir, skip_bad=True, progress=progress)
+    dataset = load(record.argument, size, data_dir or _known_folder(record), skip_bad=True, progress=progress)
     if dataset.fingerprint != record.fingerprint:
         raise DataError(
             f"{dataset.source}: these are not the images that {run.path} was trained on ({record.source}); "
             "restore those, or train again on these."
         )
     return dataset
+
+
+def _known_folder(record: DatasetRecord) -> Path | None:
+    """Return where CIFAR-10 lay when the run was made, if there is such a folder still."""
+    folder = Path(record.data_dir) if record.data_dir else None
+    return folder if folder and folder.is_dir() else None
 
 
 def _part(run: Run, dataset: Dataset, split: Split) -> Part:

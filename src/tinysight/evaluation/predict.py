@@ -73,6 +73,11 @@ class Predictor:
         if test_indices:
             yield from self._of_test_images(test_indices, data_dir, progress)
 
+    def document(self, predictions: list[Prediction]) -> dict[str, Any]:
+        """Return what `predict --json` prints."""
+        remarks = list(self.classifier.remarks)
+        return {"format": FORMAT, "model": str(self.run.path), "remarks": remarks, "predictions": predictions}
+
     def _of_pictures(self, pictures: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in pictures]
         size = (self.classifier.image_size, self.classifier.image_size)
@@ -107,11 +112,6 @@ class Predictor:
             {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order
         ]
         return {"input": name, "top": top, "unsure": top[0]["probability"] < UNSURE_BELOW}
-
-
-def document(run: Path, predictions: list[Prediction]) -> dict[str, Any]:
-    """Return what `predict --json` prints."""
-    return {"format": FORMAT, "model": str(run), "predictions": predictions}
 
 
 def _expand(name: str) -> list[Picture]:

@@ -9,10 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysight.allocation import keep_freed_memory
 from tinysight.data.dataset import Pixels
+from tinysight.memory import keep_freed_memory
 
-BATCH = 500  # images at once: enough to keep two cores busy, small enough to stay in the cache
+PIXELS = 2**19  # at once, 512 images of 32 x 32: enough to keep two cores busy, and never more memory for large images
+
+
+def batch_size(image_size: int) -> int:
+    """Return how many images of this height and width, in pixels, to predict at once."""
+    return max(1, PIXELS // image_size**2)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Classifier:
         image_size: height and width it takes, in pixels.
         normalisation: applied to every image before the network.
         temperature: what logits are divided by before the softmax (Guo et al. 2017); 1 leaves them.
+        remarks: what a reader must know before trusting it, such as that it learned from made-up images.
     """
 
     architecture: str
@@ -48,6 +54,7 @@ class Classifier:
     image_size: int
     normalisation: Normalisation
     temperature: float = 1.0
+    remarks: tuple[str, ...] = ()
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels, mirrored: bool = False) -> Tensor:
@@ -57,7 +64,8 @@ class Classifier:
         """
         keep_freed_memory()
         self.network.eval()
-        found = [self._logits_of(batch, mirrored) for batch in torch.from_numpy(pixels).split(BATCH)]
+        batches = torch.from_numpy(pixels).split(batch_size(self.image_size))
+        found = [self._logits_of(batch, mirrored) for batch in batches]
         return torch.cat(found) if found else torch.empty(0, len(self.class_names))
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:

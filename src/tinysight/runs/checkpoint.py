@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tinysight.errors import RunError
 from tinysight.files import storage_errors, sync_folder
+from tinysight.runs.records import FORMAT, require_format
 from tinysight.runs.weights import read_tensors, write_tensors
 
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
@@ -30,7 +31,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     loss falls between, `load` finds a good one.
     """
     latest, fresh = folder / LATEST, folder / "fresh.safetensors"
-    write_tensors(checkpoint.tensors, checkpoint.state, fresh)
+    write_tensors(checkpoint.tensors, {"format": FORMAT, **checkpoint.state}, fresh)
     with storage_errors(latest):
         if latest.exists():
             latest.replace(folder / PREVIOUS)
@@ -50,6 +51,7 @@ def load(folder: Path) -> Checkpoint | None:
             continue
         try:
             tensors, state, _ = read_tensors(path)
+            require_format(state.pop("format", None), path)
             return Checkpoint(tensors, state)
         except RunError as error:
             damage = damage or error

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinysight.errors import RunError
 from tinysight.files import write_text
 
+FORMAT = 1
 LARGEST_RECORD = 50_000_000  # bytes; predictions of millions of images are not kept in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -35,6 +36,7 @@ class DatasetRecord(BaseModel):
 
     name: str
     argument: str = Field(description="what --data was given, a folder's path made absolute")
+    data_dir: str | None = Field(description="where CIFAR-10 was said to lie, made absolute")
     fingerprint: str
     source: str
     published: bool | None
@@ -54,6 +56,7 @@ class Summary(Record):
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
+    history_sha256: str
 
 
 class Environment(Record):
@@ -80,6 +83,7 @@ class ModelRecord(Record):
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     temperature: float = Field(1.0, ge=0.01, le=100)
+    remarks: tuple[str, ...]
     weights_sha256: str
 
 
@@ -107,13 +111,7 @@ def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
     Raises:
         RunError: the file is missing, no JSON, altered since it was written, or not of this kind and format.
     """
-    values = read_json(path)
-    seal = values.pop("sha256", None)
-    if values.get("format") != 1:
-        found = reprlib.repr(values.get("format"))
-        raise RunError(f"{path} has format {found}; this tinysight reads format 1.")
-    if seal != _seal(values):
-        raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+    values = read_sealed(path)
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
@@ -124,12 +122,32 @@ def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
 
 def write(record: Record, path: Path) -> None:
     """Write the record to `path`, sealed with a checksum of its own content."""
-    values = record.model_dump(mode="json")
-    write_json({**values, "sha256": _seal(values)}, path)
+    write_sealed(record.model_dump(mode="json"), path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file of a run. Raises RunError if there is none."""
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return what `write_sealed` wrote. Raises RunError if it is missing, was altered, or has another format."""
+    values = _read_json(path)
+    seal = values.pop("sha256", None)
+    require_format(values.get("format"), path)
+    if seal != _seal(values):
+        raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+    return values
+
+
+def write_sealed(values: dict[str, Any], path: Path) -> None:
+    """Write `values`, a format number among them, to `path` as JSON, sealed with a checksum of their own."""
+    text = json.dumps({**values, "sha256": _seal(values)}, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def require_format(found: object, path: Path) -> None:
+    """Raise RunError if a file has another format number than those this version writes."""
+    if found != FORMAT:
+        raise RunError(f"{path} has format {reprlib.repr(found)}; this tinysight reads format {FORMAT}.")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_RECORD:
             raise RunError(f"{path} is far too large; it was not written by tinysight.")
@@ -143,11 +161,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(f"{path} holds no JSON object; restore it from a copy or train again.")
     return values
-
-
-def write_json(values: dict[str, Any], path: Path) -> None:
-    """Write `values` to `path` as indented JSON, atomically."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_sealed_text(path: Path) -> str:
@@ -169,8 +182,13 @@ def write_sealed_text(text: str, path: Path) -> None:
 
 
 def _comment(text: str) -> str:
-    return f"# sha256 of the lines below: {hashlib.sha256(text.encode()).hexdigest()}"
+    return f"# format {FORMAT}, sha256 of the lines below: {digest(text)}"
 
 
 def _seal(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return digest(json.dumps(values, sort_keys=True))
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of `text`, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import os.path
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +14,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor
 
 from tinysight.errors import RunError
-from tinysight.files import atomic_writer, storage_errors, write_text
+from tinysight.files import atomic_writer, make_folder, storage_errors, write_text
 from tinysight.models.classifier import Classifier, Normalisation
 from tinysight.models.registry import build
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
-from tinysight.runs.records import Environment, Epoch, ModelRecord, Summary
+from tinysight.runs.records import FORMAT, Environment, Epoch, ModelRecord, Summary
+
+FIRST_FILES = frozenset({"recipe.toml", "environment.json"})
+"""What a run holds before it has a summary.json and is one."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,17 @@ class Run:
         """Make a new, empty run directory. Raises RunError if something is there already."""
         cls.require_vacant(path)
         with storage_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         return cls(path)
 
     @staticmethod
     def require_vacant(path: Path) -> None:
-        """Raise RunError if there is something at `path` that a new run would spoil."""
+        """Raise RunError if there is something at `path` that a new run would spoil.
+
+        What a run writes before its first summary.json, when it is killed in between, is nothing to keep.
+        """
         with storage_errors(path):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or {file.name for file in path.iterdir()} - FIRST_FILES):
                 raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
 
     @classmethod
@@ -53,6 +62,23 @@ class Run:
         run = cls(path)
         run.summary()
         return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this directory inside the block.
+
+        Raises:
+            RunError: another process is training in it.
+        """
+        with storage_errors(self.path):
+            handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however it ends
+            yield
+        except BlockingIOError as error:
+            raise RunError(f"{self.path} is in training in another process; wait, or choose another --out.") from error
+        finally:
+            os.close(handle)
 
     def summary(self) -> Summary:
         """Return what became of the run."""
@@ -67,9 +93,10 @@ class Run:
         path = self.path / "recipe.toml"
         return loading.parse(records.read_sealed_text(path), str(path))
 
-    def write_recipe(self, recipe: Recipe) -> None:
-        """Keep every value that is used, defaults included."""
-        records.write_sealed_text(loading.dump(recipe), self.path / "recipe.toml")
+    def write_recipe(self, recipe: Recipe, remarks: Iterable[str] = ()) -> None:
+        """Keep every value that is used, defaults included, under what a reader must know of the data."""
+        comments = "".join(f"# {remark}\n" for remark in remarks)
+        records.write_sealed_text(comments + loading.dump(recipe), self.path / "recipe.toml")
 
     def environment(self) -> Environment:
         """Return what the run was made with and from."""
@@ -81,20 +108,20 @@ class Run:
 
     def history(self) -> list[Epoch]:
         """Return one record an epoch, oldest first; none if the run was interrupted in its first epoch."""
-        path, epochs = self.path / "history.jsonl", self.summary().epochs
-        if epochs == 0 and not path.exists():
-            return []
+        path = self.path / "history.jsonl"
         try:
-            found = [Epoch.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"{path} is missing or damaged; restore it from a copy or train again.") from error
-        if len(found) < epochs or any(epoch.epoch != number for number, epoch in enumerate(found, start=1)):
-            raise RunError(f"{path} lacks epochs; restore it from a copy or train again.")
-        return found
+        if records.digest(text) != self.summary().history_sha256:
+            raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+        return [Epoch.model_validate_json(line) for line in text.splitlines()]
 
-    def write_history(self, history: list[Epoch]) -> None:
-        """Keep one line an epoch."""
-        write_text(self.path / "history.jsonl", "".join(epoch.model_dump_json() + "\n" for epoch in history))
+    def write_history(self, history: list[Epoch]) -> str:
+        """Keep one line an epoch and return the checksum that the summary must name."""
+        text = "".join(epoch.model_dump_json() + "\n" for epoch in history)
+        write_text(self.path / "history.jsonl", text)
+        return records.digest(text)
 
     def checkpoint(self) -> Checkpoint | None:
         """Return where training stood, or None if it never came far enough."""
@@ -110,7 +137,7 @@ class Run:
             raise RunError(
                 f"{self.path} is still in training, or its training was killed: wait, or go on with it by --resume."
             )
-        record = records.read(ModelRecord, self.path / "model.json")
+        record = self._model()
         path = self.path / "model.safetensors"
         tensors, _, seal = weights.read_tensors(path)
         if seal != record.weights_sha256:
@@ -129,10 +156,11 @@ class Run:
             record.image_size,
             normalisation,
             record.temperature,
+            record.remarks,
         )
 
     def write_classifier(self, classifier: Classifier) -> None:
-        """Keep what predicts: first the weights, then model.json that names them."""
+        """Keep what predicts: first the weights, then model.json that names them. Figures of other weights go."""
         seal = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
         record = ModelRecord(
             architecture=classifier.architecture,
@@ -141,26 +169,45 @@ class Run:
             mean=classifier.normalisation.mean,
             std=classifier.normalisation.std,
             temperature=classifier.temperature,
+            remarks=classifier.remarks,
             weights_sha256=seal,
         )
         records.write(record, self.path / "model.json")
+        self._forget_evaluation()
 
     def metrics(self) -> dict[str, Any]:
-        """Return what `evaluate` found."""
-        return records.read_json(self.path / "metrics.json")
+        """Return what `evaluate` found of the weights that are kept."""
+        path = self.path / "metrics.json"
+        metrics = records.read_sealed(path)
+        if metrics.pop("weights_sha256", None) != self._model().weights_sha256:
+            raise RunError(f"{path} tells of other weights than those beside it; run `tinysight evaluate` again.")
+        return metrics
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        """Keep what `evaluate` found."""
-        records.write_json(metrics, self.path / "metrics.json")
+        """Keep what `evaluate` found of the weights that are kept."""
+        records.write_sealed({**metrics, "weights_sha256": self._model().weights_sha256}, self.path / "metrics.json")
 
-    def write_predictions(self, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-        """Keep the probabilities (n, classes) and labels (n,) of the evaluated split."""
+    def write_predictions(
+        self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], remarks: Sequence[str] = ()
+    ) -> None:
+        """Keep the probabilities (n, classes) and labels (n,) of the evaluated split, and remarks on its images."""
         with atomic_writer(self.path / "predictions.npz") as file:
-            np.savez_compressed(file, probabilities=probabilities, labels=labels)
+            np.savez_compressed(file, format=FORMAT, probabilities=probabilities, labels=labels, remarks=remarks)
 
     def plot_path(self, name: str) -> Path:
         """Return where the plot `name` belongs."""
         return self.path / "plots" / f"{name}.png"
+
+    def _model(self) -> ModelRecord:
+        return records.read(ModelRecord, self.path / "model.json")
+
+    def _forget_evaluation(self) -> None:
+        """Remove what `evaluate` found of the weights before."""
+        with storage_errors(self.path):
+            for name in ("metrics.json", "predictions.npz"):
+                (self.path / name).unlink(missing_ok=True)
+            if (self.path / "plots").exists():
+                shutil.rmtree(self.path / "plots")
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 import torch
 
-from tinysight import machine
+from tinysight import machine, packages
 from tinysight.data.dataset import Dataset
 from tinysight.runs.records import DatasetRecord, Environment
 from tinysight.training.precision import Precision
@@ -16,14 +15,15 @@ from tinysight.training.precision import Precision
 PACKAGES = ("tinysight", "torch", "numpy", "pillow")
 
 
-def describe(dataset: Dataset, argument: str, seed: int, precision: Precision) -> Environment:
+def describe(dataset: Dataset, argument: str, data_dir: Path | None, seed: int, precision: Precision) -> Environment:
     """Return the facts about this machine, these versions and these images.
 
-    `argument` is what `--data` said, made absolute, so that `evaluate` finds the images again.
+    `argument` is what `--data` said, made absolute, and `data_dir` what `--data-dir` said: so that `evaluate`
+    finds the images again.
     """
     here = machine.describe()
     return Environment(
-        versions={"python": here["python"], **{name: metadata.version(name) for name in PACKAGES}},
+        versions={"python": here["python"], **{name: packages.version(name) or "unknown" for name in PACKAGES}},
         processor=here["processor"],
         features=tuple(here["features"]),
         system=here["system"],
@@ -35,12 +35,24 @@ def describe(dataset: Dataset, argument: str, seed: int, precision: Precision) -
         dataset=DatasetRecord(
             name=dataset.name,
             argument=argument,
+            data_dir=str(data_dir.absolute()) if data_dir else None,
             fingerprint=dataset.fingerprint,
             source=dataset.source,
             published=dataset.published,
             remarks=dataset.remarks,
         ),
     )
+
+
+def changes(before: Environment, now: Environment) -> list[str]:
+    """Say what of that which decides about the last bit of a weight is another now than it was `before`."""
+
+    def told(environment: Environment) -> dict[str, object]:
+        versions = {name: environment.versions.get(name) for name in ("tinysight", "torch", "numpy")}
+        return {**versions, "processor": environment.processor, "threads": environment.threads}
+
+    old, new = told(before), told(now)
+    return [f"{name}: {old[name]}, now {new[name]}" for name in old if old[name] != new[name]]
 
 
 def _commit() -> str | None:

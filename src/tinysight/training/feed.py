@@ -15,14 +15,14 @@ from tinysight.recipes.schema import Recipe
 from tinysight.training.images import Images
 from tinysight.training.randomness import derive, generator
 
-BLOCK = 2**19  # pixels made at a time: 512 images of 32 x 32, which the cache can hold
+BLOCK = 2**19  # pixels made at a time, 512 images of 32 x 32; more were slower (docs/experiments.md)
 
 Batch = tuple[Tensor, Tensor]
 """Normalised float images, (n, 3, height, width) in channels_last, and their labels, int64, (n,)."""
 
 
 class Feed:
-    """Makes batches, several of them at a time: small tensor operations cost as much for 128 images as for 512.
+    """Makes batches, several of them at a time, so that they share what small tensor operations cost each time.
 
     A batch follows from the seed and from its place in training alone, whatever was asked for before it.
 

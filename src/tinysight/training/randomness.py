@@ -1,7 +1,7 @@
 """Random numbers as a pure function of the seed and of where training stands.
 
-No generator lives longer than one step, so there is no state to save: a resumed run draws exactly what an
-uninterrupted one would have drawn.
+No generator lives longer than the step or the block of batches it was made for, so there is no state to save: a
+resumed run draws exactly what an uninterrupted one would have drawn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 
 def derive(seed: int, purpose: str, *position: int) -> int:
-    """Return a 63-bit seed of its own for one purpose at one position (epoch, step) of a run."""
+    """Return a 63-bit seed of its own for one purpose at one position (an epoch, a step or block in it) of a run."""
     sequence = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *position])
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 

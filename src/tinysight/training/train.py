@@ -6,33 +6,37 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinysight.allocation import keep_freed_memory
 from tinysight.data.dataset import Dataset
-from tinysight.errors import DataError, InputError, RunError, TinysightError, TrainingError
+from tinysight.errors import DataError, RunError, TrainingError
+from tinysight.memory import enough_memory, keep_freed_memory
 from tinysight.models.summary import count
 from tinysight.progress import SILENT, Progress
 from tinysight.recipes.schema import Recipe
-from tinysight.runs.records import Epoch, Status, Summary
+from tinysight.runs.records import Environment, Epoch, Status, Summary
 from tinysight.runs.run import Run
-from tinysight.training.environment import describe
+from tinysight.training.environment import changes, describe
 from tinysight.training.images import cut
 from tinysight.training.interruption import Interruption, listening
-from tinysight.training.memory import enough_memory
 from tinysight.training.precision import Precision
 from tinysight.training.trainer import Trainer, show
 
 SAVE_EVERY = 60.0  # seconds of work that a crash may cost at most
+SMALLER = "make data.image_size or training.batch_size smaller"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be trained, settled before the first step; `argument` is what `--data` said, made absolute."""
+    """What is to be trained, settled before the first step.
+
+    `argument` is what `--data` said, made absolute, and `data_dir` where CIFAR-10 was said to lie.
+    """
 
     recipe: Recipe
     dataset: Dataset
     argument: str
     seed: int
     precision: Precision
+    data_dir: Path | None = None
 
 
 def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SILENT) -> Summary:
@@ -43,21 +47,44 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
     Raises:
         DataError, RecipeError: these images cannot be split, or not be learned from, as the recipe says.
         RunError: `path` is in use, or with `resume` not a run that can go on with this plan.
-        TrainingError: the loss or the weights are not finite any more, and those of the last checkpoint are kept;
-            or there is not enough memory.
+        TrainingError: the loss or the weights are not finite any more, or there is not enough memory; what the last
+            checkpoint held is kept.
         StorageError: the disk is full or read-only.
     """
     start = time.perf_counter()
     keep_freed_memory()
-    with enough_memory(), listening() as interruption:
-        _check_size(plan)
-        images = cut(plan.dataset, plan.recipe.data, plan.seed)
-        trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
-        run = _continued(plan, path) if resume else _begun(plan, path)  # last: a plan that fails leaves no directory
-        session = _Session(run, trainer, plan, progress, start)
+    with listening() as interruption:
+        with enough_memory(SMALLER, TrainingError):
+            _check_size(plan)
+            images = cut(plan.dataset, plan.recipe.data, plan.seed)
+            trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
+        environment = describe(plan.dataset, plan.argument, plan.data_dir, plan.seed, plan.precision)
         if resume:
-            session.restore()
-        return session.run_to_end(interruption)
+            _require_same(plan, path)
+        run = Run(path) if resume else Run.create(path)  # last: a plan that fails leaves no directory
+        with run.locked():
+            session = _Session(run, trainer, plan, progress, start)
+            if resume:
+                session.restore(environment)
+            else:
+                session.begin(environment)
+            return session.run_to_end(interruption)
+
+
+def require_resumable(path: Path, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
+    """Raise RunError unless there is a run at `path` that can go on so; its images are not looked at."""
+    run = Run.open(path)
+    environment = run.environment()
+    if run.summary().status == "finished":
+        raise RunError(f"{path} is finished; there is nothing to resume. Train anew with another --out.")
+    if run.recipe() != recipe:
+        raise RunError(f"{path} was begun with another recipe (see its recipe.toml); resume it with that one.")
+    if (environment.seed, environment.precision) != (seed, precision):
+        raise RunError(
+            f"{path} was begun with --seed {environment.seed} --precision {environment.precision}; resume it so."
+        )
+    if environment.dataset.argument != argument:
+        raise RunError(f"{path} was begun with --data {environment.dataset.argument}; resume it so.")
 
 
 class _Session:
@@ -68,36 +95,47 @@ class _Session:
         self.start = self.saved = start
         self.validation = self.before = self.before_training = 0.0
 
-    def restore(self) -> None:
+    def begin(self, environment: Environment) -> None:
+        """Write down what is to be done, and with what."""
+        self.run.write_recipe(self.plan.recipe, self.plan.dataset.remarks)
+        self.run.write_environment(environment)
+
+    def restore(self, environment: Environment) -> None:
         """Take the trainer to where the run stands."""
+        if others := changes(self.run.environment(), environment):
+            self.progress.note(f"It goes on, but not bit for bit as it would have ({'; '.join(others)}).")
         checkpoint = self.run.checkpoint()
         if checkpoint is None:
             self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
             return
         try:
             self.trainer.restore(checkpoint)
+            self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = self.run.path / "checkpoint"
             raise RunError(f"{folder} belongs to another run; restore it from a copy or train again.") from error
-        self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
 
     def run_to_end(self, interruption: Interruption) -> Summary:
         """Train until there is nothing left, somebody asks to stop, or the loss is not finite."""
         self._say("running")
         try:
-            while not self.trainer.done:
-                if not self._epoch(interruption):
-                    return self._end("interrupted")
-        except (InputError, TrainingError) as error:
+            with enough_memory(SMALLER, TrainingError):
+                while not self.trainer.done:
+                    if not self._epoch(interruption):
+                        return self._end("interrupted")
+                return self._end("finished")
+        except TrainingError as error:
             self._fail(error)
             raise
         finally:
             self.progress.finish()  # no error may leave a live bar behind
-        return self._end("finished")
 
     def _end(self, status: Status, error: str | None = None) -> Summary:
         """Keep what the training has come to so far as something that predicts."""
-        self.run.write_classifier(self.trainer.finish())
+        before = time.perf_counter()
+        classifier = self.trainer.finish()
+        self.validation += time.perf_counter() - before
+        self.run.write_classifier(classifier)
         return self._say(status, error)
 
     def _epoch(self, interruption: Interruption) -> bool:
@@ -123,7 +161,6 @@ class _Session:
         epoch = self.trainer.end_epoch()
         self.validation += time.perf_counter() - before
         self.progress.finish(_line(task, epoch))
-        self.run.write_history(self.trainer.history)
         self._save()
         self._say("running")
 
@@ -134,7 +171,7 @@ class _Session:
         self.run.write_checkpoint(checkpoint)
         self.saved = time.perf_counter()
 
-    def _fail(self, error: TinysightError) -> None:
+    def _fail(self, error: TrainingError) -> None:
         """Keep the weights of the last checkpoint, which were still good."""
         good = self.run.checkpoint()
         if good is None:
@@ -157,6 +194,7 @@ class _Session:
             train_seconds=train_seconds,
             total_seconds=total_seconds,
             error=error,
+            history_sha256=self.run.write_history(history),
         )
         self.run.write_summary(summary)
         return summary
@@ -184,27 +222,11 @@ def _check_size(plan: Plan) -> None:
         )
 
 
-def _begun(plan: Plan, path: Path) -> Run:
-    run = Run.create(path)
-    run.write_recipe(plan.recipe)
-    run.write_environment(describe(plan.dataset, plan.argument, plan.seed, plan.precision))
-    return run
-
-
-def _continued(plan: Plan, path: Path) -> Run:
-    run = Run.open(path)
-    environment = run.environment()
-    if run.summary().status == "finished":
-        raise RunError(f"{path} is finished; there is nothing to resume. Train anew with another --out.")
-    if run.recipe() != plan.recipe:
-        raise RunError(f"{path} was begun with another recipe (see its recipe.toml); resume it with that one.")
-    if (environment.seed, environment.precision) != (plan.seed, plan.precision):
-        raise RunError(
-            f"{path} was begun with --seed {environment.seed} --precision {environment.precision}; resume it so."
-        )
-    if environment.dataset.fingerprint != plan.dataset.fingerprint:
-        raise RunError(f"{path} was begun on other images ({environment.dataset.source}); resume it with those.")
-    return run
+def _require_same(plan: Plan, path: Path) -> None:
+    require_resumable(path, plan.recipe, plan.argument, plan.seed, plan.precision)
+    record = Run(path).environment().dataset
+    if record.fingerprint != plan.dataset.fingerprint:
+        raise RunError(f"{path} was begun on other images ({record.source}); resume it with those.")
 
 
 def _line(task: str, epoch: Epoch) -> str:

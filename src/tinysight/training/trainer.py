@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tinysight.data.dataset import Dataset
 from tinysight.errors import TrainingError
-from tinysight.models.classifier import BATCH, Classifier, Normalisation
+from tinysight.models.classifier import Classifier, Normalisation, batch_size
 from tinysight.models.registry import build
 from tinysight.progress import Progress
 from tinysight.recipes.schema import Recipe
@@ -27,6 +27,7 @@ from tinysight.training.feed import Feed
 from tinysight.training.images import Images
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.randomness import derive
+from tinysight.training.temperature import fit_temperature
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Trainer:
         torch.manual_seed(derive(seed, "weights"))
         name, size = recipe.model.architecture, recipe.data.image_size
         network = build(name, len(dataset.class_names), size)
-        self.classifier = Classifier(name, network, dataset.class_names, size, Normalisation())
+        self.classifier = Classifier(name, network, dataset.class_names, size, Normalisation(), remarks=dataset.remarks)
         self.network = network
         self.optimiser = optimisers.build(network.parameters(), recipe.optimiser)
         self.feed = Feed(images, recipe, self.classifier.normalisation, seed)
@@ -103,10 +104,12 @@ class Trainer:
         return epoch
 
     def finish(self) -> Classifier:
-        """Return the trained classifier, with the best weights if the recipe asks for them."""
+        """Return the trained classifier, with the best weights if the recipe asks for them, and calibrated."""
         if self.best:
             self.network.load_state_dict(self.best)
-        return self.classifier
+        validation = self.images.validation
+        temperature = fit_temperature(self.classifier.logits(validation.pixels), torch.from_numpy(validation.labels))
+        return replace(self.classifier, temperature=temperature)
 
     def checkpoint(self) -> Checkpoint:
         """Return all that is needed to go on from here.
@@ -147,16 +150,16 @@ class Trainer:
     def _validate(self) -> tuple[float, float]:
         """Return mean loss and accuracy on the validation images."""
         self.network.eval()
-        loss, correct, labels = 0.0, 0, torch.from_numpy(self.images.validation.labels)
-        for start in range(0, len(labels), BATCH):
-            batch = torch.from_numpy(self.images.validation.pixels[start : start + BATCH]).float()
-            images = self.classifier.normalisation(batch.contiguous(memory_format=torch.channels_last))
+        validation, loss, correct = self.images.validation, 0.0, 0
+        size = batch_size(self.recipe.data.image_size)
+        parts = (torch.from_numpy(part).split(size) for part in (validation.pixels, validation.labels))
+        for pixels, labels in zip(*parts, strict=True):
+            images = self.classifier.normalisation(pixels.float().contiguous(memory_format=torch.channels_last))
             with autocast(self.precision):
                 logits = self.network(images).float()
-            expected = labels[start : start + BATCH]
-            loss += float(F.cross_entropy(logits, expected, reduction="sum"))
-            correct += int((logits.argmax(1) == expected).sum())
-        return loss / len(labels), correct / len(labels)
+            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+            correct += int((logits.argmax(1) == labels).sum())
+        return loss / len(validation), correct / len(validation)
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
