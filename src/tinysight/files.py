@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,6 +58,25 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
+            raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give an empty, hidden folder that becomes `path`, whole and on disk, when the block ends without an error.
+
+    Nothing may be at `path` but an empty folder.
+    """
+    with storage_errors(path):
+        make_folder(path.parent)
+        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        try:
+            yield draft
+            draft.chmod(0o777 & ~_umask())
+            draft.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
             raise
 
 

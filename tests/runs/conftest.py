@@ -62,13 +62,17 @@ def summary(history):
 
 
 @pytest.fixture
-def run(tmp_path, recipe, environment, summary, history, classifier):
-    run = Run.create(tmp_path / "run")
-    run.write_recipe(recipe)
-    run.write_environment(environment)
+def create(recipe, environment, summary):
+    """Return a function from a path to a new run there."""
+    return lambda path: Run.create(path, recipe, environment, summary)
+
+
+@pytest.fixture
+def run(tmp_path, create, summary, history, classifier):
+    run = create(tmp_path / "run")
     run.write_history(history)
     run.write_classifier(classifier)
     run.write_summary(summary)
-    run.write_metrics({"format": 1, "accuracy": 0.5, "split": "test"})
+    run.write_metrics({"format": 1, "accuracy": 0.5, "split": "test"}, run.weights_seal())
     run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
     return run

@@ -41,25 +41,26 @@ def test_a_classifier_read_back_predicts_the_same_to_the_bit(run, classifier):
     assert found.normalisation == classifier.normalisation
 
 
-def test_a_new_run_is_made_where_nothing_is_or_in_an_empty_folder(tmp_path):
+def test_a_new_run_is_made_where_nothing_is_or_in_an_empty_folder(create, tmp_path):
     (tmp_path / "empty").mkdir()
-    Run.create(tmp_path / "empty")
-    Run.create(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").is_dir()
+    for path in (tmp_path / "empty", tmp_path / "a" / "b"):
+        assert create(path).summary().status == "finished"
+        assert path.stat().st_mode == (tmp_path / "empty").stat().st_mode
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "a"}
 
 
-def test_a_new_run_never_overwrites_anything(run, tmp_path):
+def test_a_new_run_never_overwrites_anything(create, run, tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (run.path, tmp_path / "file"):
         with pytest.raises(RunError, match="exists already; choose another --out"):
-            Run.create(path)
+            create(path)
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_new_run_where_nobody_may_write_is_refused(tmp_path, disk):
+def test_a_new_run_where_nobody_may_write_is_refused(create, tmp_path, disk):
     disk.fails["mkdir"] = errno.EROFS
     with pytest.raises(StorageError, match="read-only; choose another place"):
-        Run.create(tmp_path / "run")
+        create(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["nothing", "file", "long" * 100])
@@ -150,11 +151,27 @@ def test_a_run_interrupted_in_its_first_epoch_has_an_empty_history(run, summary)
     assert run.history() == []
 
 
-def test_a_run_that_was_killed_before_its_first_word_is_in_nobodys_way(run):
-    for file in run.path.iterdir():
-        if file.name not in ("recipe.toml", "environment.json"):
-            file.unlink()
-    Run.create(run.path)
+def test_a_new_run_is_there_whole_or_not_at_all(create, tmp_path, power_cuts):
+    for _ in power_cuts(lambda: create(tmp_path / "run")):
+        if (tmp_path / "run").exists():
+            run = Run.open(tmp_path / "run")
+            assert (run.history(), run.recipe().name, run.environment().seed) == ([], "early-stopping", 3)
+            shutil.rmtree(tmp_path / "run")
+
+
+def test_a_new_run_on_a_full_disk_leaves_nothing(create, tmp_path, disk):
+    disk.fails["fsync"] = errno.ENOSPC
+    with pytest.raises(StorageError, match="the disk is full"):
+        create(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_of_weights_that_were_replaced_meanwhile_are_not_kept(run, classifier):
+    seal = run.weights_seal()
+    next(classifier.network.parameters()).data[0] += 1
+    run.write_classifier(classifier)
+    with pytest.raises(RunError, match="got new weights meanwhile"):
+        run.write_metrics({"format": 1}, seal)
 
 
 def test_what_was_found_of_other_weights_goes_with_them(run, classifier):
@@ -190,8 +207,8 @@ def test_a_run_that_never_came_to_an_end_does_not_predict(run, summary):
         run.classifier()
 
 
-def test_weights_and_model_from_two_runs_are_told_apart(run, classifier, tmp_path):
-    other = Run.create(tmp_path / "other")
+def test_weights_and_model_from_two_runs_are_told_apart(create, run, classifier, tmp_path):
+    other = create(tmp_path / "other")
     next(classifier.network.parameters()).data[0] += 1
     other.write_classifier(classifier)
     shutil.copy(other.path / "model.safetensors", run.path)
@@ -229,7 +246,7 @@ def test_a_full_disk_while_writing_leaves_every_file_as_it_was(run, classifier, 
         lambda: run.write_recipe(recipe),
         lambda: run.write_summary(summary),
         lambda: run.write_history([]),
-        lambda: run.write_metrics({"format": 1}),
+        lambda: run.write_metrics({"format": 1}, run.weights_seal()),
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from tinysight.data import cifar10
 from tinysight.data.dataset import Dataset, Part
 from tinysight.data.load import load
 from tinysight.errors import DataError
@@ -44,7 +45,8 @@ def evaluate(
         RunError: a file of the run is missing or damaged.
         DataError: the images are not those that the run was made from.
     """
-    classifier, history, dataset = run.classifier(), run.history(), images_of(run, data_dir, progress)
+    classifier, weights_seal, history = run.classifier(), run.weights_seal(), run.history()
+    dataset = images_of(run, data_dir, progress)
     part = _part(run, dataset, split)
     probabilities = classifier.probabilities(part.pixels)
     metrics = measure(probabilities, part.labels, classifier.class_names, split, classifier.temperature)
@@ -52,7 +54,7 @@ def evaluate(
         averaged = classifier.probabilities(part.pixels, tta=True)
         metrics["accuracy_tta"] = float((averaged.argmax(1) == part.labels).mean())
     origin = {"recipe": run.summary().recipe, "dataset": dataset.name, "remarks": list(dataset.remarks)}
-    run.write_metrics({**metrics, **origin})
+    run.write_metrics({**metrics, **origin}, weights_seal)
     run.write_predictions(probabilities, part.labels, dataset.remarks)
     _draw(run, history, dataset, part, probabilities, metrics)
     return metrics
@@ -75,9 +77,9 @@ def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILEN
 
 
 def _known_folder(record: DatasetRecord) -> Path | None:
-    """Return where CIFAR-10 lay when the run was made, if there is such a folder still."""
+    """Return where CIFAR-10 lay when the run was made, if it still lies there."""
     folder = Path(record.data_dir) if record.data_dir else None
-    return folder if folder and folder.is_dir() else None
+    return folder if folder and cifar10.find(folder) else None
 
 
 def _part(run: Run, dataset: Dataset, split: Split) -> Part:

@@ -51,7 +51,7 @@ def load(folder: Path) -> Checkpoint | None:
             continue
         try:
             tensors, state, _ = read_tensors(path)
-            require_format(state.pop("format", None), path)
+            require_format(state.pop("format", None) if isinstance(state, dict) else None, path)
             return Checkpoint(tensors, state)
         except RunError as error:
             damage = damage or error

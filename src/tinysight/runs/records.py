@@ -56,7 +56,7 @@ class Summary(Record):
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
-    history_sha256: str
+    history_sha256: str = ""
 
 
 class Environment(Record):
@@ -72,6 +72,7 @@ class Environment(Record):
     seed: int
     git_commit: str | None
     dataset: DatasetRecord
+    changes: tuple[str, ...] = Field((), description="what was another when the run was gone on with")
 
 
 class ModelRecord(Record):

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from tinysight.errors import RunError
-from tinysight.files import atomic_writer, make_folder, storage_errors, write_text
+from tinysight.files import atomic_writer, new_folder, storage_errors, write_text
 from tinysight.models.classifier import Classifier, Normalisation
 from tinysight.models.registry import build
 from tinysight.recipes import loading
@@ -25,9 +26,6 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import FORMAT, Environment, Epoch, ModelRecord, Summary
-
-FIRST_FILES = frozenset({"recipe.toml", "environment.json"})
-"""What a run holds before it has a summary.json and is one."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +35,27 @@ class Run:
     path: Path
 
     @classmethod
-    def create(cls, path: Path) -> Run:
-        """Make a new, empty run directory. Raises RunError if something is there already."""
+    def create(
+        cls, path: Path, recipe: Recipe, environment: Environment, summary: Summary, remarks: Iterable[str] = ()
+    ) -> Run:
+        """Make a new run directory with what is known before the first step, all of it or nothing.
+
+        Raises:
+            RunError: something is there already.
+        """
         cls.require_vacant(path)
-        with storage_errors(path):
-            make_folder(path)
+        with new_folder(path) as draft:
+            run = cls(draft)
+            run.write_recipe(recipe, remarks)
+            run.write_environment(environment)
+            run.write_summary(summary.model_copy(update={"history_sha256": run.write_history([])}))
         return cls(path)
 
     @staticmethod
     def require_vacant(path: Path) -> None:
-        """Raise RunError if there is something at `path` that a new run would spoil.
-
-        What a run writes before its first summary.json, when it is killed in between, is nothing to keep.
-        """
+        """Raise RunError if there is something at `path` that a new run would spoil."""
         with storage_errors(path):
-            if path.exists() and (not path.is_dir() or {file.name for file in path.iterdir()} - FIRST_FILES):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
 
     @classmethod
@@ -72,11 +76,13 @@ class Run:
         """
         with storage_errors(self.path):
             handle = os.open(self.path, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however it ends
+            except BlockingIOError as error:
+                os.close(handle)
+                raise RunError(f"{self.path} is in training in another process; wait until that ends.") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however it ends
             yield
-        except BlockingIOError as error:
-            raise RunError(f"{self.path} is in training in another process; wait, or choose another --out.") from error
         finally:
             os.close(handle)
 
@@ -115,7 +121,10 @@ class Run:
             raise RunError(f"{path} is missing or damaged; restore it from a copy or train again.") from error
         if records.digest(text) != self.summary().history_sha256:
             raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
-        return [Epoch.model_validate_json(line) for line in text.splitlines()]
+        try:
+            return [Epoch.model_validate_json(line) for line in text.splitlines()]
+        except ValidationError as error:
+            raise RunError(f"{path} was not written by this version of tinysight; train again.") from error
 
     def write_history(self, history: list[Epoch]) -> str:
         """Keep one line an epoch and return the checksum that the summary must name."""
@@ -160,7 +169,7 @@ class Run:
         )
 
     def write_classifier(self, classifier: Classifier) -> None:
-        """Keep what predicts: first the weights, then model.json that names them. Figures of other weights go."""
+        """Keep what predicts: first the weights, then model.json that names them. What `evaluate` found before goes."""
         seal = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
         record = ModelRecord(
             architecture=classifier.architecture,
@@ -179,13 +188,19 @@ class Run:
         """Return what `evaluate` found of the weights that are kept."""
         path = self.path / "metrics.json"
         metrics = records.read_sealed(path)
-        if metrics.pop("weights_sha256", None) != self._model().weights_sha256:
+        if metrics.pop("weights_sha256", None) != self.weights_seal():
             raise RunError(f"{path} tells of other weights than those beside it; run `tinysight evaluate` again.")
         return metrics
 
-    def write_metrics(self, metrics: dict[str, Any]) -> None:
-        """Keep what `evaluate` found of the weights that are kept."""
-        records.write_sealed({**metrics, "weights_sha256": self._model().weights_sha256}, self.path / "metrics.json")
+    def write_metrics(self, metrics: dict[str, Any], weights_seal: str) -> None:
+        """Keep what `evaluate` found of the weights of that seal, unless others have been written meanwhile."""
+        if weights_seal != self.weights_seal():
+            raise RunError(f"{self.path} got new weights meanwhile; run `tinysight evaluate` again.")
+        records.write_sealed({**metrics, "weights_sha256": weights_seal}, self.path / "metrics.json")
+
+    def weights_seal(self) -> str:
+        """Return the checksum of the weights that are kept."""
+        return self._model().weights_sha256
 
     def write_predictions(
         self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], remarks: Sequence[str] = ()
@@ -202,7 +217,7 @@ class Run:
         return records.read(ModelRecord, self.path / "model.json")
 
     def _forget_evaluation(self) -> None:
-        """Remove what `evaluate` found of the weights before."""
+        """Remove what `evaluate` found."""
         with storage_errors(self.path):
             for name in ("metrics.json", "predictions.npz"):
                 (self.path / name).unlink(missing_ok=True)

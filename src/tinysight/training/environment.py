@@ -35,7 +35,7 @@ def describe(dataset: Dataset, argument: str, data_dir: Path | None, seed: int, 
         dataset=DatasetRecord(
             name=dataset.name,
             argument=argument,
-            data_dir=str(data_dir.absolute()) if data_dir else None,
+            data_dir=str(data_dir.expanduser().absolute()) if data_dir else None,
             fingerprint=dataset.fingerprint,
             source=dataset.source,
             published=dataset.published,
@@ -49,7 +49,8 @@ def changes(before: Environment, now: Environment) -> list[str]:
 
     def told(environment: Environment) -> dict[str, object]:
         versions = {name: environment.versions.get(name) for name in ("tinysight", "torch", "numpy")}
-        return {**versions, "processor": environment.processor, "threads": environment.threads}
+        here = {"processor": environment.processor, "threads": environment.threads}
+        return {**versions, **here, "commit": environment.git_commit}
 
     old, new = told(before), told(now)
     return [f"{name}: {old[name]}, now {new[name]}" for name in old if old[name] != new[name]]

@@ -36,6 +36,7 @@ class Feed:
         self.batch_size = recipe.training.batch_size
         self.steps = math.ceil(len(images.learn) / self.batch_size)
         self.batches_a_block = max(1, BLOCK // (recipe.data.image_size**2 * self.batch_size))
+        self._orders: dict[int, NDArray[np.int64]] = {}
         self._made: dict[tuple[int, int], tuple[Batch, ...]] = {}
 
     def batch(self, epoch: int, step: int) -> Batch:
@@ -56,4 +57,7 @@ class Feed:
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Return the indices of all images to learn from, in the order of this epoch."""
-        return np.random.default_rng(derive(self.seed, "order", epoch)).permutation(self.images.learn)
+        if epoch not in self._orders:
+            shuffled = np.random.default_rng(derive(self.seed, "order", epoch)).permutation(self.images.learn)
+            self._orders = {epoch: shuffled}
+        return self._orders[epoch]

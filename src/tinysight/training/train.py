@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +60,14 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
             images = cut(plan.dataset, plan.recipe.data, plan.seed)
             trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
         environment = describe(plan.dataset, plan.argument, plan.data_dir, plan.seed, plan.precision)
+        session = _Session(Run(path), trainer, plan, progress, start)
         if resume:
             _require_same(plan, path)
-        run = Run(path) if resume else Run.create(path)  # last: a plan that fails leaves no directory
-        with run.locked():
-            session = _Session(run, trainer, plan, progress, start)
+        else:
+            session.begin(environment)  # last: a plan that fails leaves no directory
+        with session.run.locked():
             if resume:
                 session.restore(environment)
-            else:
-                session.begin(environment)
             return session.run_to_end(interruption)
 
 
@@ -83,8 +83,10 @@ def require_resumable(path: Path, recipe: Recipe, argument: str, seed: int, prec
         raise RunError(
             f"{path} was begun with --seed {environment.seed} --precision {environment.precision}; resume it so."
         )
-    if environment.dataset.argument != argument:
-        raise RunError(f"{path} was begun with --data {environment.dataset.argument}; resume it so.")
+    begun = environment.dataset.argument
+    moved = os.path.isabs(begun) and not os.path.isdir(begun)  # then the images themselves will tell
+    if begun != argument and not moved:
+        raise RunError(f"{path} was begun with --data {begun}; resume it so.")
 
 
 class _Session:
@@ -96,24 +98,31 @@ class _Session:
         self.validation = self.before = self.before_training = 0.0
 
     def begin(self, environment: Environment) -> None:
-        """Write down what is to be done, and with what."""
-        self.run.write_recipe(self.plan.recipe, self.plan.dataset.remarks)
-        self.run.write_environment(environment)
+        """Make the run directory."""
+        summary = self._summary("running")
+        Run.create(self.run.path, self.plan.recipe, environment, summary, self.plan.dataset.remarks)
 
     def restore(self, environment: Environment) -> None:
         """Take the trainer to where the run stands."""
-        if others := changes(self.run.environment(), environment):
-            self.progress.note(f"It goes on, but not bit for bit as it would have ({'; '.join(others)}).")
         checkpoint = self.run.checkpoint()
         if checkpoint is None:
             self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
+            self.run.write_environment(environment)
             return
+        self._compare(environment)
         try:
             self.trainer.restore(checkpoint)
             self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = self.run.path / "checkpoint"
             raise RunError(f"{folder} belongs to another run; restore it from a copy or train again.") from error
+
+    def _compare(self, now: Environment) -> None:
+        """Say, and write down, what is another than when the run was begun."""
+        before = self.run.environment()
+        if others := changes(before, now):
+            self.progress.note(f"It goes on, but not bit for bit as it would have ({'; '.join(others)}).")
+            self.run.write_environment(before.model_copy(update={"changes": (*before.changes, *others)}))
 
     def run_to_end(self, interruption: Interruption) -> Summary:
         """Train until there is nothing left, somebody asks to stop, or the loss is not finite."""
@@ -134,6 +143,8 @@ class _Session:
         """Keep what the training has come to so far as something that predicts."""
         before = time.perf_counter()
         classifier = self.trainer.finish()
+        if status != "failed":  # after a failure nothing is tried that could fail as well
+            classifier = self.trainer.calibrate(classifier)
         self.validation += time.perf_counter() - before
         self.run.write_classifier(classifier)
         return self._say(status, error)
@@ -181,23 +192,26 @@ class _Session:
             self._end("failed", str(error))
 
     def _say(self, status: Status, error: str | None = None) -> Summary:
-        history, dataset = self.trainer.history, self.plan.dataset
+        seal = self.run.write_history(self.trainer.history)
+        summary = self._summary(status, error).model_copy(update={"history_sha256": seal})
+        self.run.write_summary(summary)
+        return summary
+
+    def _summary(self, status: Status, error: str | None = None) -> Summary:
+        dataset = self.plan.dataset
         train_seconds, total_seconds = self._seconds()
-        summary = Summary(
+        return Summary(
             status=status,
             recipe=self.plan.recipe.name,
             dataset=dataset.name,
             remarks=dataset.remarks,
-            epochs=len(history),
+            epochs=len(self.trainer.history),
             parameters=count(self.trainer.network),
             val_accuracy=self._val_accuracy(),
             train_seconds=train_seconds,
             total_seconds=total_seconds,
             error=error,
-            history_sha256=self.run.write_history(history),
         )
-        self.run.write_summary(summary)
-        return summary
 
     def _val_accuracy(self) -> float | None:
         """Return the validation accuracy of the weights that are kept, or None where nobody measured it."""

@@ -104,12 +104,15 @@ class Trainer:
         return epoch
 
     def finish(self) -> Classifier:
-        """Return the trained classifier, with the best weights if the recipe asks for them, and calibrated."""
+        """Return the trained classifier, with the best weights if the recipe asks for them."""
         if self.best:
             self.network.load_state_dict(self.best)
-        validation = self.images.validation
-        temperature = fit_temperature(self.classifier.logits(validation.pixels), torch.from_numpy(validation.labels))
-        return replace(self.classifier, temperature=temperature)
+        return self.classifier
+
+    def calibrate(self, classifier: Classifier) -> Classifier:
+        """Return `classifier` with the temperature that fits the validation images."""
+        logits, labels = classifier.logits(self.images.validation.pixels), self.images.validation.labels
+        return replace(classifier, temperature=fit_temperature(logits, torch.from_numpy(labels)))
 
     def checkpoint(self) -> Checkpoint:
         """Return all that is needed to go on from here.
