@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from tinysight.data.load import load
 from tinysight.errors import DataError, RunError
+from tinysight.evaluation import evaluate as module
 from tinysight.evaluation.evaluate import evaluate, images_of
 from tinysight.runs.run import Run
 
@@ -129,3 +130,18 @@ def test_every_plot_says_what_it_is_of_and_what_a_reader_must_know_of_the_images
         lines = words(figure).splitlines()
         assert lines.count(titles[name]) == 1
         assert lines.count(remark) == 1
+
+
+@pytest.mark.parametrize(
+    ("lies_there", "asked", "expected"), [(True, None, "there"), (True, "here", "here"), (False, None, None)]
+)
+def test_cifar10_is_looked_for_where_it_lay_when_the_run_was_made(run, monkeypatch, lies_there, asked, expected):
+    environment = run.environment()
+    dataset = environment.dataset.model_copy(update={"data_dir": "there"})
+    run.write_environment(environment.model_copy(update={"dataset": dataset}))
+    looked = []
+    monkeypatch.setattr(module.cifar10, "find", lambda folder: folder if lies_there else None)
+    monkeypatch.setattr(module, "load", lambda name, size, data_dir, **_: looked.append(data_dir) or load(name, size))
+    images_of(run, asked and Path(asked))
+
+    assert looked == [expected and Path(expected)]

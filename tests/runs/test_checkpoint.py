@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tinysight.errors import RunError, StorageError
 from tinysight.runs.checkpoint import LATEST, PREVIOUS, Checkpoint, load, save
+from tinysight.runs.weights import write_tensors
 
 
 def checkpoint(step):
@@ -46,6 +47,13 @@ def test_the_newest_comes_back_and_the_one_before_is_kept(folder):
     assert sorted(path.name for path in folder.iterdir()) == [LATEST, PREVIOUS]
     (folder / LATEST).unlink()
     assert step_of(load(folder)) == 1
+
+
+@pytest.mark.parametrize("state", [{}, {"format": 2}, [], "format", None])
+def test_a_state_of_another_format_is_refused_by_name(tmp_path, state):
+    write_tensors({}, state, tmp_path / LATEST)
+    with pytest.raises(RunError, match=r"latest\.safetensors has format .*; this tinysight reads format 1"):
+        load(tmp_path)
 
 
 def test_where_none_was_written_there_is_none(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tinysight.errors import RunError, StorageError, TinysightError
+from tinysight.runs.records import digest
 from tinysight.runs.run import Run
 
 RECORDS = {
@@ -143,6 +144,18 @@ def test_a_lost_epoch_is_noticed(run):
         path.write_text("".join(lines))
         with pytest.raises(RunError, match=r"history\.jsonl was altered after it was written"):
             run.history()
+
+
+def test_a_history_that_nobody_wrote_is_refused(run, summary):
+    (run.path / "history.jsonl").write_text("{}\n")
+    run.write_summary(summary.model_copy(update={"history_sha256": digest("{}\n")}))
+    with pytest.raises(RunError, match=r"history\.jsonl was not written by this version"):
+        run.history()
+
+
+def test_an_error_of_the_training_is_not_taken_for_a_held_lock(run):
+    with pytest.raises(BlockingIOError), run.locked():
+        raise BlockingIOError
 
 
 def test_a_run_interrupted_in_its_first_epoch_has_an_empty_history(run, summary):

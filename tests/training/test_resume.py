@@ -167,7 +167,8 @@ def test_a_run_that_never_reached_a_checkpoint_starts_from_the_beginning(plan, u
     train(settled, path, resume=True, progress=progress)
 
     assert_same(path, uninterrupted / "bf16")
-    assert "never reached its first checkpoint" in notes[0]
+    (note,) = notes
+    assert "never reached its first checkpoint" in note
 
 
 def test_a_finished_run_has_nothing_to_resume(plan, tmp_path):
@@ -215,7 +216,16 @@ def test_going_on_under_other_circumstances_is_said(plan, tmp_path):
 
     (note,) = notes
     assert "not bit for bit" in note
-    assert f"threads: {environment.threads + 2}, now {environment.threads}" in note
+    change = f"threads: {environment.threads + 2}, now {environment.threads}"
+    assert change in note
+    assert Run(path).environment().changes == (change,)
+
+
+def test_images_that_were_moved_are_known_by_what_they_are(plan, tmp_path):
+    path, moved = tmp_path / "run", replace(plan(), argument=str(tmp_path / "old place"))
+    train(moved, path, progress=CtrlC(1))
+
+    assert train(replace(plan(), argument=str(tmp_path / "new place")), path, resume=True).status == "finished"
 
 
 def test_a_checkpoint_of_another_run_is_refused(plan, tmp_path):
