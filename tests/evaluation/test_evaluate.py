@@ -11,8 +11,9 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from tinysight.data.load import load
 from tinysight.errors import DataError, RunError
-from tinysight.evaluation import evaluate as module
-from tinysight.evaluation.evaluate import evaluate, images_of
+from tinysight.evaluation import images as module
+from tinysight.evaluation.evaluate import evaluate
+from tinysight.evaluation.images import images_of
 from tinysight.runs.run import Run
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from tinysight.data import cifar10
 from tinysight.data.dataset import Dataset, Part
-from tinysight.data.load import load
-from tinysight.errors import DataError
+from tinysight.evaluation.images import images_of
 from tinysight.evaluation.metrics import Metrics, Probabilities, measure
 from tinysight.progress import SILENT, Progress
 from tinysight.reporting.confusion import confusion
 from tinysight.reporting.curves import curves
 from tinysight.reporting.mistakes import mistakes_sheet
 from tinysight.reporting.style import save
-from tinysight.runs.records import DatasetRecord, Epoch
+from tinysight.runs.records import Epoch
 from tinysight.runs.run import Run
 from tinysight.training.images import cut
 
@@ -58,28 +56,6 @@ def evaluate(
     run.write_predictions(probabilities, part.labels, dataset.remarks)
     _draw(run, history, dataset, part, probabilities, metrics)
     return metrics
-
-
-def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> Dataset:
-    """Find the images that a run was made from again.
-
-    Raises:
-        DataError: what is found at their place now has another fingerprint.
-    """
-    record, size = run.environment().dataset, run.recipe().data.image_size
-    dataset = load(record.argument, size, data_dir or _known_folder(record), skip_bad=True, progress=progress)
-    if dataset.fingerprint != record.fingerprint:
-        raise DataError(
-            f"{dataset.source}: these are not the images that {run.path} was trained on ({record.source}); "
-            "restore those, or train again on these."
-        )
-    return dataset
-
-
-def _known_folder(record: DatasetRecord) -> Path | None:
-    """Return where CIFAR-10 lay when the run was made, if it still lies there."""
-    folder = Path(record.data_dir) if record.data_dir else None
-    return folder if folder and cifar10.find(folder) else None
 
 
 def _part(run: Run, dataset: Dataset, split: Split) -> Part:

@@ -17,7 +17,7 @@ from tinysight.data.folders.listing import SUFFIXES
 from tinysight.data.intake import MAX_BYTES
 from tinysight.data.intake.decoding import decode_in_chunks
 from tinysight.errors import InputError, RunError
-from tinysight.evaluation.evaluate import images_of
+from tinysight.evaluation.images import images_of
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import nn
 
 from tinysight.errors import RecipeError
@@ -65,14 +64,19 @@ def _finish(features: list[nn.Module], classes: int, image_size: int) -> nn.Sequ
 
 
 def _width(features: Iterable[nn.Module], image_size: int) -> int:
-    """Return how many numbers `features` makes of one image."""
-    try:
-        with torch.no_grad():
-            return int(nn.Sequential(*features).eval()(torch.zeros(1, 3, image_size, image_size)).shape[1])
-    except RuntimeError as error:
-        raise RecipeError(
-            f"Images of {image_size}x{image_size} are too small for this network; raise data.image_size."
-        ) from error
+    """Return how many numbers `features` makes of one image, counted and not tried: that would need the memory."""
+    channels, size = 3, image_size
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):
+            border = 2 * int(layer.padding[0]) - layer.kernel_size[0]
+            channels, size = layer.out_channels, (size + border) // layer.stride[0] + 1
+        elif isinstance(layer, nn.MaxPool2d):
+            size //= 2
+        if size < 1:
+            raise RecipeError(
+                f"Images of {image_size}x{image_size} are too small for this network; raise data.image_size."
+            )
+    return channels * size**2
 
 
 def _initialised(layers: list[nn.Module]) -> nn.Sequential:

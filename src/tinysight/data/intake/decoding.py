@@ -17,6 +17,7 @@ from tinysight.progress import SILENT, Progress
 Failure = tuple[int, str]
 """The position of an image that could not be decoded, and the sentence that says why."""
 
+_SAMPLE, _SMALL = 64, 10_000  # files whose sizes are looked at; bytes up to which a picture is small
 _BATCH = 32  # images a thread takes at a time: few enough for a lively progress bar
 
 
@@ -51,7 +52,7 @@ def decode(
     positions = range(len(sources))
     batches = [positions[start : start + _BATCH] for start in positions[::_BATCH]]
     failures: list[Failure] = []
-    pool = ThreadPoolExecutor(usable_cores())
+    pool = ThreadPoolExecutor(_workers(sources))
     progress.start("decoding", len(sources), "images")
     try:
         for batch, failed in zip(batches, pool.map(decode_batch, batches), strict=True):
@@ -62,6 +63,24 @@ def decode(
         pool.shutdown(cancel_futures=True)
     progress.finish()
     return pixels, failures
+
+
+def _workers(sources: Sequence[Path | bytes]) -> int:
+    """Return how many threads to decode with, judged by the sizes of some of the files.
+
+    Of a small picture Python takes longer than Pillow, and two threads that keep waiting for Python's lock are
+    slower than one (benchmarks/predict_files.py).
+    """
+    sample = sources[:: max(1, len(sources) // _SAMPLE)]
+    large = sum(_bytes(source) for source in sample) > _SMALL * len(sample)
+    return usable_cores() if large else 1
+
+
+def _bytes(source: Path | bytes) -> int:
+    try:
+        return len(source) if isinstance(source, bytes) else source.stat().st_size
+    except OSError:
+        return 0  # what is wrong with it is said when it is its turn
 
 
 def decode_in_chunks(
