@@ -1,6 +1,8 @@
 """Predictions come in order, whatever is in between, and say how sure they are."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -82,3 +84,17 @@ def test_the_document_names_format_model_and_what_to_know_before_trusting_it(run
     (remark,) = document.pop("remarks")
     assert document == {"format": 1, "model": str(run.path), "predictions": []}
     assert "procedural pictures" in remark
+
+
+def test_the_first_picture_does_not_wait_for_what_only_training_and_plots_need(run, photos):
+    """In a process of its own, where nothing is loaded yet."""
+    lines = [
+        "import sys",
+        "from pathlib import Path",
+        "from tinysight.evaluation.predict import Predictor",
+        "from tinysight.runs.run import Run",
+        f"(prediction,) = Predictor(Run.open(Path({str(run.path)!r}))).predict([{str(photos / 'cat' / '00.png')!r}])",
+        "print(*{'matplotlib', 'sklearn', 'torch._dynamo'} & set(sys.modules))",
+    ]
+    answer = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
