@@ -53,7 +53,7 @@ def row(kind: tuple[int, int, str], files: list[Path], run: Path) -> dict[str, o
     ways = ", ".join(f"{way.replace('_', ' ')} {count / seconds:,.0f}" for way, seconds in alone.items())
     return {
         "claim": f"images a second, {count:,} files, {name} of {side}x{side}",
-        "ours": f"`predict`: {after_the_first:,.0f} after the first file; {whole:.1f} s in all, {start_up:.1f} s for one",
+        "ours": f"`predict`: {after_the_first:,.0f} after the first; {whole:.1f} s in all, {start_up:.1f} s for one",
         "peer": f"decoding alone: {ways}",
         "ratio": f"{after_the_first * alone['threads'] / count:.2f} of decoding's speed",
         "n": 3,
