@@ -48,7 +48,7 @@ class Run:
             run = cls(draft)
             run.write_recipe(recipe, remarks)
             run.write_environment(environment)
-            run.write_summary(summary.model_copy(update={"history_sha256": run.write_history([])}))
+            run.write_progress(summary, [])
         return cls(path)
 
     @staticmethod
@@ -131,6 +131,12 @@ class Run:
         text = "".join(epoch.model_dump_json() + "\n" for epoch in history)
         write_text(self.path / "history.jsonl", text)
         return records.digest(text)
+
+    def write_progress(self, summary: Summary, history: list[Epoch]) -> Summary:
+        """Keep the history, then the summary, and return it as it was kept: with the checksum of that history."""
+        sealed = summary.model_copy(update={"history_sha256": self.write_history(history)})
+        self.write_summary(sealed)
+        return sealed
 
     def checkpoint(self) -> Checkpoint | None:
         """Return where training stood, or None if it never came far enough."""

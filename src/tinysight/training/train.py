@@ -192,10 +192,7 @@ class _Session:
             self._end("failed", str(error))
 
     def _say(self, status: Status, error: str | None = None) -> Summary:
-        seal = self.run.write_history(self.trainer.history)
-        summary = self._summary(status, error).model_copy(update={"history_sha256": seal})
-        self.run.write_summary(summary)
-        return summary
+        return self.run.write_progress(self._summary(status, error), self.trainer.history)
 
     def _summary(self, status: Status, error: str | None = None) -> Summary:
         dataset = self.plan.dataset
