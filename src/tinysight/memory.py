@@ -12,6 +12,8 @@ from tinysight.errors import TinysightError
 # The names of mallopt's parameters, from malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
+_FULL = ("allocate memory", "out of memory")
+
 
 @contextmanager
 def enough_memory(advice: str, kind: type[TinysightError] = TinysightError) -> Iterator[None]:
@@ -19,8 +21,8 @@ def enough_memory(advice: str, kind: type[TinysightError] = TinysightError) -> I
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # torch has no error class of its own for main memory, only these words.
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+        # torch has no error class of its own for main memory, only these words; the others are those of a card.
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in _FULL):
             raise
         raise kind(f"There is not enough memory for this; {advice}.") from error
 

@@ -57,8 +57,8 @@ def test_forging_is_what_the_other_tests_do(run, forge):
         {"mean": [0, 0]},
         {"std": [0, 1, 1]},
         {"std": [1, 1, 1e999]},
-        {"architecture": "../../etc/passwd"},
-        {"architecture": "__import__('os').system('true')"},
+        {"model": {"architecture": "../../etc/passwd"}},
+        {"model": {"architecture": "__import__('os').system('true')"}},
         {"weights_sha256": ""},
         {"weights_sha256": "../../other/model.safetensors"},
         {"code": "print('hello')"},
@@ -72,11 +72,12 @@ def test_values_that_no_training_leaves_are_refused(run, forge, values):
 
 
 @pytest.mark.parametrize("size", [8, 16, 64, 512])
-@pytest.mark.parametrize("architecture", ["simple", "early-stopping"])
+@pytest.mark.parametrize("architecture", ["simple", "early-stopping", "fast"])
 def test_a_network_of_another_size_is_refused_before_it_takes_memory(run, forge, size, architecture):
-    forge(image_size=size, architecture=architecture)
+    huge = {"stem": "fine", "widths": [4096] * 3} if architecture == "fast" else {}
+    forge(image_size=size, model={"architecture": architecture, **huge})
     before = most_memory()
-    with pytest.raises(TinysightError):
+    with pytest.raises(TinysightError, match=r"another shape|too small"):
         run.classifier()
     assert most_memory() - before < 200e6  # of 4 GB that one of them would take
 

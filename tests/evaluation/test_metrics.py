@@ -39,7 +39,7 @@ def test_holds_the_keys_of_the_contract(outcome):
         "confusion_matrix",
         "calibration",
     ]
-    assert (metrics["format"], metrics["split"], metrics["n"]) == (1, "validation", 60)
+    assert (metrics["format"], metrics["split"], metrics["n"]) == (2, "validation", 60)
     assert metrics["accuracy_tta"] is None
     assert metrics["calibration"]["temperature"] == 1.7
     assert list(metrics["per_class"]) == NAMES

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from tinysight import packages
+from tinysight.machine import processor_name
 from tinysight.models.classifier import Classifier, Normalisation
 from tinysight.models.registry import build
 from tinysight.recipes import loading
+from tinysight.recipes.schema import Model
 from tinysight.runs.records import DatasetRecord, Environment, Epoch, Summary, digest
 from tinysight.runs.run import Run
 
@@ -19,16 +22,17 @@ def recipe():
 @pytest.fixture
 def classifier():
     torch.manual_seed(0)
-    network = build("early-stopping", 2, 16)
+    model = Model(architecture="early-stopping")
+    network = build(model, 2, 16)
     scale = Normalisation(std=(200.0, 201.0, 202.0))
-    return Classifier("early-stopping", network, ("cat", "dog"), 16, scale, 1.5, ("painted",))
+    return Classifier(model, network, ("cat", "dog"), 16, scale, 1.5, doubt=0.25, tta_shift=1, remarks=("painted",))
 
 
 @pytest.fixture
 def environment():
     return Environment(
-        versions={"python": "3.11.7"},
-        processor="a processor",
+        versions={"python": "3.11.7", "torch": packages.version("torch")},
+        processor=processor_name(),
         features=("avx2",),
         system="a system",
         threads=2,
@@ -73,6 +77,6 @@ def run(tmp_path, create, summary, history, classifier):
     run.write_history(history)
     run.write_classifier(classifier)
     run.write_summary(summary)
-    run.write_metrics({"format": 1, "accuracy": 0.5, "split": "test"}, run.weights_seal())
+    run.write_metrics({"format": 2, "accuracy": 0.5, "split": "test"}, run.weights_seal())
     run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
     return run

@@ -49,10 +49,10 @@ def test_the_newest_comes_back_and_the_one_before_is_kept(folder):
     assert step_of(load(folder)) == 1
 
 
-@pytest.mark.parametrize("state", [{}, {"format": 2}, [], "format", None])
+@pytest.mark.parametrize("state", [{}, {"format": 1}, [], "format", None])
 def test_a_state_of_another_format_is_refused_by_name(tmp_path, state):
     write_tensors({}, state, tmp_path / LATEST)
-    with pytest.raises(RunError, match=r"latest\.safetensors has format .*; this tinysight reads format 1"):
+    with pytest.raises(RunError, match=r"latest\.safetensors has format .*; this tinysight reads format 2"):
         load(tmp_path)
 
 

@@ -32,7 +32,7 @@ def evaluate(
     Args:
         run: a run whose training has come to an end, or was interrupted.
         split: the images to evaluate on.
-        tta: also measure with the logits of each image and its mirror image averaged.
+        tta: also measure with test-time augmentation.
         data_dir: where CIFAR-10 lies, if that is to be said.
         progress: told how far the work is.
 

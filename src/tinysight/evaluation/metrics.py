@@ -12,8 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from tinysight.errors import TinysightError
 from tinysight.evaluation.calibration import expected_calibration_error
 from tinysight.evaluation.intervals import wilson_interval
-
-FORMAT = 1
+from tinysight.runs.records import FORMAT
 
 Probabilities = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]

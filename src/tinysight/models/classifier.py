@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinysight.data.dataset import Pixels
+from tinysight.machine import native_bf16
 from tinysight.memory import keep_freed_memory
+from tinysight.models import views
+from tinysight.models.views import PLAIN, View
+from tinysight.recipes.schema import Model
 
 PIXELS = 2**19  # at once, 512 images of 32 x 32: enough to keep two cores busy, and never more memory for large images
 
@@ -27,6 +33,25 @@ class Normalisation:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
 
+    @classmethod
+    def standardising(cls, portions: Iterable[Pixels]) -> Normalisation:
+        """Return the normalisation that gives images mean 0 and standard deviation 1, channel by channel.
+
+        Args:
+            portions: uint8, (any number, 3, height, width) each; together they are all the images.
+        """
+        counts, levels = np.zeros((3, 256), dtype=np.int64), np.arange(256)
+        for pixels in portions:
+            counts += [np.bincount(channel.reshape(-1), minlength=256) for channel in pixels.transpose(1, 0, 2, 3)]
+        means = [float(np.average(levels, weights=count)) for count in counts]
+        spreads = [
+            float(np.sqrt(np.average((levels - mean) ** 2, weights=count)))
+            for mean, count in zip(means, counts, strict=True)
+        ]
+        red, green, blue = means
+        std = tuple(max(spread, 1.0) for spread in spreads)  # images of one grey level have none
+        return cls((red, green, blue), (std[0], std[1], std[2]))
+
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise float images (n, 3, height, width) of 0..255."""
         scale = 1 / images.new_tensor(self.std).view(3, 1, 1)
@@ -39,48 +64,75 @@ class Classifier:
     """Takes plain images of 0..255, gives probabilities.
 
     Attributes:
-        architecture: its name in the registry.
+        model: what the network was built from.
         network: from normalised images to logits.
         class_names: in the order of the logits.
         image_size: height and width it takes, in pixels.
         normalisation: applied to every image before the network.
         temperature: what logits are divided by before the softmax (Guo et al. 2017); 1 leaves them.
+        doubt: the lead up to which an answer found in bfloat16 is found again in float32, or None if bfloat16 was not
+            tried here; answers of larger leads were the same in both (`Trainer.calibrate` measures it).
+        tta_shift: pixels by which test-time augmentation moves images; 0 if the training did not crop moved ones.
         remarks: what a reader must know before trusting it, such as that it learned from made-up images.
     """
 
-    architecture: str
+    model: Model
     network: nn.Sequential
     class_names: tuple[str, ...]
     image_size: int
     normalisation: Normalisation
     temperature: float = 1.0
+    doubt: float | None = None
+    tta_shift: int = 0
     remarks: tuple[str, ...] = ()
 
     @torch.inference_mode()
-    def logits(self, pixels: Pixels, mirrored: bool = False) -> Tensor:
-        """Return float32 logits (n, classes) for uint8 images (n, 3, image_size, image_size).
+    def logits(self, pixels: Pixels, view: View = PLAIN) -> Tensor:
+        """Return float32 logits (n, classes) for one view of uint8 images (n, 3, image_size, image_size).
 
-        `mirrored` shows the network every image flipped left to right.
+        Where the processor has bfloat16 and the answer is clear, they come from that.
         """
         keep_freed_memory()
         self.network.eval()
-        batches = torch.from_numpy(pixels).split(batch_size(self.image_size))
-        found = [self._logits_of(batch, mirrored) for batch in batches]
-        return torch.cat(found) if found else torch.empty(0, len(self.class_names))
+        if self.doubt is None or not native_bf16():
+            return self._logits(pixels, view, in_bf16=False)
+        logits = self._logits(pixels, view, in_bf16=True)
+        unclear = ~(lead(logits) > self.doubt)  # what is not a number is unclear
+        logits[unclear] = self._logits(pixels[unclear.numpy()], view, in_bf16=False)
+        return logits
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size).
 
-        `tta` averages the logits of each image and its mirror image (test-time augmentation).
+        `tta` averages the logits of several views of each image (test-time augmentation).
         """
-        logits = self.logits(pixels)
-        if tta:
-            logits = (logits + self.logits(pixels, mirrored=True)) / 2
+        shown = views.tta(self.tta_shift) if tta else {PLAIN: 1.0}
+        logits = torch.stack([weight * self.logits(pixels, view) for view, weight in shown.items()]).sum(0)
         found: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
         return found
 
-    def _logits_of(self, batch: Tensor, mirrored: bool) -> Tensor:
-        images = batch.float().contiguous(memory_format=torch.channels_last)
-        images = self.normalisation(images.flip(3) if mirrored else images)
-        logits: Tensor = self.network(images).float()
-        return logits
+    def _logits(self, pixels: Pixels, view: View, in_bf16: bool) -> Tensor:
+        found = [torch.empty(0, len(self.class_names))]
+        for batch in torch.from_numpy(pixels).split(batch_size(self.image_size)):
+            images = self.normalisation(view(batch.float())).contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+                found.append(self.network(images).float())
+        return torch.cat(found)
+
+
+def lead(logits: Tensor) -> Tensor:
+    """Return (n,): by how much the largest of logits (n, classes) exceeds the second largest."""
+    first, second = logits.topk(2, dim=1).values.unbind(1)
+    return first - second
+
+
+def overrated(rough: Tensor, exact: Tensor) -> float | None:
+    """Return by how much the lead of an answer in `rough` logits exceeds its lead in `exact` ones, at most.
+
+    Both are (n, classes), and an answer that another class beats in `exact` has a lead below 0 there. None if that is
+    not a number.
+    """
+    answers = rough.argmax(1, keepdim=True)
+    others = exact.scatter(1, answers, -math.inf).amax(1)
+    most = float((lead(rough) - (exact.gather(1, answers).squeeze(1) - others)).amax())
+    return max(0.0, most) if math.isfinite(most) else None

@@ -1,15 +1,18 @@
-"""Which architectures there are, by name."""
+"""From a recipe's `[model]` table to a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
-from tinysight.errors import RecipeError, nearest
+from tinysight.errors import RecipeError
 from tinysight.models import notebook
+from tinysight.models.fast import fast
+from tinysight.recipes.schema import Model
 
-ARCHITECTURES: dict[str, Callable[[int, int], nn.Sequential]] = {
+NOTEBOOK: dict[str, Callable[[int, int], nn.Sequential]] = {
     "simple": notebook.simple,
     "deep": notebook.deep,
     "strided": notebook.strided,
@@ -17,11 +20,11 @@ ARCHITECTURES: dict[str, Callable[[int, int], nn.Sequential]] = {
 }
 
 
-def build(architecture: str, classes: int, image_size: int) -> nn.Sequential:
+def build(model: Model, classes: int, image_size: int) -> nn.Sequential:
     """Build a network with fresh weights from torch's global generator.
 
     Args:
-        architecture: a name in `ARCHITECTURES`.
+        model: which, and how wide.
         classes: how many logits it returns.
         image_size: height and width of the images it takes, in pixels.
 
@@ -29,8 +32,23 @@ def build(architecture: str, classes: int, image_size: int) -> nn.Sequential:
         A network from normalised images (n, 3, image_size, image_size) to logits (n, classes).
 
     Raises:
-        RecipeError: there is no such architecture, or the images are too small for it.
+        RecipeError: the images are too small for it, or its widths were left to a time that nobody gave.
     """
-    if architecture not in ARCHITECTURES:
-        raise RecipeError(f"There is no architecture {architecture!r}.{nearest(architecture, ARCHITECTURES)}")
-    return ARCHITECTURES[architecture](classes, image_size)
+    if model.architecture == "fast":
+        if model.stem is None or model.widths is None:
+            raise RecipeError(
+                "The recipe leaves the widths of the network to the time there is: give model.stem and model.widths "
+                "in a recipe of your own, or say to `train` or `recipes show` how long by --minutes."
+            )
+        return fast(model.stem, model.widths, classes, image_size)
+    return NOTEBOOK[model.architecture](classes, image_size)
+
+
+def takes(model: Model, image_size: int) -> bool:
+    """Return whether images of this height and width, in pixels, are large enough for the network."""
+    try:
+        with torch.device("meta"):  # shapes without memory
+            build(model, classes=2, image_size=image_size)
+    except RecipeError:
+        return False
+    return True

@@ -39,7 +39,7 @@ def rows(network: nn.Sequential, image_size: int) -> list[Row]:
 
 def count(network: nn.Module) -> int:
     """Return how many numbers training may change."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def _shape(values: torch.Tensor) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tinysight.augmentation.config import Augmentation
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[int, Field(ge=8, le=4096)]
 
 
 class Section(BaseModel):
@@ -25,23 +26,66 @@ class Data(Section):
         "stratified", description="how the validation images are cut from the training images"
     )
     validation: float = Field(0.1, gt=0, lt=0.9, description="their share, for a stratified split")
+    normalisation: Literal["scale", "standardise"] = Field(
+        "scale", description="to 0..1, or to mean 0 and standard deviation 1 of the training images, channel by channel"
+    )
 
 
 class Model(Section):
     """Which network."""
 
-    architecture: Literal["simple", "deep", "strided", "early-stopping"] = "simple"
+    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast"] = "simple"
+    stem: Literal["fine", "coarse"] | None = Field(
+        None, description="fast: whether the first layer looks at every place, or at every second row and column"
+    )
+    widths: list[Width] | None = Field(
+        None,
+        min_length=1,
+        max_length=5,
+        description="fast: channels of each group of convolutions; stem and widths are chosen by the time if left out",
+    )
+
+    @model_validator(mode="after")
+    def _stem_and_widths_go_together(self) -> Self:
+        if (self.stem is None) != (self.widths is None):
+            raise ValueError("stem and widths go together; give both, or leave both to the time there is")
+        if self.architecture != "fast" and self.stem is not None:
+            raise ValueError(f"stem and widths are for architecture fast, not {self.architecture}; leave them out")
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the network is left to the time there is."""
+        return self.architecture == "fast" and self.widths is None
 
 
 class Optimiser(Section):
-    """How weights follow gradients; the meaning and defaults of every value are those of Keras."""
+    """How weights follow gradients; what is for rmsprop and adam has the meaning and the defaults of Keras."""
 
-    name: Literal["rmsprop", "adam"] = "rmsprop"
-    learning_rate: float = Field(0.001, gt=0, le=100)
+    name: Literal["rmsprop", "adam", "muon"] = "rmsprop"
+    learning_rate: float = Field(0.001, gt=0, le=100, description="muon: of the filters of convolutions")
+    schedule: Literal["constant", "linear"] = Field(
+        "constant", description="linear: every rate falls to nothing by the end of the training"
+    )
     rho: Share = Field(0.9, description="rmsprop: memory of squared gradients")
     beta_1: Share = Field(0.9, description="adam: memory of gradients")
     beta_2: Share = Field(0.999, description="adam: memory of squared gradients")
     epsilon: float = Field(1e-7, gt=0, le=1, description="keeps the division finite")
+    filter_momentum: Share = Field(0.6, description="muon: what is left of the filters' momentum after a step")
+    # Both rates are .053 and .67 times 500 images, since the loss is averaged over a batch: airbench94_muon sums it.
+    bias_learning_rate: float = Field(26.0, gt=0, le=10_000, description="muon: of biases")
+    head_learning_rate: float = Field(335.0, gt=0, le=10_000, description="muon: of the last layer")
+    momentum: Share = Field(0.85, description="muon: the same of biases and the last layer")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="muon: share of biases and last layer lost in a step, but for momentum"
+    )
+
+    @model_validator(mode="after")
+    def _what_is_for_muon_is_used_by_muon(self) -> Self:
+        for key in ("filter_momentum", "bias_learning_rate", "head_learning_rate", "momentum", "weight_decay"):
+            if self.name != "muon" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is for the optimiser muon, and {self.name} has no use for it; leave it out")
+        return self
 
 
 class EarlyStopping(Section):
@@ -57,7 +101,15 @@ class Training(Section):
     """How long, and in which portions."""
 
     epochs: int = Field(20, ge=1, le=100_000, description="passes over the training images, at most")
+    minutes: float | None = Field(
+        None, gt=0, le=100_000, description="time from the start of the command to its end, in place of epochs"
+    )
     batch_size: int = Field(128, ge=1, le=1_000_000, description="images a step")
+    ghost_batch_size: int | None = Field(
+        None, ge=1, le=1_000_000, description="images that go through the network at once, at least, and are normalised"
+    )
+    drop_last: bool = Field(False, description="leave out the images at the end of an epoch that do not fill a batch")
+    label_smoothing: Share = Field(0.0, description="share of the truth that is given to all classes alike")
 
 
 class Recipe(Section):
@@ -71,6 +123,15 @@ class Recipe(Section):
     optimiser: Optimiser = Optimiser()
     training: Training = Training()
     early_stopping: EarlyStopping | None = None
+
+    @model_validator(mode="after")
+    def _muon_suits_the_network(self) -> Self:
+        if self.optimiser.name == "muon" and self.model.architecture != "fast":
+            raise ValueError(
+                f"optimiser.name is 'muon', whose rates are made for architecture fast, not {self.model.architecture}; "
+                "take rmsprop or adam"
+            )
+        return self
 
     @model_validator(mode="after")
     def _crop_padding_fits_into_the_image(self) -> Self:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight.errors import RunError
 from tinysight.files import write_text
+from tinysight.recipes.schema import Model
 
-FORMAT = 1
+FORMAT = 2
 LARGEST_RECORD = 50_000_000  # bytes; predictions of millions of images are not kept in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -26,7 +27,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
 
 
 class DatasetRecord(BaseModel):
@@ -78,12 +79,14 @@ class Environment(Record):
 class ModelRecord(Record):
     """model.json: everything that predicts, but for the weights."""
 
-    architecture: str
+    model: Model
     class_names: tuple[str, ...] = Field(min_length=2)
     image_size: int = Field(ge=8, le=512)
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     temperature: float = Field(1.0, ge=0.01, le=100)
+    doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    tta_shift: int = Field(0, ge=0, le=7, description="pixels; below the smallest image_size")
     remarks: tuple[str, ...]
     weights_sha256: str
 

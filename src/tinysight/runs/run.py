@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from tinysight import machine, packages
 from tinysight.errors import RunError
 from tinysight.files import atomic_writer, new_folder, storage_errors, write_text
 from tinysight.models.classifier import Classifier, Normalisation
@@ -159,31 +160,40 @@ class Run:
             raise RunError(f"{path} does not belong to model.json beside it; restore both from one copy.")
         weights.require_finite(tensors, path)
         with torch.device("meta"):  # shapes without memory: model.json may ask for any size
-            network = build(record.architecture, len(record.class_names), record.image_size)
+            network = build(record.model, len(record.class_names), record.image_size)
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path} holds weights of another shape than model.json says.")
         network.load_state_dict(tensors, assign=True)
         normalisation = Normalisation(record.mean, record.std)
         return Classifier(
-            record.architecture,
+            record.model,
             network,
             record.class_names,
             record.image_size,
             normalisation,
             record.temperature,
+            record.doubt if self._was_made_here() else None,
+            record.tta_shift,
             record.remarks,
         )
+
+    def _was_made_here(self) -> bool:
+        """Whether the bfloat16 of this torch on this processor is the one that was held against float32."""
+        made = self.environment()
+        return (made.versions.get("torch"), made.processor) == (packages.version("torch"), machine.processor_name())
 
     def write_classifier(self, classifier: Classifier) -> None:
         """Keep what predicts: first the weights, then model.json that names them. What `evaluate` found before goes."""
         seal = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
         record = ModelRecord(
-            architecture=classifier.architecture,
+            model=classifier.model,
             class_names=classifier.class_names,
             image_size=classifier.image_size,
             mean=classifier.normalisation.mean,
             std=classifier.normalisation.std,
             temperature=classifier.temperature,
+            doubt=classifier.doubt,
+            tta_shift=classifier.tta_shift,
             remarks=classifier.remarks,
             weights_sha256=seal,
         )

@@ -24,7 +24,7 @@ def write_tensors(tensors: dict[str, Tensor], state: dict[str, Any], path: Path)
     One file, because two could be torn apart by a power loss between them.
     """
     text = json.dumps(state, allow_nan=False)
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     seal = _seal(contiguous, text)
     write_bytes(path, save(contiguous, {"state": text, "sha256": seal}))
     return seal

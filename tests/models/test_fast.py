@@ -1,0 +1,90 @@
+"""The fast family: what its parts do, held against numpy and against plain words."""
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.errors import RecipeError
+from tinysight.models.fast import STEM_CHANNELS, Maximum, Norm, Whitening
+from tinysight.models.registry import build
+from tinysight.models.summary import count
+from tinysight.recipes.schema import Model
+
+
+def fast(stem="fine", widths=(16, 24, 32), classes=10, size=32):
+    return build(Model(architecture="fast", stem=stem, widths=list(widths)), classes, size)
+
+
+@pytest.fixture
+def images():
+    """Smooth, coloured noise: neighbouring pixels and channels are alike, as in photographs."""
+    noise = np.random.default_rng(0).normal(size=(64, 3, 18, 18))
+    smooth = noise[..., :-2, :-2] + noise[..., 1:-1, 1:-1] + noise[..., 2:, 2:]
+    return torch.from_numpy(smooth + smooth.mean(1, keepdims=True)).float()
+
+
+@pytest.mark.parametrize("stem", ["fine", "coarse"])
+@pytest.mark.parametrize(("classes", "size"), [(2, 24), (10, 32), (7, 64)])
+def test_it_takes_images_and_returns_a_logit_a_class(stem, classes, size):
+    assert fast(stem, classes=classes, size=size)(torch.randn(3, 3, size, size)).shape == (3, classes)
+
+
+def test_it_has_as_many_parameters_as_its_widths_say():
+    inputs, expected = STEM_CHANNELS["fine"], 0
+    for width in (64, 256, 256):
+        expected += 9 * width * (inputs + width) + 2 * width
+        inputs = width
+    assert count(fast(widths=(64, 256, 256))) == expected + 256 * 10
+
+
+@pytest.mark.parametrize(("stem", "smallest"), [("fine", 9), ("coarse", 18)])
+def test_the_smallest_images_it_takes(stem, smallest):
+    assert fast(stem, size=smallest)(torch.randn(2, 3, smallest, smallest)).shape == (2, 10)
+    with pytest.raises(RecipeError, match=rf"Images of {smallest - 1}x{smallest - 1} are too small"):
+        fast(stem, size=smallest - 1)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(2, 1), (4, 2)])
+def test_whitened_patches_are_uncorrelated_and_of_equal_spread(images, size, stride):
+    stem = Whitening(2 * 3 * size**2, size, stride)
+    stem.fit(images)
+
+    patches = images.unfold(2, size, size).unfold(3, size, size).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * size**2)
+    half = stem.filters[: 3 * size**2].flatten(1)
+    covariance = (patches @ half.T).T @ (patches @ half.T) / len(patches)
+    torch.testing.assert_close(covariance, torch.eye(3 * size**2), atol=0.02, rtol=0)
+
+
+def test_every_filter_has_its_negative_and_the_strongest_direction_comes_first(images):
+    stem = Whitening(8, 2, 1)
+    stem.fit(images)
+    assert torch.equal(stem.filters[4:], -stem.filters[:4])
+
+    patches = images.unfold(2, 2, 2).unfold(3, 2, 2).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double().numpy()
+    _, _, directions = np.linalg.svd(patches, full_matrices=False)
+    first = stem.filters[0].flatten().double().numpy()
+    assert abs(first @ directions[0]) / np.linalg.norm(first) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_stem_is_kept_with_the_weights_but_is_not_trained():
+    network = fast()
+    assert "0.filters" in network.state_dict()
+    assert "0.filters" not in dict(network.named_parameters())
+
+
+def test_fresh_groups_hand_their_inputs_on():
+    network = fast(widths=(32,)).double()
+    convolution = network[2]
+    images = torch.randn(1, 24, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(convolution(images)[:, :24], images)
+
+
+def test_the_scale_of_a_normalisation_is_not_trained_and_its_bias_is():
+    norm = Norm(4)
+    assert [norm.weight.requires_grad, norm.bias.requires_grad] == [False, True]
+
+
+def test_the_maximum_is_over_all_places():
+    images = torch.zeros(1, 2, 3, 3)
+    images[0, 1, 2, 0] = 5
+    assert Maximum()(images).tolist() == [[0, 5]]
