@@ -68,3 +68,20 @@ def test_every_setting_says_what_it_does():
 def test_settings_are_read_and_described_without_loading_torch():
     code = "import sys, tinysight.augmentation.describe; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_there_is_one_way_to_flip():
+    with pytest.raises(ValidationError, match="two ways to do one thing"):
+        Augmentation(horizontal_flip=True, alternating_flip=True)
+
+
+@pytest.mark.parametrize(
+    ("flips", "by_chance"),
+    [
+        ({}, {}),
+        ({"horizontal_flip": True}, {"horizontal_flip": True}),
+        ({"alternating_flip": True}, {"horizontal_flip": True}),
+    ],
+)
+def test_without_epochs_chance_decides_about_flips(flips, by_chance):
+    assert Augmentation(zoom=0.1, **flips).by_chance() == Augmentation(zoom=0.1, **by_chance)

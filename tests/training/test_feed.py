@@ -103,3 +103,29 @@ def test_the_seed_and_the_epoch_decide_the_order(make):
     assert torch.equal(first[0][0], again[0][0])
     assert not torch.equal(first[0][0], later[0][0])
     assert not torch.equal(first[0][0], other[0][0])
+
+
+def test_alternating_flips_show_every_image_both_ways_in_any_two_epochs(make):
+    fed = make("augmentation.alternating_flip=true")
+    shown = []
+    for epoch in (0, 1, 2):
+        images = torch.cat([images for images, _ in epoch_of(fed, epoch)])
+        shown.append({image.numpy().tobytes() for image in images})
+    plain = {image.numpy().tobytes() for image in fed.plain(160)}
+
+    assert shown[0] == shown[2]
+    assert not shown[0] & shown[1]
+    assert 40 < len(plain & shown[0]) < 120
+    assert plain <= shown[0] | shown[1]
+
+
+def test_which_images_begin_mirrored_depends_on_the_seed(make):
+    first, other = (
+        {
+            image.numpy().tobytes()
+            for images, _ in epoch_of(make("augmentation.alternating_flip=true", seed=seed))
+            for image in images
+        }
+        for seed in (0, 1)
+    )
+    assert first != other

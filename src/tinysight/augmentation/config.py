@@ -32,6 +32,10 @@ class Augmentation(BaseModel):
         description="z draws a factor from 1-z to 1+z for the width and another for the height, 0 to below 1.",
     )
     horizontal_flip: bool = Field(False, description="Mirror every second image, left to right, by chance.")
+    alternating_flip: bool = Field(
+        False,
+        description="Mirror every image in every second epoch (arXiv:2404.00498); chance says which begin mirrored.",
+    )
     fill: Literal["nearest", "reflect", "constant"] = Field(
         "nearest",
         description="What rotation, shift, shear and zoom bring in from outside the image: the nearest edge "
@@ -64,7 +68,18 @@ class Augmentation(BaseModel):
             raise ValueError('fill_value is only used with fill = "constant"; set that too, or leave it out')
         return self
 
+    @model_validator(mode="after")
+    def _one_way_to_flip(self) -> Self:
+        if self.horizontal_flip and self.alternating_flip:
+            raise ValueError("horizontal_flip and alternating_flip are two ways to do one thing; choose one")
+        return self
+
     @property
     def moves(self) -> bool:
         """Whether pixels are interpolated: any of rotation, shift, shear and zoom is on."""
         return any((self.rotation, self.width_shift, self.height_shift, self.shear, self.zoom))
+
+    def by_chance(self) -> Augmentation:
+        """Return the same for images that belong to no epoch: chance decides about every flip."""
+        flip = self.horizontal_flip or self.alternating_flip
+        return self.model_copy(update={"horizontal_flip": flip, "alternating_flip": False})

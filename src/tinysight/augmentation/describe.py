@@ -25,6 +25,8 @@ def _geometry(config: Augmentation) -> list[str]:
         parts.append(f"zoom {1 - config.zoom:g} to {1 + config.zoom:g}")
     if config.horizontal_flip:
         parts.append("flip")
+    if config.alternating_flip:
+        parts.append("alternating flip")
     if config.moves:
         value = f" {config.fill_value:g}" if config.fill == "constant" else ""
         parts.append(f"fill {config.fill}{value}")

@@ -23,7 +23,8 @@ def build(config: Augmentation) -> Augment:
     It takes images, (n, 3, height, width), uint8 or float, 0..255, and the generator to draw from, and returns
     float images, 0..255 up to rounding; those handed in stay as they are. The order is affine map and flip, crop,
     colours, cutout; with all of it off, images only become float. The same images and generator state give the
-    same result. The generator may live on another device than the images.
+    same result. The generator may live on another device than the images. An alternating flip, which depends on the
+    epoch, is left to the caller.
     """
     steps = [*_geometry(config), *_colour(config), *_cutout(config)]
 

@@ -102,7 +102,7 @@ def save_files(
 def _augment(pixels: Pixels, config: Augmentation, copies: int, generator: torch.Generator) -> Pixels:
     """Return uint8, (n, copies, 3, height, width)."""
     repeated = torch.from_numpy(np.repeat(pixels, copies, axis=0))
-    augmented: Pixels = build(config)(repeated, generator).round().to(torch.uint8).numpy()
+    augmented: Pixels = build(config.by_chance())(repeated, generator).round().to(torch.uint8).numpy()
     return augmented.reshape(len(pixels), copies, *pixels.shape[1:])
 
 

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from tinysight.recipes.schema import Optimiser
-from tinysight.training.optimisers import PIECE, build
+from tinysight.training.optimisers import build
+from tinysight.training.optimisers.keras import PIECE
 
 NAMES = ["rmsprop", "adam"]
 shares = st.sampled_from([0.5, 0.9, 0.99, 0.999])  # with less memory, rounding alone may turn a step around
