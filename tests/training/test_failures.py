@@ -98,9 +98,9 @@ def test_weights_that_are_not_finite_are_never_kept(plan, weights, monkeypatch, 
     """An interruption may come when the loss was still a number, and the next one would not be."""
     right = F.cross_entropy
 
-    def interrupt_and_spoil(logits, labels):
+    def interrupt_and_spoil(logits, labels, **settings):
         signal.raise_signal(signal.SIGINT)
-        return right(logits, labels) + (0 * logits).sqrt().sum()  # adds nothing, with a gradient of NaN
+        return right(logits, labels, **settings) + (0 * logits).sqrt().sum()  # adds nothing, with a gradient of NaN
 
     spoiler = Watcher(STEPS + 1, lambda: monkeypatch.setattr(F, "cross_entropy", interrupt_and_spoil))
     with pytest.raises(TrainingError, match="weights are not finite any more in epoch 2"):
@@ -147,7 +147,9 @@ def test_training_that_runs_out_of_memory_keeps_what_the_last_checkpoint_held(pl
     train(plan("training.epochs=1"), tmp_path / "one epoch")
 
     def fill():
-        monkeypatch.setattr(F, "cross_entropy", lambda logits, labels: torch.empty(2**59, dtype=torch.uint8))
+        monkeypatch.setattr(
+            F, "cross_entropy", lambda logits, labels, **settings: torch.empty(2**59, dtype=torch.uint8)
+        )
 
     with pytest.raises(TrainingError, match=r"not enough memory.*batch_size smaller"):
         train(plan("training.epochs=3"), tmp_path / "run", progress=Watcher(STEPS + 2, fill))

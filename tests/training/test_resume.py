@@ -26,6 +26,13 @@ SETTINGS = {
         "early_stopping.restore_best=true",
     ),
     "bf16": ("optimiser.name=adam",),
+    "muon, portions, flips in turn": (
+        *("model.architecture=fast", "model.stem=fine", "model.widths=[16]", "data.normalisation=standardise"),
+        *("optimiser.name=muon", "optimiser.learning_rate=0.1", "optimiser.schedule=linear"),
+        *("optimiser.bias_learning_rate=1", "optimiser.head_learning_rate=5", "training.ghost_batch_size=10"),
+        "training.label_smoothing=0.2",
+        *("augmentation.alternating_flip=true", "augmentation.crop_padding=2"),
+    ),
 }
 
 

@@ -7,6 +7,7 @@ import torch
 
 from tinysight.data.load import load
 from tinysight.errors import DataError, RunError
+from tinysight.models.classifier import lead
 from tinysight.progress import Silent
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
@@ -130,6 +131,22 @@ def test_confidence_is_calibrated_on_the_validation_images(plan, tmp_path):
     found = classifier.temperature
     assert found != 1
     assert loss(found) < min(loss(1.0), loss(1.5 * found), loss(found / 1.5))
+
+
+def test_a_training_in_bfloat16_measures_how_far_that_can_be_trusted(plan, monkeypatch, tmp_path):
+    monkeypatch.setattr("tinysight.models.classifier.native_bf16", lambda: True)
+    for precision in ("fp32", "bf16"):
+        train(plan("training.epochs=1", precision=precision), tmp_path / precision)
+    assert Run(tmp_path / "fp32").classifier().doubt is None
+
+    settled, classifier = plan("training.epochs=1"), Run(tmp_path / "bf16").classifier()
+    held_back = cut(settled.dataset, settled.recipe.data, settled.seed).validation
+    exact = replace(classifier, doubt=None).logits(held_back.pixels)
+    rough = replace(classifier, doubt=0.0).logits(held_back.pixels)
+    assert 0 < classifier.doubt < 1
+    assert not torch.equal(rough, exact)
+    clear = lead(rough) > classifier.doubt
+    assert torch.equal(rough[clear].argmax(1), exact[clear].argmax(1))
 
 
 def test_the_validation_accuracy_is_that_of_the_weights_kept(plan, tmp_path):

@@ -126,3 +126,101 @@ def test_a_trainer_taken_out_of_a_checkpoint_takes_the_same_next_step(trainer):
     assert all(torch.equal(ours.tensors[name], theirs.tensors[name]) for name in ours.tensors)
     for key in ("epoch", "step", "seen", "loss", "correct"):
         assert ours.state["position"][key] == theirs.state["position"][key]
+
+
+def test_portions_of_a_batch_add_up_to_the_batch(trainer):
+    """In a network that normalises nothing, how many images go through it at once changes nothing but rounding."""
+    whole, portions = trainer(), trainer("training.ghost_batch_size=5")
+    for running in (whole, portions):
+        for _ in range(3):
+            running.step()
+
+    for one, other in zip(whole.network.parameters(), portions.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert whole.position.correct == portions.position.correct
+    assert whole.position.loss == pytest.approx(portions.position.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("batch", "portion", "sizes"), [(25, 8, [9, 8, 8]), (25, 25, [25]), (5, 2, [3, 2]), (3, 8, [3]), (1, 1, [1])]
+)
+def test_portions_are_as_large_as_asked_for_or_a_little_larger(trainer, batch, portion, sizes):
+    seen = []
+    running = trainer(f"training.batch_size={batch}", f"training.ghost_batch_size={portion}")
+    running.network.register_forward_pre_hook(lambda network, inputs: seen.append(len(inputs[0])))
+    running.step()
+
+    assert seen == sizes
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_what_is_normalised_may_be_a_single_value(dataset, recipe, batch_size):
+    settled = recipe(
+        *("model.architecture=fast", "model.stem=coarse", "model.widths=[16,16]", "optimiser.name=muon"),
+        *(f"training.batch_size={batch_size}", "data.image_size=16"),
+    )
+    trainer = Trainer(settled, dataset, cut(dataset, settled.data, 0), 0, "fp32")
+    trainer.feed.steps = 3
+    _, epoch = train_epoch(trainer)
+
+    assert np.isfinite(epoch.val_loss)
+
+
+def test_smoothed_labels_give_every_class_its_share(trainer):
+    running = trainer(STILL, "training.label_smoothing=0.3")
+    images, labels = running.feed.batch(0, 0)
+    running.step()
+
+    with torch.no_grad():
+        log_probabilities = running.network.eval()(images).log_softmax(1)
+    right = log_probabilities.gather(1, labels.unsqueeze(1)).mean()
+    expected = -0.7 * right - 0.3 * log_probabilities.mean()
+    assert running.position.loss / running.position.seen == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_linear_schedule_falls_to_nothing_by_the_end_of_the_training(trainer):
+    running = trainer("optimiser.schedule=linear", "optimiser.learning_rate=0.5", "training.epochs=2")
+    shares = []
+    for _ in range(2):
+        for _ in range(running.feed.steps):
+            shares.append(running.share)
+            running.step()
+        running.end_epoch()
+
+    assert shares == pytest.approx(np.linspace(1, 0, 14, endpoint=False))
+    assert [epoch.lr for epoch in running.history] == pytest.approx([0.25, 0])
+    assert running.share == pytest.approx(0)
+
+
+def test_the_fast_network_learns(dataset, recipe):
+    settled = recipe(
+        *("model.architecture=fast", "model.stem=coarse", "model.widths=[16]", "data.normalisation=standardise"),
+        *("optimiser.name=muon", "optimiser.learning_rate=0.1", "optimiser.schedule=linear", "training.epochs=4"),
+        *("optimiser.bias_learning_rate=1", "optimiser.head_learning_rate=5", "training.drop_last=true"),
+    )
+    trainer = Trainer(settled, dataset, cut(dataset, settled.data, 0), 0, "fp32")
+    while not trainer.done:
+        sizes, epoch = train_epoch(trainer)
+
+    assert sizes == [24] * 6
+    assert epoch.val_accuracy >= 0.9
+
+
+def test_a_batch_that_the_images_do_not_fill_weighs_as_much_less(dataset, recipe):
+    """Rates of whole batches would throw the weights of the last layer about."""
+    settled = recipe(
+        *("model.architecture=fast", "model.stem=coarse", "model.widths=[16]", "optimiser.name=muon"),
+        *("training.batch_size=1600", "training.drop_last=true"),
+    )
+    trainer = Trainer(settled, dataset, cut(dataset, settled.data, 0), 0, "fp32")
+    images, labels = trainer.feed.batch(0, 0)
+    head = trainer.network[-1].weight
+    before = head.detach().clone()
+    loss = torch.nn.functional.cross_entropy(trainer.network.train()(images), labels)
+    (gradient,) = torch.autograd.grad(loss, head)
+
+    trainer.step()
+
+    moved = before - head.detach()
+    nesterov = 1 + settled.optimiser.momentum
+    assert torch.allclose(moved, settled.optimiser.head_learning_rate * nesterov * gradient / 10, rtol=1e-3, atol=1e-5)

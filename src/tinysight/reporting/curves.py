@@ -16,7 +16,8 @@ Epoch = Mapping[str, Any]
 
 # Else a reader wonders how a network can do better on images it has not learned from.
 _HOW_MEASURED = (
-    "Training is measured during each epoch, with any dropout and augmentation on; validation after it, with both off."
+    "Training is measured during each epoch, with any dropout, augmentation and label smoothing; validation after it, "
+    "without."
 )
 _MOST_MARKERS = 40  # beyond that they run into each other
 _LABEL_HEIGHT = 0.13  # of the axes: two lines of text

@@ -10,12 +10,15 @@ import torch
 from tinysight import machine, packages
 from tinysight.data.dataset import Dataset
 from tinysight.runs.records import DatasetRecord, Environment
+from tinysight.training.device import Device
 from tinysight.training.precision import Precision
 
 PACKAGES = ("tinysight", "torch", "numpy", "pillow")
 
 
-def describe(dataset: Dataset, argument: str, data_dir: Path | None, seed: int, precision: Precision) -> Environment:
+def describe(
+    dataset: Dataset, argument: str, data_dir: Path | None, seed: int, precision: Precision, device: Device = "cpu"
+) -> Environment:
     """Return the facts about this machine, these versions and these images.
 
     `argument` is what `--data` said, made absolute, and `data_dir` what `--data-dir` said: so that `evaluate`
@@ -28,7 +31,7 @@ def describe(dataset: Dataset, argument: str, data_dir: Path | None, seed: int, 
         features=tuple(here["features"]),
         system=here["system"],
         threads=torch.get_num_threads(),
-        device="cpu",
+        device=device if device == "cpu" else f"cuda: {torch.cuda.get_device_name()}",
         precision=precision,
         seed=seed,
         git_commit=_commit(),
@@ -49,7 +52,7 @@ def changes(before: Environment, now: Environment) -> list[str]:
 
     def told(environment: Environment) -> dict[str, object]:
         versions = {name: environment.versions.get(name) for name in ("tinysight", "torch", "numpy")}
-        here = {"processor": environment.processor, "threads": environment.threads}
+        here = {name: getattr(environment, name) for name in ("processor", "threads", "device")}
         return {**versions, **here, "commit": environment.git_commit}
 
     old, new = told(before), told(now)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os.path
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinysight.data.dataset import Dataset
@@ -15,12 +14,15 @@ from tinysight.progress import SILENT, Progress
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.records import Environment, Epoch, Status, Summary
 from tinysight.runs.run import Run
+from tinysight.training import resuming
+from tinysight.training.device import Device
 from tinysight.training.environment import changes, describe
 from tinysight.training.images import cut
 from tinysight.training.interruption import Interruption, listening
 from tinysight.training.precision import Precision
 from tinysight.training.trainer import Trainer, show
 
+ENDING = 1.0  # seconds that starting Python, writing the last files and leaving Python take
 SAVE_EVERY = 60.0  # seconds of work that a crash may cost at most
 SMALLER = "make data.image_size or training.batch_size smaller"
 
@@ -29,7 +31,10 @@ SMALLER = "make data.image_size or training.batch_size smaller"
 class Plan:
     """What is to be trained, settled before the first step.
 
-    `argument` is what `--data` said, made absolute, and `data_dir` where CIFAR-10 was said to lie.
+    Attributes:
+        argument: what `--data` said, made absolute.
+        data_dir: where CIFAR-10 was said to lie.
+        begun: when the time began that the recipe may give in minutes, by `time.perf_counter`.
     """
 
     recipe: Recipe
@@ -38,6 +43,8 @@ class Plan:
     seed: int
     precision: Precision
     data_dir: Path | None = None
+    device: Device = "cpu"
+    begun: float = field(default_factory=lambda: time.perf_counter())
 
 
 def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SILENT) -> Summary:
@@ -49,7 +56,7 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
         DataError, RecipeError: these images cannot be split, or not be learned from, as the recipe says.
         RunError: `path` is in use, or with `resume` not a run that can go on with this plan.
         TrainingError: the loss or the weights are not finite any more, or there is not enough memory; what the last
-            checkpoint held is kept.
+            checkpoint held is kept. Or the recipe gives less time than what goes before and after the steps takes.
         StorageError: the disk is full or read-only.
     """
     start = time.perf_counter()
@@ -58,35 +65,18 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
         with enough_memory(SMALLER, TrainingError):
             _check_size(plan)
             images = cut(plan.dataset, plan.recipe.data, plan.seed)
-            trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision)
-        environment = describe(plan.dataset, plan.argument, plan.data_dir, plan.seed, plan.precision)
+            trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision, plan.device)
+        environment = describe(plan.dataset, plan.argument, plan.data_dir, plan.seed, plan.precision, plan.device)
         session = _Session(Run(path), trainer, plan, progress, start)
         if resume:
-            _require_same(plan, path)
+            resuming.require_same(path, plan.dataset, plan.recipe, plan.argument, plan.seed, plan.precision)
         else:
+            _limit(trainer, plan)
             session.begin(environment)  # last: a plan that fails leaves no directory
         with session.run.locked():
             if resume:
                 session.restore(environment)
             return session.run_to_end(interruption)
-
-
-def require_resumable(path: Path, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
-    """Raise RunError unless there is a run at `path` that can go on so; its images are not looked at."""
-    run = Run.open(path)
-    environment = run.environment()
-    if run.summary().status == "finished":
-        raise RunError(f"{path} is finished; there is nothing to resume. Train anew with another --out.")
-    if run.recipe() != recipe:
-        raise RunError(f"{path} was begun with another recipe (see its recipe.toml); resume it with that one.")
-    if (environment.seed, environment.precision) != (seed, precision):
-        raise RunError(
-            f"{path} was begun with --seed {environment.seed} --precision {environment.precision}; resume it so."
-        )
-    begun = environment.dataset.argument
-    moved = os.path.isabs(begun) and not os.path.isdir(begun)  # then the images themselves will tell
-    if begun != argument and not moved:
-        raise RunError(f"{path} was begun with --data {begun}; resume it so.")
 
 
 class _Session:
@@ -95,7 +85,7 @@ class _Session:
     def __init__(self, run: Run, trainer: Trainer, plan: Plan, progress: Progress, start: float) -> None:
         self.run, self.trainer, self.plan, self.progress = run, trainer, plan, progress
         self.start = self.saved = start
-        self.validation = self.before = self.before_training = 0.0
+        self.validation = self.before = self.before_training = self.saving = 0.0
 
     def begin(self, environment: Environment) -> None:
         """Make the run directory."""
@@ -108,6 +98,7 @@ class _Session:
         if checkpoint is None:
             self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
             self.run.write_environment(environment)
+            _limit(self.trainer, self.plan)
             return
         self._compare(environment)
         try:
@@ -152,11 +143,12 @@ class _Session:
     def _epoch(self, interruption: Interruption) -> bool:
         """Train one epoch, or what is left of it; return whether it came to its end."""
         trainer, at = self.trainer, self.trainer.position
-        task = f"epoch {at.epoch + 1}/{self.plan.recipe.training.epochs}"
-        self.progress.start(task, len(trainer.images.learn), "images")
+        training = self.plan.recipe.training
+        task = f"epoch {at.epoch + 1}" + (f"/{training.epochs}" if training.minutes is None else "")
+        self.progress.start(task, trainer.feed.images_an_epoch, "images")
         if at.seen:
             show(self.progress, at, at.seen)
-        while at.step < trainer.feed.steps:
+        while at.step < trainer.feed.steps and (at.step == 0 or trainer.progress < 1):
             show(self.progress, at, trainer.step())
             if interruption.asked:
                 self.progress.finish()
@@ -171,16 +163,21 @@ class _Session:
         before = time.perf_counter()
         epoch = self.trainer.end_epoch()
         self.validation += time.perf_counter() - before
+        timed = self.plan.recipe.training.minutes is not None
+        if timed and time.perf_counter() - self.saved < max(1.0, 20 * self.saving) and not self.trainer.done:
+            return  # a few pictures may make a hundred epochs a second
         self.progress.finish(_line(task, epoch))
         self._save()
         self._say("running")
 
     def _save(self) -> None:
+        before = time.perf_counter()
         checkpoint = self.trainer.checkpoint()
         train_seconds, total_seconds = self._seconds()
         checkpoint.state.update(train_seconds=train_seconds, total_seconds=total_seconds)
         self.run.write_checkpoint(checkpoint)
         self.saved = time.perf_counter()
+        self.saving = self.saved - before
 
     def _fail(self, error: TrainingError) -> None:
         """Keep the weights of the last checkpoint, which were still good."""
@@ -224,6 +221,21 @@ class _Session:
         return self.before_training + now - self.validation, self.before + now
 
 
+def _limit(trainer: Trainer, plan: Plan) -> None:
+    """Have the trainer end so early that all is over in the minutes that the recipe gives, if it gives any."""
+    minutes = plan.recipe.training.minutes
+    if minutes is None:
+        return
+    trainer.end_in(60 * minutes - (time.perf_counter() - plan.begun) - ENDING)
+    gone = time.perf_counter() - plan.begun
+    around = gone + trainer.clock.closing + ENDING
+    if around >= 60 * minutes:
+        raise TrainingError(
+            f"training.minutes is {minutes:g}, but what comes before the first step and after the last takes "
+            f"{around:.0f} s here; give it more."
+        )
+
+
 def _check_size(plan: Plan) -> None:
     size, found = plan.recipe.data.image_size, plan.dataset.image_size
     if found != (size, size):
@@ -231,13 +243,6 @@ def _check_size(plan: Plan) -> None:
             f"The images of {plan.dataset.name} are {found[0]}x{found[1]}, but the recipe's data.image_size is {size}; "
             "load them in that size."
         )
-
-
-def _require_same(plan: Plan, path: Path) -> None:
-    require_resumable(path, plan.recipe, plan.argument, plan.seed, plan.precision)
-    record = Run(path).environment().dataset
-    if record.fingerprint != plan.dataset.fingerprint:
-        raise RunError(f"{path} was begun on other images ({record.source}); resume it with those.")
 
 
 def _line(task: str, epoch: Epoch) -> str:

@@ -9,25 +9,31 @@ import math
 import time
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysight.data.dataset import Dataset
+from tinysight.data.dataset import Dataset, Part
 from tinysight.errors import TrainingError
-from tinysight.models.classifier import Classifier, Normalisation, batch_size
+from tinysight.models.classifier import Classifier, Normalisation, batch_size, overrated
+from tinysight.models.fast import Whitening
 from tinysight.models.registry import build
 from tinysight.progress import Progress
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import Epoch
 from tinysight.training import optimisers
+from tinysight.training.clock import Clock
+from tinysight.training.device import Device
 from tinysight.training.early_stopping import Watch
 from tinysight.training.feed import Feed
 from tinysight.training.images import Images
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.randomness import derive
 from tinysight.training.temperature import fit_temperature
+
+WHITENED = 5000 * 32**2  # pixels that the whitening stem learns from: more than enough for its few dozen directions
 
 
 @dataclass
@@ -43,50 +49,93 @@ class Position:
 
 
 class Trainer:
-    """Trains one network by one recipe; every random number follows from the seed and the position."""
+    """Trains one network by one recipe; every random number follows from the seed and the position.
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, images: Images, seed: int, precision: Precision) -> None:
-        self.recipe, self.images, self.seed, self.precision = recipe, images, seed, precision
+    Given a time, it is done when that is over, and schedules go by it instead of by epochs.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        images: Images,
+        seed: int,
+        precision: Precision,
+        device: Device = "cpu",
+    ) -> None:
+        self.recipe, self.images, self.seed, self.precision, self.device = recipe, images, seed, precision, device
         torch.manual_seed(derive(seed, "weights"))
-        name, size = recipe.model.architecture, recipe.data.image_size
-        network = build(name, len(dataset.class_names), size)
-        self.classifier = Classifier(name, network, dataset.class_names, size, Normalisation(), remarks=dataset.remarks)
-        self.network = network
-        self.optimiser = optimisers.build(network.parameters(), recipe.optimiser)
-        self.feed = Feed(images, recipe, self.classifier.normalisation, seed)
+        normalisation = normalisation_for(recipe, images)
+        self.feed = Feed(images, recipe, normalisation, seed, device)
+        self.network = build(recipe.model, len(dataset.class_names), recipe.data.image_size)
+        if isinstance(stem := self.network[0], Whitening):
+            stem.fit(self.feed.plain(WHITENED // recipe.data.image_size**2))
+        self.network.to(device)
+        self.classifier = Classifier(
+            recipe.model,
+            self.network,
+            dataset.class_names,
+            recipe.data.image_size,
+            normalisation,
+            tta_shift=1 if recipe.augmentation.crop_padding else 0,
+            remarks=dataset.remarks,
+        )
+        self.optimiser = optimisers.build(self.network.parameters(), recipe.optimiser, precision)
         self.watch = Watch(recipe.early_stopping) if recipe.early_stopping else None
         self.position = Position()
+        self.clock = Clock(recipe.training.epochs * self.feed.steps)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
 
+    def end_in(self, seconds: float) -> None:
+        """Be done so long from now, whatever number of epochs that is, and with all that follows the last of them."""
+        self.clock = Clock(self.clock.steps, seconds)
+        kinds: list[Precision] = [self.precision, "fp32"]
+        for kind in kinds:
+            self._look_at_few(kind)  # what torch does once a shape must not be counted for every image
+        look, exact = (self._look_at_few(kind) for kind in kinds)
+        calibration = exact + (look if self._checks_bf16 else 0)
+        self.clock.look, self.clock.closing = look, look + calibration
+
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to train."""
-        return self.position.epoch >= self.recipe.training.epochs or (self.watch is not None and self.watch.over)
+        """Whether there is nothing left to train: there is some training, and an epoch that was begun has an end."""
+        between_epochs = bool(self.history) and self.position.step == 0
+        return between_epochs and (self.progress == 1 or (self.watch is not None and self.watch.over))
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, 0..1."""
+        return self.clock.progress(self.position.epoch * self.feed.steps + self.position.step)
 
     def step(self) -> int:
         """Learn from the next batch of this epoch and return how many images it had."""
-        start, at = time.perf_counter(), self.position
+        start, at, training = time.perf_counter(), self.position, self.recipe.training
         images, labels = self.feed.batch(at.epoch, at.step)
-        # Not `torch.manual_seed`, which also looks for accelerators: a fiftieth of a step of the smallest network.
-        torch.default_generator.manual_seed(derive(self.seed, "dropout", at.epoch, at.step))
+        self._seed_dropout()
         self.network.train()
-        with autocast(self.precision):
-            logits = self.network(images).float()
-        loss = F.cross_entropy(logits, labels)
-        at.loss += self._finite(loss.item()) * len(labels)
-        at.correct += int((logits.argmax(1) == labels).sum())
+        # Too few images for one batch weigh less, so that rates made for whole batches do not throw the weights about.
+        size = training.batch_size if training.drop_last else len(labels)
+        portions = max(1, len(labels) // (training.ghost_batch_size or len(labels)))
+        for part, truth in zip(images.tensor_split(portions), labels.tensor_split(portions), strict=True):
+            self._learn(part, truth, size)
+        self.optimiser.step(self.share)
         self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
         at.seen, at.step = at.seen + len(labels), at.step + 1
         at.seconds += time.perf_counter() - start
         return len(labels)
 
+    @property
+    def share(self) -> float:
+        """The share of the learning rates that the recipe's schedule leaves now."""
+        return 1.0 if self.recipe.optimiser.schedule == "constant" else 1 - self.progress
+
     def end_epoch(self) -> Epoch:
         """Hold the network against the validation images and go on to the next epoch."""
         at = self.position
+        start = time.perf_counter()
         val_loss, val_accuracy = self._validate()
+        self.clock.looked(time.perf_counter() - start)
         epoch = Epoch(
             epoch=at.epoch + 1,
             seconds=at.seconds,
@@ -95,7 +144,7 @@ class Trainer:
             accuracy=at.correct / at.seen,
             val_loss=self._finite(val_loss),
             val_accuracy=val_accuracy,
-            lr=self.recipe.optimiser.learning_rate,
+            lr=self.recipe.optimiser.learning_rate * self.share,
         )
         self.history.append(epoch)
         self.position = Position(epoch=at.epoch + 1)
@@ -110,9 +159,13 @@ class Trainer:
         return self.classifier
 
     def calibrate(self, classifier: Classifier) -> Classifier:
-        """Return `classifier` with the temperature that fits the validation images."""
-        logits, labels = classifier.logits(self.images.validation.pixels), self.images.validation.labels
-        return replace(classifier, temperature=fit_temperature(logits, torch.from_numpy(labels)))
+        """Return `classifier` with the temperature that fits the validation images, and with its doubt in bfloat16."""
+        logits, labels = self._look(self.images.validation, "fp32")
+        doubt = None
+        if self._checks_bf16:
+            rough, _ = self._look(self.images.validation, "bf16")
+            doubt = overrated(rough, logits)
+        return replace(classifier, temperature=fit_temperature(logits, labels), doubt=doubt)
 
     def checkpoint(self) -> Checkpoint:
         """Return all that is needed to go on from here.
@@ -130,6 +183,7 @@ class Trainer:
             "optimiser_steps": self.optimiser.steps,
             "history": [epoch.model_dump() for epoch in self.history],
             "watch": watch if self.history else None,
+            "clock": self.clock.state(),
         }
         return Checkpoint(tensors, state)
 
@@ -145,24 +199,58 @@ class Trainer:
         self.best = groups["best"]
         self.position = Position(**state["position"])
         self.history = [Epoch.model_validate(epoch) for epoch in state["history"]]
+        self.clock = Clock(self.clock.steps, **state["clock"])
         if self.watch and state["watch"]:
             watch = state["watch"]
             self.watch = Watch(self.watch.config, watch["best"], watch["epoch"], watch["waited"])
 
+    @property
+    def _checks_bf16(self) -> bool:
+        """Whether predictions are to be in bfloat16 where they are clear in it."""
+        return self.precision == "bf16" and self.device == "cpu"
+
+    def _seed_dropout(self) -> None:
+        seed = derive(self.seed, "dropout", self.position.epoch, self.position.step)
+        # Not `torch.manual_seed`, which looks for every kind of device: a fiftieth of a step of the smallest network.
+        if self.device == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.cuda.manual_seed(seed)
+
+    def _learn(self, images: Tensor, labels: Tensor, size: int) -> None:
+        """Add the gradients of some images of a batch to those that are there; `size` images weigh 1."""
+        with autocast(self.precision, self.device):
+            logits = self.network(images).float()
+        smoothing = self.recipe.training.label_smoothing
+        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        self.position.loss += self._finite(loss.item())
+        self.position.correct += int((logits.argmax(1) == labels).sum())
+        (loss / size).backward()
+
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
         """Return mean loss and accuracy on the validation images."""
+        logits, labels = self._look(self.images.validation, self.precision)
+        return float(F.cross_entropy(logits, labels)), int((logits.argmax(1) == labels).sum()) / len(labels)
+
+    @torch.inference_mode()
+    def _look(self, part: Part, precision: Precision) -> tuple[Tensor, Tensor]:
+        """Return logits (n, classes) of the network as it is, and labels (n,)."""
         self.network.eval()
-        validation, loss, correct = self.images.validation, 0.0, 0
-        size = batch_size(self.recipe.data.image_size)
-        parts = (torch.from_numpy(part).split(size) for part in (validation.pixels, validation.labels))
-        for pixels, labels in zip(*parts, strict=True):
-            images = self.classifier.normalisation(pixels.float().contiguous(memory_format=torch.channels_last))
-            with autocast(self.precision):
-                logits = self.network(images).float()
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-            correct += int((logits.argmax(1) == labels).sum())
-        return loss / len(validation), correct / len(validation)
+        found = []
+        for pixels in torch.from_numpy(part.pixels).split(batch_size(self.recipe.data.image_size)):
+            images = pixels.to(self.device).float().contiguous(memory_format=torch.channels_last)
+            with autocast(precision, self.device):
+                found.append(self.network(self.classifier.normalisation(images)).float())
+        return torch.cat(found).cpu(), torch.from_numpy(part.labels)
+
+    def _look_at_few(self, precision: Precision) -> float:
+        """Return about how many seconds a look at all validation images takes."""
+        validation, start = self.images.validation, time.perf_counter()
+        count = batch_size(self.recipe.data.image_size)
+        few = Part(validation.pixels[:count], validation.labels[:count])
+        self._look(few, precision)
+        return (time.perf_counter() - start) * len(validation) / len(few)
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
@@ -174,6 +262,14 @@ class Trainer:
             f"The {what} in epoch {self.position.epoch + 1}, step {self.position.step + 1}: training diverged; "
             f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
         )
+
+
+def normalisation_for(recipe: Recipe, images: Images) -> Normalisation:
+    """Return what the recipe says is done to pixels before the network."""
+    if recipe.data.normalisation == "scale":
+        return Normalisation()
+    portions = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
+    return Normalisation.standardising(images.train.pixels[portion] for portion in portions)
 
 
 def show(progress: Progress, position: Position, amount: int) -> None:
