@@ -38,10 +38,27 @@ def test_a_copy_overwrites_nothing(tinysight, target):
     assert not Path("nowhere").exists()
 
 
+def test_with_minutes_show_prints_how_they_would_be_spent(tinysight, monkeypatch):
+    monkeypatch.setattr("tinysight.training.precision.native_bf16", lambda: False)
+    monkeypatch.setattr("tinysight.training.planning.step_seconds", lambda *_: [0.01])
+    outcome = tinysight("recipes", "show", "fast", "--minutes", "5")
+    values = tomllib.loads(outcome.out)
+    assert values["training"]["minutes"] == 5
+    assert values["model"]["widths"]
+    assert outcome.out.startswith(f"# {values['model']['stem']} stem, ")
+    assert " epochs at " in outcome.out.splitlines()[0]
+
+
+def test_minutes_of_a_recipe_that_names_its_network_are_a_limit(tinysight):
+    values = tomllib.loads(tinysight("recipes", "show", "deep", "--minutes", "2.5").out)
+    assert (values["name"], values["training"]["minutes"]) == ("deep", 2.5)
+
+
 def test_check_prints_every_value_with_the_changes(tinysight):
     outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimiser.name=adam")
     values = tomllib.loads(outcome.out)
-    assert (values["training"], values["optimiser"]["name"]) == ({"epochs": 3, "batch_size": 128}, "adam")
+    assert (values["training"]["epochs"], values["training"]["batch_size"]) == (3, 128)
+    assert values["optimiser"]["name"] == "adam"
 
 
 def test_check_finds_what_is_wrong_in_a_recipe_of_ones_own(tinysight):

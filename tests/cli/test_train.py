@@ -13,7 +13,10 @@ import pytest
 
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
+from tinysight.training.clock import Clock
+from tinysight.training.trainer import Trainer
 
+STEP = Trainer.step
 SHAPES = ("--data", "shapes:train=100,test=30", "--precision", "fp32")
 
 
@@ -56,6 +59,9 @@ def test_the_recipe_is_kept_with_every_override(tinysight):
         (["deep", "--data", "cifar10", "--data-dir", "."], ". holds no CIFAR-10"),
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "CIFAR-10 is made of 32x32 images, not 64x64"),
         (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),
+        (["deep", "--epochs", 3, "--minutes", 1], "--epochs and --minutes both say how long; give one of them."),
+        (["fast"], "The recipe fast leaves the network to the time there is: say it by --minutes M."),
+        (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths go together"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "There is no run directory nowhere"),
         (["deep", *SHAPES, "--out", "../run"], "../run exists already; choose another --out"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run is finished"),
@@ -129,6 +135,52 @@ def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkey
     assert outcome.code == 1
     told = outcome.out.splitlines()[-1].removeprefix("go on with:  ")
     assert shlex.split(told) == ["tinysight", "train", "deep", *options, "--resume"]
+
+
+def test_a_graphics_card_that_is_not_there_is_refused(tinysight, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "there is no graphics card" in tinysight("train", "deep", *SHAPES, "--device", "cuda").refusal()
+    assert list(Path().iterdir()) == []
+
+
+@pytest.fixture
+def _ten_steps(monkeypatch):
+    """However many minutes are given, they are over after ten steps."""
+    monkeypatch.setattr(Clock, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
+
+
+@pytest.mark.usefixtures("_ten_steps")
+def test_some_minutes_become_a_network_and_a_run(tinysight):
+    outcome = tinysight("train", "fast", "--minutes", 5, *SHAPES, "--out", "run")
+    assert outcome.code == 0
+    assert "How accurate it gets on these images, nobody has measured; done by " in outcome.err
+    kept = Run(Path("run")).recipe()
+    assert not kept.model.is_open
+    assert kept.training.minutes == 5
+
+
+@pytest.mark.usefixtures("_ten_steps")
+def test_what_some_minutes_were_to_be_spent_on_is_kept_by_resume(tinysight, monkeypatch):
+    command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
+        assert tinysight(*command).code == 1
+    network = Run(Path("run")).recipe().model
+    monkeypatch.setattr("tinysight.training.planning.plan", None)  # nothing is chosen anew
+
+    assert tinysight(*command, "--resume").code == 0
+    assert Run(Path("run")).recipe().model == network
+    assert Run(Path("run")).summary().status == "finished"
+
+
+def test_epochs_beside_the_minutes_of_a_recipe_are_refused(tinysight):
+    tinysight("recipes", "copy", "deep", "mine.toml")
+    text = Path("mine.toml").read_text().replace("[training]", "[training]\nminutes = 1")
+    Path("mine.toml").write_text(text)
+    assert (
+        "gives training.minutes, which --epochs cannot outdo"
+        in tinysight("train", "mine.toml", "--epochs", 3).refusal()
+    )
 
 
 def test_what_cannot_be_resumed_is_said_before_any_image_is_loaded(tinysight, finished_run, monkeypatch):

@@ -21,7 +21,7 @@ class Split(StrEnum):
 def evaluate(
     run: RunArgument,
     split: Annotated[Split, typer.Option(help="The images to evaluate on; test is for the end.")] = Split.test,
-    tta: Annotated[bool, typer.Option("--tta", help="Also average over mirror images.")] = False,
+    tta: Annotated[bool, typer.Option("--tta", help="Also average over mirrored and shifted views.")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Measure RUN, fill its metrics.json and draw its plots."""
@@ -41,5 +41,5 @@ def evaluate(
         f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"
     )
     if metrics["accuracy_tta"] is not None:
-        output.print(f"with mirror images averaged (TTA): {metrics['accuracy_tta']:.4f}")
+        output.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
     output.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")

@@ -24,6 +24,10 @@ SetOption = Annotated[
 ]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Go on without pictures that cannot be read.")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Same seed, same machine: same result.")
+    int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Same seed, same machine, same epochs: same result.")
+]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option("--minutes", metavar="M", min=0.05, help="Be done in so many minutes, instead of after N epochs."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from tinysight.cli.console import output
-from tinysight.cli.options import RecipeArgument, SetOption
+from tinysight.cli.options import MinutesOption, RecipeArgument, SetOption
 
 app = typer.Typer(help="List, show, copy and check recipes.", no_args_is_help=True)
 
@@ -23,17 +23,28 @@ def list_() -> None:
     table = Table("recipe", "network", "epochs", "what it is", box=None, pad_edge=False)
     for name in shelf.shipped():
         recipe = loading.load(name)
-        table.add_row(name, recipe.model.architecture, str(recipe.training.epochs), recipe.description)
+        epochs = "by time" if recipe.model.is_open else str(recipe.training.epochs)
+        table.add_row(name, recipe.model.architecture, epochs, recipe.description)
     output.print(table)
     output.print("\nnext: tinysight recipes show NAME, or tinysight train NAME")
 
 
 @app.command()
-def show(recipe: RecipeArgument) -> None:
-    """Print a recipe as it was written, with what it costs and what it reached."""
-    from tinysight.recipes import shelf
+def show(recipe: RecipeArgument, minutes: MinutesOption = None) -> None:
+    """Print a recipe as it was written; with --minutes, how it would spend them on CIFAR-10 here."""
+    from tinysight.recipes import loading, shelf
 
-    output.print(shelf.read_text(shelf.locate(recipe)), end="")
+    if minutes is None:
+        output.print(shelf.read_text(shelf.locate(recipe)), end="")
+        return
+    settled = loading.load(recipe, [f"training.minutes={minutes}"])
+    if settled.model.is_open:
+        from tinysight.training import device, planning
+
+        outlook = planning.plan(settled, planning.Work.of_cifar10(settled), device=device.choose("auto"))
+        output.print(f"# {outlook.words()}.\n")
+        settled = outlook.recipe
+    output.print(loading.dump(settled), end="")
 
 
 @app.command()

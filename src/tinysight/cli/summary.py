@@ -28,7 +28,7 @@ def summary(
         from tinysight.models.registry import build
 
         size = recipe.data.image_size
-        network = build(recipe.model.architecture, classes, size)
+        network = build(recipe.model, classes, size)
 
     from tinysight.models.summary import count, rows
 

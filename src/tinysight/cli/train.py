@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinysight.cli.console import output, progress, shown
-from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
+from tinysight.cli.options import (
+    DataDirOption,
+    DataOption,
+    MinutesOption,
+    RecipeArgument,
+    SeedOption,
+    SetOption,
+    SkipBadOption,
+)
 from tinysight.errors import InputError
 
 if TYPE_CHECKING:
+    from tinysight.recipes.schema import Recipe
     from tinysight.runs.records import Summary
 
 
@@ -25,6 +36,14 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+class Device(StrEnum):
+    """What --device takes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 def train(
     recipe: RecipeArgument,
     data: DataOption = "cifar10",
@@ -32,40 +51,65 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run directory to make; default runs/RECIPE-1, -2, ...")] = None,
     seed: SeedOption = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="The same as --set training.epochs=N.")] = None,
+    minutes: MinutesOption = None,
+    device: Annotated[Device, typer.Option(help="auto: the graphics card, if there is one.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = Precision.auto,
     changes: SetOption = [],  # noqa: B006  (typer copies it)
     skip_bad: SkipBadOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train RECIPE and leave a run directory."""
-    from tinysight.recipes import loading
-
+    begun = time.perf_counter()
     if resume and not out:
         raise InputError("--resume goes on with a run: say which by --out RUN.")
-    overrides = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
-    settled = loading.load(recipe, overrides)
+    settled = _recipe(recipe, changes, epochs, minutes)
 
     from tinysight.data import load
     from tinysight.runs.run import Run
+    from tinysight.training import device as devices
+    from tinysight.training import planning
     from tinysight.training import precision as precisions
-    from tinysight.training.train import Plan, require_resumable
+    from tinysight.training.resuming import settled_before
+    from tinysight.training.train import Plan
     from tinysight.training.train import train as run_training
 
-    argument, numbers = load.normalise(data), precisions.choose(precision.value)
-    path = out or _free_name(settled.name)
+    argument, path = load.normalise(data), out or _free_name(settled.name)
+    asked: precisions.Asked = precision.value
+    asked_device: devices.Asked = device.value
     if resume:  # what can be refused is refused before the images are loaded, which may take minutes
-        require_resumable(path, settled, argument, seed, numbers)
+        settled, asked, asked_device = settled_before(path, settled, argument, seed, asked, asked_device)
     else:
         Run.require_vacant(path)
+        planning.require_time(settled)
+    where = devices.choose(asked_device)
     dataset = load.load(argument, settled.data.image_size, data_dir, skip_bad, progress)
     for remark in dataset.remarks:
         progress.note(remark)
-    plan = Plan(settled, dataset, argument, seed, numbers, data_dir if argument == "cifar10" else None)
+    if settled.model.is_open:
+        outlook = planning.plan(settled, planning.Work.of(dataset, settled), time.perf_counter() - begun, asked, where)
+        progress.note(outlook.words_until())
+        settled = outlook.recipe
+    numbers = precisions.choose(asked, settled, where, progress)
+    found = data_dir if argument == "cifar10" else None
+    plan = Plan(settled, dataset, argument, seed, numbers, data_dir=found, device=where, begun=begun)
     summary = run_training(plan, path, resume, progress)
     _tell(summary, path)
     if summary.status == "interrupted":
-        _tell_how_to_resume(recipe, argument, data_dir, path, seed, precision, overrides, skip_bad)
+        _tell_how_to_resume(path, new=not resume, named=out is not None)
         raise typer.Exit(1)
+
+
+def _recipe(name: str, changes: list[str], epochs: int | None, minutes: float | None) -> Recipe:
+    """Return the recipe with all that the command line changes in it."""
+    from tinysight.recipes import loading
+
+    if epochs and minutes:
+        raise InputError("--epochs and --minutes both say how long; give one of them.")
+    short_forms = {"training.epochs": epochs, "training.minutes": minutes}
+    recipe = loading.load(name, [*changes, *(f"{key}={value}" for key, value in short_forms.items() if value)])
+    if epochs and recipe.training.minutes:
+        raise InputError(f"The recipe {recipe.name} gives training.minutes, which --epochs cannot outdo; take it out.")
+    return recipe
 
 
 def _free_name(recipe: str) -> Path:
@@ -88,19 +132,6 @@ def _tell(summary: Summary, path: Path) -> None:
         output.print(f"next: tinysight evaluate {shlex.quote(str(path))}")
 
 
-def _tell_how_to_resume(
-    recipe: str,
-    data: str,
-    data_dir: Path | None,
-    path: Path,
-    seed: int,
-    precision: Precision,
-    overrides: list[str],
-    skip_bad: bool,
-) -> None:
-    command = ["tinysight", "train", recipe, "--data", data, "--out", str(path), "--seed", str(seed)]
-    command += ["--data-dir", str(data_dir)] if data_dir else []
-    command += ["--precision", precision.value] if precision != Precision.auto else []
-    command += [word for override in overrides for word in ("--set", override)]
-    command += ["--skip-bad"] if skip_bad else []
-    output.print(f"go on with:  {shlex.join([*command, '--resume'])}")
+def _tell_how_to_resume(path: Path, new: bool, named: bool) -> None:
+    command = ["tinysight", *sys.argv[1:], *([] if named else ["--out", str(path)]), *(["--resume"] if new else [])]
+    output.print(f"go on with:  {shlex.join(command)}")
