@@ -12,20 +12,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from common import append, stamp
+from share import matrix_rate, share
 
-from tinysight.recipes import shelf
+from tinysight.data.load import load
+from tinysight.models.classifier import Classifier
+from tinysight.recipes import loading, shelf
 from tinysight.runs.run import Run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", default=shelf.shipped())
+    parser.add_argument("recipes", nargs="*", default=by_epochs())
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     for seed in arguments.seeds:
@@ -33,14 +38,24 @@ def main() -> None:
             print(json.dumps(append("recipes", measure(recipe, seed))), flush=True)
 
 
+def by_epochs() -> list[str]:
+    """Return the shipped recipes that name their network; the others are for `benchmarks/minutes.py`."""
+    return [name for name in shelf.shipped() if not loading.load(name).model.is_open]
+
+
 def measure(recipe: str, seed: int) -> dict[str, object]:
     """Return the figures of one training."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run")
+        rates = [matrix_rate()]
         tinysight("train", recipe, "--data", "cifar10", "--seed", str(seed), "--out", str(path))
+        rates.append(matrix_rate())
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
-        summary, metrics, environment = run.summary(), run.metrics(), run.environment()
+        summary, metrics, environment, history = run.summary(), run.metrics(), run.environment(), run.history()
+        seen = sum(epoch.images_per_second * epoch.seconds for epoch in history)
+        work = share(run.recipe(), seen, summary.train_seconds, statistics.mean(rates))
+        other = answers_changed(run.classifier())
     return {
         "recipe": recipe,
         "seed": seed,
@@ -52,8 +67,16 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         "total_seconds": round(summary.total_seconds, 1),
         "precision": environment.precision,
         "published": environment.dataset.published,
+        **({**work, "answers_changed_by_bf16": other} if environment.precision == "bf16" else {}),
         **stamp(),
     }
+
+
+def answers_changed(classifier: Classifier) -> float:
+    """Return the share of the test images whose answer is another than float32's."""
+    pixels = load("cifar10").test.pixels
+    exact = replace(classifier, doubt=None)
+    return float((classifier.logits(pixels).argmax(1) != exact.logits(pixels).argmax(1)).double().mean())
 
 
 def tinysight(*arguments: str) -> None:

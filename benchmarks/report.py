@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tinysight.recipes import loading, shelf
 Row = dict[str, Any]
 HEADER = "# measured: "
 NOT_YET = "not measured yet"
-CLAIMS = ("startup", "loading", "augmentation", "memory", "predict_files", "demo")
+CLAIMS = ("startup", "loading", "augmentation", "memory", "race", "own_images", "speed", "predict_files", "demo")
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")
 REBUILT = "CIFAR-10 rebuilt, not bit for bit the published ones, from which their fingerprint differs"
@@ -31,26 +33,32 @@ def main() -> None:
 
 def texts() -> dict[Path, str]:
     """Return what every file with figures in it has to hold, by its path."""
-    ours, peers = by_recipe(read("recipes")), by_recipe(read("keras"))
-    table = accuracy_table(ours, peers)
-    facts = provenance([row for rows in (*ours.values(), *peers.values()) for row in rows])
-    in_readme = {key: fact for key, fact in facts.items() if key in IN_README}
+    every, peers = by_recipe(read("recipes")), by_recipe(read("keras"))
+    ladder = {name: rows for name, rows in every.items() if loading.load(name).model.architecture == "fast"}
+    ours = {name: rows for name, rows in every.items() if name not in ladder}
+    tables = {
+        "ladder": (ladder_table(ladder), list(chain(*ladder.values()))),
+        "recipes": (accuracy_table(ours, peers), list(chain(*ours.values(), *peers.values()))),
+        "minutes": (minutes_table(read("minutes")), read("minutes")),
+    }
+    long = {name: f"{table}\n\n{listed(provenance(rows))}" for name, (table, rows) in tables.items()}
+    short = {name: f"{table}\n\n{listed(provenance(rows, IN_README))}" for name, (table, rows) in tables.items()}
     claims = {name: claim_table(read(name)) for name in CLAIMS}
     readme, results = ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md"
     return {
-        readme: page(readme, {"recipes": f"{table}\n\n{listed(in_readme)}"}),
-        results: page(results, {"recipes": f"{table}\n\n{listed(facts)}", **claims}),
-        **{path: with_header(path, ours[path.stem]) for path in map(shelf.locate, ours)},
+        readme: page(readme, short),
+        results: page(results, {**long, "share": share_table(ladder), **claims}),
+        **{path: with_header(path, every[path.stem]) for path in map(shelf.locate, every)},
     }
 
 
 def by_recipe(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each shipped recipe, none if it is not measured; of a seed measured again only the newest."""
+    """Return the rows of each shipped recipe that names its network; of a seed measured again only the newest row."""
     newest = {(row["recipe"], row["seed"]): row for row in rows}
     grouped: dict[str, list[Row]] = defaultdict(list)
     for row in newest.values():
         grouped[row["recipe"]].append(row)
-    return {name: grouped[name] for name in shelf.shipped()}
+    return {name: grouped[name] for name in shelf.shipped() if not loading.load(name).model.is_open}
 
 
 def accuracy_table(ours: dict[str, list[Row]], peers: dict[str, list[Row]]) -> str:
@@ -61,6 +69,53 @@ def accuracy_table(ours: dict[str, list[Row]], peers: dict[str, list[Row]]) -> s
     for name, rows in ours.items():
         cells = [f"`{name}`", *our_cells(rows), *peer_cells(peers[name])]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ladder_table(ours: dict[str, list[Row]]) -> str:
+    """Return what each fast recipe reached and how long it took, at most."""
+    lines = ["| recipe | test accuracy, mean ± sd (n) | with TTA | seconds | the slowest |", "|---|---|---|---|---|"]
+    for name, rows in ours.items():
+        slowest = f"{max(row['train_seconds'] for row in rows):,.1f}" if rows else NOT_YET
+        seconds = spread(rows, "train_seconds", ",.1f") if rows else NOT_YET
+        lines.append(f"| {' | '.join([f'`{name}`', *our_cells(rows)[:2], seconds, slowest])} |")
+    return "\n".join(lines)
+
+
+def minutes_table(rows: list[Row]) -> str:
+    """Return for each number of minutes when trainings ended, and what was foretold and reached."""
+    if not rows:
+        return NOT_YET
+    newest = {(row["minutes"], row["seed"]): row for row in rows}
+    lines = [
+        "| minutes | n | seconds from start to end | foretold | test accuracy | with TTA | network |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for minutes in sorted({row["minutes"] for row in rows}):
+        own = [row for row in newest.values() if row["minutes"] == minutes]
+        foretold = "; ".join(f"{row['foretold']:.3f} ± {row['spread']:.3f}" for row in own)
+        reached, averaged = (
+            "; ".join(f"{row[key]:.4f}" for row in own) for key in ("test_accuracy", "test_accuracy_tta")
+        )
+        seconds, networks = "; ".join(f"{row['seconds']:.1f}" for row in own), sorted({row["network"] for row in own})
+        cells = [f"{minutes:g}", str(len(own)), seconds, foretold, reached, averaged, "; ".join(networks)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def share_table(ours: dict[str, list[Row]]) -> str:
+    """Return how much of the machine's own rate whole trainings made use of, and what bfloat16 did to the answers."""
+    lines = [
+        "| recipe | n | the machine, GFLOP/s | the training, GFLOP/s | share | answers changed by bf16 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, rows in ours.items():
+        own = [row for row in rows if "share" in row]
+        if own:
+            rates = [spread(own, key, ".0f") for key in ("machine_gflops", "training_gflops")]
+            changed = f"{max(row['answers_changed_by_bf16'] for row in own):.2%} at most"
+            cells = [f"`{name}`", str(len(own)), *rates, spread(own, "share", ".3f"), changed]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -84,15 +139,15 @@ def spread(rows: list[Row], key: str, form: str) -> str:
     return f"{mean} ± {format(statistics.stdev(values), form)}" if len(values) > 1 else mean
 
 
-def provenance(rows: list[Row]) -> dict[str, str]:
-    """Return with what, when and on which images `rows` were measured, and what else the machine did."""
+def provenance(rows: list[Row], wanted: Sequence[str] = (*FACTS, "load", "images")) -> dict[str, str]:
+    """Return what is wanted of with what, when and on which images `rows` were measured, and what else was done."""
     found = {key: sorted({str(row[key]) for row in rows if key in row}) for key in FACTS}
     facts = {key: "; ".join(values) for key, values in found.items() if values}
     if loads := [row["load"] for row in rows]:
         facts["load"] = f"{min(loads)} to {max(loads)}, over the last minute, the measurement itself included"
     if any(row.get("published") is False for row in rows):
         facts["images"] = REBUILT
-    return facts
+    return {key: fact for key, fact in facts.items() if key in wanted}
 
 
 def listed(facts: dict[str, str]) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.recipes import shelf
+from tinysight.recipes import loading, shelf
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+MEASURED = [name for name in shelf.shipped() if name != "fast"]  # whose network and length follow from --minutes
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def row(**differing):
 
 def test_every_page_holds_what_the_report_would_write(report):
     texts = report.texts()
-    assert {path.name for path in texts} == {"README.md", "RESULTS.md", *(f"{name}.toml" for name in shelf.shipped())}
+    assert {path.name for path in texts} == {"README.md", "RESULTS.md", *(f"{name}.toml" for name in MEASURED)}
     stale = [path.name for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
     assert stale == [], "run benchmarks/report.py"
 
@@ -55,7 +56,7 @@ def test_a_measured_recipe_has_mean_and_deviation_of_its_seeds_beside_the_peer(r
 def test_a_recipe_that_is_not_measured_is_listed_all_the_same(report):
     nothing = report.by_recipe([])
     lines = report.accuracy_table(nothing, nothing).splitlines()[2:]
-    assert lines == [f"| `{name}` |{' not measured yet |' * 5}" for name in shelf.shipped()]
+    assert lines == [f"| `{name}` |{' not measured yet |' * 5}" for name in MEASURED]
     assert report.header([]) == "not yet"
 
 
@@ -97,3 +98,20 @@ def test_a_recipe_without_a_place_for_its_header_is_not_written(report, tmp_path
     (tmp_path / "mine.toml").write_text("name = 'mine'\n")
     with pytest.raises(SystemExit, match=r"mine\.toml has 0 places"):
         report.with_header(tmp_path / "mine.toml", [])
+
+
+def test_the_share_of_the_machine_is_told_of_the_trainings_that_have_one(report):
+    figures = {"machine_gflops": 400.0, "training_gflops": 300.0, "share": 0.75, "answers_changed_by_bf16": 0.0003}
+    table = report.share_table({"fast-94": [row(**figures), row(seed=1, **figures), row(seed=2)], "fast-73": [row()]})
+    assert table.splitlines()[2:] == ["| `fast-94` | 2 | 400 ± 0 | 300 ± 0 | 0.750 ± 0.000 | 0.03% at most |"]
+
+
+def test_work_over_time_is_a_share_of_the_machine(report):
+    import share
+
+    recipe = loading.load("fast-73")
+    stem, places = 32, 15 * 15
+    convolutions = [(stem, 32, places), (32, 32, 7 * 7), (32, 64, 7 * 7), (64, 64, 9), (64, 64, 9), (64, 64, 1)]
+    ways = [2, 3, 3, 3, 3, 3]  # nothing before the first convolution is trained
+    work = sum(2 * way * 9 * a * b * at for way, (a, b, at) in zip(ways, convolutions, strict=True)) + 2 * 3 * 64 * 10
+    assert share.share(recipe, seen=1000, seconds=2.0, machine=work * 1000)["share"] == 0.5

@@ -22,7 +22,7 @@ def test_a_path_is_taken_as_it_is(tmp_path, monkeypatch):
     ("name", "advice"),
     [
         ("depe", "There is no recipe 'depe'. Did you mean 'deep'?"),
-        ("resnet", "Known: deep, deep-augmented, early-stopping, simple, strided,"),
+        ("resnet", "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, simple,"),
         ("", "There is no recipe ''. Known: deep"),
         ("mine.toml", "There is no recipe file mine.toml; `tinysight recipes list` shows the shipped recipes."),
         ("folder/mine", "There is no recipe file folder/mine"),

@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 
-from tinysight.models.registry import ARCHITECTURES, build
+from tinysight.models import registry
+from tinysight.models.registry import build
 from tinysight.models.summary import count
 from tinysight.recipes import shelf
 from tinysight.recipes.loading import dump, load, parse
@@ -30,8 +31,28 @@ def name(request):
     return request.param
 
 
-def test_no_recipe_is_shipped_that_is_not_held_against_a_notebook():
-    assert shelf.shipped() == sorted(NOTEBOOKS)
+LADDER = ["fast-73", "fast-85", "fast-90", "fast-94"]
+
+
+def test_every_recipe_that_is_shipped_is_tested_here():
+    assert shelf.shipped() == sorted([*NOTEBOOKS, *LADDER, "fast"])
+
+
+@pytest.mark.parametrize("rung", [*LADDER, "fast"])
+def test_the_fast_recipes_are_one_family_with_one_optimiser(rung):
+    recipe, family = load(rung), load("fast")
+    assert recipe.name == rung
+    assert recipe.description
+    rate = {"learning_rate": recipe.optimiser.learning_rate}  # the shorter the training, the larger
+    assert (recipe.model.architecture, recipe.optimiser) == ("fast", family.optimiser.model_copy(update=rate))
+    assert recipe.model.is_open == (rung == "fast")
+    assert parse(dump(recipe), "again") == recipe
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_a_rung_of_the_ladder_can_be_built(rung):
+    recipe = load(rung)
+    assert count(build(recipe.model, 10, recipe.data.image_size)) > 0
 
 
 def test_a_recipe_is_called_like_its_file_and_says_what_it_is(name):
@@ -44,7 +65,7 @@ def test_it_has_the_network_of_its_notebook(name):
     recipe, (architecture, parameters, *_) = load(name), NOTEBOOKS[name]
     assert recipe.model.architecture == architecture
     assert recipe.data.image_size == 32
-    assert count(build(architecture, 10, recipe.data.image_size)) == parameters
+    assert count(build(recipe.model, 10, recipe.data.image_size)) == parameters
 
 
 def test_it_is_optimised_as_in_its_notebook(name):
@@ -97,4 +118,4 @@ def test_written_out_it_leaves_nothing_to_the_defaults(name):
 
 
 def test_recipes_know_every_network_there_is():
-    assert set(get_args(Model.model_fields["architecture"].annotation)) == set(ARCHITECTURES)
+    assert set(get_args(Model.model_fields["architecture"].annotation)) == {*registry.NOTEBOOK, "fast"}

@@ -1,0 +1,51 @@
+"""The law that --minutes plans by is what was planted in the trainings it is fitted to."""
+
+import sys
+import tomllib
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def law(monkeypatch):
+    """benchmarks/law.py as a module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "law", raising=False)
+    import law
+
+    return law
+
+
+def row(seen, floor, scale, power, error=0.0, **network):
+    return {
+        **network,
+        "seen": seen,
+        "val_accuracy": 1 - floor - scale * (seen / 1000) ** -power + error,
+        "images_per_second": 900.0,
+        "probe": 1000.0,
+        "machine": "a processor",
+        "date": "2026-01-02",
+    }
+
+
+@pytest.mark.parametrize(("floor", "scale", "power"), [(0.05, 3.0, 0.9), (0.12, 1.0, 0.6)])
+def test_a_planted_law_is_found(law, floor, scale, power):
+    rows = [row(seen, floor, scale, power) for seen in (45_000, 90_000, 180_000, 360_000)]
+    assert law.fit(rows) == pytest.approx((floor, scale * 1000**power, power), rel=1e-3)
+
+
+def test_what_is_written_has_every_network_and_twice_the_deviation_from_the_law(law):
+    rows = []
+    for stem, widths, _ in law.TRAININGS:
+        for number, seen in product(range(50), (45_000, 90_000, 180_000, 360_000)):
+            error = 0.004 * (-1) ** number
+            rows.append(row(seen, 0.05, 3.0, 0.9, error, stem=stem, widths=list(widths)))
+    written = tomllib.loads(law.law(rows))
+
+    assert [(rung["stem"], tuple(rung["widths"])) for rung in written["rung"]] == [(s, w) for s, w, _ in law.TRAININGS]
+    assert {rung["efficiency"] for rung in written["rung"]} == {0.9}
+    assert written["spread"] == pytest.approx(0.008, rel=0.1)
