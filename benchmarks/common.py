@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ def stamp() -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[0], 1),
     }
+
+
+def tinysight(*arguments: str) -> None:
+    """Run the command line in a process of its own, as a user's would be; only its notices are shown."""
+    subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def append(name: str, row: dict[str, Any]) -> dict[str, Any]:

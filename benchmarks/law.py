@@ -14,15 +14,13 @@ import argparse
 import json
 import math
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomli_w
-from common import append, read, stamp
+from common import append, read, stamp, tinysight
 from scipy.optimize import curve_fit
 
 from tinysight.machine import native_bf16
@@ -65,7 +63,7 @@ def measure(stem: str, widths: tuple[int, ...], epochs: int, seed: int) -> Row:
     promised = probe(Model(architecture="fast", stem=stem, widths=list(widths)))
     with tempfile.TemporaryDirectory() as folder:
         command = ["train", "fast", "--epochs", str(epochs), *changes, "--seed", str(seed), "--out", f"{folder}/run"]
-        subprocess.run([sys.executable, "-m", "tinysight", *command], check=True, stdout=subprocess.DEVNULL)
+        tinysight(*command)
         run = Run.open(Path(folder, "run"))
         summary, history = run.summary(), run.history()
     seen = sum(epoch.images_per_second * epoch.seconds for epoch in history)

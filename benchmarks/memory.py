@@ -6,12 +6,11 @@ python benchmarks/memory.py
 from __future__ import annotations
 
 import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from common import append, stamp
+from common import append, stamp, tinysight
 
 LIMIT = 1.5  # GB
 RECIPES = ("simple", "deep-augmented")
@@ -22,7 +21,7 @@ def main() -> None:
     for recipe in RECIPES:
         with tempfile.TemporaryDirectory() as folder:
             command = ["train", recipe, "--data", "cifar10", "--epochs", "1", "--out", str(Path(folder, "run"))]
-            subprocess.run([sys.executable, "-m", "tinysight", *command], check=True, stdout=subprocess.DEVNULL)
+            tinysight(*command)
         # The largest child so far, in KiB on Linux and in bytes on macOS.
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9

@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import append, stamp
+from common import append, stamp, tinysight
 from PIL import Image
 
 from tinysight.data.dataset import Part
@@ -66,7 +64,7 @@ def train(recipe: str, data: str, size: int, seed: int) -> float:
         run = f"{folder}/run"
         options = ["--minutes", "1", "--set", f"data.image_size={size}", "--seed", str(seed), "--out", run]
         for arguments in (["train", recipe, "--data", data, *options], ["evaluate", run]):
-            subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=True, stdout=subprocess.DEVNULL)
+            tinysight(*arguments)
         accuracy: float = Run.open(Path(run)).metrics()["accuracy"]
     return accuracy
 

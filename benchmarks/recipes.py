@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from common import append, stamp
+from common import append, stamp, tinysight
 from share import matrix_rate, share
 
 from tinysight.data.load import load
@@ -77,10 +75,6 @@ def answers_changed(classifier: Classifier) -> float:
     pixels = load("cifar10").test.pixels
     exact = replace(classifier, doubt=None)
     return float((classifier.logits(pixels).argmax(1) != exact.logits(pixels).argmax(1)).double().mean())
-
-
-def tinysight(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
