@@ -1,5 +1,6 @@
 """The law that --minutes plans by is what was planted in the trainings it is fitted to."""
 
+import math
 import sys
 import tomllib
 from itertools import product
@@ -20,12 +21,13 @@ def law(monkeypatch):
     return law
 
 
-def row(seen, floor, scale, power, error=0.0, **network):
+def row(seen, floor, scale, power, error=0.0, pace=900.0, **network):
     return {
         **network,
         "seen": seen,
         "val_accuracy": 1 - floor - scale * (seen / 1000) ** -power + error,
-        "images_per_second": 900.0,
+        "images_per_second": pace,
+        "setup_seconds": 1.5,
         "probe": 1000.0,
         "machine": "a processor",
         "date": "2026-01-02",
@@ -38,14 +40,28 @@ def test_a_planted_law_is_found(law, floor, scale, power):
     assert law.fit(rows) == pytest.approx((floor, scale * 1000**power, power), rel=1e-3)
 
 
-def test_what_is_written_has_every_network_and_twice_the_deviation_from_the_law(law):
+def test_what_is_written_has_every_network_and_twice_the_deviations_from_the_law(law):
     rows = []
     for stem, widths, _ in law.TRAININGS:
         for number, seen in product(range(50), (45_000, 90_000, 180_000, 360_000)):
             error = 0.004 * (-1) ** number
-            rows.append(row(seen, 0.05, 3.0, 0.9, error, stem=stem, widths=list(widths)))
+            pace = 900.0 * 1.05 ** (-(number % 3) + 1)
+            rows.append(row(seen, 0.05, 3.0, 0.9, error, pace, stem=stem, widths=list(widths)))
     written = tomllib.loads(law.law(rows))
 
     assert [(rung["stem"], tuple(rung["widths"])) for rung in written["rung"]] == [(s, w) for s, w, _ in law.TRAININGS]
     assert {rung["efficiency"] for rung in written["rung"]} == {0.9}
     assert written["spread"] == pytest.approx(0.008, rel=0.1)
+    assert written["pace_spread"] == pytest.approx(2 * math.log(1.05) * math.sqrt(2 / 3), rel=0.05)
+    assert written["setup"] == 1.5
+
+
+def test_trainings_at_another_rate_than_the_plan_takes_do_not_count(law, monkeypatch):
+    stem, widths, _ = law.TRAININGS[0]
+    first_day = [{"stem": stem, "widths": list(widths), "epochs": epochs, "seed": 0} for epochs in (1, 8)]
+    now = {**first_day[0], "seed": 1, "learning_rate": law.rate(1)}
+    monkeypatch.setattr(law, "read", lambda name: [*first_day, now])
+
+    assert law.valid() == [first_day[1], now]
+    assert (stem, widths, 1, 0) in law.missing([0, 1])
+    assert (stem, widths, 1, 1) not in law.missing([0, 1])

@@ -86,10 +86,12 @@ def train(
     for remark in dataset.remarks:
         progress.note(remark)
     if settled.model.is_open:
-        outlook = planning.plan(settled, planning.Work.of(dataset, settled), time.perf_counter() - begun, asked, where)
+        work = planning.Work.of(dataset, settled)
+        outlook = planning.plan(settled, work, begun, asked, where, progress=progress)
         progress.note(outlook.words_until())
-        settled = outlook.recipe
-    numbers = precisions.choose(asked, settled, where, progress)
+        settled, numbers = outlook.recipe, outlook.precision
+    else:
+        numbers = precisions.choose(asked, settled, where, progress)
     found = data_dir if argument == "cifar10" else None
     plan = Plan(settled, dataset, argument, seed, numbers, data_dir=found, device=where, begun=begun)
     summary = run_training(plan, path, resume, progress)

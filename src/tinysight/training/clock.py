@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+ENDING = 1.0  # seconds that starting Python, writing the last files and leaving Python take
+
 
 class Clock:
     """Measures a training over all its sittings.

@@ -15,10 +15,13 @@ from typing import Literal
 
 from tinysight.data.dataset import Dataset
 from tinysight.errors import RecipeError
+from tinysight.models.classifier import batch_size
 from tinysight.models.registry import build, takes
+from tinysight.progress import SILENT, Progress
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Model, Recipe
 from tinysight.training import precision
+from tinysight.training.clock import ENDING
 from tinysight.training.device import Device
 from tinysight.training.images import cut
 from tinysight.training.precision import PROBED, Asked, Precision, step_seconds
@@ -26,6 +29,9 @@ from tinysight.training.precision import PROBED, Asked, Precision, step_seconds
 LAW = Path(__file__).with_name("law.toml")
 LOOK = 1 / 3  # of a step is what a look at as many validation images costs: the way forward without the way back
 CALIBRATION = 3  # such looks follow the last epoch: one of them in float32, which takes twice as long
+TRIAL = 6  # looks at `batch_size` images come before the first step, to learn how long looks take; counted likewise
+BRIEF = 3.5  # epochs; trainings shorter than that end ahead with rates BRISK times as high (docs/experiments.md)
+BRISK = 1.7
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Rung:
     """One network, and the law of its error after a training on `n` images in all: floor + scale / n^power.
 
     Attributes:
-        efficiency: how many images a second a whole training sees, over how many the probe promises.
+        efficiency: how many images a second the steps of a training see, over how many the probe promises.
     """
 
     stem: Literal["fine", "coarse"]
@@ -55,17 +61,30 @@ class Rung:
 
 @dataclass(frozen=True)
 class Law:
-    """The networks, cheapest first, and how far from the law one training may end."""
+    """The networks, cheapest first, and how far from the law one training may end.
+
+    Attributes:
+        spread: of the accuracy after as many images as were foretold.
+        pace_spread: of the logarithm of how many these are: machines are not always as fast as in the probe.
+        setup: seconds between the images in memory and the first step, without those of probes and trials.
+    """
 
     rungs: tuple[Rung, ...]
     spread: float
+    pace_spread: float
+    setup: float
 
     @classmethod
     def read(cls) -> Law:
         """Return the law that was measured."""
         values = tomllib.loads(LAW.read_text(encoding="utf-8"))
         rungs = tuple(Rung(**{**rung, "widths": tuple(rung["widths"])}) for rung in values["rung"])
-        return cls(rungs, values["spread"])
+        return cls(rungs, values["spread"], values["pace_spread"], values["setup"])
+
+    def spread_of(self, rung: Rung, seen: float) -> float:
+        """Return by how much a training on about `seen` images may end more or less accurate than expected."""
+        slower = rung.accuracy(seen) - rung.accuracy(seen * math.exp(-self.pace_spread))
+        return math.hypot(self.spread, slower)
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,7 @@ class Outlook:
 
     Attributes:
         recipe: with a network and a time.
+        precision: that it is to be trained in.
         images_per_second: at which it will learn.
         epochs: how many it will make.
         accuracy: on images of CIFAR-10 that it has not learned from.
@@ -110,6 +130,7 @@ class Outlook:
     """
 
     recipe: Recipe
+    precision: Precision
     images_per_second: float
     epochs: float
     accuracy: float
@@ -144,10 +165,11 @@ def require_time(recipe: Recipe) -> None:
 def plan(
     recipe: Recipe,
     work: Work,
-    gone: float = 0.0,
+    begun: float | None = None,
     asked: Asked = "auto",
     device: Device = "cpu",
     law: Law | None = None,
+    progress: Progress = SILENT,
 ) -> Outlook:
     """Return the recipe with the network that is likely to come furthest.
 
@@ -156,36 +178,81 @@ def plan(
     Args:
         recipe: leaves the network open and says how many minutes there are.
         work: what there is to learn.
-        gone: how many seconds of these minutes are over.
+        begun: when these minutes began, by `time.perf_counter`; now unless given.
         asked: the precision to train in.
         device: what to train on.
         law: the measured one unless given.
+        progress: is told if bfloat16 is wrong on this machine.
 
     Raises:
         RecipeError: the recipe gives no time, or the images are too small for every network.
         InputError: bf16 was asked for by name and is wrong on this machine.
     """
     require_time(recipe)
-    law, seconds = law or Law.read(), 60 * (recipe.training.minutes or 0) - gone
-    known = work.measured and device == "cpu" and _as_shipped(recipe)
-    first, *larger = _fitting(recipe, law)
-    numbers = precision.choose(asked, _with(recipe, first), device)
+    begun = time.perf_counter() if begun is None else begun
+    return _Planner(recipe, work, begun, asked, device, law or Law.read(), progress).best()
 
-    def outlook(rung: Rung) -> Outlook:
-        settled = _with(recipe, rung)
-        speed = rung.efficiency * images_per_second(settled, numbers, device)
-        look = LOOK * work.validation
-        epochs = max(0.0, seconds * speed - CALIBRATION * look) / (work.learn + look)
-        accuracy = rung.accuracy(epochs * work.learn)
-        return Outlook(settled, speed, epochs, accuracy, law.spread, time.time() + seconds, known)
 
-    best = outlook(first)
-    for rung in larger:
-        other = outlook(rung)
-        if other.accuracy <= best.accuracy:
-            break
-        best = other
-    return best
+@dataclass(frozen=True)
+class _Planner:
+    """Holds what `plan` was given."""
+
+    recipe: Recipe
+    work: Work
+    begun: float
+    asked: Asked
+    device: Device
+    law: Law
+    progress: Progress
+
+    def best(self) -> Outlook:
+        """Return the outlook of the network that comes furthest, with what is left of the time after the probes."""
+        first, *larger = _fitting(self.recipe, self.law)
+        numbers = self._precision(first)
+        rung, speed = first, self._speed(first, numbers)
+        for other in larger:
+            its_speed = self._speed(other, numbers)
+            if self._outlook(other, its_speed, numbers).accuracy <= self._outlook(rung, speed, numbers).accuracy:
+                break
+            rung, speed = other, its_speed
+        chosen = numbers if rung is first else self._precision(rung)
+        return self._outlook(rung, speed if chosen == numbers else self._speed(rung, chosen), chosen)
+
+    def _outlook(self, rung: Rung, speed: float, numbers: Precision) -> Outlook:
+        seconds = 60 * (self.recipe.training.minutes or 0) - (time.perf_counter() - self.begun)
+        epochs = self._epochs(speed * (seconds - self.law.setup - ENDING))
+        seen = epochs * self.work.learn
+        known = self.work.measured and self.device == "cpu" and _as_shipped(self.recipe)
+        return Outlook(
+            paced(_with(self.recipe, rung), epochs),
+            numbers,
+            speed,
+            epochs,
+            rung.accuracy(seen),
+            self.law.spread_of(rung, seen),
+            time.time() + seconds,
+            known,
+        )
+
+    def _epochs(self, images: float) -> float:
+        """Return how many epochs there are in the time in which that many images could be learned from."""
+        look = LOOK * self.work.validation
+        trial = LOOK * TRIAL * min(self.work.validation, batch_size(self.recipe.data.image_size))
+        return max(0.0, images - CALIBRATION * look - trial) / (self.work.learn + look)
+
+    def _precision(self, rung: Rung) -> Precision:
+        return precision.choose(self.asked, _with(self.recipe, rung), self.device, self.progress)
+
+    def _speed(self, rung: Rung, numbers: Precision) -> float:
+        return rung.efficiency * images_per_second(_with(self.recipe, rung), numbers, self.device)
+
+
+def paced(recipe: Recipe, epochs: float) -> Recipe:
+    """Return the recipe with the learning rate that suits so many epochs."""
+    if epochs >= BRIEF:
+        return recipe
+    rate = round(BRISK * recipe.optimiser.learning_rate, 4)
+    return recipe.model_copy(update={"optimiser": recipe.optimiser.model_copy(update={"learning_rate": rate})})
 
 
 def images_per_second(recipe: Recipe, numbers: Precision, device: Device = "cpu") -> float:

@@ -15,6 +15,7 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs.records import Environment, Epoch, Status, Summary
 from tinysight.runs.run import Run
 from tinysight.training import resuming
+from tinysight.training.clock import ENDING
 from tinysight.training.device import Device
 from tinysight.training.environment import changes, describe
 from tinysight.training.images import cut
@@ -22,7 +23,6 @@ from tinysight.training.interruption import Interruption, listening
 from tinysight.training.precision import Precision
 from tinysight.training.trainer import Trainer, show
 
-ENDING = 1.0  # seconds that starting Python, writing the last files and leaving Python take
 SAVE_EVERY = 60.0  # seconds of work that a crash may cost at most
 SMALLER = "make data.image_size or training.batch_size smaller"
 
