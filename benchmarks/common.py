@@ -29,9 +29,13 @@ def stamp() -> dict[str, Any]:
     }
 
 
-def tinysight(*arguments: str) -> None:
-    """Run the command line in a process of its own, as a user's would be; only its notices are shown."""
-    subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=True, stdout=subprocess.DEVNULL)
+def tinysight(*arguments: str) -> str:
+    """Run the command line in a process of its own, as a user's would be; show its notices and return them."""
+    command = [sys.executable, "-m", "tinysight", *arguments]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    sys.stderr.write(done.stderr)
+    done.check_returncode()
+    return done.stderr
 
 
 def append(name: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from common import append, stamp
+from common import append, stamp, tinysight
 
 from tinysight.runs.run import Run
 
-FORETOLD = re.compile(r"about ([\d.]+)% ± ([\d.]+) by")
+FORETOLD = re.compile(r"about ([\d.]+) epochs at ([\d,]+) images/s; about ([\d.]+)% ± ([\d.]+) by")
 
 
 def main() -> None:
@@ -39,35 +37,35 @@ def measure(minutes: float, seed: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run")
         start = time.perf_counter()
-        told = tinysight("train", "fast", "--minutes", str(minutes), "--seed", str(seed), "--out", str(path)).stderr
+        told = tinysight("train", "fast", "--minutes", str(minutes), "--seed", str(seed), "--out", str(path))
         seconds = time.perf_counter() - start
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
-        summary, metrics, model = run.summary(), run.metrics(), run.recipe().model
+        summary, metrics, model, history = run.summary(), run.metrics(), run.recipe().model, run.history()
         published = run.environment().dataset.published
-    foretold = FORETOLD.search(told)
-    if foretold is None:
+    if (foretold := FORETOLD.search(told)) is None:
         raise SystemExit(f"no forecast in:\n{told}")
+    epochs, pace, accuracy, spread = (float(figure.replace(",", "")) for figure in foretold.groups())
+    seen = sum(epoch.images_per_second * epoch.seconds for epoch in history)
     return {
         "minutes": minutes,
         "seed": seed,
         "seconds": round(seconds, 2),
         "over": round(seconds / (60 * minutes) - 1, 4),
-        "foretold": float(foretold[1]) / 100,
-        "spread": float(foretold[2]) / 100,
+        "foretold": round(accuracy / 100, 3),
+        "spread": round(spread / 100, 3),
         "test_accuracy": metrics["accuracy"],
         "test_accuracy_tta": metrics["accuracy_tta"],
         "val_accuracy": summary.val_accuracy,
         "epochs": summary.epochs,
+        "foretold_epochs": epochs,
+        "foretold_images_per_second": pace,
+        "seen": round(seen),
+        "images_per_second": round(seen / sum(epoch.seconds for epoch in history), 1),
         "network": f"{model.stem} {model.widths}",
         "published": published,
         **stamp(),
     }
-
-
-def tinysight(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tinysight", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 if __name__ == "__main__":
