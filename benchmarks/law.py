@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 from common import append, read, stamp, tinysight
-from scipy.optimize import curve_fit
+from scipy.optimize import minimize_scalar
 
 from tinysight.machine import native_bf16
 from tinysight.models.registry import build
@@ -105,39 +105,49 @@ def probe(model: Model) -> float:
 
 def law(rows: list[Row]) -> str:
     """Return the law of all networks, as TOML."""
-    rungs, misses, freedom, paces = [], [], 0, []
-    for stem, widths, _ in TRAININGS:
-        own = [row for row in rows if (row["stem"], tuple(row["widths"])) == (stem, widths)]
-        floor, scale, power = fit(own)
-        misses += [row["val_accuracy"] - 1 + floor + scale * row["seen"] ** -power for row in own]
-        freedom += len(own) - 3  # of the figures, three are spent on the three that are fitted
-        pace = [row["images_per_second"] / row["probe"] for row in own if "setup_seconds" in row]
-        efficiency = statistics.median(pace)
-        paces += [math.log(one / efficiency) for one in pace]
+    own = [
+        [row for row in rows if (row["stem"], tuple(row["widths"])) == (stem, widths)] for stem, widths, _ in TRAININGS
+    ]
+    power = fit_power(own)
+    rungs, misses, strays = [], [], []
+    for (stem, widths, _), group in zip(TRAININGS, groups, strict=True):
+        (floor, scale), missed = fit(group, power)
+        misses += missed
+        paces = [row["images_per_second"] / row["probe"] for row in group if "setup_seconds" in row]
+        efficiency = statistics.median(paces)
+        strays += [math.log(pace / efficiency) for pace in paces]
         figures = {"floor": floor, "scale": scale, "power": power, "efficiency": efficiency}
         rungs.append({"stem": stem, "widths": list(widths), **{key: round(float(v), 4) for key, v in figures.items()}})
-    spread = 2 * math.sqrt(sum(miss**2 for miss in misses) / freedom)
-    pace_spread = 2 * math.sqrt(sum(pace**2 for pace in paces) / (len(paces) - len(TRAININGS)))
-    setup = statistics.median(row["setup_seconds"] for row in rows if "setup_seconds" in row)
-    figures = {"spread": spread, "pace_spread": pace_spread, "setup": setup}
+    figures = {
+        "spread": twice_deviation(misses, spent=2 * len(rungs) + 1),
+        "pace_spread": twice_deviation(strays, spent=len(rungs)),
+        "setup": statistics.median(row["setup_seconds"] for row in rows if "setup_seconds" in row),
+    }
     text = tomli_w.dumps({**{key: round(value, 4) for key, value in figures.items()}, "rung": rungs})
     return f"# Written by benchmarks/law.py from {len(rows)} trainings. {facts(rows)}\n\n{text}"
 
 
-def fit(rows: list[Row]) -> tuple[float, float, float]:
-    """Return floor, scale and power of error = floor + scale / seen^power, by least squares."""
-    seen, errors = (np.array([row[key] for row in rows], dtype=float) for key in ("seen", "val_accuracy"))
-    errors = 1 - errors
-    thousands = seen / 1000
-    found, _ = curve_fit(
-        lambda n, floor, scale, power: floor + scale * n**-power,
-        thousands,
-        errors,
-        p0=(0.05, 1.0, 0.5),
-        bounds=([0, 0, 0.1], [0.2, 100, 2]),
-    )
-    floor, scale, power = found
-    return floor, scale * 1000**power, power
+def twice_deviation(differences: list[float], spent: int) -> float:
+    """Return two standard deviations of what is left after `spent` figures were fitted."""
+    return 2 * math.sqrt(sum(one**2 for one in differences) / (len(differences) - spent))
+
+
+def fit_power(groups: list[list[Row]]) -> float:
+    """Return the power that suits all networks together: each has too few trainings for one of its own."""
+
+    def squares(power: float) -> float:
+        return sum(miss**2 for group in groups for miss in fit(group, power)[1])
+
+    return float(minimize_scalar(squares, bounds=(0.1, 2), method="bounded").x)
+
+
+def fit(rows: list[Row], power: float) -> tuple[tuple[float, float], list[float]]:
+    """Return floor and scale of error = floor + scale / seen^power, by least squares, and by how much it misses."""
+    seen, accuracies = (np.array([row[key] for row in rows], dtype=float) for key in ("seen", "val_accuracy"))
+    terms = np.column_stack([np.ones(len(rows)), seen**-power])
+    found, *_ = np.linalg.lstsq(terms / terms[0], 1 - accuracies, rcond=None)  # of one size, so that rounding is small
+    floor, scale = found / terms[0]
+    return (float(floor), float(scale)), list(1 - accuracies - terms @ (floor, scale))
 
 
 def facts(rows: list[Row]) -> str:
