@@ -105,10 +105,10 @@ def probe(model: Model) -> float:
 
 def law(rows: list[Row]) -> str:
     """Return the law of all networks, as TOML."""
-    own = [
+    groups = [
         [row for row in rows if (row["stem"], tuple(row["widths"])) == (stem, widths)] for stem, widths, _ in TRAININGS
     ]
-    power = fit_power(own)
+    power = fit_power(groups)
     rungs, misses, strays = [], [], []
     for (stem, widths, _), group in zip(TRAININGS, groups, strict=True):
         (floor, scale), missed = fit(group, power)
