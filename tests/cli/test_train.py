@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import re
 import shlex
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysight.recipes import loading
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.clock import Clock
@@ -159,18 +161,31 @@ def test_some_minutes_become_a_network_and_a_run(tinysight):
     assert kept.training.minutes == 5
 
 
+@pytest.mark.parametrize("brief", [0, math.inf])  # epochs; below that the plan also raises the learning rate
 @pytest.mark.usefixtures("_ten_steps")
-def test_what_some_minutes_were_to_be_spent_on_is_kept_by_resume(tinysight, monkeypatch):
+def test_what_some_minutes_were_to_be_spent_on_is_kept_by_resume(tinysight, monkeypatch, brief):
+    monkeypatch.setattr("tinysight.training.planning.BRIEF", brief)
     command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
         assert tinysight(*command).code == 1
-    network = Run(Path("run")).recipe().model
+    begun = Run(Path("run")).recipe()
+    assert (begun.optimiser == loading.load("fast").optimiser) == (brief == 0)
     monkeypatch.setattr("tinysight.training.planning.plan", None)  # nothing is chosen anew
 
     assert tinysight(*command, "--resume").code == 0
-    assert Run(Path("run")).recipe().model == network
+    assert Run(Path("run")).recipe() == begun
     assert Run(Path("run")).summary().status == "finished"
+
+
+@pytest.mark.usefixtures("_ten_steps")
+def test_a_rate_of_ones_own_is_resumed_with_the_same_only(tinysight, monkeypatch):
+    command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
+        assert tinysight(*command, "--set", "optimiser.learning_rate=0.1").code == 1
+    assert "was begun with another recipe" in tinysight(*command, "--resume").refusal()
+    assert tinysight(*command, "--set", "optimiser.learning_rate=0.1", "--resume").code == 0
 
 
 def test_epochs_beside_the_minutes_of_a_recipe_are_refused(tinysight):

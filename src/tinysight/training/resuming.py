@@ -12,6 +12,7 @@ from tinysight.errors import RunError
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.training.device import Asked as AskedDevice
+from tinysight.training.planning import paced
 from tinysight.training.precision import Asked, Precision
 
 
@@ -28,7 +29,7 @@ def settled_before(
     run = Run.open(path)
     begun, environment = run.recipe(), run.environment()
     if recipe.model.is_open:
-        recipe = recipe.model_copy(update={"model": begun.model})
+        recipe = _planned_alike(recipe, begun)
     precision = environment.precision if asked == "auto" else asked
     _require_resumable(run, recipe, argument, seed, precision)
     was: AskedDevice = "cpu" if environment.device == "cpu" else "cuda"
@@ -37,6 +38,13 @@ def settled_before(
             f"{path} was begun on a graphics card ({environment.device}), and there is none; add --device cpu."
         )
     return begun, precision, was if device == "auto" else device
+
+
+def _planned_alike(recipe: Recipe, begun: Recipe) -> Recipe:
+    """Return the recipe with what the plan of the run settled: its network, and its rate if the plan raised that."""
+    settled = recipe.model_copy(update={"model": begun.model})
+    raised = paced(settled, epochs=0)
+    return raised if raised == begun else settled
 
 
 def _require_resumable(run: Run, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
