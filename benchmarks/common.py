@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tinysight import machine
+from tinysight.runs.records import Epoch
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
@@ -36,6 +38,11 @@ def tinysight(*arguments: str) -> str:
     sys.stderr.write(done.stderr)
     done.check_returncode()
     return done.stderr
+
+
+def seen(history: Sequence[Epoch]) -> float:
+    """Return how many images a training learned from, the same ones again included."""
+    return sum(epoch.images_per_second * epoch.seconds for epoch in history)
 
 
 def append(name: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -20,16 +20,13 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-from common import append, read, stamp, tinysight
+from common import append, read, seen, stamp, tinysight
 from scipy.optimize import minimize_scalar
 
 from tinysight.machine import native_bf16
-from tinysight.models.registry import build
 from tinysight.recipes.loading import load
-from tinysight.recipes.schema import Model
 from tinysight.runs.run import Run
-from tinysight.training.planning import LAW, paced
-from tinysight.training.precision import PROBED, step_seconds
+from tinysight.training.planning import LAW, images_per_second, paced
 
 # stem, widths, epochs: cheapest first
 TRAININGS = [
@@ -73,34 +70,28 @@ def measure(stem: str, widths: tuple[int, ...], epochs: int, seed: int) -> Row:
     """Return the figures of one training."""
     settings = [f"model.stem={stem}", f"model.widths={list(widths)}", f"optimiser.learning_rate={rate(epochs)}"]
     changes = [word for change in settings for word in ("--set", change)]
-    promised = probe(Model(architecture="fast", stem=stem, widths=list(widths)))
+    promised = images_per_second(load("fast", settings), "bf16" if native_bf16() else "fp32")
     with tempfile.TemporaryDirectory() as folder:
         command = ["train", "fast", "--epochs", str(epochs), *changes, "--seed", str(seed), "--out", f"{folder}/run"]
         tinysight(*command)
         run = Run.open(Path(folder, "run"))
         summary, history = run.summary(), run.history()
-    seen = sum(epoch.images_per_second * epoch.seconds for epoch in history)
+    images = seen(history)
     learning = sum(epoch.seconds for epoch in history)
     return {
         "stem": stem,
         "widths": list(widths),
         "epochs": epochs,
         "seed": seed,
-        "seen": round(seen),
+        "seen": round(images),
         "val_accuracy": summary.val_accuracy,
         "train_seconds": round(summary.train_seconds, 2),
         "setup_seconds": round(summary.train_seconds - learning, 2),
-        "images_per_second": round(seen / learning, 1),
+        "images_per_second": round(images / learning, 1),
         "probe": round(promised, 1),
         "learning_rate": rate(epochs),
         **stamp(),
     }
-
-
-def probe(model: Model) -> float:
-    """Return the images a second that the probe promises now."""
-    (seconds,) = step_seconds(build(model, 10, 32), 32, ["bf16" if native_bf16() else "fp32"])
-    return PROBED / seconds
 
 
 def law(rows: list[Row]) -> str:

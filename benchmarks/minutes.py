@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import append, stamp, tinysight
+from common import append, seen, stamp, tinysight
 
 from tinysight.runs.run import Run
 
@@ -46,7 +46,7 @@ def measure(minutes: float, seed: int) -> dict[str, object]:
     if (foretold := FORETOLD.search(told)) is None:
         raise SystemExit(f"no forecast in:\n{told}")
     epochs, pace, accuracy, spread = (float(figure.replace(",", "")) for figure in foretold.groups())
-    seen = sum(epoch.images_per_second * epoch.seconds for epoch in history)
+    images = seen(history)
     return {
         "minutes": minutes,
         "seed": seed,
@@ -60,8 +60,8 @@ def measure(minutes: float, seed: int) -> dict[str, object]:
         "epochs": summary.epochs,
         "foretold_epochs": epochs,
         "foretold_images_per_second": pace,
-        "seen": round(seen),
-        "images_per_second": round(seen / sum(epoch.seconds for epoch in history), 1),
+        "seen": round(images),
+        "images_per_second": round(images / sum(epoch.seconds for epoch in history), 1),
         "network": f"{model.stem} {model.widths}",
         "published": published,
         **stamp(),

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from common import append, stamp, tinysight
+from common import append, seen, stamp, tinysight
 from share import matrix_rate, share
 
 from tinysight.data.load import load
@@ -51,8 +51,7 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
         summary, metrics, environment, history = run.summary(), run.metrics(), run.environment(), run.history()
-        seen = sum(epoch.images_per_second * epoch.seconds for epoch in history)
-        work = share(run.recipe(), seen, summary.train_seconds, statistics.mean(rates))
+        work = share(run.recipe(), seen(history), summary.train_seconds, statistics.mean(rates))
         other = answers_changed(run.classifier())
     return {
         "recipe": recipe,

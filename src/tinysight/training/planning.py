@@ -212,16 +212,17 @@ class _Planner:
         rung, speed = first, self._speed(first, numbers)
         for other in larger:
             its_speed = self._speed(other, numbers)
-            if self._outlook(other, its_speed, numbers).accuracy <= self._outlook(rung, speed, numbers).accuracy:
+            left = self._seconds_left()
+            if other.accuracy(self._seen(its_speed, left)) <= rung.accuracy(self._seen(speed, left)):
                 break
             rung, speed = other, its_speed
         chosen = numbers if rung is first else self._precision(rung)
         return self._outlook(rung, speed if chosen == numbers else self._speed(rung, chosen), chosen)
 
     def _outlook(self, rung: Rung, speed: float, numbers: Precision) -> Outlook:
-        seconds = 60 * (self.recipe.training.minutes or 0) - (time.perf_counter() - self.begun)
-        epochs = self._epochs(speed * (seconds - self.law.setup - ENDING))
-        seen = epochs * self.work.learn
+        seconds = self._seconds_left()
+        seen = self._seen(speed, seconds)
+        epochs = seen / self.work.learn
         known = self.work.measured and self.device == "cpu" and _as_shipped(self.recipe)
         return Outlook(
             paced(_with(self.recipe, rung), epochs),
@@ -234,11 +235,15 @@ class _Planner:
             known,
         )
 
-    def _epochs(self, images: float) -> float:
-        """Return how many epochs there are in the time in which that many images could be learned from."""
+    def _seconds_left(self) -> float:
+        return 60 * (self.recipe.training.minutes or 0) - (time.perf_counter() - self.begun)
+
+    def _seen(self, speed: float, seconds: float) -> float:
+        """Return how many images are learned from in so many seconds, looks and all else that takes time included."""
         look = LOOK * self.work.validation
         trial = LOOK * TRIAL * min(self.work.validation, batch_size(self.recipe.data.image_size))
-        return max(0.0, images - CALIBRATION * look - trial) / (self.work.learn + look)
+        images = speed * (seconds - self.law.setup - ENDING) - CALIBRATION * look - trial
+        return max(0.0, images) * self.work.learn / (self.work.learn + look)
 
     def _precision(self, rung: Rung) -> Precision:
         return precision.choose(self.asked, _with(self.recipe, rung), self.device, self.progress)
