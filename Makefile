@@ -22,14 +22,19 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/unfairness.py
+	$(BIN)/python benchmarks/explanation.py
 ifdef TINYSIGHT_DATA_DIR
 	$(BIN)/python benchmarks/load_cifar10.py
+	$(BIN)/python benchmarks/twins.py
+	$(BIN)/python benchmarks/wrong_labels.py
+	$(BIN)/python benchmarks/leaks.py
 else
-	@echo "Loading CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
+	@echo "What needs CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
 endif
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,keras]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,audit,explain,keras]'
 	touch $@

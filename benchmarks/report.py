@@ -20,7 +20,18 @@ from tinysight.recipes import loading, shelf
 Row = dict[str, Any]
 HEADER = "# measured: "
 NOT_YET = "not measured yet"
-CLAIMS = ("startup", "loading", "augmentation", "memory", "race", "own_images", "speed", "predict_files", "demo")
+CLAIMS = (
+    "startup",
+    "loading",
+    "augmentation",
+    "memory",
+    "race",
+    "own_images",
+    "speed",
+    "predict_files",
+    "demo",
+    "trust",
+)
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")
 REBUILT = "CIFAR-10 rebuilt, not bit for bit the published ones, from which their fingerprint differs"

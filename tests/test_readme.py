@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysight.audit import audit, sections
 from tinysight.training.clock import Clock
 
 README = Path(__file__).parent.parent / "README.md"
@@ -17,6 +18,8 @@ COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()
 
 def quickly(command):
     """Return a command of the README on small images, and for one epoch if it does not say how long."""
+    if command[1] == "audit":
+        return [*command[:3], "--minutes", "0.05"]
     if command[1] != "train":
         return command
     options = dict(zip(command[3::2], command[4::2], strict=True))
@@ -24,6 +27,11 @@ def quickly(command):
     if "--minutes" not in options:
         options |= {"--epochs": "1"}
     return [*command[:3], *chain(*options.items())]
+
+
+@pytest.fixture(autouse=True)
+def _few_images(monkeypatch):
+    monkeypatch.setattr(sections, "CORRUPTED", 10)
 
 
 def test_the_commands_work_one_after_the_other(tinysight, photos, monkeypatch):
@@ -37,8 +45,10 @@ def test_the_commands_work_one_after_the_other(tinysight, photos, monkeypatch):
         assert outcome.code == 0, f"{shlex.join(command)}: {outcome.err}"
 
 
-def test_a_run_holds_the_files_that_are_listed(tinysight, finished_run):
-    tinysight("evaluate", finished_run)
+def test_a_run_holds_the_files_that_are_listed(tinysight, finished_run, monkeypatch):
+    monkeypatch.setattr(audit, "SHADOWS", 2)
+    for verb in ("evaluate", "audit", "card", "report"):
+        assert tinysight(verb, finished_run).code == 0
     listed = next(block for block in BLOCKS if block.startswith("recipe.toml"))
     names = re.findall(r"(?:^|  )([a-z]+\.[a-z]+|[a-z]+/)(?:  |$)", listed, re.MULTILINE)
     assert {name.strip("/") for name in names} == {path.name for path in finished_run.iterdir()}

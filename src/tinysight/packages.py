@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from importlib import metadata
 
+from tinysight.errors import InputError
+
 
 def requirements() -> dict[str, list[str]]:
     """Return the names of the packages tinysight needs: under "" always, under an extra's name for that extra."""
@@ -26,3 +28,9 @@ def version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def require(name: str, extra: str) -> None:
+    """Raise InputError, which says how to get it, unless the package `name` of an extra is installed."""
+    if version(name) is None:
+        raise InputError(f"This needs {name}, which is not installed: pip install 'tinysight[{extra}]'.")

@@ -23,7 +23,7 @@ def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated)
     assert set(metrics) == {
         *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "remarks"),
-        *("weights_sha256", "sha256"),
+        *("weights_sha256", "sha256", "unsure", "intervals"),
     }
     assert (metrics["format"], metrics["split"], metrics["n"]) == (2, "test", 30)
     low, high = metrics["accuracy_ci95"]
@@ -35,7 +35,7 @@ def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated)
         assert set(scores) == {*SHARES, "support"}
         assert all(0 <= scores[share] <= 1 for share in SHARES)
     assert {sum(row) for row in metrics["confusion_matrix"]} == {3}
-    assert set(metrics["calibration"]) == {"ece", "temperature"}
+    assert set(metrics["calibration"]) == {"ece", "temperature", "bins"}
 
     report = outcome.out.splitlines()
     assert report[0].split() == ["precision", "recall", "f1-score", "support"]
@@ -64,7 +64,7 @@ def test_every_file_about_shapes_says_that_they_are_no_photographs(evaluated):
 def test_the_plots_are_pictures(evaluated):
     run, *_ = evaluated
     names = sorted(path.name for path in (run / "plots").iterdir())
-    assert names == ["confusion-rates.png", "confusion.png", "curves.png", "mistakes.png"]
+    assert names == ["confidence.png", "confusion-rates.png", "confusion.png", "curves.png", "mistakes.png"]
     for name in names:
         with Image.open(run / "plots" / name) as picture:
             assert min(picture.size) > 400

@@ -52,7 +52,8 @@ def test_the_json_document_keeps_its_contract(predict, finished_run):
     for prediction in (photo, known):
         assert [set(choice) for choice in prediction["top"]] == [{"class", "index", "probability"}] * 10
         assert sum(choice["probability"] for choice in prediction["top"]) == pytest.approx(1, abs=1e-5)
-        assert prediction["unsure"] == (prediction["top"][0]["probability"] < 0.5)
+        threshold = json.loads((finished_run / "model.json").read_text())["unsure_below"]
+        assert prediction["unsure"] == (prediction["top"][0]["probability"] < threshold)
 
 
 def test_more_classes_than_there_are_cannot_be_named(predict):

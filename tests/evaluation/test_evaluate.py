@@ -125,7 +125,7 @@ def test_every_plot_says_what_it_is_of_and_what_a_reader_must_know_of_the_images
     (remark,) = run.summary().remarks
     title = "early-stopping on shapes"
     of_images = f"{title}, test images (n = 30)"
-    titles = {"curves": title, "confusion": of_images, "confusion-rates": of_images, "mistakes": of_images}
+    titles = dict.fromkeys(("confusion", "confusion-rates", "mistakes", "confidence"), of_images) | {"curves": title}
     assert set(plots) == set(titles)
     for name, figure in plots.items():
         lines = words(figure).splitlines()

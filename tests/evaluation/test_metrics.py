@@ -38,6 +38,8 @@ def test_holds_the_keys_of_the_contract(outcome):
         "weighted",
         "confusion_matrix",
         "calibration",
+        "unsure",
+        "intervals",
     ]
     assert (metrics["format"], metrics["split"], metrics["n"]) == (2, "validation", 60)
     assert metrics["accuracy_tta"] is None

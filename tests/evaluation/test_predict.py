@@ -44,9 +44,12 @@ def test_the_order_holds_from_one_chunk_to_the_next(run, photos, monkeypatch):
         assert one == together or one["top"][0]["probability"] == pytest.approx(together["top"][0]["probability"])
 
 
-@pytest.mark.parametrize(("bias", "unsure"), [(0.0, True), (2.0, True), (2.5, False), (50.0, False)])
-def test_unsure_is_a_first_choice_with_less_than_an_even_chance(run, photos, bias, unsure):
-    classifier = replace(run.classifier(), temperature=1.0)
+@pytest.mark.parametrize(
+    ("bias", "below", "unsure"),
+    [(0.0, 0.5, True), (2.0, 0.5, True), (2.5, 0.5, False), (2.5, 0.6, True), (50.0, 0.999, False), (50.0, 2.0, True)],
+)
+def test_unsure_is_a_first_choice_less_likely_than_the_runs_threshold(run, photos, bias, below, unsure):
+    classifier = replace(run.classifier(), temperature=1.0, unsure_below=below)
     last = classifier.network[-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)

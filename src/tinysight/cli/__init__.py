@@ -10,7 +10,22 @@ import sys
 
 import typer
 
-from tinysight.cli import data, doctor, evaluate, predict, preview, recipes, summary, train
+from tinysight.cli import (
+    audit,
+    card,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    forget,
+    predict,
+    preview,
+    recipes,
+    report,
+    summary,
+    train,
+)
 from tinysight.cli.console import complain, progress
 from tinysight.errors import TinysightError
 from tinysight.machine import limit_threads
@@ -26,7 +41,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (train.train, evaluate.evaluate, predict.predict, preview.preview, summary.summary, doctor.doctor):
+for verb in (
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    explain.explain,
+    audit.audit,
+    forget.forget,
+    card.card,
+    report.report,
+    compare.compare,
+    preview.preview,
+    summary.summary,
+    doctor.doctor,
+):
     app.command()(verb)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")

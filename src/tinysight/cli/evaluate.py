@@ -42,4 +42,11 @@ def evaluate(
     )
     if metrics["accuracy_tta"] is not None:
         output.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
+    unsure = metrics["unsure"]
+    output.print(
+        f"unsure below {unsure['threshold']:.0%}: {unsure['coverage']:.1%} of the images are answered, and "
+        f"{unsure['error']:.1%} of these answers are wrong"
+        if unsure["threshold"] <= 1
+        else "unsure of every image: no threshold leaves so few answers wrong as was wanted"
+    )
     output.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")

@@ -7,8 +7,10 @@ from typing import Literal
 
 from tinysight.data.dataset import Dataset, Part
 from tinysight.evaluation.images import images_of
+from tinysight.evaluation.intervals import wilson_interval
 from tinysight.evaluation.metrics import Metrics, Probabilities, measure
 from tinysight.progress import SILENT, Progress
+from tinysight.reporting.confidence import confidence
 from tinysight.reporting.confusion import confusion
 from tinysight.reporting.curves import curves
 from tinysight.reporting.mistakes import mistakes_sheet
@@ -47,10 +49,13 @@ def evaluate(
     dataset = images_of(run, data_dir, progress)
     part = _part(run, dataset, split)
     probabilities = classifier.probabilities(part.pixels)
-    metrics = measure(probabilities, part.labels, classifier.class_names, split, classifier.temperature)
+    metrics = measure(
+        probabilities, part.labels, classifier.class_names, split, classifier.temperature, classifier.unsure_below
+    )
     if tta:
-        averaged = classifier.probabilities(part.pixels, tta=True)
-        metrics["accuracy_tta"] = float((averaged.argmax(1) == part.labels).mean())
+        hits = int((classifier.probabilities(part.pixels, tta=True).argmax(1) == part.labels).sum())
+        metrics["accuracy_tta"] = hits / len(part)
+        metrics["intervals"]["accuracy_tta"] = list(wilson_interval(hits, len(part)))
     origin = {"recipe": run.summary().recipe, "dataset": dataset.name, "remarks": list(dataset.remarks)}
     run.write_metrics({**metrics, **origin}, weights_seal)
     run.write_predictions(probabilities, part.labels, dataset.remarks)
@@ -77,6 +82,7 @@ def _draw(
         "confusion": confusion(matrix, names, rates=False, title=title, note=note),
         "confusion-rates": confusion(matrix, names, rates=True, title=title, note=note),
         "mistakes": mistakes_sheet(part, probabilities, names, title=title, note=note),
+        "confidence": confidence(metrics["calibration"]["bins"], metrics["unsure"], title=title, note=note),
     }
     for name, figure in figures.items():
         save(figure, run.plot_path(name))

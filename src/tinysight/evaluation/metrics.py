@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tinysight.errors import TinysightError
-from tinysight.evaluation.calibration import expected_calibration_error
+from tinysight.evaluation.calibration import Bin, expected_calibration_error, reliability
 from tinysight.evaluation.intervals import wilson_interval
+from tinysight.evaluation.spread import Intervals, intervals
+from tinysight.models.abstention import apply_threshold, area_under_risk_coverage, risk_coverage
 from tinysight.runs.records import FORMAT
 
 Probabilities = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
+
+_POINTS = 101  # of the curve that are kept
 
 
 class Scores(TypedDict):
@@ -28,10 +32,25 @@ class Scores(TypedDict):
 
 
 class Calibration(TypedDict):
-    """How well confidence and accuracy agree (`ece`, 0..1), at which temperature of the softmax."""
+    """How well confidence and accuracy agree (`ece`, 0..1, and bin by bin), at which temperature of the softmax."""
 
     ece: float
     temperature: float
+    bins: list[Bin]
+
+
+class Unsure(TypedDict):
+    """What it comes to that answers below a confidence of `threshold` are "unsure".
+
+    `coverage` is the share of images that are answered, `error` the share of wrong ones among these answers; `curve`
+    has both for other thresholds, the highest first, and `area` the mean error over all coverages.
+    """
+
+    threshold: float
+    coverage: float
+    error: float
+    area: float
+    curve: list[list[float]]
 
 
 class Metrics(TypedDict):
@@ -49,6 +68,8 @@ class Metrics(TypedDict):
     weighted: Scores
     confusion_matrix: list[list[int]]
     calibration: Calibration
+    unsure: Unsure
+    intervals: Intervals
 
 
 def measure(
@@ -57,6 +78,7 @@ def measure(
     class_names: Sequence[str],
     split: str,
     temperature: float = 1.0,
+    unsure_below: float = 0.0,
 ) -> Metrics:
     """Measure predicted probabilities against the true labels.
 
@@ -66,6 +88,7 @@ def measure(
         class_names: one distinct name a class, in the order of the labels.
         split: the name of the split the images belong to.
         temperature: what the logits were divided by before the softmax; recorded, not applied.
+        unsure_below: the confidence, 0..1, below which the answer is "unsure".
 
     Returns:
         Plain Python values, ready for JSON. A class that is never predicted, or that has no images,
@@ -78,6 +101,7 @@ def measure(
     probabilities = probabilities.astype(np.float64)
     predictions = probabilities.argmax(axis=1)
     correct = predictions == labels
+    confidences = probabilities.max(axis=1)
     n, hits = len(labels), int(correct.sum())
     return {
         "format": FORMAT,
@@ -92,9 +116,25 @@ def measure(
         "weighted": _average(labels, predictions, len(class_names), "weighted"),
         "confusion_matrix": confusion_matrix(labels, predictions, labels=range(len(class_names))).tolist(),
         "calibration": {
-            "ece": expected_calibration_error(probabilities.max(axis=1), correct),
+            "ece": expected_calibration_error(confidences, correct),
             "temperature": float(temperature),
+            "bins": reliability(confidences, correct),
         },
+        "unsure": _unsure(confidences, correct, unsure_below),
+        "intervals": intervals(probabilities, labels, tuple(class_names)),
+    }
+
+
+def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> Unsure:
+    rule = apply_threshold(confidences, correct, threshold)
+    _, coverage, error = risk_coverage(confidences, correct)
+    shown = np.unique(np.linspace(0, len(coverage) - 1, _POINTS).round().astype(int))
+    return {
+        "threshold": float(threshold),
+        "coverage": rule.coverage,
+        "error": rule.error,
+        "area": area_under_risk_coverage(confidences, correct),
+        "curve": [[float(coverage[index]), float(error[index])] for index in shown],
     }
 
 

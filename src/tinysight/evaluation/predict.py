@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os.path
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.folders.listing import SUFFIXES
 from tinysight.data.intake import MAX_BYTES
 from tinysight.data.intake.decoding import decode_in_chunks
+from tinysight.data.pictures import Picture, expand
 from tinysight.errors import InputError, RunError
 from tinysight.evaluation.images import images_of
 from tinysight.progress import SILENT, Progress
@@ -23,10 +21,6 @@ from tinysight.runs.run import Run
 
 FORMAT = 1
 CHUNK = 1024  # pictures decoded at a time while the ones before are classified
-UNSURE_BELOW = 0.5  # a first choice with less than an even chance is none
-
-Picture = tuple[str, Path | None]
-"""A picture as the user named it, and its file; None for standard input."""
 
 Choice = TypedDict("Choice", {"class": str, "index": int, "probability": float})
 
@@ -66,7 +60,7 @@ class Predictor:
         """
         if not inputs and not test_indices:
             raise InputError("Nothing to predict: name files, globs, folders or -, or give --test-index.")
-        pictures = [picture for name in inputs for picture in _expand(name)]
+        pictures = [picture for name in inputs for picture in expand(name)]
         progress.start("predicting", len(pictures), "images")
         yield from self._of_pictures(pictures, progress)
         progress.finish()
@@ -111,24 +105,4 @@ class Predictor:
         top: list[Choice] = [
             {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order
         ]
-        return {"input": name, "top": top, "unsure": top[0]["probability"] < UNSURE_BELOW}
-
-
-def _expand(name: str) -> list[Picture]:
-    """Return the pictures that `name` stands for; those of a folder or a glob are sorted."""
-    if name == "-":
-        return [(name, None)]
-    if os.path.isdir(name):  # unlike the methods of Path, those of os.path take any name, however long
-        found = [str(file) for file in Path(name).rglob("*") if _is_picture(file.relative_to(name)) and file.is_file()]
-    elif os.path.lexists(name) or not glob.has_magic(name):
-        found = [name]
-    else:
-        found = [match for match in glob.glob(name, recursive=True) if os.path.isfile(match)]
-    if not found:
-        raise InputError(f"{name}: there are no pictures there (looked for {', '.join(SUFFIXES)}).")
-    return [(file, Path(file)) for file in sorted(found)]
-
-
-def _is_picture(file: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.parts)
-    return file.suffix.lower() in SUFFIXES and not hidden
+        return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.unsure_below}

@@ -70,6 +70,7 @@ class Classifier:
         image_size: height and width it takes, in pixels.
         normalisation: applied to every image before the network.
         temperature: what logits are divided by before the softmax (Guo et al. 2017); 1 leaves them.
+        unsure_below: the probability of its first choice, 0..1, below which it is unsure; above 1 if it always is.
         doubt: the lead up to which an answer found in bfloat16 is found again in float32, or None if bfloat16 was not
             tried here; answers of larger leads were the same in both (`Trainer.calibrate` measures it).
         tta_shift: pixels by which test-time augmentation moves images; 0 if the training did not crop moved ones.
@@ -82,6 +83,7 @@ class Classifier:
     image_size: int
     normalisation: Normalisation
     temperature: float = 1.0
+    unsure_below: float = 0.5
     doubt: float | None = None
     tta_shift: int = 0
     remarks: tuple[str, ...] = ()

@@ -26,6 +26,9 @@ class Data(Section):
         "stratified", description="how the validation images are cut from the training images"
     )
     validation: float = Field(0.1, gt=0, lt=0.9, description="their share, for a stratified split")
+    exclude: str | None = Field(
+        None, description="a CSV file whose column `image` names training images that are neither learned from nor kept"
+    )
     normalisation: Literal["scale", "standardise"] = Field(
         "scale", description="to 0..1, or to mean 0 and standard deviation 1 of the training images, channel by channel"
     )
@@ -110,6 +113,9 @@ class Training(Section):
     )
     drop_last: bool = Field(False, description="leave out the images at the end of an epoch that do not fill a batch")
     label_smoothing: Share = Field(0.0, description="share of the truth that is given to all classes alike")
+    wanted_error: float = Field(
+        0.05, gt=0, lt=1, description="share of answers that may be wrong, among those that are not 'unsure'"
+    )
 
 
 class Recipe(Section):

@@ -44,7 +44,7 @@ def mistakes_sheet(
     for number, index in enumerate(chosen):
         row, column = divmod(number, _COLUMNS)
         left, top = _LEFT + column * _ACROSS, (rows - row) * _DOWN
-        picture = _fitted(part.pixels[index].transpose(1, 2, 0))
+        picture = fitted(part.pixels[index].transpose(1, 2, 0), _BOX)
         figure.figimage(picture, left, top - len(picture), origin="upper")
         _write(figure, left, top - len(picture), _words(part, index, probabilities[index], class_names))
     return figure
@@ -76,14 +76,14 @@ def _write(figure: Figure, left: int, top: int, words: Sequence[str]) -> None:
         figure.text(left / width, (top - 5 - 19 * number) / height, line, va="top", **look)
 
 
-def _fitted(image: Pixels) -> Pixels:
-    """Return a (height, width, 3) image with every pixel a square of dots, as large as the box allows.
+def fitted(image: Pixels, box: int) -> Pixels:
+    """Return a (height, width, 3) image with every pixel a square of dots, as large as a box of that side allows.
 
     An image that is larger than the box is made smaller instead.
     """
-    factor = _BOX // max(image.shape[:2])
+    factor = box // max(image.shape[:2])
     if factor >= 1:
         return image.repeat(factor, axis=0).repeat(factor, axis=1)
     smaller = Image.fromarray(image)
-    smaller.thumbnail((_BOX, _BOX))
+    smaller.thumbnail((box, box))
     return np.asarray(smaller)

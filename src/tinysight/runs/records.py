@@ -85,6 +85,7 @@ class ModelRecord(Record):
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     temperature: float = Field(1.0, ge=0.01, le=100)
+    unsure_below: float = Field(0.5, ge=0, le=2)
     doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     tta_shift: int = Field(0, ge=0, le=7, description="pixels; below the smallest image_size")
     remarks: tuple[str, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from tinysight import machine, packages
+from tinysight.data import names
 from tinysight.errors import RunError
 from tinysight.files import atomic_writer, new_folder, storage_errors, write_text
 from tinysight.models.classifier import Classifier, Normalisation
@@ -96,14 +98,20 @@ class Run:
         records.write(summary, self.path / "summary.json")
 
     def recipe(self) -> Recipe:
-        """Return every value that was used."""
+        """Return every value that was used; images that were left out are those of the run's own list."""
         path = self.path / "recipe.toml"
-        return loading.parse(records.read_sealed_text(path), str(path))
+        recipe = loading.parse(records.read_sealed_text(path), str(path))
+        if recipe.data.exclude is None:
+            return recipe
+        records.read_sealed_text(self._excluded)
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"exclude": str(self._excluded)})})
 
     def write_recipe(self, recipe: Recipe, remarks: Iterable[str] = ()) -> None:
         """Keep every value that is used, defaults included, under what a reader must know of the data."""
         comments = "".join(f"# {remark}\n" for remark in remarks)
         records.write_sealed_text(comments + loading.dump(recipe), self.path / "recipe.toml")
+        if recipe.data.exclude is not None:
+            records.write_sealed_text(names.as_list(names.read_names(Path(recipe.data.exclude))), self._excluded)
 
     def environment(self) -> Environment:
         """Return what the run was made with and from."""
@@ -172,6 +180,7 @@ class Run:
             record.image_size,
             normalisation,
             record.temperature,
+            record.unsure_below,
             record.doubt if self._was_made_here() else None,
             record.tta_shift,
             record.remarks,
@@ -183,7 +192,7 @@ class Run:
         return (made.versions.get("torch"), made.processor) == (packages.version("torch"), machine.processor_name())
 
     def write_classifier(self, classifier: Classifier) -> None:
-        """Keep what predicts: first the weights, then model.json that names them. What `evaluate` found before goes."""
+        """Keep what predicts: first the weights, then model.json that names them. What was found of others goes."""
         seal = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
         record = ModelRecord(
             model=classifier.model,
@@ -192,6 +201,7 @@ class Run:
             mean=classifier.normalisation.mean,
             std=classifier.normalisation.std,
             temperature=classifier.temperature,
+            unsure_below=classifier.unsure_below,
             doubt=classifier.doubt,
             tta_shift=classifier.tta_shift,
             remarks=classifier.remarks,
@@ -225,20 +235,37 @@ class Run:
         with atomic_writer(self.path / "predictions.npz") as file:
             np.savez_compressed(file, format=FORMAT, probabilities=probabilities, labels=labels, remarks=remarks)
 
+    def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the probabilities (n, classes) and labels (n,) of the split that was evaluated."""
+        path = self.path / "predictions.npz"
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                probabilities, labels = kept["probabilities"], kept["labels"]
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise RunError(f"{path} is missing or damaged; run `tinysight evaluate` again.") from error
+        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+            raise RunError(f"{path} holds no predictions; run `tinysight evaluate` again.")
+        return probabilities, labels
+
     def plot_path(self, name: str) -> Path:
         """Return where the plot `name` belongs."""
         return self.path / "plots" / f"{name}.png"
+
+    @property
+    def _excluded(self) -> Path:
+        return self.path / "excluded.csv"
 
     def _model(self) -> ModelRecord:
         return records.read(ModelRecord, self.path / "model.json")
 
     def _forget_evaluation(self) -> None:
-        """Remove what `evaluate` found."""
+        """Remove what `evaluate` and `audit` found."""
         with storage_errors(self.path):
-            for name in ("metrics.json", "predictions.npz"):
+            for name in ("metrics.json", "predictions.npz", "audit.json"):
                 (self.path / name).unlink(missing_ok=True)
-            if (self.path / "plots").exists():
-                shutil.rmtree(self.path / "plots")
+            for name in ("plots", "shadows"):
+                if (self.path / name).exists():
+                    shutil.rmtree(self.path / name)
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data import splits
 from tinysight.data.dataset import Dataset, Part
+from tinysight.data.names import all_names, names_of, read_names, require_known
+from tinysight.errors import DataError
 from tinysight.recipes.schema import Data
 
 
@@ -30,12 +33,42 @@ class Images:
 def cut(dataset: Dataset, data: Data, seed: int) -> Images:
     """Cut the validation images from the training images, unless the dataset brings its own.
 
+    What the recipe excludes is taken out last: it moves no other image from one side to the other.
+
     Raises:
-        DataError: there are too few images for the split that the recipe asks for.
+        DataError: there are too few images for the split that the recipe asks for, or its list of excluded images
+            cannot be read, names images that are not there, or leaves none.
     """
-    if dataset.validation is not None:
-        return Images(dataset.train, np.arange(len(dataset.train)), dataset.validation)
-    learn, held_back = splits.split(dataset, data.split, data.validation, seed)
     train = dataset.train
-    files = tuple(train.files[i] for i in held_back) if train.files else ()
-    return Images(train, learn, Part(train.pixels[held_back], train.labels[held_back], files))
+    names = names_of(train, "train")
+    if dataset.validation is not None:
+        learn, validation = np.arange(len(train)), dataset.validation
+        held_back = names_of(validation, "validation")
+    else:
+        learn, chosen = splits.split(dataset, data.split, data.validation, seed)
+        validation, held_back = taken(train, chosen), tuple(names[index] for index in chosen)
+    if data.exclude is None:
+        return Images(train, learn, validation)
+    excluded = read_excluded(Path(data.exclude), dataset)
+    left = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
+    kept = np.array([place for place, name in enumerate(held_back) if name not in excluded], dtype=np.int64)
+    if not len(left) or not len(kept):
+        raise DataError(f"{data.exclude} leaves no image to learn from or none to validate with; exclude fewer.")
+    return Images(train, left, taken(validation, kept))
+
+
+def read_excluded(path: Path, dataset: Dataset) -> frozenset[str]:
+    """Return the names of the images that a list excludes.
+
+    Raises:
+        DataError: it is no list of images of this dataset.
+    """
+    names = read_names(path)
+    require_known(names, all_names(dataset), path, dataset.name)
+    return frozenset(names)
+
+
+def taken(part: Part, chosen: NDArray[np.int64]) -> Part:
+    """Return some images of a part."""
+    files = tuple(part.files[index] for index in chosen) if part.files else ()
+    return Part(part.pixels[chosen], part.labels[chosen], files)

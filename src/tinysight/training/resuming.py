@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from tinysight.data.dataset import Dataset
+from tinysight.data.names import read_names
 from tinysight.errors import RunError
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
@@ -42,16 +43,24 @@ def settled_before(
 
 def _planned_alike(recipe: Recipe, begun: Recipe) -> Recipe:
     """Return the recipe with what the plan of the run settled: its network, and its rate if the plan raised that."""
-    settled = recipe.model_copy(update={"model": begun.model})
+    settled = _with_the_list_of(begun, recipe.model_copy(update={"model": begun.model}))
     raised = paced(settled, epochs=0)
     return raised if raised == begun else settled
+
+
+def _with_the_list_of(begun: Recipe, recipe: Recipe) -> Recipe:
+    """Return the recipe with the run's own list of excluded images, if it names the same."""
+    own, other = begun.data.exclude, recipe.data.exclude
+    if own is None or other is None or set(read_names(Path(own))) != set(read_names(Path(other))):
+        return recipe
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"exclude": own})})
 
 
 def _require_resumable(run: Run, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
     path, environment = run.path, run.environment()
     if run.summary().status == "finished":
         raise RunError(f"{path} is finished; there is nothing to resume. Train anew with another --out.")
-    if run.recipe() != recipe:
+    if run.recipe() != _with_the_list_of(run.recipe(), recipe):
         raise RunError(f"{path} was begun with another recipe (see its recipe.toml); resume it with that one.")
     if (environment.seed, environment.precision) != (seed, precision):
         raise RunError(

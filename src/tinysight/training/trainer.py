@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tinysight.data.dataset import Dataset, Part
 from tinysight.errors import TrainingError
+from tinysight.models.abstention import choose_threshold
 from tinysight.models.classifier import Classifier, Normalisation, batch_size, overrated
 from tinysight.models.fast import Whitening
 from tinysight.models.registry import build
@@ -159,13 +160,15 @@ class Trainer:
         return self.classifier
 
     def calibrate(self, classifier: Classifier) -> Classifier:
-        """Return `classifier` with the temperature that fits the validation images, and with its doubt in bfloat16."""
+        """Return `classifier` with what the validation images tell: temperature, threshold and doubt in bfloat16."""
         logits, labels = self._look(self.images.validation, "fp32")
-        doubt = None
+        temperature, doubt = fit_temperature(logits, labels), None
+        confidences, answers = (logits / temperature).softmax(1).max(1)
+        rule = choose_threshold(confidences.numpy(), (answers == labels).numpy(), self.recipe.training.wanted_error)
         if self._checks_bf16:
             rough, _ = self._look(self.images.validation, "bf16")
             doubt = overrated(rough, logits)
-        return replace(classifier, temperature=fit_temperature(logits, labels), doubt=doubt)
+        return replace(classifier, temperature=temperature, unsure_below=rule.threshold, doubt=doubt)
 
     def checkpoint(self) -> Checkpoint:
         """Return all that is needed to go on from here.

@@ -1,0 +1,1 @@
+"""Checks of a classifier and of its images: twins, wrong labels, groups, privacy, forgetting."""

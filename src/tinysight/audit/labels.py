@@ -1,0 +1,48 @@
+"""Labels that are likely to be wrong: where models that never saw an image agree on another class.
+
+By confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
+Journal of Artificial Intelligence Research 70, 2021), as cleanlab implements it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight.data.dataset import Labels
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Images whose label is likely to be wrong, the likeliest first.
+
+    Attributes:
+        indices: int64, (k,).
+        suggested: int64, (k,), the class that the models agree on.
+        quality: float64, (k,), 0..1, how well each label agrees with what the models say; 0 is worst.
+    """
+
+    indices: NDArray[np.int64]
+    suggested: Labels
+    quality: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def find_suspects(probabilities: NDArray[np.float64], labels: Labels) -> Suspects:
+    """Return the images whose label is likely to be wrong.
+
+    Args:
+        probabilities: (n, classes), by models that did not learn from the image in question.
+        labels: int64, (n,), what is said of the images.
+    """
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    wrong = find_label_issues(labels, probabilities, filter_by="prune_by_noise_rate")
+    quality = get_label_quality_scores(labels, probabilities, method="normalized_margin")
+    order = np.flatnonzero(wrong)[np.argsort(quality[wrong], kind="stable")]
+    return Suspects(order, probabilities[order].argmax(1), quality[order])

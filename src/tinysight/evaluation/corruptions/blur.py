@@ -1,0 +1,87 @@
+"""What a lens does: out of focus, behind rough glass, in motion, zooming.
+
+All take float images, (n, 3, height, width), 0..1, and return new ones. Lengths are in pixels of images of 32 x 32, and
+grow with larger images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinysight.evaluation.corruptions.moving import moved, scaled
+
+REFERENCE = 32  # the side that the constants are for
+
+
+def defocus_blur(images: Tensor, radius: float, softness: float) -> Tensor:
+    """Spread every point over a disk with an edge blurred by a Gaussian of deviation `softness`."""
+    radius, softness = (length * _enlarged(images) for length in (radius, softness))
+    offsets = torch.arange(-math.ceil(radius), math.ceil(radius) + 1.0)
+    disk = (torch.hypot(offsets[:, None], offsets[None, :]) <= radius).float()
+    return _filtered(_filtered(images, disk / disk.sum()), _gaussian(softness))
+
+
+def glass_blur(images: Tensor, deviation: float, reach: int, times: int, generator: torch.Generator) -> Tensor:
+    """Blur, let every point be seen where a neighbour at most `reach` away is, `times` over, and blur again."""
+    deviation, reach = deviation * _enlarged(images), round(reach * _enlarged(images))
+    images = _filtered(images, _gaussian(deviation))
+    for _ in range(times):
+        images = _shuffled(images, reach, generator)
+    return _filtered(images, _gaussian(deviation))
+
+
+def motion_blur(images: Tensor, length: float, deviation: float, generator: torch.Generator) -> Tensor:
+    """Smear each image in a direction of its own, up to 45 degrees from the horizontal, fading by a Gaussian."""
+    angles = (torch.rand(len(images), generator=generator) * 2 - 1) * math.pi / 4
+    return smeared(images, angles, length, deviation)
+
+
+def smeared(images: Tensor, angles: Tensor, length: float, deviation: float) -> Tensor:
+    """Average copies of each image moved by 0 to `length` pixels along its angle, (n,) in radians, ever fainter."""
+    length, deviation = length * _enlarged(images), deviation * _enlarged(images)
+    steps = torch.arange(math.ceil(length) + 1.0)
+    weights = torch.exp(-(steps**2) / (2 * deviation**2))
+    total = torch.zeros_like(images)
+    for step, weight in zip(steps, weights / weights.sum(), strict=True):
+        total += weight * moved(images, step * angles.cos(), step * angles.sin())
+    return total
+
+
+def zoom_blur(images: Tensor, factors: Sequence[float]) -> Tensor:
+    """Average each image with itself magnified by every factor."""
+    return torch.stack([images, *(scaled(images, factor) for factor in factors)]).mean(0)
+
+
+def _enlarged(images: Tensor) -> float:
+    return images.shape[-1] / REFERENCE
+
+
+def _gaussian(deviation: float) -> Tensor:
+    """Return a kernel, (side, side), that sums to 1."""
+    reach = max(1, math.ceil(3 * deviation))
+    line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * deviation**2))
+    kernel = line[:, None] * line[None, :]
+    return kernel / kernel.sum()
+
+
+def _filtered(images: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve every channel with a kernel, (side, side), mirroring at the edges."""
+    reach = len(kernel) // 2
+    channels = images.flatten(0, 1).unsqueeze(1)
+    padded = F.pad(channels, (reach,) * 4, mode="reflect")
+    return F.conv2d(padded, kernel[None, None]).view_as(images)
+
+
+def _shuffled(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
+    """Return images in which each pixel shows one that lies at most `reach` away in either direction."""
+    n, channels, height, width = images.shape
+    down, right = torch.randint(-reach, reach + 1, (2, n, height, width), generator=generator)
+    rows = (torch.arange(height)[:, None] + down).clamp(0, height - 1)
+    columns = (torch.arange(width) + right).clamp(0, width - 1)
+    index = (rows * width + columns).flatten(1).unsqueeze(1).expand(-1, channels, -1)
+    return images.flatten(2).gather(2, index).view_as(images)

@@ -1,0 +1,83 @@
+"""The corruptions by name, with the constants of their five severities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tinysight.evaluation.corruptions import blur, digital, noise, weather
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+Change = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One way in which pictures get worse.
+
+    Attributes:
+        change: what is done to a batch.
+        constants: what it is given, besides the images, in each severity.
+        draws: whether it also takes a generator.
+    """
+
+    change: Change
+    constants: tuple[tuple[Any, ...], ...]
+    draws: bool
+
+    @property
+    def description(self) -> str:
+        """What is done, in a sentence."""
+        return (self.change.__doc__ or "").split("\n")[0]
+
+    def apply(self, images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+        """Return corrupted images, (n, 3, height, width), 0..1, of images in that range; severity 1..5."""
+        change = partial(self.change, images, *self.constants[severity - 1])
+        return (change(generator=generator) if self.draws else change()).clamp(0, 1)
+
+
+def _zooms(most: float) -> tuple[float, ...]:
+    return tuple(1 + step / 100 for step in range(round(100 * (most - 1)) + 1))
+
+
+CATALOGUE = {
+    "gaussian noise": Corruption(noise.gaussian_noise, ((0.04,), (0.06,), (0.08,), (0.09,), (0.10,)), draws=True),
+    "shot noise": Corruption(noise.shot_noise, ((500,), (250,), (100,), (75,), (50,)), draws=True),
+    "impulse noise": Corruption(noise.impulse_noise, ((0.01,), (0.02,), (0.03,), (0.05,), (0.07,)), draws=True),
+    "defocus blur": Corruption(
+        blur.defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)), draws=False
+    ),
+    "glass blur": Corruption(
+        blur.glass_blur, ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)), draws=True
+    ),
+    "motion blur": Corruption(blur.motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), draws=True),
+    "zoom blur": Corruption(blur.zoom_blur, tuple((_zooms(m),) for m in (1.05, 1.1, 1.15, 1.2, 1.25)), draws=False),
+    "snow": Corruption(
+        weather.snow,
+        (
+            (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
+            (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+            (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+            (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+            (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
+        ),
+        draws=True,
+    ),
+    "frost": Corruption(weather.frost, ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)), draws=True),
+    "fog": Corruption(weather.fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)), draws=True),
+    "brightness": Corruption(digital.brightness, ((0.05,), (0.1,), (0.15,), (0.2,), (0.3,)), draws=False),
+    "contrast": Corruption(digital.contrast, ((0.75,), (0.5,), (0.4,), (0.3,), (0.15,)), draws=False),
+    "elastic transform": Corruption(
+        digital.elastic_transform,
+        ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)),
+        draws=True,
+    ),
+    "pixelate": Corruption(digital.pixelate, ((0.95,), (0.9,), (0.85,), (0.75,), (0.65,)), draws=False),
+    "JPEG compression": Corruption(digital.jpeg_compression, ((80,), (65,), (58,), (50,), (40,)), draws=False),
+}

@@ -1,0 +1,1 @@
+"""Why a classifier said what it said: where it looked, and what it has seen that was alike."""

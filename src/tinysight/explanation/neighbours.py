@@ -1,0 +1,51 @@
+"""What a classifier has learned from that looks alike to it: the training images nearest in its last features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tinysight.data.dataset import Pixels
+from tinysight.models.classifier import Classifier, batch_size
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training images of some images, the nearest first.
+
+    Attributes:
+        indices: int64, (n, k), into the training images.
+        similarity: float32, (n, k), cosine of the angle between features, -1..1.
+    """
+
+    indices: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+
+class Memory:
+    """The features of all images that were learned from, ready to be searched."""
+
+    def __init__(self, classifier: Classifier, learned: Pixels) -> None:
+        self.classifier, self.features = classifier, features(classifier, learned)
+
+    def nearest(self, pixels: Pixels, count: int = 5) -> Neighbours:
+        """Return the `count` nearest of them to each of uint8 images (n, 3, height, width)."""
+        similarity = features(self.classifier, pixels) @ self.features.T
+        most, indices = similarity.topk(min(count, len(self.features)), dim=1)
+        return Neighbours(indices.numpy(), most.numpy())
+
+
+@torch.inference_mode()
+def features(classifier: Classifier, pixels: Pixels) -> Tensor:
+    """Return (n, features), of length 1: what the last layer of the network decides by."""
+    before, last = classifier.network.eval()[:-1], classifier.network[-1]
+    found = [torch.empty(0, last.in_features if isinstance(last, nn.Linear) else 0)]
+    for part in torch.from_numpy(pixels).split(batch_size(classifier.image_size)):
+        images = classifier.normalisation(part.float()).contiguous(memory_format=torch.channels_last)
+        found.append(F.normalize(before(images)))
+    return torch.cat(found)

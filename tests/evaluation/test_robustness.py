@@ -1,0 +1,32 @@
+"""Accuracy on corrupted images: counted rightly, seeded, and lower for a network that leans on what is corrupted."""
+
+import numpy as np
+import pytest
+
+from tinysight.data.load import load
+from tinysight.evaluation.corruptions import CATALOGUE
+from tinysight.evaluation.robustness import corrupt, measure_robustness
+from tinysight.runs.run import Run
+from tinysight.training.randomness import generator
+
+
+@pytest.fixture(scope="module")
+def measured(trained):
+    classifier, test = Run(trained).classifier(), load("shapes:train=100,test=30").test
+    return classifier, test, measure_robustness(classifier, test, seed=5)
+
+
+def test_every_corruption_has_an_accuracy_a_severity(measured):
+    _, test, robustness = measured
+    assert robustness.n == len(test)
+    assert set(robustness.accuracy) == set(CATALOGUE)
+    assert {len(values) for values in robustness.accuracy.values()} == {5}
+    assert robustness.mean == pytest.approx(np.mean([np.mean(values) for values in robustness.accuracy.values()]))
+
+
+def test_they_are_the_share_of_right_answers_on_the_images_so_corrupted(measured):
+    classifier, test, robustness = measured
+    pixels = corrupt(test.pixels, CATALOGUE["contrast"], 5, generator(5, "corruption contrast", 5))
+    share = (classifier.probabilities(pixels).argmax(1) == test.labels).mean()
+    assert robustness.accuracy["contrast"][4] == pytest.approx(share)
+    assert robustness.clean == (classifier.probabilities(test.pixels).argmax(1) == test.labels).mean()

@@ -1,0 +1,39 @@
+"""What alike was learned from: an image is its own nearest, and the features are those the last layer decides by."""
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.data.load import load
+from tinysight.explanation.neighbours import Memory, features
+from tinysight.runs.run import Run
+
+
+@pytest.fixture(scope="module")
+def classifier(trained):
+    return Run(trained).classifier()
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return load("shapes:train=100,test=30").train.pixels
+
+
+def test_an_image_that_was_learned_from_is_its_own_nearest(classifier, pixels):
+    near = Memory(classifier, pixels).nearest(pixels[:10], 3)
+    assert near.indices[:, 0].tolist() == list(range(10))
+    assert near.similarity[:, 0] == pytest.approx(1, abs=1e-5)
+    assert (np.diff(near.similarity, axis=1) <= 1e-6).all()
+
+
+def test_the_features_are_what_the_last_layer_takes(classifier, pixels):
+    kept = {}
+    hook = classifier.network[-1].register_forward_hook(lambda _, inputs, __: kept.update(inputs=inputs[0]))
+    classifier.logits(pixels[:5])
+    hook.remove()
+    expected = torch.nn.functional.normalize(kept["inputs"])
+    assert torch.allclose(features(classifier, pixels[:5]), expected, atol=1e-5)
+
+
+def test_fewer_images_than_asked_for_are_all_there_are(classifier, pixels):
+    assert Memory(classifier, pixels[:2]).nearest(pixels[:4], 5).indices.shape == (4, 2)

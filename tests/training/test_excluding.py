@@ -1,0 +1,63 @@
+"""Images that a recipe leaves out are neither learned from nor validated with, and no other moves for it."""
+
+import numpy as np
+import pytest
+
+from tinysight.data.dataset import Dataset, Part
+from tinysight.data.load import load
+from tinysight.errors import DataError
+from tinysight.recipes import loading
+from tinysight.training.images import cut
+
+
+@pytest.fixture
+def excluding(tmp_path):
+    """Return a function from names to the data section of a recipe that excludes them."""
+
+    def make(*names):
+        path = tmp_path / "list.csv"
+        path.write_text("image\n" + "".join(f"{name}\n" for name in names))
+        return loading.load("simple", [f"data.exclude={path}", "data.split=stratified"]).data
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load("shapes:train=100,test=30")
+
+
+def test_what_is_excluded_is_gone_from_either_side_and_all_others_stay(shapes, excluding):
+    whole = cut(shapes, loading.load("simple", ["data.split=stratified"]).data, seed=0)
+    held_back = sorted(set(range(100)) - set(whole.learn.tolist()))
+    gone = [whole.learn[0], whole.learn[-1], held_back[2]]
+    images = cut(shapes, excluding(*(f"train/{index}" for index in gone)), seed=0)
+
+    assert images.learn.tolist() == whole.learn[1:-1].tolist()
+    kept = [index for index in held_back if index != held_back[2]]
+    assert np.array_equal(images.validation.pixels, shapes.train.pixels[kept])
+
+
+def test_test_images_on_the_list_change_nothing(shapes, excluding):
+    whole = cut(shapes, loading.load("simple", ["data.split=stratified"]).data, seed=0)
+    assert np.array_equal(cut(shapes, excluding("test/3"), seed=0).learn, whole.learn)
+
+
+def test_files_are_excluded_by_their_names_and_from_a_validation_folder_too(excluding):
+    pixels, labels = np.zeros((3, 3, 32, 32), np.uint8), np.array([0, 1, 0])
+    train = Part(pixels, labels, ("train/a/1.png", "train/b/2.png", "train/a/3.png"))
+    validation = Part(pixels, labels, ("val/a/1.png", "val/b/2.png", "val/a/3.png"))
+    dataset = Dataset("pets", train, train, ("a", "b"), "a folder", validation)
+    images = cut(dataset, excluding("train/b/2.png", "val/a/3.png"), seed=0)
+    assert images.learn.tolist() == [0, 2]
+    assert images.validation.files == ("val/a/1.png", "val/b/2.png")
+
+
+def test_images_that_are_not_there_are_refused_by_name(shapes, excluding):
+    with pytest.raises(DataError, match=r"list\.csv names images that shapes does not have: train/100"):
+        cut(shapes, excluding("train/3", "train/100"), seed=0)
+
+
+def test_nothing_left_to_learn_from_is_refused(shapes, excluding):
+    with pytest.raises(DataError, match="leaves no image to learn from or none to validate with"):
+        cut(shapes, excluding(*(f"train/{index}" for index in range(100))), seed=0)
