@@ -27,8 +27,8 @@ from tinysight.training.fitting import fit
 from tinysight.training.images import cut
 from tinysight.training.trainer import Trainer
 
-RECIPES = {"simple": 20, "deep": 20, "strided": 20, "early-stopping": 15, "fast-73": 12, "fast-85": 8}  # epochs
-TRAIN, TEST = 5000, 1000
+RECIPES = {"simple": 12, "deep": 10, "strided": 12, "early-stopping": 10, "fast-73": 8, "fast-85": 6}  # epochs
+TRAIN, TEST = 6000, 200
 
 
 def main() -> None:

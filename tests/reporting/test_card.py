@@ -50,6 +50,19 @@ def test_the_head_is_yaml_that_model_hubs_read(cards):
     assert values["pipeline_tag"] == "image-classification"
     (result,) = values["model-index"][0]["results"]
     assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(metrics["accuracy"], 6)}
+    assert all(one["type"].isalnum() for one in result["metrics"])
+
+
+def test_the_folders_of_who_made_it_are_not_handed_on(run, tmp_path):
+    copy = Run(shutil.copytree(run.path, tmp_path / "run"))
+    environment = copy.environment()
+    record = environment.dataset.model_copy(
+        update={"name": "photos", "argument": "/home/me/photos", "source": "image files in /home/me/photos"}
+    )
+    copy.write_environment(environment.model_copy(update={"dataset": record}))
+    text = Card.of(copy).markdown()
+    assert "photos" in text
+    assert "/home/me" not in text
 
 
 def test_people_and_identification_are_named_among_what_it_is_not_for(cards):
@@ -68,7 +81,7 @@ def test_the_document_for_programs_is_json_with_the_same_figures(cards):
 def test_cifar10_says_where_it_comes_from_and_that_nobody_was_asked():
     from tinysight.reporting.origins import origin_of
 
-    origin = origin_of("cifar10", "cache")
+    origin = origin_of("cifar10")
     assert "80 Million Tiny Images" in origin.source
     assert "Nobody was asked" in origin.consent
     assert "withdrawn by its authors in 2020" in origin.consent
@@ -77,4 +90,4 @@ def test_cifar10_says_where_it_comes_from_and_that_nobody_was_asked():
 def test_of_a_folder_the_origin_is_not_made_up():
     from tinysight.reporting.origins import origin_of
 
-    assert origin_of("photos", "image files in /photos").consent.startswith("Not stated.")
+    assert origin_of("photos").consent.startswith("Not stated.")

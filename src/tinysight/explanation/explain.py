@@ -21,7 +21,7 @@ from tinysight.runs.run import Run
 from tinysight.training.images import cut
 
 MOST = 50  # pictures on a sheet
-_CHOICES = _NEIGHBOURS = 3
+_CHOICES, _NEIGHBOURS = 3, 4
 
 
 class Explainer:

@@ -102,7 +102,7 @@ class Card:
             purpose=PURPOSE,
             misuse=MISUSE,
             contest=CONTEST,
-            origin=origin_of(environment.dataset.name, environment.dataset.source),
+            origin=origin_of(environment.dataset.name),
             measured_on=f"{metrics['n']:,} {metrics['split']} images" if metrics else None,
             figures=_figures(metrics) if metrics else (),
             recall=_by_class(metrics, "recall") if metrics else {},
@@ -128,7 +128,7 @@ class Card:
             "task": {"type": "image-classification"},
             "dataset": {"name": self.dataset, "type": self.dataset},
             "metrics": [
-                {"type": one.name.split()[0].lower(), "name": one.name, "value": round(one.value, 6)}
+                {"type": one.name.split()[0].strip(","), "name": one.name, "value": round(one.value, 6)}
                 for one in self.figures
             ],
         }
@@ -177,5 +177,6 @@ def _made(summary: Summary, environment: Environment) -> dict[str, str]:
         "parameters": f"{summary.parameters:,}",
         "machine": f"{environment.processor}, {environment.threads} threads, {environment.precision}",
         "versions": versions,
-        "images": f"{environment.dataset.source}, fingerprint {environment.dataset.fingerprint}",
+        # Not where they lie: a card is handed on, and whoever reads it need not know the folders of who made it.
+        "images": f"{environment.dataset.name}, fingerprint {environment.dataset.fingerprint}",
     }

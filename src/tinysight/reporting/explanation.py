@@ -15,7 +15,7 @@ from tinysight.reporting import style
 from tinysight.reporting.lettering import elide
 from tinysight.reporting.mistakes import fitted
 
-_SIDE, _SMALL, _ROW = 176, 88, 256  # dots: a picture, a neighbour, a row
+_SIDE, _SMALL, _ROW = 192, 96, 264  # dots: a picture, a neighbour, a row
 _LEFT, _GAP = 26, 14
 _HEAT = colormaps["inferno"]
 _VEIL = 0.62  # of the heat over the picture, where it is hottest
@@ -67,7 +67,7 @@ def _row(figure: Figure, one: Explained, top: int) -> None:
     figure.figimage(plain, _LEFT, top - len(plain), origin="upper")
     figure.figimage(veiled(plain, one.heat), _LEFT + _SIDE + _GAP, top - len(plain), origin="upper")
     label = f"labelled {one.label}" if one.label else ""
-    _write(figure, _LEFT, top - _SIDE - 6, [(elide(one.name, 24), style.MUTED), (label, style.MUTED)])
+    _write(figure, _LEFT, top - len(plain) - 6, [(elide(one.name, 24), style.MUTED), (label, style.MUTED)])
     left = _LEFT + 2 * (_SIDE + _GAP) + 10
     verdict = "unsure between" if one.unsure else "says"
     lines = [(verdict, style.MUTED), *((f"{100 * p:.1f} %  {elide(name, 18)}", style.INK) for name, p in one.choices)]
@@ -76,7 +76,7 @@ def _row(figure: Figure, one: Explained, top: int) -> None:
         picture = fitted(pixels.transpose(1, 2, 0), _SMALL)
         across = left + 210 + place * (_SMALL + _GAP)
         figure.figimage(picture, across, top - len(picture), origin="upper")
-        _write(figure, across, top - _SMALL - 4, [(elide(name, 11), style.INK)])
+        _write(figure, across, top - len(picture) - 4, [(elide(name, 11), style.INK)])
 
 
 def veiled(picture: Pixels, heat: NDArray[np.float32]) -> Pixels:

@@ -32,6 +32,6 @@ _KNOWN = {
 }
 
 
-def origin_of(dataset: str, source: str) -> Origin:
-    """Return what is known of a dataset; of a folder of somebody's own, only where it lies."""
-    return _KNOWN.get(dataset, Origin(f"{source[0].upper()}{source[1:]}.", NOT_STATED, NOT_STATED))
+def origin_of(dataset: str) -> Origin:
+    """Return what is known of a dataset; of a folder of somebody's own, only its name."""
+    return _KNOWN.get(dataset, Origin(f"A folder of pictures named {dataset}. {NOT_STATED}", NOT_STATED, NOT_STATED))

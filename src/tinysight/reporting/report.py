@@ -109,12 +109,17 @@ def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Sh
             as_url(dataset.test.pixels[index]),
             (
                 classes[labels[index]],
-                f"said {classes[probabilities[index].argmax()]}, {probabilities[index].max():.0%}",
+                f"said {classes[probabilities[index].argmax()]}, {_percent(probabilities[index].max())}",
                 names[index],
             ),
         )
         for index in most_confident_mistakes(probabilities, labels, _MISTAKES)
     ]
+
+
+def _percent(confidence: float) -> str:
+    """Return a confidence for people: near certainty keeps a decimal, as 99.7 % is not 100 %."""
+    return f"{100 * confidence:.{1 if confidence > 0.99 else 0}f} %"
 
 
 def _audited(found: Audit | None, album: _Album) -> dict[str, Any]:
