@@ -27,8 +27,11 @@ def defocus_blur(images: Tensor, radius: float, softness: float) -> Tensor:
 
 
 def glass_blur(images: Tensor, deviation: float, reach: int, times: int, generator: torch.Generator) -> Tensor:
-    """Blur, let every point be seen where a neighbour at most `reach` away is, `times` over, and blur again."""
-    deviation, reach = deviation * _enlarged(images), round(reach * _enlarged(images))
+    """Blur, show in place of every pixel one at most `reach` further up and left, `times` over, and blur again.
+
+    Only up and left (and less than `reach` down and right), as in the published set.
+    """
+    deviation, reach = deviation * _enlarged(images), max(1, round(reach * _enlarged(images)))
     images = _filtered(images, _gaussian(deviation))
     for _ in range(times):
         images = _shuffled(images, reach, generator)
@@ -78,9 +81,9 @@ def _filtered(images: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _shuffled(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
-    """Return images in which each pixel shows one that lies at most `reach` away in either direction."""
+    """Return images in which each pixel shows one that lies -reach to reach - 1 away in either direction."""
     n, channels, height, width = images.shape
-    down, right = torch.randint(-reach, reach + 1, (2, n, height, width), generator=generator)
+    down, right = torch.randint(-reach, reach, (2, n, height, width), generator=generator)
     rows = (torch.arange(height)[:, None] + down).clamp(0, height - 1)
     columns = (torch.arange(width) + right).clamp(0, width - 1)
     index = (rows * width + columns).flatten(1).unsqueeze(1).expand(-1, channels, -1)
