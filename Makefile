@@ -29,6 +29,7 @@ ifdef TINYSIGHT_DATA_DIR
 	$(BIN)/python benchmarks/twins.py
 	$(BIN)/python benchmarks/wrong_labels.py
 	$(BIN)/python benchmarks/leaks.py
+	$(BIN)/python benchmarks/forgetting.py
 else
 	@echo "What needs CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
 endif
