@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,11 @@ def tinysight(*arguments: str) -> str:
 def seen(history: Sequence[Epoch]) -> float:
     """Return how many images a training learned from, the same ones again included."""
     return sum(epoch.images_per_second * epoch.seconds for epoch in history)
+
+
+def told(values: Sequence[float]) -> str:
+    """Return mean, smallest and largest of some figures."""
+    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def append(name: str, row: dict[str, Any]) -> dict[str, Any]:

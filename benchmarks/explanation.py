@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from common import append, stamp
+from common import append, stamp, told
 from scipy.stats import spearmanr
 
 from tinysight.data import shapes
@@ -67,10 +67,6 @@ def measure(name: str, seed: int) -> tuple[float, float, float]:
     other = heat_maps(random, dataset.test.pixels[right], answers[right])
     alike = [spearmanr(one.ravel(), two.ravel()).statistic for one, two in zip(heat, other, strict=True)]
     return float(on_shape.mean()), float(np.nanmean(alike)), len(right) / TEST
-
-
-def told(values: tuple[float, ...]) -> str:
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 
 import numpy as np
-from common import append, stamp
+from common import append, stamp, told
 
 from tinysight.audit import membership
 from tinysight.audit.shadows import Shadows, logits_of, train_shadow
@@ -62,10 +61,6 @@ def measure(seed: int) -> tuple[membership.Attack, membership.Attack]:
         for logits in (target.logits, logits_of(stranger, pool))
     )
     return caught, blind
-
-
-def told(values: list[float]) -> str:
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 if __name__ == "__main__":

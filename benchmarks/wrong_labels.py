@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from common import append, stamp
+from common import append, stamp, told
 
 from tinysight.audit.labels import find_suspects
 from tinysight.audit.shadows import Shadows, train_shadow
@@ -58,10 +58,6 @@ def measure(name: str, count: int, seed: int) -> tuple[float, float, float]:
     suspects = find_suspects(Shadows.of(every, labels).strangers_probabilities(), labels)
     hits = len(np.intersect1d(suspects.indices, wrong))
     return hits / len(wrong), hits / len(suspects), time.perf_counter() - start
-
-
-def told(values: tuple[float, ...]) -> str:
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from tinysight.evaluation.comparison import difference_interval
 from tinysight.files import write_text
 from tinysight.models.classifier import Classifier
 from tinysight.progress import SILENT, Progress
-from tinysight.recipes.schema import Recipe
 from tinysight.runs.evidence import Evidence
 from tinysight.runs.findings import Certainty, Forgetting
 from tinysight.runs.records import Summary
@@ -59,7 +58,7 @@ def forget(
     with tempfile.TemporaryDirectory() as folder:
         excluded = Path(folder, "excluded.csv")
         write_text(excluded, as_list([*gone, *names]))
-        recipe = _leaving_out(run.recipe(), excluded)
+        recipe = run.recipe().excluding(excluded)
         place = data_dir or (Path(environment.dataset.data_dir) if environment.dataset.data_dir else None)
         argument, numbers = environment.dataset.argument, environment.precision
         plan = Plan(recipe, before.dataset, argument, environment.seed, numbers, data_dir=place)
@@ -151,7 +150,3 @@ def _excluded(run: Run) -> tuple[str, ...]:
     """Return the images that the run left out already."""
     path = run.recipe().data.exclude
     return read_names(Path(path)) if path else ()
-
-
-def _leaving_out(recipe: Recipe, excluded: Path) -> Recipe:
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"exclude": str(excluded)})})

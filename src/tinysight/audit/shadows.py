@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from tinysight.data.dataset import Dataset, Labels, Part
 from tinysight.models.classifier import Classifier
@@ -60,8 +61,6 @@ class Shadows:
 
     def strangers_probabilities(self) -> NDArray[np.float64]:
         """Return (n, classes): the mean probabilities of those shadows that do not know each image."""
-        from scipy.special import softmax
-
         unknown = ~self.knows[:, :, None]
         total: NDArray[np.float64] = (softmax(self.logits.astype(np.float64), axis=2) * unknown).sum(0)
         means: NDArray[np.float64] = total / unknown.sum(0)

@@ -56,7 +56,7 @@ class Subject:
     @cached_property
     def pool(self) -> Part:
         """All images there are, of the splits one after the other."""
-        parts = [part for part in self._parts.values() if part]
+        parts = list(self.dataset.parts.values())
         files = tuple(name for part in parts for name in part.files)
         return Part(
             np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts]), files
@@ -65,12 +65,12 @@ class Subject:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What each image of the pool is called."""
-        return tuple(name for split, part in self._parts.items() if part for name in names_of(part, split))
+        return tuple(name for split, part in self.dataset.parts.items() for name in names_of(part, split))
 
     @cached_property
     def splits(self) -> NDArray[np.str_]:
         """The split that each image of the pool is in, (n,)."""
-        return np.concatenate([np.full(len(part), split) for split, part in self._parts.items() if part])
+        return np.concatenate([np.full(len(part), split) for split, part in self.dataset.parts.items()])
 
     @cached_property
     def members(self) -> NDArray[np.bool_]:
@@ -78,7 +78,3 @@ class Subject:
         learned = np.zeros(len(self.names), dtype=bool)
         learned[self.images.learn] = True  # the training images come first
         return learned
-
-    @property
-    def _parts(self) -> dict[str, Part | None]:
-        return dict(zip(SPLITS, (self.dataset.train, self.dataset.validation, self.dataset.test), strict=True))

@@ -61,6 +61,12 @@ class Dataset:
     remarks: tuple[str, ...] = ()
 
     @property
+    def parts(self) -> dict[str, Part]:
+        """The splits there are, by name; training images first, test images last."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: part for split, part in every.items() if part is not None}
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
         height, width = self.train.pixels.shape[2:]

@@ -27,8 +27,7 @@ def names_of(part: Part, split: str) -> tuple[str, ...]:
 
 def all_names(dataset: Dataset) -> frozenset[str]:
     """Return the names of all images of a dataset."""
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    return frozenset(name for split, part in parts.items() if part for name in names_of(part, split))
+    return frozenset(name for split, part in dataset.parts.items() for name in names_of(part, split))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinysight.data import cifar10
-from tinysight.data.dataset import Dataset
+from tinysight.data.dataset import Dataset, Part
 from tinysight.data.load import load
-from tinysight.errors import DataError
+from tinysight.errors import DataError, InputError
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.records import DatasetRecord
 from tinysight.runs.run import Run
@@ -27,6 +28,13 @@ def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILEN
             "restore those, or train again on these."
         )
     return dataset
+
+
+def require_test_indices(indices: Sequence[int], test: Part) -> None:
+    """Raise InputError, which names the option, unless there are test images of all these indices."""
+    for index in indices:
+        if not 0 <= index < len(test):
+            raise InputError(f"--test-index {index}: the test set has images 0 to {len(test) - 1}.")
 
 
 def _known_folder(record: DatasetRecord) -> Path | None:

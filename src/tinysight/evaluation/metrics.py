@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from tinysight.errors import TinysightError
 from tinysight.evaluation.calibration import Bin, expected_calibration_error, reliability
 from tinysight.evaluation.intervals import wilson_interval
+from tinysight.evaluation.loss import losses
 from tinysight.evaluation.spread import Intervals, intervals
 from tinysight.models.abstention import apply_threshold, area_under_risk_coverage, risk_coverage
 from tinysight.runs.records import FORMAT
@@ -109,7 +110,7 @@ def measure(
         "n": n,
         "accuracy": hits / n,
         "accuracy_ci95": list(wilson_interval(hits, n)),
-        "loss": cross_entropy(probabilities, labels),
+        "loss": float(losses(probabilities, labels).mean()),
         "accuracy_tta": None,
         "per_class": _per_class(labels, predictions, class_names),
         "macro": _average(labels, predictions, len(class_names), "macro"),
@@ -136,16 +137,6 @@ def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], thresh
         "area": area_under_risk_coverage(confidences, correct),
         "curve": [[float(coverage[index]), float(error[index])] for index in shown],
     }
-
-
-def cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
-    """Return the mean negative log-probability (nats) of the true classes.
-
-    A probability of 0 counts as the smallest normal float32, so that one impossible answer costs 87 nats
-    rather than infinity, and every softmax in float32 that has not underflowed keeps its exact loss.
-    """
-    of_truth = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean())
 
 
 def _check(probabilities: Probabilities, labels: Labels, class_names: Sequence[str], split: str) -> None:

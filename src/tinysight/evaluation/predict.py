@@ -15,7 +15,7 @@ from tinysight.data.intake import MAX_BYTES
 from tinysight.data.intake.decoding import decode_in_chunks
 from tinysight.data.pictures import Picture, expand
 from tinysight.errors import InputError, RunError
-from tinysight.evaluation.images import images_of
+from tinysight.evaluation.images import images_of, require_test_indices
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
 
@@ -85,9 +85,7 @@ class Predictor:
         self, indices: Sequence[int], data_dir: Path | None, progress: Progress
     ) -> Iterator[Prediction]:
         test = images_of(self.run, data_dir, progress).test
-        for index in indices:
-            if not 0 <= index < len(test):
-                raise InputError(f"--test-index {index}: the test set has images 0 to {len(test) - 1}.")
+        require_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices)])
         for index, row in zip(indices, probabilities, strict=True):
             label = self.classifier.class_names[test.labels[index]]

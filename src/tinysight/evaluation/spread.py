@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tinysight.evaluation.bootstrap import Figures, bootstrap
 from tinysight.evaluation.calibration import bin_of, gaps
+from tinysight.evaluation.loss import losses
 
 METHOD = "95 %: accuracies by Wilson's score, all others by bootstrap of the images (percentiles of 1,000 resamples)"
 
@@ -58,14 +59,14 @@ def _figures(probabilities: NDArray[np.float64], labels: NDArray[np.integer[Any]
     """Return the function from how often each image counts to loss, ECE, and precision, recall and F1 of all rows."""
     classes = probabilities.shape[1]
     answers, confidences = probabilities.argmax(1), probabilities.max(1)
-    losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], np.finfo(np.float32).tiny))
+    costs = losses(probabilities, labels)
     cells, bins = labels * classes + answers, bin_of(confidences)
     misfits = (answers == labels) - confidences
 
     def figures(counts: NDArray[np.int64]) -> Figures:
         confusion = np.bincount(cells, counts, classes**2).reshape(classes, classes).astype(np.float64)
         n = counts.sum()
-        loss, ece = (counts * losses).sum() / n, np.abs(gaps(misfits * counts, bins)).sum() / n
+        loss, ece = (counts * costs).sum() / n, np.abs(gaps(misfits * counts, bins)).sum() / n
         return np.concatenate([[loss, ece], *_shares(confusion)])
 
     return figures

@@ -12,7 +12,7 @@ from tinysight.data.dataset import Part, Pixels
 from tinysight.data.intake.decoding import decode
 from tinysight.data.pictures import expand
 from tinysight.errors import InputError
-from tinysight.evaluation.images import images_of
+from tinysight.evaluation.images import images_of, require_test_indices
 from tinysight.explanation.heat import heat_maps
 from tinysight.explanation.neighbours import Memory
 from tinysight.progress import SILENT, Progress
@@ -63,9 +63,7 @@ class Explainer:
             InputError: there is no image of that index.
         """
         test, classes = self.dataset.test, self.dataset.class_names
-        for index in indices:
-            if not 0 <= index < len(test):
-                raise InputError(f"--test-index {index}: the test set has images 0 to {len(test) - 1}.")
+        require_test_indices(indices, test)
         names, chosen = [f"test[{index}]" for index in indices], list(indices)
         return self._explain(names, test.pixels[chosen], [classes[label] for label in test.labels[chosen]])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -129,6 +130,10 @@ class Recipe(Section):
     optimiser: Optimiser = Optimiser()
     training: Training = Training()
     early_stopping: EarlyStopping | None = None
+
+    def excluding(self, path: Path) -> Self:
+        """Return the recipe that leaves out the images that the list at `path` names."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"exclude": str(path)})})
 
     @model_validator(mode="after")
     def _muon_suits_the_network(self) -> Self:

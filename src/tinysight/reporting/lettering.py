@@ -38,6 +38,15 @@ def elide(text: str, limit: int) -> str:
     return f"{text[: limit - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
 
 
+def percent(confidence: float) -> str:
+    """Return a confidence, 0..1, for people: near certainty keeps a decimal, as 99.7 % is not 100 %.
+
+    >>> percent(0.5), percent(0.997)
+    ('50 %', '99.7 %')
+    """
+    return f"{100 * confidence:.{1 if confidence > 0.99 else 0}f} %"
+
+
 @cache
 def _drawable() -> frozenset[int]:
     fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families()]

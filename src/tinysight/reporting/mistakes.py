@@ -13,7 +13,7 @@ from PIL import Image
 
 from tinysight.data.dataset import Part, Pixels
 from tinysight.reporting import style
-from tinysight.reporting.lettering import elide
+from tinysight.reporting.lettering import elide, percent
 
 Probabilities = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
@@ -60,11 +60,9 @@ def most_confident_mistakes(probabilities: Probabilities, labels: Labels, k: int
 def _words(part: Part, index: int, probabilities: Probabilities, class_names: Sequence[str]) -> tuple[str, str, str]:
     """Return what the image is, what the classifier said, and how to find the image again."""
     said, confidence = int(probabilities.argmax()), float(probabilities.max())
-    # Near certainty keeps a decimal: 99.7 % is not 100 %.
-    sure = f"{100 * confidence:.{1 if confidence > 0.99 else 0}f} %"
     return (
         f"{elide(class_names[part.labels[index]], 24)},",
-        f"said {elide(class_names[said], 14)} {sure}",
+        f"said {elide(class_names[said], 14)} {percent(confidence)}",
         elide(PurePath(part.files[index]).name, 20) if part.files else f"image {index}",
     )
 

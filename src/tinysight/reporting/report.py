@@ -16,6 +16,7 @@ from tinysight.data.names import names_of
 from tinysight.recipes import loading
 from tinysight.reporting import charts
 from tinysight.reporting.card import Card, measured
+from tinysight.reporting.lettering import percent
 from tinysight.reporting.mistakes import most_confident_mistakes
 from tinysight.reporting.rendering import render
 from tinysight.runs.evidence import Evidence
@@ -70,10 +71,8 @@ class _Album:
 
     def __init__(self, dataset: Dataset) -> None:
         self.images: dict[str, Pixels] = {}
-        parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-        for split, part in parts.items():
-            if part is not None:
-                self.images.update(zip(names_of(part, split), part.pixels, strict=True))
+        for split, part in dataset.parts.items():
+            self.images.update(zip(names_of(part, split), part.pixels, strict=True))
 
     def show(self, name: str, *lines: str) -> Shown:
         return Shown(as_url(self.images[name]), (*lines, name)) if name in self.images else Shown("", (*lines, name))
@@ -109,17 +108,12 @@ def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Sh
             as_url(dataset.test.pixels[index]),
             (
                 classes[labels[index]],
-                f"said {classes[probabilities[index].argmax()]}, {_percent(probabilities[index].max())}",
+                f"said {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
                 names[index],
             ),
         )
         for index in most_confident_mistakes(probabilities, labels, _MISTAKES)
     ]
-
-
-def _percent(confidence: float) -> str:
-    """Return a confidence for people: near certainty keeps a decimal, as 99.7 % is not 100 %."""
-    return f"{100 * confidence:.{1 if confidence > 0.99 else 0}f} %"
 
 
 def _audited(found: Audit | None, album: _Album) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Run:
         if recipe.data.exclude is None:
             return recipe
         records.read_sealed_text(self._excluded)
-        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"exclude": str(self._excluded)})})
+        return recipe.excluding(self._excluded)
 
     def write_recipe(self, recipe: Recipe, remarks: Iterable[str] = ()) -> None:
         """Keep every value that is used, defaults included, under what a reader must know of the data."""

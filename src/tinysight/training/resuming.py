@@ -53,7 +53,7 @@ def _with_the_list_of(begun: Recipe, recipe: Recipe) -> Recipe:
     own, other = begun.data.exclude, recipe.data.exclude
     if own is None or other is None or set(read_names(Path(own))) != set(read_names(Path(other))):
         return recipe
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"exclude": own})})
+    return recipe.excluding(Path(own))
 
 
 def _require_resumable(run: Run, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
