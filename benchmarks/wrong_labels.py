@@ -1,9 +1,9 @@
 """How many of the wrong labels that are planted in CIFAR-10 are found.
 
-    python benchmarks/wrong_labels.py [--recipe fast-85] [--shadows 4] [--seeds 0 1 2]
+    python benchmarks/wrong_labels.py [--recipe fast-90] [--shadows 4] [--seeds 1 2 3]
 
-One in twenty training labels is made another class at random. Appends to benchmarks/results/trust.jsonl. Needs CIFAR-10
-and a machine with nothing else to do.
+One in twenty training labels is made another class at random. The rule was chosen on seed 0, so others are measured.
+Appends to benchmarks/results/trust.jsonl. Needs CIFAR-10 and a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ FLIPPED = 0.05
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="fast-85")
+    parser.add_argument("--recipe", default="fast-90")
     parser.add_argument("--shadows", type=int, default=4)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     arguments = parser.parse_args()
     found = [measure(arguments.recipe, arguments.shadows, seed) for seed in arguments.seeds]
     recalls, precisions, seconds = zip(*found, strict=True)

@@ -21,7 +21,7 @@ class Suspects:
     Attributes:
         indices: int64, (k,).
         suggested: int64, (k,), the class that the models agree on.
-        quality: float64, (k,), 0..1, how well each label agrees with what the models say; 0 is worst.
+        quality: float64, (k,), 0..1, the probability that the models give to the label; 0 is worst.
     """
 
     indices: NDArray[np.int64]
@@ -42,7 +42,8 @@ def find_suspects(probabilities: NDArray[np.float64], labels: Labels) -> Suspect
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    wrong = find_label_issues(labels, probabilities, filter_by="prune_by_noise_rate")
-    quality = get_label_quality_scores(labels, probabilities, method="normalized_margin")
+    # Either rule alone suspects too many where models confuse classes (docs/experiments.md has the figures).
+    wrong = find_label_issues(labels, probabilities, filter_by="both")
+    quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
     order = np.flatnonzero(wrong)[np.argsort(quality[wrong], kind="stable")]
     return Suspects(order, probabilities[order].argmax(1), quality[order])
