@@ -45,7 +45,8 @@ def main() -> None:
 
 def measure(seed: int) -> tuple[membership.Attack, membership.Attack]:
     """Return the attack on what was learned from, and on images of which none was."""
-    dataset, recipe = load("cifar10"), loading.load("simple", ["training.epochs=40"])
+    dataset = load("cifar10")
+    recipe = loading.load("early-stopping", ["training.epochs=40"]).model_copy(update={"early_stopping": None})
     chosen = np.random.default_rng(seed).permutation(len(dataset.train))
     pool, unseen = (
         Part(dataset.train.pixels[part], dataset.train.labels[part])
