@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from tinysight.cli.console import complain, output, progress
 from tinysight.data import cifar10
 from tinysight.errors import DownloadError, TinysightError
 from tinysight.runs.run import Run
+from tinysight.screen.console import complain, output, progress
 
 RECIPE = "fast"
 CIFAR10_MINUTES = "1.75"  # with start, evaluation and prediction, the whole is done in under three

@@ -16,10 +16,10 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"tinysight"},  # __init__.py: the public names
-    {"serving", "reporting", "audit", "explanation", "evaluation", "training", "interop", "doctor"},
+    {"serving", "estimator", "reporting", "audit", "explanation", "evaluation", "training", "interop", "doctor"},
     {"runs"},
     {"models", "augmentation", "recipes", "data"},
-    {"errors", "files", "memory", "progress", "machine", "packages"},
+    {"errors", "files", "memory", "progress", "machine", "packages", "screen"},
 )
 HEIGHT = {name: len(LAYERS) - number for number, layer in enumerate(LAYERS) for name in layer}
 

@@ -12,24 +12,27 @@ import typer
 
 from tinysight.cli import (
     audit,
+    bring,
     card,
     compare,
     data,
     doctor,
     evaluate,
     explain,
+    export,
     forget,
     predict,
     preview,
     recipes,
     report,
+    serve,
     summary,
     train,
 )
-from tinysight.cli.console import complain, progress
 from tinysight.errors import TinysightError
 from tinysight.machine import limit_threads
 from tinysight.memory import enough_memory
+from tinysight.screen.console import complain, progress
 
 CTRL_C = 130  # what typer makes of a KeyboardInterrupt
 
@@ -51,11 +54,14 @@ for verb in (
     card.card,
     report.report,
     compare.compare,
+    export.export,
+    serve.serve,
     preview.preview,
     summary.summary,
     doctor.doctor,
 ):
     app.command()(verb)
+app.command("import")(bring.bring)  # a word that Python keeps for itself
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tinysight.cli.console import output
 from tinysight.cli.options import JsonOption, RunArgument
+from tinysight.screen.console import output
 
 
 def card(run: RunArgument, as_json: JsonOption = False) -> None:

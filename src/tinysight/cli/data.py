@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from tinysight.cli.console import output, progress, shown
 from tinysight.cli.options import DataDirOption, DataOption, SkipBadOption
+from tinysight.screen.console import output, progress, shown
 
 app = typer.Typer(help="Look at the images, or download CIFAR-10.", no_args_is_help=True)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from tinysight.cli.console import output
 from tinysight.cli.options import DataDirOption
+from tinysight.screen.console import output
 
 _MARKS = {"ok": ("ok", ""), "note": ("--", "yellow"), "amiss": ("!!", "bold red")}
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress, shown
-from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.options import ONNX, DataDirOption, RunOrFileArgument
+from tinysight.errors import InputError
+from tinysight.screen.console import output, progress, shown
+
+if TYPE_CHECKING:
+    from tinysight.evaluation.metrics import Metrics
 
 
 class Split(StrEnum):
@@ -19,13 +24,21 @@ class Split(StrEnum):
 
 
 def evaluate(
-    run: RunArgument,
+    run: RunOrFileArgument,
     split: Annotated[Split, typer.Option(help="The images to evaluate on; test is for the end.")] = Split.test,
     tta: Annotated[bool, typer.Option("--tta", help="Also average over mirrored and shifted views.")] = False,
+    data: Annotated[str | None, typer.Option(metavar="cifar10|shapes|DIR", help="Images for an ONNX file.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Measure RUN, fill its metrics.json and draw its plots."""
-    from tinysight.evaluation.classification_report import classification_report
+    """Measure RUN, fill its metrics.json and draw its plots; or measure an ONNX file."""
+    if run.suffix == ONNX:
+        if data is None or tta or split is not Split.test:
+            raise InputError(f"{run}: say the images by --data; their test images are used, and no TTA.")
+        _tell(_of_file(run, data, data_dir))
+        return
+    if data is not None:
+        raise InputError(f"{run} knows its images; --data is for ONNX files.")
+
     from tinysight.evaluation.evaluate import evaluate as measure
     from tinysight.runs.run import Run
 
@@ -33,11 +46,30 @@ def evaluate(
     metrics = measure(opened, split.value, tta, data_dir, progress)
     for remark in opened.metrics()["remarks"]:
         progress.note(remark)
+    _tell(metrics)
+    output.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
+
+
+def _of_file(path: Path, data: str, data_dir: Path | None) -> Metrics:
+    from tinysight.data import load
+    from tinysight.evaluation.evaluate import evaluate_classifier
+    from tinysight.interop.onnx.opening import OnnxFile
+
+    classifier = OnnxFile(path).classifier()
+    for remark in classifier.remarks:
+        progress.note(remark)
+    dataset = load.load(load.normalise(data), classifier.image_size, data_dir, progress=progress)
+    return evaluate_classifier(classifier, dataset)
+
+
+def _tell(metrics: Metrics) -> None:
+    from tinysight.evaluation.classification_report import classification_report
+
     low, high = metrics["accuracy_ci95"]
     named = {shown(name): scores for name, scores in metrics["per_class"].items()}
     output.print(classification_report({**metrics, "per_class": named}))
     output.print(
-        f"{split.value} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
+        f"{metrics['split']} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
         f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"
     )
     if metrics["accuracy_tta"] is not None:
@@ -49,4 +81,3 @@ def evaluate(
         if unsure["threshold"] <= 1
         else "unsure of every image: no threshold leaves so few answers wrong as was wanted"
     )
-    output.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import complain, output, progress
 from tinysight.cli.options import DataDirOption, RunArgument
 from tinysight.errors import InputError
+from tinysight.screen.console import complain, output, progress
 
 
 def explain(

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress, shown
 from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.screen.console import output, progress, shown
 
 
 def forget(

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+ONNX = ".onnx"
 _LARGEST_SEED = 2**63 - 1  # the largest signed 64-bit integer; torch refuses what is much larger
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a TOML file.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `train` left.")]
+RunOrFileArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory that `train` left, or an ONNX file that `export` wrote.")
+]
 DataOption = Annotated[
     str,
     typer.Option("--data", metavar="cifar10|shapes|DIR", help="The images: a built-in set, or a folder of classes."),

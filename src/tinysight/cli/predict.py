@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import complain, progress, say, shown
-from tinysight.cli.options import DataDirOption, JsonOption, RunArgument
+from tinysight.cli.options import ONNX, DataDirOption, JsonOption, RunOrFileArgument
+from tinysight.screen.console import complain, progress, say, shown
 
 if TYPE_CHECKING:
+    from tinysight.evaluation.answering import Source
     from tinysight.evaluation.predict import Prediction
 
 
 def predict(
-    run: RunArgument,
+    run: RunOrFileArgument,
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="Files, globs, folders, or - for standard input.")
     ] = [],  # noqa: B006  (typer copies it)
@@ -26,9 +28,8 @@ def predict(
 ) -> None:
     """Say what is on each IMAGE, with probabilities."""
     from tinysight.evaluation.predict import Predictor
-    from tinysight.runs.run import Run
 
-    predictor = Predictor(Run.open(run), top)
+    predictor = Predictor(_opened(run), top)
     found: list[Prediction] = []
     failed = False
     for result in predictor.predict(images, test_index, data_dir, progress):
@@ -46,6 +47,17 @@ def predict(
             progress.note(remark)
     if failed:
         raise typer.Exit(2)
+
+
+def _opened(path: Path) -> Source:
+    if path.suffix == ONNX:
+        from tinysight.interop.onnx.opening import OnnxFile
+
+        return OnnxFile(path)
+
+    from tinysight.runs.run import Run
+
+    return Run.open(path)
 
 
 def _line(prediction: Prediction) -> str:

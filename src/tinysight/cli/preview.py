@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
+from tinysight.screen.console import output, progress
 
 
 def preview(

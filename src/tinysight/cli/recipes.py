@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tinysight.cli.console import output
 from tinysight.cli.options import MinutesOption, RecipeArgument, SetOption
+from tinysight.screen.console import output
 
 app = typer.Typer(help="List, show, copy and check recipes.", no_args_is_help=True)
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress
 from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.screen.console import output, progress
 
 
 def report(
@@ -17,14 +17,13 @@ def report(
     data_dir: DataDirOption = None,
 ) -> None:
     """Write one HTML page that tells what was asked, what came out, and how far to trust it."""
-    from tinysight.evaluation.images import images_of
+    from tinysight.evaluation.telling import report as page
     from tinysight.files import write_text
-    from tinysight.reporting.report import report as page
     from tinysight.runs.evidence import Evidence
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    text = page(opened, images_of(opened, data_dir, progress))
+    text = page(opened, data_dir, progress)
     if out:
         write_text(out, text)
     output.print(f"page: {out or Evidence(opened).write_report(text)}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tinysight.cli.console import output
+from tinysight.screen.console import output
 
 
 def summary(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.console import output, progress, shown
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -22,9 +21,9 @@ from tinysight.cli.options import (
     SkipBadOption,
 )
 from tinysight.errors import InputError
+from tinysight.screen.console import output, progress, shown
 
 if TYPE_CHECKING:
-    from tinysight.recipes.schema import Recipe
     from tinysight.runs.records import Summary
 
 
@@ -62,7 +61,10 @@ def train(
     begun = time.perf_counter()
     if resume and not out:
         raise InputError("--resume goes on with a run: say which by --out RUN.")
-    settled = _recipe(recipe, changes, epochs, minutes)
+
+    from tinysight.recipes import loading
+
+    settled = loading.changed(recipe, changes, epochs, minutes)  # a typing error is answered before torch is there
 
     from tinysight.data import load
     from tinysight.runs.run import Run
@@ -70,6 +72,7 @@ def train(
     from tinysight.training import planning
     from tinysight.training import precision as precisions
     from tinysight.training.resuming import settled_before
+    from tinysight.training.settling import settle
     from tinysight.training.train import Plan
     from tinysight.training.train import train as run_training
 
@@ -85,13 +88,7 @@ def train(
     dataset = load.load(argument, settled.data.image_size, data_dir, skip_bad, progress)
     for remark in dataset.remarks:
         progress.note(remark)
-    if settled.model.is_open:
-        work = planning.Work.of(dataset, settled)
-        outlook = planning.plan(settled, work, begun, asked, where, progress=progress)
-        progress.note(outlook.words_until())
-        settled, numbers = outlook.recipe, outlook.precision
-    else:
-        numbers = precisions.choose(asked, settled, where, progress)
+    settled, numbers = settle(settled, dataset, begun, asked, where, progress)
     found = data_dir if argument == "cifar10" else None
     plan = Plan(settled, dataset, argument, seed, numbers, data_dir=found, device=where, begun=begun)
     summary = run_training(plan, path, resume, progress)
@@ -99,19 +96,6 @@ def train(
     if summary.status == "interrupted":
         _tell_how_to_resume(path, new=not resume, named=out is not None)
         raise typer.Exit(1)
-
-
-def _recipe(name: str, changes: list[str], epochs: int | None, minutes: float | None) -> Recipe:
-    """Return the recipe with all that the command line changes in it."""
-    from tinysight.recipes import loading
-
-    if epochs and minutes:
-        raise InputError("--epochs and --minutes both say how long; give one of them.")
-    short_forms = {"training.epochs": epochs, "training.minutes": minutes}
-    recipe = loading.load(name, [*changes, *(f"{key}={value}" for key, value in short_forms.items() if value)])
-    if epochs and recipe.training.minutes:
-        raise InputError(f"The recipe {recipe.name} gives training.minutes, which --epochs cannot outdo; take it out.")
-    return recipe
 
 
 def _free_name(recipe: str) -> Path:

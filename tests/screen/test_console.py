@@ -7,9 +7,9 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from tinysight.cli.console import errors, progress, say
 from tinysight.errors import RunError
 from tinysight.models.classifier import Classifier
+from tinysight.screen.console import errors, progress, say
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 

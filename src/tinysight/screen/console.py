@@ -1,4 +1,7 @@
-"""How long work looks to a person: a live bar on a terminal, one line an epoch elsewhere. All on standard error."""
+"""How long work looks to a person: a live bar on a terminal or in a notebook, one line an epoch elsewhere.
+
+All on standard error.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class ConsoleProgress:
-    """The progress of the command line."""
+    """What somebody who waits sees."""
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -25,8 +28,8 @@ class ConsoleProgress:
     def start(self, task: str, total: int, unit: str = "") -> None:
         """Show a bar, if there is a terminal to show it on."""
         self.finish()
-        if errors.is_terminal:
-            from tinysight.cli.bar import bar
+        if watched():
+            from tinysight.screen.bar import bar
 
             # Results keep clear of the bar on the same terminal, and are never taken from a file or a pipe.
             self._bar = bar(errors, redirect_stdout=sys.stdout.isatty())
@@ -49,6 +52,11 @@ class ConsoleProgress:
     def note(self, message: str) -> None:
         """Say something on a line of its own."""
         errors.print(shown(message), style="yellow")
+
+
+def watched() -> bool:
+    """Return whether a bar can be seen: on a terminal, or in a notebook."""
+    return errors.is_terminal or errors.is_jupyter
 
 
 progress = ConsoleProgress()

@@ -1,0 +1,37 @@
+"""`tinysight import`: a Keras model becomes a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinysight.cli.options import DataDirOption, DataOption
+from tinysight.errors import InputError
+from tinysight.screen.console import output, progress
+
+
+def bring(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The architecture, JSON; or a .keras file.")],
+    weights: Annotated[Path | None, typer.Argument(help="Its weights, HDF5.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory to make; default runs/MODEL.")] = None,
+    data: DataOption = "cifar10",
+    data_dir: DataDirOption = None,
+    classes: Annotated[str, typer.Option(help="Names of its classes, with commas; default those of --data.")] = "",
+) -> None:
+    """Make a run of a model that Keras saved, for every command that takes one."""
+    from tinysight.data import load
+    from tinysight.interop.keras.importing import Sources, import_model
+    from tinysight.runs.run import Run
+
+    path = out or Path("runs", model.stem)
+    Run.require_vacant(path)
+    sources = Sources.of(model, weights)
+    argument = load.normalise(data)
+    dataset = load.load(argument, sources.architecture.image_size, data_dir, progress=progress)
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    if len(set(names)) < len(names):
+        raise InputError(f"--classes {classes} names a class twice.")
+    run = import_model(sources, path, dataset, argument, names)
+    output.print(f"run:  {run.path}\nnext: tinysight evaluate {run.path}")
