@@ -38,6 +38,10 @@ class RunError(InputError):
     """A run directory is missing a file, or holds one that was truncated or altered."""
 
 
+class ModelError(InputError):
+    """A model of another program cannot be read, or must not be."""
+
+
 class DownloadError(TinysightError):
     """The images could not be fetched."""
 

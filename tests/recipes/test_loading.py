@@ -68,7 +68,7 @@ def test_an_override_can_open_a_section():
         ("optimizer.name=adam", "there is no key 'optimizer'. Did you mean 'optimiser'?"),
         ("training.colour=1", "Known: epochs, minutes, batch_size,"),
         ("model.architecture=depe", "model.architecture cannot be 'depe'. Did you mean 'deep'?"),
-        ("model.architecture=resnet", "Known: simple, deep, strided, early-stopping, fast."),
+        ("model.architecture=resnet", "Known: simple, deep, strided, early-stopping, fast, layers."),
         ("data.split=random", "Known: stratified, last-20%, first-10000."),
         ("optimiser.name=sgd", "optimiser.name cannot be 'sgd'. Known: rmsprop, adam, muon."),
         ("training.epochs=0", "training.epochs is 0: it should be greater than or equal to 1."),

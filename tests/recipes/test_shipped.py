@@ -118,4 +118,4 @@ def test_written_out_it_leaves_nothing_to_the_defaults(name):
 
 
 def test_recipes_know_every_network_there_is():
-    assert set(get_args(Model.model_fields["architecture"].annotation)) == {*registry.NOTEBOOK, "fast"}
+    assert set(get_args(Model.model_fields["architecture"].annotation)) == {*registry.NOTEBOOK, "fast", "layers"}

@@ -52,7 +52,7 @@ def test_the_newest_comes_back_and_the_one_before_is_kept(folder):
 @pytest.mark.parametrize("state", [{}, {"format": 1}, [], "format", None])
 def test_a_state_of_another_format_is_refused_by_name(tmp_path, state):
     write_tensors({}, state, tmp_path / LATEST)
-    with pytest.raises(RunError, match=r"latest\.safetensors has format .*; this tinysight reads format 2"):
+    with pytest.raises(RunError, match=r"latest\.safetensors has format .*; this tinysight reads format 3"):
         load(tmp_path)
 
 

@@ -11,7 +11,7 @@ from tinysight.errors import RunError
 from tinysight.runs import records
 from tinysight.runs.records import Summary, read, read_sealed, read_sealed_text, write, write_sealed, write_sealed_text
 
-GOOD = {"format": 2, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
+GOOD = {"format": 3, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_the_helper_of_these_tests_seals_as_the_code_does(path):
     assert read(Summary, path) == Summary(**GOOD)
 
 
-@pytest.mark.parametrize("form", [1, 0, "1", None, [1] * 99])
+@pytest.mark.parametrize("form", [2, 1, 0, "1", None, [1] * 99])
 def test_another_format_is_refused_by_name(path, form):
     path.write_text(sealed(format=form))
-    with pytest.raises(RunError, match=r"summary\.json has format .{1,40}; this tinysight reads format 2"):
+    with pytest.raises(RunError, match=r"summary\.json has format .{1,40}; this tinysight reads format 3"):
         read(Summary, path)
 
 
@@ -95,10 +95,10 @@ def test_values_that_a_record_cannot_have_are_refused(path, changes):
         "3",
         '"text"',
         "{}",
-        '{"format": 2}',
-        '{"format": 2, "epochs": 1e999, "sha256": ""}',
-        '{"format": 2, "epochs": NaN, "sha256": ""}',
-        '{"format": 2, "epochs": ' + "9" * 5000 + "}",
+        '{"format": 3}',
+        '{"format": 3, "epochs": 1e999, "sha256": ""}',
+        '{"format": 3, "epochs": NaN, "sha256": ""}',
+        '{"format": 3, "epochs": ' + "9" * 5000 + "}",
         '{"a":' * 100_000,
         "[" * 100_000,
     ],
@@ -112,7 +112,7 @@ def test_anything_but_a_sealed_record_is_refused(path, text):
 
 def test_no_depth_of_nesting_is_too_deep_to_be_refused(path):
     for depth in range(900, 1000):
-        path.write_text('{"format": 2, "a": ' + "[" * depth + "]" * depth + "}")
+        path.write_text('{"format": 3, "a": ' + "[" * depth + "]" * depth + "}")
         with pytest.raises(RunError, match=str(path)):
             read(Summary, path)
 

@@ -27,7 +27,7 @@ def test_everything_written_is_read_back_equal(run, recipe, environment, summary
     assert run.environment() == environment
     assert run.summary() == summary
     assert run.history() == history
-    assert run.metrics() == {"format": 2, "accuracy": 0.5, "split": "test"}
+    assert run.metrics() == {"format": 3, "accuracy": 0.5, "split": "test"}
     with np.load(run.path / "predictions.npz") as predictions:
         assert predictions["probabilities"].tolist() == [[1, 0], [0, 1]]
         assert predictions["labels"].tolist() == [0, 1]
@@ -191,7 +191,7 @@ def test_figures_of_weights_that_were_replaced_meanwhile_are_not_kept(run, class
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     with pytest.raises(RunError, match="got new weights meanwhile"):
-        run.write_metrics({"format": 2}, seal)
+        run.write_metrics({"format": 3}, seal)
 
 
 def test_what_was_found_of_other_weights_goes_with_them(run, classifier):
@@ -266,7 +266,7 @@ def test_a_full_disk_while_writing_leaves_every_file_as_it_was(run, classifier, 
         lambda: run.write_recipe(recipe),
         lambda: run.write_summary(summary),
         lambda: run.write_history([]),
-        lambda: run.write_metrics({"format": 2}, run.weights_seal()),
+        lambda: run.write_metrics({"format": 3}, run.weights_seal()),
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:

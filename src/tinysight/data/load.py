@@ -10,6 +10,7 @@ from tinysight.errors import DataError, nearest
 from tinysight.progress import SILENT, Progress
 
 BUILT_IN = ("cifar10", "shapes")
+IN_MEMORY = ":memory:"  # stands for images that Python handed over, and nobody can find again
 
 
 def normalise(argument: str) -> str:
@@ -18,6 +19,10 @@ def normalise(argument: str) -> str:
     Raises:
         DataError: it is neither a built-in dataset nor a folder.
     """
+    if argument == IN_MEMORY:
+        raise DataError(
+            "These images were in memory, and cannot be found again; train on a folder to evaluate the run."
+        )
     if argument == "cifar10" or argument.split(":")[0] == "shapes":
         return argument
     if not os.path.isdir(argument):  # unlike Path.is_dir it takes any name, however long

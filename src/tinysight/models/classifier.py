@@ -59,6 +59,10 @@ class Normalisation:
         return (images * scale).add_(offset)
 
 
+RAW = Normalisation(std=(1.0, 1.0, 1.0))
+"""What leaves 0..255 as they are, for networks that rescale by themselves."""
+
+
 @dataclass(frozen=True)
 class Classifier:
     """Takes plain images of 0..255, gives probabilities.

@@ -10,6 +10,7 @@ from torch import nn
 from tinysight.errors import RecipeError
 from tinysight.models import notebook
 from tinysight.models.fast import fast
+from tinysight.models.sequential import sequential
 from tinysight.recipes.schema import Model
 
 NOTEBOOK: dict[str, Callable[[int, int], nn.Sequential]] = {
@@ -41,6 +42,8 @@ def build(model: Model, classes: int, image_size: int) -> nn.Sequential:
                 "in a recipe of your own, or say to `train` or `recipes show` how long by --minutes."
             )
         return fast(model.stem, model.widths, classes, image_size)
+    if model.layers is not None:
+        return sequential(model.layers, classes, image_size)
     return NOTEBOOK[model.architecture](classes, image_size)
 
 

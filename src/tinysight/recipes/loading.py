@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from tinysight.errors import RecipeError, nearest
+from tinysight.errors import InputError, RecipeError, nearest
 from tinysight.recipes.schema import SECTIONS, Recipe
 from tinysight.recipes.shelf import locate, read_text
 
@@ -27,6 +27,28 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: no such recipe, no TOML, or an unknown key or impossible value, named with the nearest valid.
     """
     return parse(read_text(locate(name)), name, overrides)
+
+
+def changed(name: str, changes: Sequence[str] = (), epochs: int | None = None, minutes: float | None = None) -> Recipe:
+    """Return the recipe of that name with all that is to be changed in it.
+
+    Args:
+        name: a shipped one, or a path to a TOML file.
+        changes: `section.key=value` each.
+        epochs: short form of `training.epochs`.
+        minutes: short form of `training.minutes`.
+
+    Raises:
+        InputError: both are given, or the recipe counts minutes and epochs are asked for.
+        RecipeError: as `load` does.
+    """
+    if epochs and minutes:
+        raise InputError("epochs and minutes both say how long; give one of them.")
+    short_forms = {"training.epochs": epochs, "training.minutes": minutes}
+    recipe = load(name, [*changes, *(f"{key}={value}" for key, value in short_forms.items() if value)])
+    if epochs and recipe.training.minutes:
+        raise InputError(f"The recipe {recipe.name} gives training.minutes, which epochs cannot outdo; take it out.")
+    return recipe
 
 
 def parse(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:

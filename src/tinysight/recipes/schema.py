@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tinysight.augmentation.config import Augmentation
+from tinysight.recipes.layers import Layer
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=8, le=4096)]
@@ -30,15 +31,17 @@ class Data(Section):
     exclude: str | None = Field(
         None, description="a CSV file whose column `image` names training images that are neither learned from nor kept"
     )
-    normalisation: Literal["scale", "standardise"] = Field(
-        "scale", description="to 0..1, or to mean 0 and standard deviation 1 of the training images, channel by channel"
+    normalisation: Literal["scale", "standardise", "none"] = Field(
+        "scale",
+        description="to 0..1; to mean 0 and standard deviation 1 of the training images, channel by channel; or none, "
+        "for a network that rescales by itself",
     )
 
 
 class Model(Section):
     """Which network."""
 
-    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast"] = "simple"
+    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast", "layers"] = "simple"
     stem: Literal["fine", "coarse"] | None = Field(
         None, description="fast: whether the first layer looks at every place, or at every second row and column"
     )
@@ -48,6 +51,16 @@ class Model(Section):
         max_length=5,
         description="fast: channels of each group of convolutions; stem and widths are chosen by the time if left out",
     )
+
+    layers: list[Layer] | None = Field(
+        None, min_length=1, max_length=1000, description="layers: the network, one layer after the other"
+    )
+
+    @model_validator(mode="after")
+    def _layers_are_for_layers(self) -> Self:
+        if (self.architecture == "layers") != (self.layers is not None):
+            raise ValueError("architecture layers and a list of layers go together; give both or neither")
+        return self
 
     @model_validator(mode="after")
     def _stem_and_widths_go_together(self) -> Self:

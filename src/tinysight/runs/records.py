@@ -6,7 +6,7 @@ import hashlib
 import json
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +14,7 @@ from tinysight.errors import RunError
 from tinysight.files import write_text
 from tinysight.recipes.schema import Model
 
-FORMAT = 2
+FORMAT: Final = 3
 LARGEST_RECORD = 50_000_000  # bytes; predictions of millions of images are not kept in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -27,7 +27,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[2] = 2
+    format: Literal[3] = FORMAT
 
 
 class DatasetRecord(BaseModel):

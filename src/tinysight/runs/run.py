@@ -70,6 +70,12 @@ class Run:
         run.summary()
         return run
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from tinysight.runs.html import run_html
+
+        return run_html(self)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training in this directory inside the block.

@@ -17,7 +17,7 @@ from torch import Tensor
 from tinysight.data.dataset import Dataset, Part
 from tinysight.errors import TrainingError
 from tinysight.models.abstention import choose_threshold
-from tinysight.models.classifier import Classifier, Normalisation, batch_size, overrated
+from tinysight.models.classifier import RAW, Classifier, Normalisation, batch_size, overrated
 from tinysight.models.fast import Whitening
 from tinysight.models.registry import build
 from tinysight.progress import Progress
@@ -269,6 +269,8 @@ class Trainer:
 
 def normalisation_for(recipe: Recipe, images: Images) -> Normalisation:
     """Return what the recipe says is done to pixels before the network."""
+    if recipe.data.normalisation == "none":
+        return RAW
     if recipe.data.normalisation == "scale":
         return Normalisation()
     portions = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))

@@ -1,0 +1,116 @@
+"""A Keras model becomes a run, for every command that takes one."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from tinysight.data.dataset import Dataset
+from tinysight.errors import InputError, ModelError
+from tinysight.interop.keras import hdf5
+from tinysight.interop.keras.architecture import Architecture, parse_architecture, read_architecture
+from tinysight.interop.keras.weights import read_weights
+from tinysight.models.classifier import RAW, Classifier, Normalisation
+from tinysight.models.sequential import sequential
+from tinysight.models.summary import count
+from tinysight.recipes.schema import Data, Model, Recipe
+from tinysight.runs.records import Summary
+from tinysight.runs.run import Run
+from tinysight.training.environment import describe
+
+BROUGHT = "Brought along from Keras: how it was trained, and on which images, nobody checked."
+_LARGEST_MEMBER = 2**30  # bytes of one file in a .keras archive
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a Keras model lies: its architecture, and its weights; or both in one .keras file."""
+
+    architecture: Architecture
+    weights: Path | BinaryIO
+    name: str
+
+    @classmethod
+    def of(cls, model: Path, weights: Path | None) -> Sources:
+        """Open an architecture and its weights, or a .keras file. Raises ModelError if they cannot be read."""
+        if model.suffix == ".keras":
+            if weights is not None:
+                raise ModelError(f"{model} has weights of its own; leave out {weights}.")
+            text, content = _unpacked(model)
+            return cls(parse_architecture(text, f"{model}/config.json"), content, f"{model}/model.weights.h5")
+        if weights is None:
+            raise ModelError(f"{model} is an architecture; name its weights (.h5) as well.")
+        return cls(read_architecture(model), weights, str(weights))
+
+
+def import_model(sources: Sources, out: Path, dataset: Dataset, argument: str, classes: Sequence[str] = ()) -> Run:
+    """Make a run of a Keras model.
+
+    Args:
+        sources: the model.
+        out: the run directory to make.
+        dataset: the images that it was made from, as far as anybody knows.
+        argument: what names them, as `--data` does.
+        classes: what its answers are called, unless that is what the dataset's are.
+
+    Raises:
+        ModelError: the model cannot be read.
+        InputError: there are not as many names as answers.
+        RunError: there is something at `out`.
+    """
+    Run.require_vacant(out)
+    architecture = sources.architecture
+    names = tuple(classes) or dataset.class_names
+    model = Model(architecture="layers", layers=architecture.description)
+    raw = architecture.takes_raw_pixels
+    data = Data(image_size=architecture.image_size, normalisation="none" if raw else "scale")
+    recipe = Recipe(name="imported", data=data, model=model)
+    _require_names(architecture, names)
+    with torch.device("meta"):  # shapes without memory
+        network = sequential(architecture.description, len(names), architecture.image_size)
+    with hdf5.opened(sources.weights, sources.name) as file:
+        network.load_state_dict(read_weights(file, architecture, network), assign=True)
+    classifier = Classifier(
+        model,
+        network,
+        names,
+        architecture.image_size,
+        RAW if raw else Normalisation(),
+        remarks=(*dataset.remarks, BROUGHT),
+    )
+    environment = describe(dataset, argument, None, seed=0, precision="fp32")
+    summary = Summary(
+        status="finished",
+        recipe=recipe.name,
+        dataset=dataset.name,
+        remarks=classifier.remarks,
+        parameters=count(network),
+    )
+    run = Run.create(out, recipe, environment, summary, classifier.remarks)
+    run.write_classifier(classifier)
+    return run
+
+
+def _require_names(architecture: Architecture, names: Sequence[str]) -> None:
+    dense = [layer for layer in architecture.description if layer.kind == "dense"]
+    outputs = dense[-1].outputs if dense else 0
+    if outputs != len(names):
+        raise InputError(f"The model tells {outputs} classes, and there are {len(names)} names; say them by --classes.")
+
+
+def _unpacked(path: Path) -> tuple[str, BinaryIO]:
+    """Return the architecture and the weights in a .keras file, which is a ZIP archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in ("config.json", "model.weights.h5"):
+                if archive.getinfo(name).file_size > _LARGEST_MEMBER:
+                    raise ModelError(f"{path}/{name} is larger than {_LARGEST_MEMBER >> 30} GiB.")
+            return archive.read("config.json").decode(), io.BytesIO(archive.read("model.weights.h5"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
+        raise ModelError(f"{path} is missing, damaged or no .keras file.") from error

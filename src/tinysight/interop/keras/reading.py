@@ -1,0 +1,185 @@
+"""The layers of Keras that are known, each into layers of ours: by the words of Keras 1 and of those after."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable
+from typing import Any
+
+from tinysight.errors import nearest
+from tinysight.recipes import layers
+from tinysight.recipes.layers import Layer
+
+Config = dict[str, Any]
+
+
+class StrangeError(Exception):
+    """Something that is readable, but not on the list."""
+
+
+def name_of(activation: Any) -> str:
+    """Return the name of an activation, which Keras 3 may write as an object."""
+    if isinstance(activation, dict):
+        activation = activation.get("config") or activation.get("class_name")
+    return "linear" if activation is None else str(activation)
+
+
+def activation(given: Any, last: bool = False) -> list[Layer]:
+    """Return the layer of ours that a named function is; a softmax at the end is the classifier's own, and none."""
+    match name_of(given):
+        case "linear":
+            return []
+        case "softmax" if last:
+            return []  # the classifier's own
+        case "swish":
+            return [layers.Activation(function="silu")]
+        case "leaky_relu":
+            return [layers.Activation(function="leaky_relu", slope=0.2)]
+        case name if name in _NAMED:
+            return [layers.Activation(function=name)]
+        case name:
+            raise StrangeError(f"the activation {reprlib.repr(name)} is not known.{nearest(name, _NAMED)}")
+
+
+_NAMED = ("relu", "relu6", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _windows(config: Config) -> Config:
+    """Return kernel, stride, dilation and padding by our names, from those of Keras 1 or those after."""
+    kernel = [config["nb_row"], config["nb_col"]] if "nb_row" in config else config["kernel_size"]
+    return {
+        "kernel": _pair(kernel),
+        "stride": _pair(config.get("strides") or config.get("subsample") or 1),
+        "dilation": _pair(config.get("dilation_rate") or 1),
+        "padding": _padding(config),
+    }
+
+
+def _padding(config: Config) -> Any:
+    return config.get("padding") or config.get("border_mode") or "valid"
+
+
+def _bias(config: Config) -> bool:
+    return bool(config.get("use_bias", config.get("bias", True)))
+
+
+def _convolution(config: Config) -> list[Layer]:
+    channels = config["filters"] if "filters" in config else config["nb_filter"]
+    groups = config.get("groups", 1)
+    return [layers.Convolution(channels=channels, groups=groups, bias=_bias(config), **_windows(config))]
+
+
+def _depthwise(config: Config) -> list[Layer]:
+    return [layers.Depthwise(multiplier=config.get("depth_multiplier", 1), bias=_bias(config), **_windows(config))]
+
+
+def _separable(config: Config) -> list[Layer]:
+    return [
+        layers.Depthwise(multiplier=config.get("depth_multiplier", 1), bias=False, **_windows(config)),
+        layers.Convolution(channels=config["filters"], kernel=(1, 1), bias=_bias(config)),
+    ]
+
+
+def _pooling(kind: Any) -> Callable[[Config], list[Layer]]:
+    def read(config: Config) -> list[Layer]:
+        window = _pair(config.get("pool_size", 2))
+        stride = _pair(config.get("strides") or window)
+        return [layers.Pooling(kind=kind, window=window, stride=stride, padding=_padding(config))]
+
+    return read
+
+
+def _global_pooling(kind: Any) -> Callable[[Config], list[Layer]]:
+    def read(config: Config) -> list[Layer]:
+        if config.get("keepdims"):
+            raise StrangeError("global pooling that keeps its dimensions is not known.")
+        return [layers.GlobalPooling(kind=kind)]
+
+    return read
+
+
+def _normalising(config: Config) -> list[Layer]:
+    axis = config.get("axis", -1)
+    if axis not in (-1, 3, [-1], [3], 1) or config.get("mode", 0) != 0:
+        raise StrangeError(f"batch normalisation along {axis} is not known; only that of channels, the last axis, is.")
+    return [
+        layers.Normalising(
+            epsilon=config.get("epsilon", 0.001), scale=config.get("scale", True), shift=config.get("center", True)
+        )
+    ]
+
+
+def _dropping(config: Config) -> list[Layer]:
+    return [layers.Dropping(share=config["rate"] if "rate" in config else config["p"])]
+
+
+def _dense(config: Config) -> list[Layer]:
+    outputs = config["units"] if "units" in config else config["output_dim"]
+    return [layers.Dense(outputs=outputs, bias=_bias(config))]
+
+
+def _relu(config: Config) -> list[Layer]:
+    slope, most = config.get("negative_slope") or 0.0, config.get("max_value")
+    if config.get("threshold") or (slope and most is not None):
+        raise StrangeError("a ReLU with a threshold, or with a slope and a limit, is not known.")
+    if slope:
+        return [layers.Activation(function="leaky_relu", slope=slope)]
+    return [layers.Activation(function="relu", most=most)]
+
+
+def _leaky_relu(config: Config) -> list[Layer]:
+    slope = config["negative_slope"] if "negative_slope" in config else config.get("alpha", 0.3)
+    return [layers.Activation(function="leaky_relu", slope=slope)]
+
+
+def _zero_padding(config: Config) -> list[Layer]:
+    padding = config.get("padding", 1)
+    (top, bottom), (left, right) = (
+        [(padding, padding)] * 2 if isinstance(padding, int) else [_pair(edge) for edge in padding]
+    )
+    return [layers.ZeroPadding(top=top, bottom=bottom, left=left, right=right)]
+
+
+def _rescaling(config: Config) -> list[Layer]:
+    scale, offset = (
+        tuple(value) if isinstance(value, list) else value for value in (config["scale"], config["offset"])
+    )
+    return [layers.Rescaling(scale=scale, offset=offset)]
+
+
+def _softmax(config: Config) -> list[Layer]:
+    if config.get("axis", -1) not in (-1, 1):
+        raise StrangeError("a softmax is known along the last axis only.")
+    return []
+
+
+def _nothing(config: Config) -> list[Layer]:
+    return []
+
+
+READERS: dict[str, Callable[[Config], list[Layer]]] = {
+    "InputLayer": _nothing,
+    "Activation": _nothing,  # its config names a function, which is read as that of any layer is
+    "Conv2D": _convolution,
+    "Convolution2D": _convolution,
+    "DepthwiseConv2D": _depthwise,
+    "SeparableConv2D": _separable,
+    "MaxPooling2D": _pooling("max_pooling"),
+    "AveragePooling2D": _pooling("average_pooling"),
+    "GlobalMaxPooling2D": _global_pooling("global_max_pooling"),
+    "GlobalAveragePooling2D": _global_pooling("global_average_pooling"),
+    "BatchNormalization": _normalising,
+    "Dropout": _dropping,
+    "Flatten": lambda config: [layers.Flattening()],
+    "Dense": _dense,
+    "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ELU": lambda config: [layers.Activation(function="elu", slope=config.get("alpha", 1.0))],
+    "Softmax": _softmax,
+    "ZeroPadding2D": _zero_padding,
+    "Rescaling": _rescaling,
+}

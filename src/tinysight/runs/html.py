@@ -1,0 +1,41 @@
+"""What a notebook shows of a run."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from tinysight.errors import RunError
+
+if TYPE_CHECKING:
+    from tinysight.runs.run import Run
+
+
+def run_html(run: Run) -> str:
+    """Return what became of a run as a table, and what to do next."""
+    summary = run.summary()
+    facts = {
+        "run": str(run.path),
+        "recipe": f"{summary.recipe} on {summary.dataset}",
+        "status": f"{summary.status} after {summary.epochs} epochs, {summary.train_seconds:,.0f} s of training",
+        "parameters": f"{summary.parameters:,}",
+        "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
+        **_measured(run),
+    }
+    rows = "".join(
+        f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
+        for name, text in facts.items()
+        if text
+    )
+    remarks = "".join(f"<br><em>{escape(remark)}</em>" for remark in summary.remarks)
+    return f"<table>{rows}</table>{remarks}"
+
+
+def _measured(run: Run) -> dict[str, str]:
+    try:
+        metrics = run.metrics()
+        low, high = metrics["accuracy_ci95"]
+    except (RunError, KeyError, ValueError):
+        return {"accuracy": "not measured; evaluate(run) does"}
+    measured = f"{metrics['accuracy']:.2%} of {metrics['n']:,} {metrics['split']} images"
+    return {"accuracy": f"{measured} (95 % interval {low:.2%} to {high:.2%})"}
