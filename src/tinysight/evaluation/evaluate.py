@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from tinysight.data.dataset import Dataset, Part
+from tinysight.errors import DataError
+from tinysight.evaluation.answering import Answering
 from tinysight.evaluation.images import images_of
 from tinysight.evaluation.intervals import wilson_interval
 from tinysight.evaluation.metrics import Metrics, Probabilities, measure
@@ -61,6 +63,23 @@ def evaluate(
     run.write_predictions(probabilities, part.labels, dataset.remarks)
     _draw(run, history, dataset, part, probabilities, metrics)
     return metrics
+
+
+def evaluate_classifier(classifier: Answering, dataset: Dataset) -> Metrics:
+    """Measure a classifier that belongs to no run on the test images of a dataset; nothing is written.
+
+    Raises:
+        DataError: the classes of the dataset are not those that it tells.
+    """
+    if dataset.class_names != classifier.class_names:
+        raise DataError(
+            f"The classifier tells {', '.join(classifier.class_names)}, and {dataset.source} has the classes "
+            f"{', '.join(dataset.class_names)}; name images of the same classes."
+        )
+    probabilities = classifier.probabilities(dataset.test.pixels)
+    return measure(
+        probabilities, dataset.test.labels, classifier.class_names, "test", unsure_below=classifier.unsure_below
+    )
 
 
 def _part(run: Run, dataset: Dataset, split: Split) -> Part:

@@ -15,6 +15,7 @@ from tinysight.data.intake import MAX_BYTES
 from tinysight.data.intake.decoding import decode_in_chunks
 from tinysight.data.pictures import Picture, expand
 from tinysight.errors import InputError, RunError
+from tinysight.evaluation.answering import Source
 from tinysight.evaluation.images import images_of, require_test_indices
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
@@ -35,10 +36,10 @@ class Prediction(TypedDict):
 
 
 class Predictor:
-    """Classifies pictures with the classifier of one run, naming the `top` likeliest classes."""
+    """Classifies pictures with the classifier of one run or file, naming the `top` likeliest classes."""
 
-    def __init__(self, run: Run, top: int = 3) -> None:
-        self.run, self.top, self.classifier = run, top, run.classifier()
+    def __init__(self, source: Source, top: int = 3) -> None:
+        self.source, self.top, self.classifier = source, top, source.classifier()
 
     def predict(
         self,
@@ -56,7 +57,7 @@ class Predictor:
             progress: told how many pictures are done.
 
         Raises:
-            InputError: there is nothing to predict, nothing matches, or a test index is out of range.
+            InputError: there is nothing to predict, nothing matches, or a test index is out of range or of no run.
         """
         if not inputs and not test_indices:
             raise InputError("Nothing to predict: name files, globs, folders or -, or give --test-index.")
@@ -70,7 +71,7 @@ class Predictor:
     def document(self, predictions: list[Prediction]) -> dict[str, Any]:
         """Return what `predict --json` prints."""
         remarks = list(self.classifier.remarks)
-        return {"format": FORMAT, "model": str(self.run.path), "remarks": remarks, "predictions": predictions}
+        return {"format": FORMAT, "model": str(self.source.path), "remarks": remarks, "predictions": predictions}
 
     def _of_pictures(self, pictures: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in pictures]
@@ -84,7 +85,9 @@ class Predictor:
     def _of_test_images(
         self, indices: Sequence[int], data_dir: Path | None, progress: Progress
     ) -> Iterator[Prediction]:
-        test = images_of(self.run, data_dir, progress).test
+        if not isinstance(self.source, Run):
+            raise InputError(f"--test-index asks for images of a run, and {self.source.path} is none; name pictures.")
+        test = images_of(self.source, data_dir, progress).test
         require_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices)])
         for index, row in zip(indices, probabilities, strict=True):
@@ -94,7 +97,7 @@ class Predictor:
     def _probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         found = self.classifier.probabilities(pixels)
         if not np.isfinite(found).all():
-            raise RunError(f"{self.run.path} predicts no numbers: its training diverged or its weights are forged.")
+            raise RunError(f"{self.source.path} predicts no numbers: its training diverged or its weights are forged.")
         return found
 
     def _say(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:

@@ -1,0 +1,1 @@
+"""Classifiers as single ONNX files: written from runs, and asked like runs."""

@@ -1,0 +1,156 @@
+"""ONNX files say what the runs said that they were made of: asked of onnxruntime."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinysight.data import shapes
+from tinysight.data.load import load
+from tinysight.errors import InputError, ModelError
+from tinysight.evaluation.predict import Predictor
+from tinysight.interop.onnx.exporting import export_onnx
+from tinysight.interop.onnx.opening import OnnxFile
+from tinysight.runs.run import Run
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+DATA_DIR = os.environ.get("TINYSIGHT_DATA_DIR", "")
+
+
+@pytest.fixture(scope="module")
+def ours(trained):
+    return Run(trained).classifier()
+
+
+@pytest.fixture(scope="module")
+def file(ours, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_onnx(ours, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return shapes.draw(70, seed=3).pixels
+
+
+def test_onnxruntime_alone_gives_the_same_probabilities(ours, file, pixels):
+    session = onnxruntime.InferenceSession(str(file))
+    for n in (1, 70):  # any number at once
+        (found,) = session.run(None, {"images": pixels[:n]})
+        assert np.abs(found - ours.probabilities(pixels[:n])).max() < 1e-4
+    names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
+    assert tuple(names) == ours.class_names
+
+
+def test_the_file_is_asked_as_a_run_is(ours, file, pixels, photos):
+    opened = OnnxFile(file).classifier()
+    assert opened.class_names == ours.class_names
+    assert opened.unsure_below == ours.unsure_below
+    assert opened.remarks == ours.remarks
+    assert opened.image_size == 32
+    assert np.abs(opened.probabilities(pixels) - ours.probabilities(pixels)).max() < 1e-4
+    assert opened.probabilities(pixels[:0]).shape == (0, 10)
+    (said,) = Predictor(OnnxFile(file)).predict([str(photos / "cat" / "00.png")])
+    assert len(said["top"]) == 3
+
+
+@pytest.mark.slow
+def test_every_network_of_ours_says_the_same_in_onnx(classifier, pixels, tmp_path):
+    export_onnx(classifier, tmp_path / "model.onnx")
+    found = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
+    assert np.abs(found - classifier.probabilities(pixels)).max() < 1e-4
+
+
+def test_it_has_no_test_images(file):
+    with pytest.raises(InputError, match="test-index asks for images of a run"):
+        list(Predictor(OnnxFile(file)).predict([], [0]))
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", None])
+def test_what_is_no_onnx_file_is_refused(tmp_path, content):
+    path = tmp_path / "x.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match="missing, damaged or no ONNX file"):
+        OnnxFile(path).classifier()
+
+
+def changed(file, path, change):
+    model = onnx.load(file)
+    change(model)
+    onnx.save(model, path)
+    return OnnxFile(path)
+
+
+def without_names(model):
+    del model.metadata_props[:]
+
+
+def fewer_names(model):
+    onnx.helper.set_model_props(model, {"class_names": '["cat", "dog"]', "unsure_below": "0.5", "remarks": "[]"})
+
+
+def strange_names(model):
+    onnx.helper.set_model_props(model, {"class_names": "{not json", "unsure_below": "0.5", "remarks": "[]"})
+
+
+def renamed_input(model):
+    model.graph.input[0].name = "pictures"
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name == "images":
+                node.input[index] = "pictures"
+
+
+@pytest.mark.parametrize("change", [without_names, fewer_names, strange_names, renamed_input])
+def test_another_programs_network_is_refused(file, tmp_path, change):
+    with pytest.raises(ModelError, match="not a classifier that `tinysight export` wrote"):
+        changed(file, tmp_path / "x.onnx", change).classifier()
+
+
+def test_weights_in_another_file_are_never_read(file, tmp_path):
+    model = onnx.load(file)
+    onnx.save(model, tmp_path / "x.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with pytest.raises(ModelError, match="missing, damaged or no ONNX file"):
+        OnnxFile(tmp_path / "x.onnx").classifier()
+
+
+@given(st.integers(0, 2**32), st.binary(min_size=1, max_size=8))
+def test_a_damaged_file_is_refused_or_answers(file, tmp_path_factory, place, noise):
+    content = bytearray(file.read_bytes())
+    place %= len(content)
+    content[place : place + len(noise)] = noise
+    path = tmp_path_factory.mktemp("damaged") / "x.onnx"
+    path.write_bytes(content[: len(content)])
+    try:
+        opened = OnnxFile(path).classifier()
+    except ModelError:
+        return
+    assert len(opened.class_names) == 10
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR does not say where CIFAR-10 is")
+def test_ten_thousand_real_images_get_the_same_classes(tinysight, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", DATA_DIR)
+    assert tinysight("train", "fast-73", "--epochs", 1, "--out", "run").code == 0
+    exported = tinysight("export", "run", "--to", "onnx", "model.onnx")
+    assert "onnxruntime.InferenceSession" in exported.out
+    pixels = load("cifar10").test.pixels
+    ours = replace(Run(Path("run")).classifier(), doubt=None).probabilities(pixels)  # in single precision throughout
+    theirs = OnnxFile(Path("model.onnx")).classifier().probabilities(pixels)
+    assert len(pixels) == 10_000
+    assert (ours.argmax(1) == theirs.argmax(1)).all()
+    assert np.abs(ours - theirs).max() < 1e-4
+    evaluated = tinysight("evaluate", "model.onnx", "--data", "cifar10")
+    right = (theirs.argmax(1) == load("cifar10").test.labels).mean()
+    assert f"test accuracy {right:.4f}" in evaluated.out
