@@ -1,1 +1,44 @@
-"""Small-image classifiers you can train on a laptop, check honestly and hand on responsibly."""
+"""Small-image classifiers you can train on a laptop, check honestly and hand on responsibly.
+
+    from tinysight import ImageClassifier
+
+    classifier = ImageClassifier(minutes=2).fit(images, labels)
+    classifier.predict(["cat.jpg"])
+
+Names are looked up when they are first used, so that `import tinysight` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinysight.data.load import load as load_dataset
+    from tinysight.errors import TinysightError
+    from tinysight.estimator.classifier import ImageClassifier
+    from tinysight.evaluation.evaluate import evaluate
+    from tinysight.evaluation.telling import report
+    from tinysight.runs.run import Run
+
+__all__ = ["ImageClassifier", "Run", "TinysightError", "evaluate", "load_dataset", "report"]
+
+_HOMES = {
+    "ImageClassifier": ("tinysight.estimator.classifier", "ImageClassifier"),
+    "Run": ("tinysight.runs.run", "Run"),
+    "TinysightError": ("tinysight.errors", "TinysightError"),
+    "evaluate": ("tinysight.evaluation.evaluate", "evaluate"),
+    "load_dataset": ("tinysight.data.load", "load"),
+    "report": ("tinysight.evaluation.telling", "report"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tinysight' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

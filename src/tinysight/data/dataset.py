@@ -72,6 +72,12 @@ class Dataset:
         height, width = self.train.pixels.shape[2:]
         return int(height), int(width)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from tinysight.data.html import dataset_html
+
+        return dataset_html(self)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over class names, pixels and labels of every split: the same images, the same name."""

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Dataset, Labels
+from tinysight.data.html import as_url
 from tinysight.data.names import names_of
 from tinysight.reporting.card import Card, measured
 from tinysight.reporting.rendering import render
-from tinysight.reporting.report import Shown, as_url
+from tinysight.reporting.report import Shown
 from tinysight.runs.findings import Comparison
 from tinysight.runs.run import Run
 

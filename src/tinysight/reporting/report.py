@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.html import as_url
 from tinysight.data.names import names_of
 from tinysight.recipes import loading
 from tinysight.reporting import charts
 from tinysight.reporting.card import Card, measured
 from tinysight.reporting.lettering import percent
 from tinysight.reporting.mistakes import most_confident_mistakes
+from tinysight.reporting.page import Page
 from tinysight.reporting.rendering import render
 from tinysight.runs.evidence import Evidence
 from tinysight.runs.findings import Audit, Gap
@@ -35,7 +34,7 @@ class Shown:
     lines: tuple[str, ...]
 
 
-def report(run: Run, dataset: Dataset) -> str:
+def report(run: Run, dataset: Dataset) -> Page:
     """Return the page of a run as HTML; what was not measured says so.
 
     Args:
@@ -47,7 +46,7 @@ def report(run: Run, dataset: Dataset) -> str:
     """
     metrics, history = measured(run), run.history()
     album = _Album(dataset)
-    return render(
+    page = render(
         "report.html",
         card=Card.of(run),
         summary=run.summary(),
@@ -60,6 +59,7 @@ def report(run: Run, dataset: Dataset) -> str:
         sure=_sure(metrics) if metrics else [],
         **_audited(Evidence(run).audit(), album),
     )
+    return Page(page)
 
 
 def _sure(metrics: Mapping[str, Any]) -> list[charts.Chart]:
@@ -76,13 +76,6 @@ class _Album:
 
     def show(self, name: str, *lines: str) -> Shown:
         return Shown(as_url(self.images[name]), (*lines, name)) if name in self.images else Shown("", (*lines, name))
-
-
-def as_url(pixels: Pixels) -> str:
-    """Return an image, (3, height, width), as a URL that holds it."""
-    content = io.BytesIO()
-    Image.fromarray(pixels.transpose(1, 2, 0)).save(content, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, float]]]]:

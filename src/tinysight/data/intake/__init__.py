@@ -3,6 +3,7 @@
 from tinysight.data.intake.decoding import Failure as Failure
 from tinysight.data.intake.decoding import decode as decode
 from tinysight.data.intake.decoding import decode_in_chunks as decode_in_chunks
+from tinysight.data.intake.memory import to_pixels as to_pixels
 from tinysight.data.intake.reading import MAX_BYTES as MAX_BYTES
 from tinysight.data.intake.reading import MAX_PIXELS as MAX_PIXELS
 from tinysight.data.intake.reading import read_image as read_image

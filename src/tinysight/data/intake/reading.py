@@ -95,7 +95,6 @@ def _read_file(path: Path) -> bytes:
 
 
 def _decode(content: bytes, size: tuple[int, int]) -> Pixels:
-    height, width = size
     with Image.open(BytesIO(content), formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
@@ -103,6 +102,11 @@ def _decode(content: bytes, size: tuple[int, int]) -> Pixels:
             raise ValueError("too many scans")
         enough = _DRAFT_MARGIN * max(size)
         image.draft(None, (enough, enough))
-        picture = opaque_rgb(upright(image))
-    fitted = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
+        return fitted(image, size)
+
+
+def fitted(image: Image.Image, size: tuple[int, int]) -> Pixels:
+    """Return a Pillow picture as uint8, (3, height, width): upright, opaque, scaled and cut to the centre."""
+    height, width = size
+    picture = ImageOps.fit(opaque_rgb(upright(image)), (width, height), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
