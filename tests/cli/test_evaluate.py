@@ -25,7 +25,7 @@ def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated)
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "remarks"),
         *("weights_sha256", "sha256", "unsure", "intervals"),
     }
-    assert (metrics["format"], metrics["split"], metrics["n"]) == (2, "test", 30)
+    assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "test", 30)
     low, high = metrics["accuracy_ci95"]
     assert 0 <= low <= metrics["accuracy"] <= high <= 1
     assert 0 <= metrics["accuracy_tta"] <= 1

@@ -61,7 +61,7 @@ def test_the_recipe_is_kept_with_every_override(tinysight):
         (["deep", "--data", "cifar10", "--data-dir", "."], ". holds no CIFAR-10"),
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "CIFAR-10 is made of 32x32 images, not 64x64"),
         (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),
-        (["deep", "--epochs", 3, "--minutes", 1], "--epochs and --minutes both say how long; give one of them."),
+        (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes both say how long; give one of them."),
         (["fast"], "The recipe fast leaves the network to the time there is: say it by --minutes M."),
         (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths go together"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "There is no run directory nowhere"),
@@ -193,8 +193,7 @@ def test_epochs_beside_the_minutes_of_a_recipe_are_refused(tinysight):
     text = Path("mine.toml").read_text().replace("[training]", "[training]\nminutes = 1")
     Path("mine.toml").write_text(text)
     assert (
-        "gives training.minutes, which --epochs cannot outdo"
-        in tinysight("train", "mine.toml", "--epochs", 3).refusal()
+        "gives training.minutes, which epochs cannot outdo" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
     )
 
 

@@ -1,0 +1,1 @@
+"""A run as an HTTP server with a page."""
