@@ -31,6 +31,8 @@ CLAIMS = (
     "predict_files",
     "demo",
     "trust",
+    "photos",
+    "serving",
 )
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")

@@ -14,14 +14,19 @@ import json
 import shlex
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from common import append, stamp
 
+from tinysight.data.dataset import Pixels
 from tinysight.data.load import load
+from tinysight.interop.onnx.exporting import export_onnx
+from tinysight.interop.onnx.opening import OnnxClassifier, OnnxFile
 from tinysight.memory import keep_freed_memory
+from tinysight.models.classifier import Classifier
 from tinysight.recipes import loading
 from tinysight.training import precision
 from tinysight.training.images import cut
@@ -57,12 +62,27 @@ def ours(network: str, data_dir: Path) -> Figures:
     classifier, test = trainer.calibrate(trainer.finish()), dataset.test.pixels
     classifier.probabilities(test)
     predicting = seconds(lambda: classifier.probabilities(test))
-    singles = [seconds(lambda i=i: classifier.probabilities(test[i : i + 1])) for i in range(SINGLES + 10)]
+    singles, others = one_by_one(classifier, test), one_by_one(in_onnx(classifier), test)
     return {
         "train_images_per_second": STEPS * recipe.training.batch_size / training,
         "predict_images_per_second": len(test) / predicting,
-        "predict_one_seconds": statistics.median(singles[10:]),
+        "predict_one_seconds": singles,
+        "onnx_one_seconds": others,
     }
+
+
+def one_by_one(classifier: Classifier | OnnxClassifier, test: Pixels) -> float:
+    """Return the median of the seconds that one image takes."""
+    taken = [seconds(lambda i=i: classifier.probabilities(test[i : i + 1])) for i in range(SINGLES + 10)]
+    return statistics.median(taken[10:])
+
+
+def in_onnx(classifier: Classifier) -> OnnxClassifier:
+    """Return the same classifier, run by onnxruntime."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        export_onnx(classifier, path)
+        return OnnxFile(path).classifier()
 
 
 def theirs(command: list[str]) -> Figures:
@@ -89,16 +109,27 @@ def rows(network: str, turns: list[tuple[Figures, Figures]]) -> list[dict[str, o
         "predict_images_per_second": (f"images a second in prediction, `{network}`", 1, ",.0f"),
         "predict_one_seconds": (f"milliseconds for one image in process, `{network}`", 1000, ".1f"),
     }
+    beside_onnx = {
+        "claim": f"milliseconds for one image beside onnxruntime, `{network}`",
+        "ours": spread([1000 * one["predict_one_seconds"] for one, _ in turns], ".2f"),
+        "peer": f"onnxruntime: {spread([1000 * one['onnx_one_seconds'] for one, _ in turns], '.2f')}",
+        "ratio": spread([one["predict_one_seconds"] / one["onnx_one_seconds"] for one, _ in turns], ".2f"),
+        "n": len(turns),
+        **stamp(),
+    }
     return [
-        {
-            "claim": claim,
-            "ours": spread([scale * one[key] for one, _ in turns], form),
-            "peer": f"{turns[0][1]['peer']}: {spread([scale * other[key] for _, other in turns], form)}",
-            "ratio": spread([one[key] / other[key] for one, other in turns], ".2f"),
-            "n": len(turns),
-            **stamp(),
-        }
-        for key, (claim, scale, form) in claims.items()
+        beside_onnx,
+        *(
+            {
+                "claim": claim,
+                "ours": spread([scale * one[key] for one, _ in turns], form),
+                "peer": f"{turns[0][1]['peer']}: {spread([scale * other[key] for _, other in turns], form)}",
+                "ratio": spread([one[key] / other[key] for one, other in turns], ".2f"),
+                "n": len(turns),
+                **stamp(),
+            }
+            for key, (claim, scale, form) in claims.items()
+        ),
     ]
 
 

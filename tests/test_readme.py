@@ -15,15 +15,19 @@ README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines() if line.startswith("tinysight ")]
 
+SMALL = "shapes:train=100,test=30"
+
 
 def quickly(command):
     """Return a command of the README on small images, and for one epoch if it does not say how long."""
     if command[1] == "audit":
         return [*command[:3], "--minutes", "0.05"]
+    if command[1] == "serve":
+        return [*command[:2], "--help"]  # it goes on until it is stopped; tests/cli/test_anywhere.py does so
     if command[1] != "train":
-        return command
+        return [SMALL if word == "cifar10" else word for word in command]
     options = dict(zip(command[3::2], command[4::2], strict=True))
-    options |= {"--data": "shapes:train=100,test=30", "--precision": "fp32"}
+    options |= {"--data": SMALL, "--precision": "fp32"}
     if "--minutes" not in options:
         options |= {"--epochs": "1"}
     return [*command[:3], *chain(*options.items())]
@@ -34,6 +38,7 @@ def _few_images(monkeypatch):
     monkeypatch.setattr(sections, "CORRUPTED", 10)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras
 def test_the_commands_work_one_after_the_other(tinysight, photos, monkeypatch):
     monkeypatch.setattr(Clock, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
     shutil.copy(photos / "cat" / "00.png", "my-cat.jpg")
