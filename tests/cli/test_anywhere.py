@@ -21,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture
 def brought(tinysight, finished_run):
     """A run of ours that went to Keras and came back."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     pytest.importorskip("keras")
     exported = tinysight("export", finished_run, "--to", "keras", "out")
     assert exported.code == 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,7 +18,10 @@ from fastapi.testclient import TestClient
 from tinysight.serving.app import create_app
 from tinysight.serving.engine import Engine
 from tinysight.serving.limits import Limits
+from tinysight.serving.looking import Seen, look
 from tinysight.serving.subject import Served
+
+HERE = Limits(processes=0)  # the network runs in this process, which is quicker to start
 
 
 def picture(kind="PNG", size=(40, 30), colour=(200, 30, 30)):
@@ -29,12 +32,14 @@ def picture(kind="PNG", size=(40, 30), colour=(200, 30, 30)):
 
 @pytest.fixture(scope="module")
 def served(trained):
-    return Served(Run(trained))
+    served = Served(Run(trained))
+    served.remember()  # a server does so while it answers already
+    return served
 
 
 @pytest.fixture(scope="module")
 def client(served):
-    with TestClient(create_app(served)) as client:
+    with TestClient(create_app(served, HERE)) as client:
         yield client
 
 
@@ -94,7 +99,7 @@ def test_a_body_whose_length_nobody_announced_is_cut_off(client):
 
 
 def test_whoever_lacks_the_token_is_refused(served):
-    with TestClient(create_app(served, token="secret")) as client:  # noqa: S106
+    with TestClient(create_app(served, HERE, token="secret")) as client:  # noqa: S106
         assert ask(client, picture()).status_code == 401
         assert client.get("/model").status_code == 401
         client.headers["Authorization"] = "Bearer secret"
@@ -104,14 +109,14 @@ def test_whoever_lacks_the_token_is_refused(served):
 
 
 def test_more_than_it_can_take_is_asked_to_come_back(served, monkeypatch):
-    with TestClient(create_app(served, Limits(waiting=0))) as client:
+    with TestClient(create_app(served, Limits(waiting=0, processes=0))) as client:
         answer = ask(client, picture())
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "1"
 
 
 def test_what_takes_too_long_is_given_up(served):
-    with TestClient(create_app(served, Limits(seconds=1e-6))) as client:
+    with TestClient(create_app(served, Limits(seconds=1e-6, processes=0))) as client:
         assert ask(client, picture()).status_code == 503
 
 
@@ -147,43 +152,59 @@ def test_the_description_has_every_status_and_examples(client):
     )
 
 
-def test_pictures_that_wait_are_answered_together():
-    sizes, gate = [], threading.Event()
+def test_processes_of_their_own_give_the_same_answers(served):
+    pytest.importorskip("uvicorn")
+    with TestClient(create_app(served, Limits(processes=2))) as client:
+        answers = [ask(client, picture(colour=(level, 0, 0))) for level in (0, 90, 180)]
+        assert ask(client, b"no picture").status_code == 422
+    with TestClient(create_app(served, HERE)) as client:
+        assert [ask(client, picture(colour=(level, 0, 0))).json() for level in (0, 90, 180)] == [
+            answer.json() for answer in answers
+        ]
 
-    def answer(pixels):
-        gate.wait(10)
-        sizes.append(len(pixels))
-        return np.stack([np.full(2, one.mean(), np.float32) for one in pixels])
+
+def means(contents):
+    """Stand in for a classifier that says how bright the one pixel of a picture is."""
+    return [Seen(np.zeros((3, 1, 1), np.uint8), np.full(2, content[0], np.float32)) for content in contents]
+
+
+def asked(look, contents, batch):
+    """Return what an engine says of pictures that all come at once, or the errors."""
 
     async def ask_all():
-        engine = Engine(answer, batch=4)
-        engine.start()
-        asked = [asyncio.create_task(engine.probabilities(np.full((3, 8, 8), n, np.uint8))) for n in range(10)]
-        await asyncio.sleep(0)
-        gate.set()
-        found = await asyncio.gather(*asked)
+        engine = Engine(look, ThreadPoolExecutor(1), 1, batch)
+        await engine.start()
+        found = await asyncio.gather(*(engine.seen(content) for content in contents), return_exceptions=True)
         await engine.stop()
         return found
 
-    found = asyncio.run(ask_all())
-    assert [row[0] for row in found] == list(range(10))
-    assert sum(sizes) == 10
-    assert max(sizes) == 4
+    return asyncio.run(ask_all())
+
+
+def test_pictures_that_wait_are_answered_together():
+    sizes = []
+
+    def look(contents):
+        sizes.append(len(contents))
+        return means(contents)
+
+    found = asked(look, [bytes([n]) for n in range(10)], batch=4)
+    assert [seen.probabilities[0] for seen in found] == list(range(10))
+    assert sizes == [0, 4, 4, 2]  # nothing at first, to see whether it is there
 
 
 def test_one_that_fails_does_not_stop_the_next():
-    def answer(pixels):
-        if pixels.max() == 1:
+    def look(contents):
+        if b"\x01" in contents:
             raise ValueError("no")
-        return np.zeros((len(pixels), 2), np.float32)
+        return means(contents)
 
-    async def ask_two():
-        engine = Engine(answer, batch=1)
-        engine.start()
-        with pytest.raises(ValueError, match="no"):
-            await engine.probabilities(np.ones((3, 8, 8), np.uint8))
-        found = await engine.probabilities(np.zeros((3, 8, 8), np.uint8))
-        await engine.stop()
-        return found
+    first, second = asked(look, [b"\x01", b"\x02"], batch=1)
+    assert isinstance(first, ValueError)
+    assert second.probabilities[0] == 2
 
-    assert asyncio.run(ask_two()).shape == (2,)
+
+def test_a_picture_that_cannot_be_read_does_not_keep_the_others_of_its_batch_waiting(served):
+    good, bad = look(served.classifier, [picture(), b"no picture"])
+    assert good.probabilities.sum() == pytest.approx(1)
+    assert "is not a JPEG" in str(bad)

@@ -14,6 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tinysight.runs.run import Run
 from tinysight.serving.app import create_app
+from tinysight.serving.limits import Limits
 from tinysight.serving.listening import listen
 from tinysight.serving.subject import Served
 
@@ -26,8 +27,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def address(trained):
-    line = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(Served(Run(trained))), log_level="warning"))
+    line, served = listen("127.0.0.1", 0), Served(Run(trained))
+    served.remember()  # a server does so while it answers already
+    server = uvicorn.Server(uvicorn.Config(create_app(served, Limits(processes=0)), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [line]})
     thread.start()
     address = f"http://127.0.0.1:{line.getsockname()[1]}/"

@@ -36,9 +36,9 @@ def create_app(served: Served, limits: Limits | None = None, token: str | None =
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk.engine.start()
+        await desk.open()
         yield
-        await desk.engine.stop()
+        await desk.close()
 
     app = FastAPI(title="tinysight", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Headers)

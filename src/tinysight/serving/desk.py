@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from fastapi import HTTPException, Request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from tinysight.errors import ImageError
 from tinysight.serving.answers import Answer
 from tinysight.serving.engine import Engine
-from tinysight.serving.intake import decoded, read_body
+from tinysight.serving.intake import read_body
 from tinysight.serving.limits import Limits
+from tinysight.serving.looking import Seen, look, look_here, processes
 from tinysight.serving.subject import Served
 
 _AGAIN = {"Retry-After": "1"}
@@ -39,8 +43,19 @@ class Desk:
 
     def __init__(self, served: Served, limits: Limits) -> None:
         self.served, self.limits, self.figures = served, limits, Figures()
-        self.engine = Engine(served.classifier.probabilities, limits.batch)
+        self.engine = _engine(served, limits)
+        self._explainer = ThreadPoolExecutor(2, "explainer")  # one remembers while the other explains already
         self._in_hand = 0
+
+    async def open(self) -> None:
+        """Begin to answer. What explanations need to remember takes a while; until then they lack it."""
+        await self.engine.start()
+        self._explainer.submit(self.served.remember)
+
+    async def close(self) -> None:
+        """Answer nothing any more."""
+        await self.engine.stop()
+        self._explainer.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request, top: int, explain: bool) -> Answer:
         """Return what is on the picture that is the body of a request.
@@ -57,13 +72,18 @@ class Desk:
                 raise HTTPException(503, reason, _AGAIN) from error
 
     async def _answer(self, request: Request, top: int, explain: bool) -> Answer:
-        content = await read_body(request, self.limits.body)
-        pixels = await decoded(content, self.served.classifier.image_size)
-        answer = self.served.answer(await self.engine.probabilities(pixels), top)
+        seen = await self._seen(await read_body(request, self.limits.body))
+        answer = self.served.answer(seen.probabilities, top)
         if explain and self.served.explains:
-            label = answer.top[0].index
-            answer.explanation = await self.engine.beside(lambda: self.served.explain(pixels, label))
+            why = partial(self.served.explain, seen.pixels, answer.top[0].index)
+            answer.explanation = await asyncio.get_running_loop().run_in_executor(self._explainer, why)
         return answer
+
+    async def _seen(self, content: bytes) -> Seen:
+        try:
+            return await self.engine.seen(content)
+        except ImageError as error:
+            raise HTTPException(422, str(error)) from error
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -81,3 +101,9 @@ class Desk:
             self._in_hand -= 1
             self.figures.answers.labels(status).inc()
             self.figures.seconds.observe(time.perf_counter() - begun)
+
+
+def _engine(served: Served, limits: Limits) -> Engine:
+    if limits.processes:
+        return Engine(look_here, processes(served.run.path, limits.processes), limits.processes, limits.batch)
+    return Engine(partial(look, served.classifier), ThreadPoolExecutor(1), 1, limits.batch)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 from fastapi import HTTPException, Request
-
-from tinysight.data.dataset import Pixels
-from tinysight.data.intake import read_image
-from tinysight.errors import ImageError
 
 TYPES = ("image/jpeg", "image/png", "image/webp")
 
@@ -34,14 +29,6 @@ async def read_body(request: Request, limit: int) -> bytes:
     if not content:
         raise HTTPException(400, "The body is empty; send the picture as the body.")
     return bytes(content)
-
-
-async def decoded(content: bytes, image_size: int) -> Pixels:
-    """Return the pixels of a picture. Raises HTTPException, 422, if it cannot be decoded."""
-    try:
-        return await asyncio.to_thread(read_image, content, (image_size, image_size))
-    except ImageError as error:
-        raise HTTPException(422, str(error)) from error
 
 
 def require_token(request: Request, token: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from tinysight.data import cifar10
-from tinysight.data.dataset import Pixels
+from tinysight.data.dataset import Labels, Pixels
 from tinysight.data.html import as_url
 from tinysight.errors import InputError
 from tinysight.evaluation.images import images_of
@@ -23,11 +24,21 @@ from tinysight.training.images import cut
 NEIGHBOURS = 3
 
 
+@dataclass(frozen=True)
+class Learned:
+    """The images that a classifier has learned from, and their features."""
+
+    memory: Memory
+    pixels: Pixels
+    labels: Labels
+
+
 class Served:
     """A run that is served. A request never names another one."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self._learned: Learned | None = None
         self.classifier: Classifier = run.classifier()
 
     @cached_property
@@ -59,28 +70,28 @@ class Served:
         rows = [[round(float(value), 3) for value in row] for row in heat]
         return Explanation(heat=rows, picture=as_url(pixels), neighbours=self._neighbours(pixels))
 
+    def remember(self) -> None:
+        """Make ready to find the nearest of the training images, if they are still there; nothing is downloaded."""
+        environment = self.run.environment()
+        if self._learned is not None:
+            return
+        if environment.dataset.argument == "cifar10" and cifar10.find() is None:
+            return
+        try:
+            images = cut(images_of(self.run), self.run.recipe().data, environment.seed)
+        except InputError:
+            return
+        pixels, labels = images.train.pixels[images.learn], images.train.labels[images.learn]
+        self._learned = Learned(Memory(self.classifier, pixels), pixels, labels)
+
     def _neighbours(self, pixels: Pixels) -> list[Neighbour]:
         if self._learned is None:
             return []
-        memory, images, labels = self._learned
-        names = self.classifier.class_names
-        near = memory.nearest(pixels[None], NEIGHBOURS).indices[0]
-        return [Neighbour(label=names[labels[index]], picture=as_url(images[index])) for index in near]
+        names, learned = self.classifier.class_names, self._learned
+        near = learned.memory.nearest(pixels[None], NEIGHBOURS).indices[0]
+        return [Neighbour(label=names[learned.labels[i]], picture=as_url(learned.pixels[i])) for i in near]
 
     @property
     def explains(self) -> bool:
         """Whether what explanations need is installed."""
         return version("captum") is not None
-
-    @cached_property
-    def _learned(self) -> tuple[Memory, Pixels, np.ndarray] | None:
-        """The images it was trained on, if they are still there; nothing is downloaded for a request."""
-        environment = self.run.environment()
-        if environment.dataset.argument == "cifar10" and cifar10.find() is None:
-            return None
-        try:
-            images = cut(images_of(self.run), self.run.recipe().data, environment.seed)
-        except InputError:
-            return None
-        pixels, labels = images.train.pixels[images.learn], images.train.labels[images.learn]
-        return Memory(self.classifier, pixels), pixels, labels
