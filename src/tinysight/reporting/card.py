@@ -173,7 +173,7 @@ def _by_class(metrics: Mapping[str, Any], share: str) -> dict[str, Figure]:
 def _made(summary: Summary, environment: Environment) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     return {
-        "recipe": f"{summary.recipe}, {summary.epochs} epochs, seed {environment.seed}",
+        "recipe": f"{summary.recipe}, {summary.length}, seed {environment.seed}",
         "parameters": f"{summary.parameters:,}",
         "machine": f"{environment.processor}, {environment.threads} threads, {environment.precision}",
         "versions": versions,

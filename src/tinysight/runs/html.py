@@ -17,7 +17,7 @@ def run_html(run: Run) -> str:
     facts = {
         "run": str(run.path),
         "recipe": f"{summary.recipe} on {summary.dataset}",
-        "status": f"{summary.status} after {summary.epochs} epochs, {summary.train_seconds:,.0f} s of training",
+        "status": f"{summary.status} after {summary.length}, {summary.train_seconds:,.0f} s of training",
         "parameters": f"{summary.parameters:,}",
         "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
         **_measured(run),

@@ -59,6 +59,11 @@ class Summary(Record):
     error: str | None = None
     history_sha256: str = ""
 
+    @property
+    def length(self) -> str:
+        """How many epochs, in words."""
+        return "1 epoch" if self.epochs == 1 else f"{self.epochs:,} epochs"
+
 
 class Environment(Record):
     """environment.json: on what, with what and from what the run was made."""
