@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +59,7 @@ def export_onnx(classifier: Classifier, path: Path) -> None:
 
 def _as_onnx(classifier: Classifier) -> Any:
     images = torch.zeros(2, 3, classifier.image_size, classifier.image_size, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of what it does itself
+    with _without_warnings():
         program = torch.onnx.export(
             _Answering(plain(classifier).network).eval(),
             (images,),
@@ -69,3 +71,17 @@ def _as_onnx(classifier: Classifier) -> Any:
             verbose=False,
         )
     return program.model_proto  # type: ignore[union-attr]  # None without dynamo
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep to itself what torch's exporter says of its own ways, and of packages that are not needed here."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
