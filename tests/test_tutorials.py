@@ -73,7 +73,7 @@ def test_a_notebook_is_what_its_text_says(text):
         [(cell.cell_type, cell.source) for cell in jupytext.read(path).cells]
         for path in (text, text.with_suffix(".ipynb"))
     ]
-    assert cells[0] == cells[1], f"jupytext --to ipynb {text} writes it anew"
+    assert cells[0] == cells[1], f"jupytext --update --to ipynb {text} writes it anew"
 
 
 @pytest.mark.parametrize("text", NOTEBOOKS, ids=lambda path: path.stem)
