@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -150,6 +151,19 @@ def test_the_description_has_every_status_and_examples(client):
     assert {"200", "400", "401", "413", "415", "422", "429", "503"} <= set(
         described["paths"]["/predict"]["post"]["responses"]
     )
+
+
+def test_a_network_that_is_gone_is_said_to_be(served):
+    with TestClient(create_app(served, Limits(processes=1))) as client:
+        children = multiprocessing.active_children()
+        assert ask(client, picture()).status_code == 200
+        for child in children:
+            child.kill()
+            child.join()
+        answers = [ask(client, picture()) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [503, 503]
+        assert "start the server again" in answers[-1].json()["reason"]
+        assert client.get("/readyz").status_code == 503
 
 
 def test_processes_of_their_own_give_the_same_answers(served):

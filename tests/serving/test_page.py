@@ -3,6 +3,7 @@
 import shutil
 import threading
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 
@@ -25,11 +26,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def address(trained):
-    line, served = listen("127.0.0.1", 0), Served(Run(trained))
+@contextmanager
+def serving(run, token=None):
+    """Serve a run, and yield where."""
+    line, served = listen("127.0.0.1", 0), Served(Run(run))
     served.remember()  # a server does so while it answers already
-    server = uvicorn.Server(uvicorn.Config(create_app(served, Limits(processes=0)), log_level="warning"))
+    app = create_app(served, Limits(processes=0), token)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [line]})
     thread.start()
     address = f"http://127.0.0.1:{line.getsockname()[1]}/"
@@ -37,6 +40,12 @@ def address(trained):
     yield address
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(trained):
+    with serving(trained) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +155,14 @@ def test_everything_to_press_has_a_name(page):
     controls = page.locator("button:visible, input:visible").all()
     assert len(controls) >= 2
     assert all(control.evaluate(name) for control in controls)
+
+
+def test_a_server_that_wants_a_token_is_told_it(browser, trained, photos):
+    with serving(trained, token="secret") as address:  # noqa: S106
+        page, told = browser.new_page(), iter(["wrong", "secret"])
+        page.on("dialog", lambda dialog: dialog.accept(next(told)))
+        page.goto(address)
+        expect(page.locator("#about")).to_contain_text("and nothing else")
+        choose(page, photos / "cat" / "00.png")
+        expect(page.locator(".bars li")).to_have_count(3)
+        page.close()

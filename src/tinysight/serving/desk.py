@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
@@ -80,10 +80,15 @@ class Desk:
         return answer
 
     async def _seen(self, content: bytes) -> Seen:
+        gone = "The network is gone; start the server again."
+        if not self.engine.ready:
+            raise HTTPException(503, gone)
         try:
             return await self.engine.seen(content)
         except ImageError as error:
             raise HTTPException(422, str(error)) from error
+        except BrokenExecutor as error:
+            raise HTTPException(503, gone) from error
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

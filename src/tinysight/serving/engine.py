@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 
 from tinysight.serving.looking import Looked, Seen
 
@@ -64,6 +64,8 @@ class Engine:
                 found = [error] * len(batch)
             for (_, answer), one in zip(batch, found, strict=True):
                 _settle(answer, one)
+            if isinstance(found[0], BrokenExecutor):
+                return  # nobody is there any more to look at the next one
 
     async def _gathered(self) -> list[Waiting]:
         """Wait for a picture and return it with all others that are there; those that nobody waits for any more go."""

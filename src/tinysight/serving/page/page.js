@@ -4,8 +4,18 @@ const KINDS = ["image/jpeg", "image/png", "image/webp"];
 const SIDE = 440; // pixels of a shown picture
 const find = (selector, within = document) => within.querySelector(selector);
 
+let token = ""; // what the server may want to hear, kept in this page alone
+
+async function request(address, options = {}) {
+  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  const answer = await fetch(address, { ...options, headers });
+  if (answer.status !== 401) return answer;
+  token = prompt("This server wants a token:") ?? "";
+  return token ? request(address, options) : answer;
+}
+
 async function introduce() {
-  const answer = await fetch("model");
+  const answer = await request("model");
   if (!answer.ok) return;
   const facts = await answer.json();
   const rate = facts.accuracy === null ? "how often it is right, nobody has measured" : `right ${(100 * facts.accuracy).toFixed(1)} % of the time on test pictures`;
@@ -26,7 +36,7 @@ async function ask(file, name) {
   find("#results").prepend(result);
   if (!KINDS.includes(file.type)) return fail(result, `${name} is no JPEG, PNG or WebP picture.`);
   try {
-    const answer = await fetch("predict?top=3&explain=true", { method: "POST", body: file, headers: { "Content-Type": file.type } });
+    const answer = await request("predict?top=3&explain=true", { method: "POST", body: file, headers: { "Content-Type": file.type } });
     const found = await answer.json();
     if (!answer.ok) return fail(result, found.reason ?? "There is no answer.");
     show(result, found, name);
