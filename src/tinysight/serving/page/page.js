@@ -156,8 +156,8 @@ find("#camera").addEventListener("click", async () => {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     video.srcObject = stream;
+    await video.play(); // before there is a picture, there is nothing to take
     live.hidden = false;
-    await video.play();
     find("#shoot").focus();
   } catch {
     find("#status").textContent = "There is no camera, or it may not be used; choose a picture instead.";
