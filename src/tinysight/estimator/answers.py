@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
 from tinysight.data.html import FIGURE, ROW, image_html
+from tinysight.models.classifier import likeliest
 
 _SHOWN = 50  # images; a notebook with more is slow
 
@@ -34,13 +36,13 @@ class Answers:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    @property
+    @cached_property
     def labels(self) -> NDArray[Any]:
         """The likeliest class of each image, (n,)."""
         found: NDArray[Any] = self.classes[self.probabilities.argmax(1)]
         return found
 
-    @property
+    @cached_property
     def unsure(self) -> NDArray[np.bool_]:
         """Whether that is too unlikely to be an answer, (n,)."""
         found: NDArray[np.bool_] = self.probabilities.max(1) < self.unsure_below
@@ -58,7 +60,7 @@ class Answers:
 
     def _words(self, index: int) -> str:
         """Return the three likeliest classes, a line each, the first in bold or as a doubt."""
-        order = np.argsort(-self.probabilities[index], kind="stable")[:3]
+        order = likeliest(self.probabilities[index], 3)
         first, *others = (
             f"{escape(str(self.classes[label]))} {100 * self.probabilities[index, label]:.0f} %" for label in order
         )

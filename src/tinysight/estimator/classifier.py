@@ -102,7 +102,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         plan = Plan(recipe, dataset, IN_MEMORY, self.random_state, numbers, device=where, begun=begun)
         run = _temporary_run()
         train(plan, run.path, progress=progress)
-        self._hold(run, classes)
+        self._hold(run, run.classifier(), classes)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
@@ -145,8 +145,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             RunError: there is none, or it was altered.
         """
         run = Run.open(Path(path))
+        classifier = run.classifier()
         loaded = cls(recipe=str(run.path / "recipe.toml"), random_state=run.environment().seed)
-        loaded._hold(run, np.array(run.classifier().class_names))
+        loaded._hold(run, classifier, np.array(classifier.class_names))
         return loaded
 
     def _progress(self) -> Progress:
@@ -158,10 +159,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         return tags
 
-    def _hold(self, run: Run, classes: NDArray[Any]) -> None:
-        self.run_, self.classes_ = run, classes
-        self.classifier_ = run.classifier()
-        self.n_features_in_ = 3 * self.classifier_.image_size**2
+    def _hold(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
+        self.run_, self.classifier_, self.classes_ = run, classifier, classes
+        self.n_features_in_ = 3 * classifier.image_size**2
 
     def _fitted(self) -> Classifier:
         if not hasattr(self, "classifier_"):

@@ -17,6 +17,7 @@ from tinysight.data.pictures import Picture, expand
 from tinysight.errors import InputError, RunError
 from tinysight.evaluation.answering import Source
 from tinysight.evaluation.images import images_of, require_test_indices
+from tinysight.models.classifier import likeliest
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
 
@@ -101,7 +102,7 @@ class Predictor:
         return found
 
     def _say(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")[: self.top]
+        order = likeliest(probabilities, self.top)
         names = self.classifier.class_names
         top: list[Choice] = [
             {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order

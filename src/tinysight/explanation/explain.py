@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tinysight import packages
 from tinysight.data.dataset import Part, Pixels
 from tinysight.data.intake.decoding import decode
@@ -15,6 +13,7 @@ from tinysight.errors import InputError
 from tinysight.evaluation.images import images_of, require_test_indices
 from tinysight.explanation.heat import heat_maps
 from tinysight.explanation.neighbours import Memory
+from tinysight.models.classifier import likeliest
 from tinysight.progress import SILENT, Progress
 from tinysight.reporting.explanation import Explained
 from tinysight.runs.run import Run
@@ -76,7 +75,7 @@ class Explainer:
         near = self.memory.nearest(pixels, _NEIGHBOURS).indices
         found = []
         for index, name in enumerate(names):
-            order = np.argsort(-probabilities[index], kind="stable")[:_CHOICES]
+            order = likeliest(probabilities[index], _CHOICES)
             choices = [(classes[label], float(probabilities[index, label])) for label in order]
             alike = [(self.learned.pixels[one], classes[self.learned.labels[one]]) for one in near[index]]
             unsure = choices[0][1] < classifier.unsure_below

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,6 +125,11 @@ class Classifier:
             with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
                 found.append(self.network(images).float())
         return torch.cat(found)
+
+
+def likeliest(probabilities: NDArray[np.floating[Any]], count: int) -> NDArray[np.intp]:
+    """Return the indices of the `count` largest of probabilities (classes,), the largest first, equal ones in order."""
+    return np.argsort(-probabilities, kind="stable")[:count]
 
 
 def lead(logits: Tensor) -> Tensor:

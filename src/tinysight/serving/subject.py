@@ -14,7 +14,7 @@ from tinysight.errors import InputError
 from tinysight.evaluation.images import images_of
 from tinysight.explanation.heat import heat_maps
 from tinysight.explanation.neighbours import Memory
-from tinysight.models.classifier import Classifier
+from tinysight.models.classifier import Classifier, likeliest
 from tinysight.packages import version
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
@@ -59,7 +59,7 @@ class Served:
 
     def answer(self, probabilities: np.ndarray, top: int) -> Answer:
         """Return the `top` likeliest classes, the likeliest first."""
-        order = np.argsort(-probabilities, kind="stable")[:top]
+        order = likeliest(probabilities, top)
         names = self.classifier.class_names
         choices = [Choice(name=names[i], index=int(i), probability=float(probabilities[i])) for i in order]
         return Answer(top=choices, unsure=choices[0].probability < self.classifier.unsure_below)

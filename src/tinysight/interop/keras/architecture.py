@@ -20,10 +20,7 @@ MOST_LAYERS = 1000
 
 @dataclass(frozen=True)
 class Weighted:
-    """A Keras layer: its class and name, ours that do the same, and the index of those that have weights.
-
-    A separable convolution is two of ours.
-    """
+    """A Keras layer: its class and name, and ours that do the same. A separable convolution is two of ours."""
 
     kind: str
     name: str
