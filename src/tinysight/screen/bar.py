@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
@@ -14,33 +16,54 @@ class _Figures(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return for example "1,368 images/s  loss 1.203  accuracy 0.571  0:32 left"."""
-        figures = [f"{name} {value:.3f}" for name, value in task.fields["figures"].items()]
-        return Text("  ".join([*_speed(task), *figures, *_left(task)]), style="cyan")
+        return Text(told(task.speed, task.fields["unit"], task.fields["figures"], task.time_remaining), style="cyan")
 
 
-def bar(console: Console, redirect_stdout: bool) -> Progress:
-    """Return a bar for one task with the fields `unit` and `figures`, which vanishes when it is stopped."""
-    return Progress(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=28)),
-        BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=30)),
-        TaskProgressColumn(table_column=Column(no_wrap=True)),
-        _Figures(table_column=Column(no_wrap=True)),
-        console=console,
-        redirect_stdout=redirect_stdout,
-        transient=True,
-    )
+class TerminalBar:
+    """A bar for one task, which vanishes when it is stopped.
+
+    Args:
+        console: the terminal it is on.
+        redirect_stdout: whether results are written to the same terminal, and have to keep clear of it.
+    """
+
+    def __init__(self, console: Console, redirect_stdout: bool, task: str, total: int, unit: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=28)),
+            BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=30)),
+            TaskProgressColumn(table_column=Column(no_wrap=True)),
+            _Figures(table_column=Column(no_wrap=True)),
+            console=console,
+            redirect_stdout=redirect_stdout,
+            transient=True,
+        )
+        self._task = self._bar.add_task(task, total=total or None, unit=unit, figures={})
+        self._bar.start()
+
+    def advance(self, amount: int, figures: Mapping[str, float]) -> None:
+        """Move it."""
+        self._bar.update(self._task, advance=amount, figures=figures)
+
+    def stop(self) -> None:
+        """Take it away."""
+        self._bar.stop()
 
 
-def _speed(task: Task) -> list[str]:
-    unit = task.fields["unit"]
-    if not task.speed or not unit:
+def told(speed: float | None, unit: str, figures: Mapping[str, float], left: float | None) -> str:
+    """Return units a second, figures and the seconds left as "1,368 images/s  loss 1.203  0:32 left"."""
+    shown = [f"{name} {value:.3f}" for name, value in figures.items()]
+    return "  ".join([*_speed(speed, unit), *shown, *_left(left)])
+
+
+def _speed(speed: float | None, unit: str) -> list[str]:
+    if not speed or not unit:
         return []
-    return [f"{decimal(int(task.speed))}/s" if unit == "B" else f"{task.speed:,.0f} {unit}/s"]
+    return [f"{decimal(int(speed))}/s" if unit == "B" else f"{speed:,.0f} {unit}/s"]
 
 
-def _left(task: Task) -> list[str]:
-    if task.time_remaining is None:
+def _left(remaining: float | None) -> list[str]:
+    if remaining is None:
         return []
-    minutes, seconds = divmod(int(task.time_remaining), 60)
+    minutes, seconds = divmod(int(remaining), 60)
     hours, minutes = divmod(minutes, 60)
     return [f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"]

@@ -5,18 +5,29 @@ All on standard error.
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
 from rich.console import Console
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
 # Names of files and classes are shown as they are: neither [brackets] nor :colons: mean anything.
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+# What a cell runs by `!tinysight` finds a terminal, but its signs would stay in the notebook: it gets plain lines.
+_TERMINAL = False if "JPY_PARENT_PID" in os.environ else None
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False, force_terminal=_TERMINAL)
+output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, force_terminal=_TERMINAL)
+
+
+class Bar(Protocol):
+    """What is drawn while one task lasts."""
+
+    def advance(self, amount: int, figures: Mapping[str, float]) -> None:
+        """Move it."""
+
+    def stop(self) -> None:
+        """Take it away."""
 
 
 class ConsoleProgress:
@@ -26,20 +37,22 @@ class ConsoleProgress:
         self._bar: Bar | None = None
 
     def start(self, task: str, total: int, unit: str = "") -> None:
-        """Show a bar, if there is a terminal to show it on."""
+        """Show a bar, if there is something to show it on."""
         self.finish()
-        if watched():
-            from tinysight.screen.bar import bar
+        if errors.is_jupyter:
+            from tinysight.screen.notebook import NotebookBar
+
+            self._bar = NotebookBar(task, total, unit)
+        elif watched():
+            from tinysight.screen.bar import TerminalBar
 
             # Results keep clear of the bar on the same terminal, and are never taken from a file or a pipe.
-            self._bar = bar(errors, redirect_stdout=sys.stdout.isatty())
-            self._bar.add_task(task, total=total or None, unit=unit, figures={})
-            self._bar.start()
+            self._bar = TerminalBar(errors, sys.stdout.isatty(), task, total, unit)
 
     def advance(self, amount: int, **figures: float) -> None:
         """Move the bar."""
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], advance=amount, figures=figures)
+            self._bar.advance(amount, figures)
 
     def finish(self, line: str = "") -> None:
         """Take the bar away and leave `line`."""
@@ -47,16 +60,24 @@ class ConsoleProgress:
             self._bar.stop()
             self._bar = None
         if line:
-            errors.print(line)
+            _remark(line)
 
     def note(self, message: str) -> None:
         """Say something on a line of its own."""
-        errors.print(shown(message), style="yellow")
+        _remark(shown(message), style="yellow")
 
 
 def watched() -> bool:
     """Return whether a bar can be seen: on a terminal, or in a notebook."""
     return errors.is_terminal or errors.is_jupyter
+
+
+def _remark(line: str, style: str | None = None) -> None:
+    """Leave a line; a notebook would show every one that rich prints as a paragraph of its own."""
+    if errors.is_jupyter:
+        say(line)
+    else:
+        errors.print(line, style=style)
 
 
 progress = ConsoleProgress()
