@@ -56,6 +56,7 @@ def processor_name(facts: str | None = None) -> str:
     return platform.machine()
 
 
+@functools.cache
 def processor_features(facts: str | None = None) -> frozenset[str]:
     """Return which of FEATURES the processor has.
 

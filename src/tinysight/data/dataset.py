@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.data.looks import WHOLE, Looks
+
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -49,6 +51,7 @@ class Dataset:
         published: True if the bytes were checked against published checksums, False if they differ from
             them, None if there is nothing to check against.
         remarks: what a reader must know before trusting figures from this data; empty if nothing.
+        looks: what of a photograph its classifiers should look at.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Dataset:
     validation: Part | None = None
     published: bool | None = None
     remarks: tuple[str, ...] = ()
+    looks: Looks = WHOLE
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -7,6 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +19,12 @@ from sklearn.utils import Tags, assert_all_finite, check_consistent_length, colu
 from sklearn.utils.multiclass import check_classification_targets
 
 from tinysight.data.dataset import Dataset, Part, Pixels
-from tinysight.data.intake import to_pixels
+from tinysight.data.intake import looks_for, to_looks, to_pixels
 from tinysight.data.load import IN_MEMORY
 from tinysight.estimator.answers import Answers
 from tinysight.files import storage_errors
 from tinysight.models.classifier import Classifier
+from tinysight.models.looks import over_looks
 from tinysight.progress import SILENT, Progress
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
@@ -38,7 +40,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     """Tells the classes of small colour images.
 
     Images are uint8 arrays, 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, of arrays or of
-    Pillow pictures. Those of another size are scaled until the shorter side fits, and cut to the centre.
+    Pillow pictures. Those of another size are scaled until the shorter side fits, and cut to the centre. Asked about a
+    larger picture, a classifier that learned from an array of the size it takes looks closer at it, too.
 
     Args:
         recipe: a shipped name (`tinysight recipes list`) or the path of a TOML file.
@@ -97,7 +100,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         recipe = loading.changed(self.recipe, list(self.changes), self.epochs, self.minutes)
         planning.require_time(recipe)
         where = devices.choose(self.device)
-        dataset, classes = _dataset(to_pixels(X, recipe.data.image_size), y)
+        dataset, classes = _dataset(X, y, recipe.data.image_size)
         recipe, numbers = settle(recipe, dataset, begun, self.precision, where, progress)
         plan = Plan(recipe, dataset, IN_MEMORY, self.random_state, numbers, device=where, begun=begun)
         run = _temporary_run()
@@ -108,7 +111,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
         """Return probabilities, (n, classes), in the order of `classes_`."""
         classifier = self._fitted()
-        return classifier.probabilities(to_pixels(X, classifier.image_size), tta=self.tta)
+        return self._asked(to_looks(X, classifier.image_size, classifier.looks))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the likeliest class of each image, (n,)."""
@@ -119,8 +122,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def answers(self, X: Any) -> Answers:  # noqa: N803
         """Return what it says of images, with doubts; a notebook shows them beside the images."""
         classifier = self._fitted()
-        pixels = to_pixels(X, classifier.image_size)
-        return Answers(pixels, self.classes_, classifier.probabilities(pixels, tta=self.tta), classifier.unsure_below)
+        looks = to_looks(X, classifier.image_size, classifier.looks)
+        return Answers(looks[:, 0], self.classes_, self._asked(looks), classifier.unsure_below)
 
     def save(self, path: str | Path) -> Path:
         """Keep the run, for `load` and for every command that takes one.
@@ -163,6 +166,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.run_, self.classifier_, self.classes_ = run, classifier, classes
         self.n_features_in_ = 3 * classifier.image_size**2
 
+    def _asked(self, looks: Pixels) -> NDArray[np.float32]:
+        return over_looks(partial(self._fitted().probabilities, tta=self.tta), looks)
+
     def _fitted(self) -> Classifier:
         if not hasattr(self, "classifier_"):
             raise NotFittedError("This ImageClassifier has learned nothing yet; call fit(images, labels) first.")
@@ -187,8 +193,9 @@ def _temporary_run() -> Run:
     return run
 
 
-def _dataset(pixels: Pixels, y: ArrayLike) -> tuple[Dataset, NDArray[Any]]:
+def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
     """Return images and labels as a dataset without test images, and the classes in the order of their numbers."""
+    pixels = to_pixels(images, image_size)
     given = column_or_1d(y, warn=True)
     check_consistent_length(pixels, given)
     assert_all_finite(given, input_name="y")
@@ -198,4 +205,5 @@ def _dataset(pixels: Pixels, y: ArrayLike) -> tuple[Dataset, NDArray[Any]]:
         raise ValueError(f"All images are of the class {classes.tolist()}; give two classes or more.")
     nothing = Part(pixels[:0], labels[:0].astype(np.int64))
     names = tuple(str(one) for one in classes.tolist())
-    return Dataset("images", Part(pixels, labels.astype(np.int64)), nothing, names, "images in memory"), classes
+    train, looks = Part(pixels, labels.astype(np.int64)), looks_for(images, image_size)
+    return Dataset("images", train, nothing, names, "images in memory", looks=looks), classes

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
+from tinysight.data.looks import Looks
 
 
 class Answering(Protocol):
@@ -29,6 +30,10 @@ class Answering(Protocol):
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know before trusting it."""
+
+    @property
+    def looks(self) -> Looks:
+        """What of a large picture it should be shown, one after the other."""
 
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return (n, classes) for uint8 images (n, 3, image_size, image_size)."""

@@ -30,6 +30,12 @@ def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILEN
     return dataset
 
 
+def at_hand(run: Run) -> bool:
+    """Return whether the images that a run was made from can be had without a download."""
+    record = run.environment().dataset
+    return record.argument != "cifar10" or cifar10.find(_known_folder(record)) is not None
+
+
 def require_test_indices(indices: Sequence[int], test: Part) -> None:
     """Raise InputError, which names the option, unless there are test images of all these indices."""
     for index in indices:

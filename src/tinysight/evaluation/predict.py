@@ -18,6 +18,7 @@ from tinysight.errors import InputError, RunError
 from tinysight.evaluation.answering import Source
 from tinysight.evaluation.images import images_of, require_test_indices
 from tinysight.models.classifier import likeliest
+from tinysight.models.looks import over_looks
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
 
@@ -77,11 +78,13 @@ class Predictor:
     def _of_pictures(self, pictures: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in pictures]
         size = (self.classifier.image_size, self.classifier.image_size)
-        for part, pixels, failures in decode_in_chunks(sources, size, CHUNK):
-            probabilities, reasons = self._probabilities(pixels), dict(failures)
+        wanted = self.classifier.looks
+        chunk = max(1, CHUNK // len(wanted))  # several looks at each take no more memory than one
+        for part, looks, failures in decode_in_chunks(sources, size, wanted, chunk):
+            probabilities, reasons = self._probabilities(looks), dict(failures)
             for index, (name, _) in enumerate(pictures[part]):
                 yield reasons.get(index) or self._say(name, probabilities[index])
-            progress.advance(len(pixels))
+            progress.advance(len(looks))
 
     def _of_test_images(
         self, indices: Sequence[int], data_dir: Path | None, progress: Progress
@@ -90,13 +93,13 @@ class Predictor:
             raise InputError(f"--test-index asks for images of a run, and {self.source.path} is none; name pictures.")
         test = images_of(self.source, data_dir, progress).test
         require_test_indices(indices, test)
-        probabilities = self._probabilities(test.pixels[list(indices)])
+        probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):
             label = self.classifier.class_names[test.labels[index]]
             yield {**self._say(f"test[{index}]", row), "label": label}
 
-    def _probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
-        found = self.classifier.probabilities(pixels)
+    def _probabilities(self, looks: Pixels) -> NDArray[np.float32]:
+        found = over_looks(self.classifier.probabilities, looks)
         if not np.isfinite(found).all():
             raise RunError(f"{self.source.path} predicts no numbers: its training diverged or its weights are forged.")
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinysight.data.dataset import Pixels
+from tinysight.data.looks import WHOLE, Looks
 from tinysight.machine import native_bf16
 from tinysight.memory import keep_freed_memory
 from tinysight.models import views
@@ -78,6 +81,7 @@ class Classifier:
         unsure_below: the probability of its first choice, 0..1, below which it is unsure; above 1 if it always is.
         doubt: the lead up to which an answer found in bfloat16 is found again in float32, or None if bfloat16 was not
             tried here; answers of larger leads were the same in both (`Trainer.calibrate` measures it).
+        looks: what of a large picture it should be shown, one after the other.
         tta_shift: pixels by which test-time augmentation moves images; 0 if the training did not crop moved ones.
         remarks: what a reader must know before trusting it, such as that it learned from made-up images.
     """
@@ -92,6 +96,7 @@ class Classifier:
     doubt: float | None = None
     tta_shift: int = 0
     remarks: tuple[str, ...] = ()
+    looks: Looks = WHOLE
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels, view: View = PLAIN) -> Tensor:
@@ -100,12 +105,13 @@ class Classifier:
         Where the processor has bfloat16 and the answer is clear, they come from that.
         """
         keep_freed_memory()
-        self.network.eval()
-        if self.doubt is None or not native_bf16():
-            return self._logits(pixels, view, in_bf16=False)
-        logits = self._logits(pixels, view, in_bf16=True)
-        unclear = ~(lead(logits) > self.doubt)  # what is not a number is unclear
-        logits[unclear] = self._logits(pixels[unclear.numpy()], view, in_bf16=False)
+        if self.in_float32:
+            return self._logits(self.network, pixels, view)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self._logits(self.in_bf16, pixels, view)
+        unclear = ~(lead(logits) > (self.doubt or 0.0))  # what is not a number is unclear
+        if unclear.any():
+            logits[unclear] = self._logits(self.network, pixels[unclear.numpy()], view)
         return logits
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:
@@ -118,12 +124,27 @@ class Classifier:
         found: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
         return found
 
-    def _logits(self, pixels: Pixels, view: View, in_bf16: bool) -> Tensor:
+    @property
+    def in_float32(self) -> bool:
+        """Whether bfloat16 was not tried, or this processor does not have it."""
+        return self.doubt is None or not native_bf16()
+
+    @cached_property
+    def in_bf16(self) -> nn.Sequential:
+        """The network for bfloat16, with weights that autocast would otherwise convert for every batch."""
+        network: nn.Sequential = copy.deepcopy(self.network)
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.to(torch.bfloat16)
+        return network
+
+    def _logits(self, network: nn.Sequential, pixels: Pixels, view: View) -> Tensor:
+        if network.training:
+            network.eval()  # of many layers it takes as long as one of them does for one image
         found = [torch.empty(0, len(self.class_names))]
         for batch in torch.from_numpy(pixels).split(batch_size(self.image_size)):
             images = self.normalisation(view(batch.float())).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
-                found.append(self.network(images).float())
+            found.append(network(images).float())
         return torch.cat(found)
 
 

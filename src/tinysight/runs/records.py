@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tinysight.data.looks import WHOLE, Looks
 from tinysight.errors import RunError
 from tinysight.files import write_text
 from tinysight.recipes.schema import Model
@@ -94,6 +95,7 @@ class ModelRecord(Record):
     doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     tta_shift: int = Field(0, ge=0, le=7, description="pixels; below the smallest image_size")
     remarks: tuple[str, ...]
+    looks: Looks = WHOLE
     weights_sha256: str
 
 

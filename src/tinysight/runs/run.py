@@ -177,7 +177,7 @@ class Run:
             network = build(record.model, len(record.class_names), record.image_size)
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path} holds weights of another shape than model.json says.")
-        network.load_state_dict(tensors, assign=True)
+        network.load_state_dict({name: _laid_out(tensor) for name, tensor in tensors.items()}, assign=True)
         normalisation = Normalisation(record.mean, record.std)
         return Classifier(
             record.model,
@@ -190,6 +190,7 @@ class Run:
             record.doubt if self._was_made_here() else None,
             record.tta_shift,
             record.remarks,
+            record.looks,
         )
 
     def _was_made_here(self) -> bool:
@@ -211,6 +212,7 @@ class Run:
             doubt=classifier.doubt,
             tta_shift=classifier.tta_shift,
             remarks=classifier.remarks,
+            looks=classifier.looks,
             weights_sha256=seal,
         )
         records.write(record, self.path / "model.json")
@@ -272,6 +274,11 @@ class Run:
             for name in ("plots", "shadows"):
                 if (self.path / name).exists():
                     shutil.rmtree(self.path / name)
+
+
+def _laid_out(weights: Tensor) -> Tensor:
+    """Return weights in the order of images in memory: convolutions would otherwise convert them for every batch."""
+    return weights.contiguous(memory_format=torch.channels_last) if weights.dim() == 4 else weights
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

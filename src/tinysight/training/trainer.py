@@ -80,6 +80,7 @@ class Trainer:
             normalisation,
             tta_shift=1 if recipe.augmentation.crop_padding else 0,
             remarks=dataset.remarks,
+            looks=dataset.looks,
         )
         self.optimiser = optimisers.build(self.network.parameters(), recipe.optimiser, precision)
         self.watch = Watch(recipe.early_stopping) if recipe.early_stopping else None

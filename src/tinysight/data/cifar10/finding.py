@@ -13,6 +13,7 @@ from tinysight.data.cache import cache_folder
 from tinysight.data.cifar10 import binary, pickled, presence, published
 from tinysight.data.cifar10.images import CLASS_NAMES
 from tinysight.data.dataset import Dataset
+from tinysight.data.looks import CLOSER
 from tinysight.errors import DataError, DownloadError
 from tinysight.progress import SILENT, Progress
 
@@ -81,7 +82,8 @@ def read(location: Location) -> Dataset:
         case "archive":
             _check_archive(path)
             names, images = CLASS_NAMES, binary.read_archive(path)
-    return Dataset("cifar10", images.train, images.test, names, f"CIFAR-10, {location.layout} layout in {path}")
+    source = f"CIFAR-10, {location.layout} layout in {path}"
+    return Dataset("cifar10", images.train, images.test, names, source, looks=CLOSER)
 
 
 def checked(dataset: Dataset) -> Dataset:

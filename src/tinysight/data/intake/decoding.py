@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake.reading import read_image
+from tinysight.data.intake.reading import read_looks
+from tinysight.data.looks import WHOLE, Looks
 from tinysight.errors import ImageError
 from tinysight.machine import usable_cores
 from tinysight.progress import SILENT, Progress
@@ -24,7 +25,15 @@ _BATCH = 32  # images a thread takes at a time: few enough for a lively progress
 def decode(
     sources: Sequence[Path | bytes], size: tuple[int, int], progress: Progress = SILENT
 ) -> tuple[Pixels, list[Failure]]:
-    """Decode `sources` in parallel, each as `intake.read_image` does.
+    """Decode `sources` as training sees them: `decode_looks` with a single look, (n, 3, height, width)."""
+    pixels, failures = decode_looks(sources, size, progress=progress)
+    return pixels[:, 0], failures
+
+
+def decode_looks(
+    sources: Sequence[Path | bytes], size: tuple[int, int], looks: Looks = WHOLE, progress: Progress = SILENT
+) -> tuple[Pixels, list[Failure]]:
+    """Decode `sources` in parallel, each as `intake.read_looks` does.
 
     Threads, not processes: Pillow lets go of Python's lock while it decodes, and nothing is started or
     copied between processes. benchmarks/predict_files.py compares the two.
@@ -32,19 +41,20 @@ def decode(
     Args:
         sources: files, or the bytes of files.
         size: height and width of the results, in pixels.
+        looks: what of each is wanted.
         progress: told of every batch.
 
     Returns:
-        Pixels, uint8, (n, 3, height, width), in the order of `sources` and 0 where decoding failed;
+        Pixels, uint8, (n, looks, 3, height, width), in the order of `sources` and 0 where decoding failed;
         and the failures, in the same order.
     """
-    pixels = np.zeros((len(sources), 3, *size), dtype=np.uint8)
+    pixels = np.zeros((len(sources), len(looks), 3, *size), dtype=np.uint8)
 
     def decode_batch(batch: range) -> list[Failure]:
         failures = []
         for index in batch:
             try:
-                pixels[index] = read_image(sources[index], size)
+                pixels[index] = read_looks(sources[index], size, looks)
             except ImageError as error:
                 failures.append((index, str(error)))
         return failures
@@ -84,20 +94,20 @@ def _bytes(source: Path | bytes) -> int:
 
 
 def decode_in_chunks(
-    sources: Sequence[Path | bytes], size: tuple[int, int], chunk: int = 1024
+    sources: Sequence[Path | bytes], size: tuple[int, int], looks: Looks = WHOLE, chunk: int = 1024
 ) -> Iterator[tuple[slice, Pixels, list[Failure]]]:
     """Decode `sources` chunk by chunk, the next one in the background while the last one is worked on.
 
     However many there are, the pixels of no more than two chunks are held.
 
     Yields:
-        The part of `sources` that was decoded, and what `decode` returns for it: positions of failures
+        The part of `sources` that was decoded, and what `decode_looks` returns for it: positions of failures
         count from the start of the chunk.
     """
     with ThreadPoolExecutor(1) as background:
 
         def begin(start: int) -> Future[tuple[Pixels, list[Failure]]]:
-            return background.submit(decode, sources[start : start + chunk], size)
+            return background.submit(decode_looks, sources[start : start + chunk], size, looks)
 
         ahead = begin(0)
         for start in range(0, len(sources), chunk):

@@ -8,15 +8,17 @@ truncated file lacks. After the rules in Pillow's own .github/SECURITY.md.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from tinysight.data.dataset import Pixels
+from tinysight.data.intake.looking import look_at
 from tinysight.data.intake.quiet import quiet_pillow
-from tinysight.data.intake.rgb import opaque_rgb, upright
+from tinysight.data.looks import WHOLE, Looks
 from tinysight.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
@@ -36,45 +38,86 @@ _DRAFT_MARGIN = 3
 
 
 def read_image(source: Path | bytes, size: tuple[int, int]) -> Pixels:
-    """Decode one JPEG, PNG, WebP, BMP or GIF and bring it to `size`.
+    """Decode one picture as training sees it: `read_looks` with a single look, (3, height, width)."""
+    pixels: Pixels = read_looks(source, size)[0]
+    return pixels
 
-    The first frame counts; EXIF orientation is applied, transparency laid on white, all other metadata
-    dropped. The picture is scaled until its shorter side fits and cut to the centre, so nothing is squashed
-    but the ends of long pictures are lost. The filter is Lanczos, widened to cover every source pixel
-    (antialiasing): it keeps small pictures sharpest and also enlarges well. A picture that already has
-    the size keeps every pixel as it is.
+
+def read_looks(source: Path | bytes, size: tuple[int, int], looks: Looks = WHOLE) -> Pixels:
+    """Decode one picture: `Opened.looks`, uint8, (looks, 3, height, width). Raises ImageError if it is none."""
+    return Opened(source).looks(size, looks)
+
+
+class Opened:
+    """One JPEG, PNG, WebP, BMP or GIF, of which the header has been read.
 
     Args:
         source: the file, or the bytes of one.
-        size: height and width of the result, in pixels.
 
-    Returns:
-        uint8, (3, height, width), RGB, 0..255.
+    Attributes:
+        area: how many pixels it has.
 
     Raises:
-        ImageError: the file is missing, not readable, empty, too large, damaged, cut short, or not a picture.
+        ImageError: the file is missing, not readable, empty, too large, damaged, or not a picture.
     """
-    name = "The picture" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else _read_file(source)
-    if not content:
-        raise ImageError(f"{name} is empty (zero bytes); get it again or leave it out.")
-    if len(content) > MAX_BYTES:
-        raise ImageError(f"{name} is larger than {MAX_BYTES >> 20} MiB; save it smaller.")
-    try:
-        with quiet_pillow():
-            return _decode(content, size)
-    except (Image.DecompressionBombError, MemoryError) as error:
-        limit = f"{MAX_PIXELS / 1e6:.0f} million"
-        raise ImageError(f"{name} has too many pixels (the limit is {limit}); make it smaller.") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} is not a JPEG, PNG, WebP, BMP or GIF picture, or its first bytes are damaged; "
-            "convert it or leave it out."
-        ) from error
-    except Exception as error:
-        # Pillow gives no complete list of what its decoders raise; so far fuzzing has drawn OSError,
-        # SyntaxError and ValueError from it.
-        raise ImageError(f"{name} is damaged or cut short; get it again or leave it out.") from error
+
+    def __init__(self, source: Path | bytes) -> None:
+        self._name = "The picture" if isinstance(source, bytes) else str(source)
+        content = source if isinstance(source, bytes) else _read_file(source)
+        if not content:
+            raise ImageError(f"{self._name} is empty (zero bytes); get it again or leave it out.")
+        if len(content) > MAX_BYTES:
+            raise ImageError(f"{self._name} is larger than {MAX_BYTES >> 20} MiB; save it smaller.")
+        with self._explained():
+            self._image = Image.open(BytesIO(content), formats=FORMATS)
+            self.area = self._image.width * self._image.height
+            if self.area > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if self._image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > _MAX_SCANS:
+                raise ValueError("too many scans")
+
+    def looks(self, size: tuple[int, int], looks: Looks = WHOLE) -> Pixels:
+        """Decode it, once, and bring what is looked at to `size`.
+
+        The first frame counts; EXIF orientation is applied, transparency laid on white, all other metadata
+        dropped. The picture is scaled until its shorter side fits and cut to the centre, so nothing is squashed
+        but the ends of long pictures are lost. The filter is Lanczos, widened to cover every source pixel
+        (antialiasing): it keeps small pictures sharpest and also enlarges well. A picture that already has
+        the size keeps every pixel as it is.
+
+        Args:
+            size: height and width of the result, in pixels.
+            looks: what of the picture is wanted.
+
+        Returns:
+            uint8, (looks, 3, height, width), RGB, 0..255.
+
+        Raises:
+            ImageError: it is damaged or cut short.
+        """
+        with self._explained():
+            enough = _DRAFT_MARGIN * max(size)
+            self._image.draft(None, (enough, enough))
+            return look_at(self._image, size, looks)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in a sentence what Pillow raises."""
+        try:
+            with quiet_pillow():
+                yield
+        except (Image.DecompressionBombError, MemoryError) as error:
+            limit = f"{MAX_PIXELS / 1e6:.0f} million"
+            raise ImageError(f"{self._name} has too many pixels (the limit is {limit}); make it smaller.") from error
+        except UnidentifiedImageError as error:
+            raise ImageError(
+                f"{self._name} is not a JPEG, PNG, WebP, BMP or GIF picture, or its first bytes are damaged; "
+                "convert it or leave it out."
+            ) from error
+        except Exception as error:
+            # Pillow gives no complete list of what its decoders raise; so far fuzzing has drawn OSError,
+            # SyntaxError and ValueError from it.
+            raise ImageError(f"{self._name} is damaged or cut short; get it again or leave it out.") from error
 
 
 def _read_file(path: Path) -> bytes:
@@ -92,21 +135,3 @@ def _read_file(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path} cannot be read ({reason}); check the path.") from error
-
-
-def _decode(content: bytes, size: tuple[int, int]) -> Pixels:
-    with Image.open(BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > _MAX_SCANS:
-            raise ValueError("too many scans")
-        enough = _DRAFT_MARGIN * max(size)
-        image.draft(None, (enough, enough))
-        return fitted(image, size)
-
-
-def fitted(image: Image.Image, size: tuple[int, int]) -> Pixels:
-    """Return a Pillow picture as uint8, (3, height, width): upright, opaque, scaled and cut to the centre."""
-    height, width = size
-    picture = ImageOps.fit(opaque_rgb(upright(image)), (width, height), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))

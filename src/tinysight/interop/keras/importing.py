@@ -83,6 +83,7 @@ def import_model(sources: Sources, out: Path, dataset: Dataset, argument: str, c
         architecture.image_size,
         RAW if raw else Normalisation(),
         remarks=(*dataset.remarks, BROUGHT),
+        looks=dataset.looks,
     )
     environment = describe(dataset, argument, None, seed=0, precision="fp32")
     summary = Summary(

@@ -49,7 +49,12 @@ def export_onnx(classifier: Classifier, path: Path) -> None:
     import onnx
 
     model = _as_onnx(classifier)
-    facts = Facts(class_names=classifier.class_names, unsure_below=classifier.unsure_below, remarks=classifier.remarks)
+    facts = Facts(
+        class_names=classifier.class_names,
+        unsure_below=classifier.unsure_below,
+        remarks=classifier.remarks,
+        looks=classifier.looks,
+    )
     onnx.helper.set_model_props(model, facts.as_metadata())
     content = io.BytesIO()
     onnx.save_model(model, content)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight import packages
 from tinysight.data.dataset import Pixels
+from tinysight.data.looks import WHOLE, Looks
 from tinysight.errors import ModelError
 from tinysight.models.classifier import batch_size
 
@@ -30,6 +31,7 @@ class Facts(BaseModel):
     class_names: tuple[str, ...] = Field(min_length=2)
     unsure_below: float = Field(ge=0)
     remarks: tuple[str, ...] = ()
+    looks: Looks = WHOLE
 
     def as_metadata(self) -> dict[str, str]:
         """Return them as ONNX keeps metadata: each as JSON text."""
@@ -51,6 +53,7 @@ class OnnxClassifier:
         class_names: in the order of the probabilities.
         unsure_below: the probability of its first choice below which it is unsure.
         remarks: what a reader must know before trusting it.
+        looks: what of a large picture it should be shown, one after the other.
     """
 
     session: InferenceSession
@@ -58,6 +61,7 @@ class OnnxClassifier:
     class_names: tuple[str, ...]
     unsure_below: float
     remarks: tuple[str, ...] = ()
+    looks: Looks = WHOLE
 
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size)."""
@@ -93,7 +97,7 @@ class OnnxFile:
                 f"{self.path} is not a classifier that `tinysight export` wrote: it lacks what that says of classes, "
                 "or its images or answers have other shapes."
             ) from error
-        return OnnxClassifier(session, image_size, facts.class_names, facts.unsure_below, facts.remarks)
+        return OnnxClassifier(session, image_size, facts.class_names, facts.unsure_below, facts.remarks, facts.looks)
 
 
 def _session(path: Path) -> InferenceSession:
