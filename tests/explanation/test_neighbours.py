@@ -20,7 +20,7 @@ def pixels():
 
 
 def test_an_image_that_was_learned_from_is_its_own_nearest(classifier, pixels):
-    near = Memory(classifier, pixels).nearest(pixels[:10], 3)
+    near = Memory(classifier, features(classifier, pixels)).nearest(pixels[:10], 3)
     assert near.indices[:, 0].tolist() == list(range(10))
     assert near.similarity[:, 0] == pytest.approx(1, abs=1e-5)
     assert (np.diff(near.similarity, axis=1) <= 1e-6).all()
@@ -36,4 +36,4 @@ def test_the_features_are_what_the_last_layer_takes(classifier, pixels):
 
 
 def test_fewer_images_than_asked_for_are_all_there_are(classifier, pixels):
-    assert Memory(classifier, pixels[:2]).nearest(pixels[:4], 5).indices.shape == (4, 2)
+    assert Memory(classifier, features(classifier, pixels[:2])).nearest(pixels[:4], 5).indices.shape == (4, 2)
