@@ -2,8 +2,6 @@
 
 import asyncio
 import io
-import multiprocessing
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,10 +17,7 @@ from fastapi.testclient import TestClient
 from tinysight.serving.app import create_app
 from tinysight.serving.engine import Engine
 from tinysight.serving.limits import Limits
-from tinysight.serving.looking import Seen, look
 from tinysight.serving.subject import Served
-
-HERE = Limits(processes=0)  # the network runs in this process, which is quicker to start
 
 
 def picture(kind="PNG", size=(40, 30), colour=(200, 30, 30)):
@@ -40,7 +35,7 @@ def served(trained):
 
 @pytest.fixture(scope="module")
 def client(served):
-    with TestClient(create_app(served, HERE)) as client:
+    with TestClient(create_app(served)) as client:
         yield client
 
 
@@ -100,7 +95,7 @@ def test_a_body_whose_length_nobody_announced_is_cut_off(client):
 
 
 def test_whoever_lacks_the_token_is_refused(served):
-    with TestClient(create_app(served, HERE, token="secret")) as client:  # noqa: S106
+    with TestClient(create_app(served, token="secret")) as client:  # noqa: S106
         assert ask(client, picture()).status_code == 401
         assert client.get("/model").status_code == 401
         client.headers["Authorization"] = "Bearer secret"
@@ -110,14 +105,14 @@ def test_whoever_lacks_the_token_is_refused(served):
 
 
 def test_more_than_it_can_take_is_asked_to_come_back(served, monkeypatch):
-    with TestClient(create_app(served, Limits(waiting=0, processes=0))) as client:
+    with TestClient(create_app(served, Limits(waiting=0))) as client:
         answer = ask(client, picture())
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "1"
 
 
 def test_what_takes_too_long_is_given_up(served):
-    with TestClient(create_app(served, Limits(seconds=1e-6, processes=0))) as client:
+    with TestClient(create_app(served, Limits(seconds=1e-6))) as client:
         assert ask(client, picture()).status_code == 503
 
 
@@ -153,44 +148,18 @@ def test_the_description_has_every_status_and_examples(client):
     )
 
 
-def test_a_network_that_is_gone_is_said_to_be(served):
-    with TestClient(create_app(served, Limits(processes=1))) as client:
-        children = multiprocessing.active_children()
-        assert ask(client, picture()).status_code == 200
-        for child in children:
-            child.kill()
-            child.join()
-        answers = [ask(client, picture()) for _ in range(2)]
-        assert [answer.status_code for answer in answers] == [503, 503]
-        assert "start the server again" in answers[-1].json()["reason"]
-        assert client.get("/readyz").status_code == 503
+def brightness(looks):
+    """Stand in for a classifier that says how bright the first pixel of a picture is."""
+    return looks[:, 0, 0, 0, :1].astype(np.float32)
 
 
-def test_processes_of_their_own_give_the_same_answers(served):
-    pytest.importorskip("uvicorn")
-    with TestClient(create_app(served, Limits(processes=2))) as client:
-        answers = [ask(client, picture(colour=(level, 0, 0))) for level in (0, 90, 180)]
-        assert ask(client, b"no picture").status_code == 422
-    with TestClient(create_app(served, HERE)) as client:
-        assert [ask(client, picture(colour=(level, 0, 0))).json() for level in (0, 90, 180)] == [
-            answer.json() for answer in answers
-        ]
-
-
-def means(contents):
-    """Stand in for a classifier that says how bright the one pixel of a picture is."""
-    return [Seen(np.zeros((3, 1, 1), np.uint8), np.full(2, content[0], np.float32)) for content in contents]
-
-
-def asked(look, contents, batch):
+def asked(probabilities, levels, batch):
     """Return what an engine says of pictures that all come at once, or the errors."""
 
     async def ask_all():
-        engine = Engine(look, ThreadPoolExecutor(1), 1, batch)
-        await engine.start()
-        found = await asyncio.gather(*(engine.seen(content) for content in contents), return_exceptions=True)
-        await engine.stop()
-        return found
+        engine = Engine(probabilities, batch)
+        pictures = [np.full((1, 3, 1, 1), level, dtype=np.uint8) for level in levels]
+        return await asyncio.gather(*map(engine.probabilities, pictures), return_exceptions=True)
 
     return asyncio.run(ask_all())
 
@@ -198,27 +167,36 @@ def asked(look, contents, batch):
 def test_pictures_that_wait_are_answered_together():
     sizes = []
 
-    def look(contents):
-        sizes.append(len(contents))
-        return means(contents)
+    def probabilities(looks):
+        sizes.append(len(looks))
+        return brightness(looks)
 
-    found = asked(look, [bytes([n]) for n in range(10)], batch=4)
-    assert [seen.probabilities[0] for seen in found] == list(range(10))
-    assert sizes == [0, 4, 4, 2]  # nothing at first, to see whether it is there
+    found = asked(probabilities, range(10), batch=4)
+    assert [float(one[0]) for one in found] == list(range(10))
+    assert sizes == [4, 4, 2]
 
 
 def test_one_that_fails_does_not_stop_the_next():
-    def look(contents):
-        if b"\x01" in contents:
+    def probabilities(looks):
+        if looks.min() == 1:
             raise ValueError("no")
-        return means(contents)
+        return brightness(looks)
 
-    first, second = asked(look, [b"\x01", b"\x02"], batch=1)
+    first, second = asked(probabilities, [1, 2], batch=1)
     assert isinstance(first, ValueError)
-    assert second.probabilities[0] == 2
+    assert second[0] == 2
 
 
-def test_a_picture_that_cannot_be_read_does_not_keep_the_others_of_its_batch_waiting(served):
-    good, bad = look(served.classifier, [picture(), b"no picture"])
-    assert good.probabilities.sum() == pytest.approx(1)
-    assert "is not a JPEG" in str(bad)
+def test_nobody_is_answered_who_has_hung_up():
+    seen = []
+
+    async def ask():
+        engine = Engine(lambda looks: seen.append(len(looks)) or brightness(looks), batch=8)
+        picture = np.zeros((1, 3, 1, 1), dtype=np.uint8)
+        gone, here = (asyncio.ensure_future(engine.probabilities(picture)) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await here
+
+    assert asyncio.run(ask())[0] == 0
+    assert seen == [1]

@@ -15,7 +15,6 @@ from playwright.sync_api import expect, sync_playwright
 
 from tinysight.runs.run import Run
 from tinysight.serving.app import create_app
-from tinysight.serving.limits import Limits
 from tinysight.serving.listening import listen
 from tinysight.serving.subject import Served
 
@@ -29,9 +28,9 @@ pytestmark = [
 @contextmanager
 def serving(run, token=None):
     """Serve a run, and yield where."""
-    line, served = listen("127.0.0.1", 0), Served(Run(run))
+    (line,), served = listen("127.0.0.1", 0), Served(Run(run))
     served.remember()  # a server does so while it answers already
-    app = create_app(served, Limits(processes=0), token)
+    app = create_app(served, token=token)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [line]})
     thread.start()

@@ -9,6 +9,7 @@ import typer
 
 from tinysight.cli.options import RunArgument
 from tinysight.errors import InputError
+from tinysight.machine import usable_cores
 from tinysight.screen.console import output
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,13 +33,11 @@ def serve(
 
     packages.require("fastapi", extra="serve")
     from tinysight.runs.run import Run
-    from tinysight.serving.app import create_app
+    from tinysight.serving.crew import answer
     from tinysight.serving.listening import listen
-    from tinysight.serving.listening import run as answer
-    from tinysight.serving.subject import Served
 
-    app = create_app(Served(Run.open(run)), token=token)
-    line = listen(host, port)
-    output.print(f"page: http://{f'[{host}]' if ':' in host else host}:{line.getsockname()[1]}/\nstop: Ctrl-C")
+    Run.open(run).classifier()  # what is wrong with it is said before anybody is let in
+    lines = listen(host, port, usable_cores())
+    output.print(f"page: http://{f'[{host}]' if ':' in host else host}:{lines[0].getsockname()[1]}/\nstop: Ctrl-C")
     sys.stdout.flush()  # whoever started it may be waiting for the address
-    answer(app, line)
+    answer(run, lines, token)

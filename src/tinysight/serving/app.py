@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from tinysight.serving.answers import Answer, ModelFacts, Problem
 from tinysight.serving.desk import Desk
+from tinysight.serving.direct import DirectRoute, Options
 from tinysight.serving.headers import Headers
 from tinysight.serving.intake import TYPES, require_token
 from tinysight.serving.limits import Limits
@@ -36,41 +37,45 @@ def create_app(served: Served, limits: Limits | None = None, token: str | None =
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await desk.open()
+        desk.open()
         yield
-        await desk.close()
+        desk.close()
 
     app = FastAPI(title="tinysight", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Headers)
     app.exception_handler(HTTPException)(_reason)
     app.exception_handler(RequestValidationError)(_misspelt)
+    _predicting(app, desk, token)
     app.include_router(_questions(desk, token))
     app.include_router(_figures(desk))
     app.include_router(site())
     return app
 
 
+def _predicting(app: FastAPI, desk: Desk, token: str | None) -> None:
+    """Add what all this is for."""
+    app.router.route_class = DirectRoute
+
+    @app.post("/predict", response_model=Answer, responses=_PROBLEMS, openapi_extra=_BODY)  # type: ignore[arg-type]
+    async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
+        """Say what is on the picture that is the body of the request."""
+        require_token(request, token)
+        answer = await desk.answer(request, options.top, options.explain)
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+
 def _questions(desk: Desk, token: str | None) -> APIRouter:
-    """Return what needs the token, if there is one."""
+    """Return what else needs the token, if there is one."""
 
     async def allowed(request: Request) -> None:
         require_token(request, token)
 
     router = APIRouter(dependencies=[Depends(allowed)])
 
-    @router.post("/predict", response_model=Answer, responses=_PROBLEMS, openapi_extra=_BODY)  # type: ignore[arg-type]
-    async def predict(
-        request: Request,
-        top: Annotated[int, Query(ge=1, le=1000, description="How many classes to name.")] = 3,
-        explain: Annotated[bool, Query(description="Whether to say why.")] = False,
-    ) -> Response:
-        """Say what is on the picture that is the body of the request."""
-        answer = await desk.answer(request, top, explain)
-        return Response(answer.model_dump_json(), media_type="application/json")
-
     @router.get("/model", response_model=ModelFacts)
     async def model() -> ModelFacts:
         """Say what a user must know of the classifier."""
+        desk.remember()  # whoever asks this will ask for reasons, too
         return desk.served.facts
 
     return router
@@ -87,8 +92,8 @@ def _figures(desk: Desk) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Say whether it answers."""
-        return JSONResponse({"ready": desk.engine.ready}, 200 if desk.engine.ready else 503)
+        """Say whether it would take one more picture."""
+        return JSONResponse({"ready": desk.ready}, 200 if desk.ready else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:

@@ -5,37 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 from fastapi import HTTPException, Request
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from tinysight.data.dataset import Pixels
+from tinysight.data.intake import Opened
 from tinysight.errors import ImageError
+from tinysight.models.looks import over_looks
 from tinysight.serving.answers import Answer
 from tinysight.serving.engine import Engine
+from tinysight.serving.figures import Figures
 from tinysight.serving.intake import read_body
 from tinysight.serving.limits import Limits
-from tinysight.serving.looking import Seen, look, look_here, processes
 from tinysight.serving.subject import Served
 
 _AGAIN = {"Retry-After": "1"}
-
-
-class Figures:
-    """What /metrics tells."""
-
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self.answers = Counter(
-            "tinysight_answers", "Requests for answers, by status", ["status"], registry=self._registry
-        )
-        self.seconds = Histogram("tinysight_seconds", "From request to answer", registry=self._registry)
-
-    def text(self) -> bytes:
-        """Return them in the format of Prometheus."""
-        return generate_latest(self._registry)
+_SMALL = 2**14  # pixels that are decoded sooner than another thread could be asked to
 
 
 class Desk:
@@ -43,19 +32,30 @@ class Desk:
 
     def __init__(self, served: Served, limits: Limits) -> None:
         self.served, self.limits, self.figures = served, limits, Figures()
-        self.engine = _engine(served, limits)
-        self._explainer = ThreadPoolExecutor(2, "explainer")  # one remembers while the other explains already
-        self._in_hand = 0
+        self._engine = Engine(partial(over_looks, served.classifier.probabilities), limits.batch(served.classifier))
+        self._beside = ThreadPoolExecutor(2, "beside")  # one remembers while the other decodes or explains already
+        self._in_hand, self._remembers = 0, False
 
-    async def open(self) -> None:
-        """Begin to answer. What explanations need to remember takes a while; until then they lack it."""
-        await self.engine.start()
-        self._explainer.submit(self.served.remember)
+    def open(self) -> None:
+        """Be ready to answer: what torch does at its first picture is done before the first request."""
+        side = self.served.classifier.image_size
+        self.served.classifier.probabilities(np.zeros((1, 3, side, side), dtype=np.uint8))
 
-    async def close(self) -> None:
+    def remember(self) -> None:
+        """Begin to remember what explanations need; it takes a while, and until then they lack it."""
+        if not self._remembers:
+            self._remembers = True
+            self._beside.submit(self.served.remember)
+
+    def close(self) -> None:
         """Answer nothing any more."""
-        await self.engine.stop()
-        self._explainer.shutdown(wait=False, cancel_futures=True)
+        self.served.forget()
+        self._beside.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it would take one more picture."""
+        return self._in_hand < self.limits.waiting
 
     async def answer(self, request: Request, top: int, explain: bool) -> Answer:
         """Return what is on the picture that is the body of a request.
@@ -72,23 +72,25 @@ class Desk:
                 raise HTTPException(503, reason, _AGAIN) from error
 
     async def _answer(self, request: Request, top: int, explain: bool) -> Answer:
-        seen = await self._seen(await read_body(request, self.limits.body))
-        answer = self.served.answer(seen.probabilities, top)
+        looks = await self._looks(await read_body(request, self.limits.body))
+        answer = self.served.answer(await self._engine.probabilities(looks), top)
         if explain and self.served.explains:
-            why = partial(self.served.explain, seen.pixels, answer.top[0].index)
-            answer.explanation = await asyncio.get_running_loop().run_in_executor(self._explainer, why)
+            self.remember()
+            why = partial(self.served.explain, looks[0], answer.top[0].index)
+            answer.explanation = await asyncio.get_running_loop().run_in_executor(self._beside, why)
         return answer
 
-    async def _seen(self, content: bytes) -> Seen:
-        gone = "The network is gone; start the server again."
-        if not self.engine.ready:
-            raise HTTPException(503, gone)
+    async def _looks(self, content: bytes) -> Pixels:
+        """Return what the classifier looks at of a picture; a large one is decoded beside the event loop."""
+        side = self.served.classifier.image_size
         try:
-            return await self.engine.seen(content)
+            picture = Opened(content)
+            decode = partial(picture.looks, (side, side), self.served.classifier.looks)
+            if picture.area <= _SMALL:
+                return decode()
+            return await asyncio.get_running_loop().run_in_executor(self._beside, decode)
         except ImageError as error:
             raise HTTPException(422, str(error)) from error
-        except BrokenExecutor as error:
-            raise HTTPException(503, gone) from error
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -104,11 +106,4 @@ class Desk:
             raise
         finally:
             self._in_hand -= 1
-            self.figures.answers.labels(status).inc()
-            self.figures.seconds.observe(time.perf_counter() - begun)
-
-
-def _engine(served: Served, limits: Limits) -> Engine:
-    if limits.processes:
-        return Engine(look_here, processes(served.run.path, limits.processes), limits.processes, limits.batch)
-    return Engine(partial(look, served.classifier), ThreadPoolExecutor(1), 1, limits.batch)
+            self.figures.count(status, time.perf_counter() - begun)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import torch
+from tinysight.models.classifier import Classifier, batch_size
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server bears.
+    """What each process of the server bears.
 
     Attributes:
         body: bytes of a picture.
         waiting: requests in hand at once; the next one is asked to come back.
         seconds: from the first byte of a request to its answer.
-        batch: pictures that are classified at once.
-        processes: in which the network runs, one a core; 0 for none of their own.
     """
 
     body: int = 10 * 2**20
-    waiting: int = 64
+    waiting: int = 32
     seconds: float = 10.0
-    batch: int = 64
-    processes: int = field(default_factory=torch.get_num_threads)
+
+    def batch(self, classifier: Classifier) -> int:
+        """Return how many pictures are classified at once: few, since everybody waits for them."""
+        return max(1, batch_size(classifier.image_size) // 16)

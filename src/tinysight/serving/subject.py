@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 
-from tinysight.data import cifar10
-from tinysight.data.dataset import Labels, Pixels
+from tinysight.data.dataset import Pixels
 from tinysight.data.html import as_url
 from tinysight.errors import InputError
-from tinysight.evaluation.images import images_of
+from tinysight.evaluation.images import at_hand, images_of
 from tinysight.explanation.heat import heat_maps
-from tinysight.explanation.neighbours import Memory
+from tinysight.explanation.learned import Learned
 from tinysight.models.classifier import Classifier, likeliest
 from tinysight.packages import version
+from tinysight.progress import Silent
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
 from tinysight.serving.answers import Answer, Choice, Explanation, ModelFacts, Neighbour
-from tinysight.training.images import cut
 
 NEIGHBOURS = 3
 
 
-@dataclass(frozen=True)
-class Learned:
-    """The images that a classifier has learned from, and their features."""
+class _EndedError(Exception):
+    """Nobody wants it any more."""
 
-    memory: Memory
-    pixels: Pixels
-    labels: Labels
+
+class _Until(Silent):
+    """Ends work, where it says how far it is, once it is not wanted any more."""
+
+    def __init__(self, ended: Callable[[], bool]) -> None:
+        self._ended = ended
+
+    def advance(self, amount: int, **figures: float) -> None:
+        """Raise _EndedError if it is over."""
+        if self._ended():
+            raise _EndedError
 
 
 class Served:
@@ -39,6 +46,7 @@ class Served:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._learned: Learned | None = None
+        self._ended = False
         self.classifier: Classifier = run.classifier()
 
     @cached_property
@@ -72,23 +80,26 @@ class Served:
 
     def remember(self) -> None:
         """Make ready to find the nearest of the training images, if they are still there; nothing is downloaded."""
-        environment = self.run.environment()
-        if self._learned is not None:
-            return
-        if environment.dataset.argument == "cifar10" and cifar10.find() is None:
-            return
+        with suppress(_EndedError):
+            self._learned = self._learned or self._remembered()
+
+    def forget(self) -> None:
+        """Stop remembering, if that is not done yet."""
+        self._ended = True
+
+    def _remembered(self) -> Learned | None:
+        if not at_hand(self.run):
+            return None
         try:
-            images = cut(images_of(self.run), self.run.recipe().data, environment.seed)
+            return Learned.by(self.run, self.classifier, images_of(self.run), _Until(lambda: self._ended))
         except InputError:
-            return
-        pixels, labels = images.train.pixels[images.learn], images.train.labels[images.learn]
-        self._learned = Learned(Memory(self.classifier, pixels), pixels, labels)
+            return None
 
     def _neighbours(self, pixels: Pixels) -> list[Neighbour]:
         if self._learned is None:
             return []
-        names, learned = self.classifier.class_names, self._learned
-        near = learned.memory.nearest(pixels[None], NEIGHBOURS).indices[0]
+        names, learned = self.classifier.class_names, self._learned.part
+        near = self._learned.memory.nearest(pixels[None], NEIGHBOURS).indices[0]
         return [Neighbour(label=names[learned.labels[i]], picture=as_url(learned.pixels[i])) for i in near]
 
     @property
