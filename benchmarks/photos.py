@@ -18,8 +18,10 @@ import numpy as np
 from common import append, stamp
 from PIL import Image, ImageOps
 
+from tinysight.data.intake.looking import look_at
 from tinysight.data.intake.reading import FORMATS
 from tinysight.data.intake.rgb import opaque_rgb, upright
+from tinysight.data.looks import CLOSER
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
 
@@ -57,6 +59,11 @@ def closer_too(photo: Image.Image, side: int) -> Views:
     return [*cut(photo, side), ImageOps.fit(photo, (side, side), LANCZOS, bleed=0.125)]
 
 
+def three_cuts_and_closer(photo: Image.Image, side: int) -> Views:
+    """Cut at three places, and closer at each: as classifiers of CIFAR-10 look at photographs."""
+    return [Image.fromarray(look.transpose(1, 2, 0)) for look in look_at(photo, (side, side), CLOSER)]
+
+
 WAYS: dict[str, Callable[[Image.Image, int], Views]] = {
     "cut to the centre": cut,
     "squashed": squashed,
@@ -65,6 +72,7 @@ WAYS: dict[str, Callable[[Image.Image, int], Views]] = {
     "three cuts, averaged": three_cuts,
     "three cuts and squashed, averaged": three_cuts_and_squashed,
     "cut, and closer, averaged": closer_too,
+    "three cuts, and closer at each, averaged": three_cuts_and_closer,
 }
 
 
