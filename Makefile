@@ -37,5 +37,5 @@ endif
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,audit,explain,keras,onnx,serve]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,audit,explain,keras,onnx,scale,serve]'
 	touch $@
