@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,7 @@ class Answering(Protocol):
         """Return (n, classes) for uint8 images (n, 3, image_size, image_size)."""
 
 
-class Source(Protocol):
+class Source(Hashable, Protocol):
     """Where such a classifier lies: a run, or a file of another format."""
 
     @property
@@ -48,3 +49,6 @@ class Source(Protocol):
 
     def classifier(self) -> Answering:
         """Read it."""
+
+    def weights_seal(self) -> str:
+        """Return what tells its weights from others: a checksum."""

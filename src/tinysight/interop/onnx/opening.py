@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,13 @@ class OnnxFile:
                 "or its images or answers have other shapes."
             ) from error
         return OnnxClassifier(session, image_size, facts.class_names, facts.unsure_below, facts.remarks, facts.looks)
+
+    def weights_seal(self) -> str:
+        """Return the SHA-256 (hex) of the file."""
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(f"{self.path} cannot be read; name what `tinysight export` wrote.") from error
 
 
 def _session(path: Path) -> InferenceSession:
