@@ -90,7 +90,7 @@ class Watch:
     def advance(self, amount: int, **figures: float) -> None:
         """Look at the memory after every quarter."""
         self.done += amount
-        if self.done >= self.total * (len(self.at) + 1) / 4:
+        if self.done >= self.total * (len(self.at) + 1) // 4 - 2**20:  # shares of files are rounded
             self.at.append(memory())
 
     def finish(self, line: str = "") -> None:

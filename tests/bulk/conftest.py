@@ -63,6 +63,7 @@ def inputs(empty):
     """Pictures in folders, in tar files and in Parquet files of either kind, one of each kind unreadable."""
     for number in range(7):
         empty.picture(f"{'abc'[number % 3]}/{number}.png", png(number))
+    empty.picture("a/_5.png", png(5))
     empty.picture("a/broken.jpg", b"no picture")
     (empty.folder / "a" / "notes.txt").write_text("not asked about")
     (empty.folder / "a" / ".hidden.png").write_bytes(png(0))

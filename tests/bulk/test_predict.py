@@ -170,6 +170,13 @@ def test_a_parquet_file_damaged_within_gives_every_row_once(trained, empty, tmp_
     assert [row["error"] is None for row in found.values()] == [True] * 4 + [False] * 4 + [True] * 4
 
 
+def test_an_empty_parquet_file_has_no_rows_and_does_no_harm(trained, empty, tmp_path):
+    empty.parquet("a.parquet", [png(0)])
+    pq.write_table(pq.read_table(empty.folder / "a.parquet").slice(0, 0), empty.folder / "b.parquet")
+    bulk(trained, empty.folder, tmp_path / "out")
+    assert table(tmp_path / "out").keys() == empty.expected.keys()
+
+
 def test_a_parquet_file_without_pictures_is_told_with_its_columns(trained, empty, tmp_path):
     empty.folder.mkdir()
     pq.write_table(pq.read_table(_numbers(empty.folder)), empty.folder / "x.parquet")
@@ -290,7 +297,7 @@ def test_without_the_extra_it_says_what_to_install(tinysight, finished_run, inpu
 
 def test_inputs_are_walked_in_the_same_order_every_time(tmp_path):
     from tinysight.bulk.places import Place
-    from tinysight.bulk.units import count, units
+    from tinysight.bulk.units import size, units
 
     inputs = Inputs(tmp_path / "in")
     for number in np.random.default_rng(0).permutation(20):
@@ -298,4 +305,4 @@ def test_inputs_are_walked_in_the_same_order_every_time(tmp_path):
     place = Place.of(str(inputs.folder))
     assert [*units(place)] == [*units(place)]
     assert [path for unit in units(place) for path in unit.paths] == sorted(inputs.expected)
-    assert count(place) == 20
+    assert size(place) == sum(unit.size for unit in units(place)) == 20 * len(png(0))

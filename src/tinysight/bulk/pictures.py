@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
-from tinysight.bulk.places import Place
+from tinysight.bulk.places import REQUESTS, Place
 from tinysight.bulk.units import Unit
 from tinysight.data.folders.listing import SUFFIXES
 from tinysight.data.intake import MAX_BYTES
@@ -21,7 +21,6 @@ from tinysight.errors import ImageError
 Found = tuple[str, bytes | ImageError]
 """The name of a picture, and its bytes or what is wrong with it."""
 
-_REQUESTS = 32  # files of an object store that are asked for together
 _AT_ONCE = 256  # rows of a Parquet file that are read together; a row group may be larger than memory
 _DAMAGED = "is damaged or cut short; get it again or leave it out."
 
@@ -42,9 +41,9 @@ def _of_files(places: list[Place]) -> Iterator[Found]:
     if places[0].is_local:
         yield from map(_of_file, places)
         return
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        for start in range(0, len(places), _REQUESTS):
-            yield from pool.map(_of_file, places[start : start + _REQUESTS])
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        for start in range(0, len(places), REQUESTS):
+            yield from pool.map(_of_file, places[start : start + REQUESTS])
 
 
 def _of_file(place: Place) -> Found:
@@ -80,30 +79,33 @@ def _member(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _of_parquet(place: Place, unit: Unit) -> Iterator[Found]:
-    row = unit.first_row
     try:
         # Without pre_buffer only what is being read is in memory, and not the whole row group.
-        with pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False, buffer_size=2**20) as file:
-            column = picture_column(file.schema_arrow)
-            if column is None:
-                names = ", ".join(file.schema_arrow.names)
-                yield str(place), ImageError(f"{place} has no column of pictures; its columns are {names}.")
-                return
-            for batch in file.iter_batches(_AT_ONCE, list(unit.row_groups), columns=[column]):
-                for content in _contents(batch.column(0)):
-                    yield f"{place}:{row}", content or ImageError(f"Row {row} of {place} holds no picture.")
-                    row += 1
+        file = pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False, buffer_size=2**20)
     except (ArrowException, OSError, ValueError):
-        yield from _rest(place, unit, row)
-
-
-def _rest(place: Place, unit: Unit, row: int) -> Iterator[Found]:
-    """Yield what is left of a file that cannot be read on: a row each, or one for a file that cannot be opened."""
-    if not unit.row_groups:
         yield str(place), ImageError(f"{place} {_DAMAGED}")
         return
-    for left in range(row, unit.first_row + (unit.count or 0)):
-        yield f"{place}:{left}", ImageError(f"{place} {_DAMAGED}")
+    with file:
+        column = picture_column(file.schema_arrow)
+        if column is None:
+            names = ", ".join(file.schema_arrow.names)
+            yield str(place), ImageError(f"{place} has no column of pictures; its columns are {names}.")
+        else:
+            yield from _of_row_groups(place, file, column, unit.row_groups)
+
+
+def _of_row_groups(place: Place, file: pq.ParquetFile, column: str, groups: tuple[int, ...]) -> Iterator[Found]:
+    """Yield every row of some row groups; from where they are damaged on, each says so."""
+    lengths = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    row = sum(lengths[: groups[0]]) if groups else 0
+    end = row + sum(lengths[number] for number in groups)
+    try:
+        for batch in file.iter_batches(_AT_ONCE, list(groups), columns=[column]):
+            for content in _contents(batch.column(0)):
+                yield f"{place}:{row}", content or ImageError(f"Row {row} of {place} holds no picture.")
+                row += 1
+    except (ArrowException, OSError, ValueError):
+        yield from ((f"{place}:{left}", ImageError(f"{place} {_DAMAGED}")) for left in range(row, end))
 
 
 def picture_column(schema: pa.Schema) -> str | None:

@@ -13,6 +13,8 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSy
 
 from tinysight.errors import InputError
 
+REQUESTS = 32  # files that are asked for together: of an object store each takes a while to come, however small
+
 _MAGIC = re.compile(r"[*?\[]")
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
@@ -88,7 +90,7 @@ class Place:
         except OSError as error:
             raise InputError(f"{self} cannot be read ({_brief(error)}); check name and permissions.") from error
         for info in sorted(found, key=lambda info: info.path):
-            if info.base_name.startswith((".", "_")):
+            if info.base_name.startswith("."):
                 continue
             if info.type == FileType.Directory:
                 yield from self.at(info.path).files()
@@ -111,8 +113,10 @@ class Place:
         elif not _MAGIC.search(self.path):
             raise InputError(f"There is no {self}; check the name.")
         else:
-            fits = pattern(self.path)
-            yield from (info for info in self._above_magic().files() if fits.fullmatch(info.path))
+            above, fits = self._above_magic(), pattern(self.path)
+            if above.info().type != FileType.Directory:
+                raise InputError(f"There is no folder {above}; check the name.")
+            yield from (info for info in above.files() if fits.fullmatch(info.path))
 
     def _above_magic(self) -> Place:
         """Return the innermost folder above everything that a pattern leaves open."""

@@ -10,7 +10,7 @@ from typing import Literal
 from tinysight.bulk import local, on_ray
 from tinysight.bulk.output import Output, part_name
 from tinysight.bulk.places import Place
-from tinysight.bulk.units import count, units
+from tinysight.bulk.units import size, units
 from tinysight.bulk.work import Done, Numbered, Work
 from tinysight.errors import InputError
 from tinysight.evaluation.answering import Source
@@ -58,7 +58,7 @@ def predict(
         engine: "local" has this machine's cores do it, "ray" a cluster.
         workers: how many at a time; as many as there are cores unless given.
         top: how many classes to name.
-        progress: told how many pictures are done.
+        progress: told how many bytes of the input are done.
 
     Raises:
         InputError: there is nothing to predict, or `output` holds something else.
@@ -67,16 +67,16 @@ def predict(
     """
     asked, into = Place.of(input), Output(Place.of(output))
     _require_apart(asked, into.place)
-    total = count(asked)
+    total = size(asked)
     facts = {"input": str(asked), "classifier": str(source.path), "weights": source.weights_seal(), "top": top}
     into.begin(facts | {"remarks": list(source.classifier().remarks)})
-    remaining = _Remaining(asked, into)
+    remaining = _Remaining(asked, into, progress)
     rows = errors = 0
-    progress.start("predicting", total, "images")
+    progress.start("predicting", total, "B")
     try:
         for done in _done(engine, Work(source, top, asked, into), remaining, workers):
             rows, errors = rows + done.rows, errors + done.errors
-            progress.advance(done.rows)
+            progress.advance(done.size)
     finally:
         progress.finish()
     into.remove(remaining.stale.values())
@@ -98,8 +98,8 @@ class _Remaining:
         stale: files that no unit has claimed so far.
     """
 
-    def __init__(self, asked: Place, into: Output) -> None:
-        self.asked, self.into = asked, into
+    def __init__(self, asked: Place, into: Output, progress: Progress) -> None:
+        self.asked, self.into, self.progress = asked, into, progress
         self.before, self.stale = 0, into.parts()
 
     def __iter__(self) -> Iterator[Numbered]:
@@ -107,6 +107,7 @@ class _Remaining:
             there = self.stale.pop(number, None)
             if there == part_name(number, unit):
                 self.before += 1
+                self.progress.advance(unit.size)
                 continue
             if there is not None:
                 self.into.remove([there])

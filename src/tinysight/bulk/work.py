@@ -21,8 +21,9 @@ Numbered = tuple[int, Unit]
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a unit: how many rows, and how many of them tell of an error."""
+    """What came of a unit: of so many bytes so many rows, some of which tell of an error."""
 
+    size: int
     rows: int
     errors: int
 
@@ -50,7 +51,7 @@ class Work:
         self.output.require_visible()
         classifier = _prepared(self.source)
         found = rows(classifier, self.top, pictures(self.input, unit))
-        return Done(*self.output.write(number, unit, found))
+        return Done(unit.size, *self.output.write(number, unit, found))
 
 
 @lru_cache(maxsize=1)
