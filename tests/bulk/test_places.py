@@ -52,8 +52,7 @@ def test_a_pattern_finds_what_glob_finds(tree, pattern):
 def found(wanted):
     try:
         return {info.path for info in Place.of(wanted).matches()}
-    except InputError as error:
-        assert "There is no folder" in str(error)
+    except InputError:  # what is above the pattern is not there either
         return set()
 
 
