@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import projection
 from common import ROOT, read
 
 from tinysight.recipes import loading, shelf
@@ -58,8 +59,9 @@ def texts() -> dict[Path, str]:
     long = {name: f"{table}\n\n{listed(provenance(rows))}" for name, (table, rows) in tables.items()}
     short = {name: f"{table}\n\n{listed(provenance(rows, IN_README))}" for name, (table, rows) in tables.items()}
     claims = {name: claim_table(read(name)) for name in CLAIMS}
-    readme, results = ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md"
+    readme, results, scale = ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md", ROOT / "docs" / "scale.md"
     return {
+        scale: page(scale, scale_tables(read("scale"))),
         readme: page(readme, short),
         results: page(results, {**long, "share": share_table(ladder), **claims}),
         **{path: with_header(path, every[path.stem]) for path in map(shelf.locate, every)},
@@ -177,6 +179,21 @@ def claim_table(rows: list[Row]) -> str:
     lines += [f"| {r['claim']} | {r['ours']} | {r['peer']} | {r['ratio']} | {r['n']} |" for r in newest.values()]
     facts = provenance([{key: value for key, value in row.items() if key != "peer"} for row in newest.values()])
     return "\n".join(lines) + f"\n\n{listed(facts)}"
+
+
+def scale_tables(rows: list[Row]) -> dict[str, str]:
+    """Return the tables of docs/scale.md: what was measured, and what follows from it."""
+    newest = {row["part"]: row for row in rows}
+    makers = {
+        "parts": projection.parts_table,
+        "bulk": projection.bulk_table,
+        "training": projection.training_table,
+        "law": projection.law_table,
+    }
+    if not rows:
+        return dict.fromkeys(makers, NOT_YET)
+    tables = {name: make(newest) for name, make in makers.items()}
+    return tables | {"parts": f"{tables['parts']}\n\n{listed(provenance(rows))}"}
 
 
 def header(rows: list[Row]) -> str:

@@ -41,7 +41,12 @@ def row(**differing):
 
 def test_every_page_holds_what_the_report_would_write(report):
     texts = report.texts()
-    assert {path.name for path in texts} == {"README.md", "RESULTS.md", *(f"{name}.toml" for name in MEASURED)}
+    assert {path.name for path in texts} == {
+        "README.md",
+        "RESULTS.md",
+        "scale.md",
+        *(f"{name}.toml" for name in MEASURED),
+    }
     stale = [path.name for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
     assert stale == [], "run benchmarks/report.py"
 

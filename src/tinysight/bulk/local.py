@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import torch
 
@@ -33,11 +34,12 @@ def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[
         yield from _here(work, units)
         return
     # Not a fork: torch's threads do not live through one.
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
     going: set[Future[Done]] = set()
     try:
         for numbered in units:
-            going.add(pool.submit(work.do, numbered))
+            with _deaf_to_interrupts():
+                going.add(pool.submit(work.do, numbered))
             while len(going) >= _AHEAD * count:
                 done, going = wait(going, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -59,6 +61,11 @@ def _here(work: Work, units: Iterator[Numbered]) -> Iterator[Done]:
         torch.set_num_threads(threads)
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the process that hands out the work: what is in hand is finished and kept."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have processes that are started in the block leave Ctrl-C to this one: what they have in hand is finished."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

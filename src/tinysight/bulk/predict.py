@@ -77,6 +77,9 @@ def predict(
         for done in _done(engine, Work(source, top, asked, into), remaining, workers):
             rows, errors = rows + done.rows, errors + done.errors
             progress.advance(done.size)
+    except KeyboardInterrupt:
+        progress.note("What is written stays; the same command goes on from there.")
+        raise
     finally:
         progress.finish()
     into.remove(remaining.stale.values())
