@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.looks import WHOLE, Looks
+from tinysight.data.pixels import Pixels as Pixels
+from tinysight.data.pixels import portions
 
-Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
@@ -89,6 +90,7 @@ class Dataset:
         for part in (self.train, self.validation, self.test):
             digest.update(b"none" if part is None else repr(part.pixels.shape).encode())
             if part is not None:
-                digest.update(np.ascontiguousarray(part.pixels).data)
+                for portion in portions(part.pixels):
+                    digest.update(np.ascontiguousarray(portion).data)
                 digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
         return digest.hexdigest()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tinysight.data.dataset import Part, Pixels
+from tinysight.data.dataset import Part
+from tinysight.data.pixels import Pixels, portions
 from tinysight.evaluation.corruptions import CATALOGUE, SEVERITIES, Corruption
 from tinysight.models.classifier import Classifier, batch_size
 from tinysight.progress import SILENT, Progress
@@ -34,11 +35,11 @@ def measure_robustness(classifier: Classifier, part: Part, seed: int = 0, progre
 def corrupt(pixels: Pixels, corruption: Corruption, severity: int, draws: torch.Generator) -> Pixels:
     """Return uint8 images, (n, 3, height, width), corrupted with random numbers of `draws`."""
     done = np.empty_like(pixels)
-    size = batch_size(pixels.shape[-1])
-    for start in range(0, len(pixels), size):
-        images = torch.from_numpy(pixels[start : start + size]).float() / 255
-        changed = corruption.apply(images, severity, draws)
-        done[start : start + size] = (changed * 255).round().byte().numpy()
+    start = 0
+    for portion in portions(pixels, batch_size(pixels.shape[-1])):
+        changed = corruption.apply(torch.from_numpy(portion).float() / 255, severity, draws)
+        done[start : start + len(portion)] = (changed * 255).round().byte().numpy()
+        start += len(portion)
     return done
 
 

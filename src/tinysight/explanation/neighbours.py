@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysight.data.dataset import Pixels
+from tinysight.data.pixels import Pixels, portions
 from tinysight.models.classifier import Classifier, batch_size
 from tinysight.progress import SILENT, Progress
 
@@ -52,8 +52,8 @@ def features(classifier: Classifier, pixels: Pixels, progress: Progress = SILENT
     before, last = network.eval()[:-1], network[-1]
     found = [torch.empty(0, last.in_features if isinstance(last, nn.Linear) else 0)]
     progress.start("remembering", len(pixels), "images")
-    for part in torch.from_numpy(pixels).split(batch_size(classifier.image_size)):
-        images = classifier.normalisation(part.float()).contiguous(memory_format=torch.channels_last)
+    for part in portions(pixels, batch_size(classifier.image_size)):
+        images = classifier.normalisation(torch.from_numpy(part).float()).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=not classifier.in_float32):
             found.append(F.normalize(before(images).float()))
         progress.advance(len(images))

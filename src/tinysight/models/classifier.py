@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tinysight.data.dataset import Pixels
 from tinysight.data.looks import WHOLE, Looks
+from tinysight.data.pixels import gathered, portions
 from tinysight.machine import native_bf16
 from tinysight.memory import keep_freed_memory
 from tinysight.models import views
@@ -111,7 +112,7 @@ class Classifier:
             logits = self._logits(self.in_bf16, pixels, view)
         unclear = ~(lead(logits) > (self.doubt or 0.0))  # what is not a number is unclear
         if unclear.any():
-            logits[unclear] = self._logits(self.network, pixels[unclear.numpy()], view)
+            logits[unclear] = self._logits(self.network, gathered(pixels, unclear.numpy()), view)
         return logits
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:
@@ -142,8 +143,10 @@ class Classifier:
         if network.training:
             network.eval()  # of many layers it takes as long as one of them does for one image
         found = [torch.empty(0, len(self.class_names))]
-        for batch in torch.from_numpy(pixels).split(batch_size(self.image_size)):
-            images = self.normalisation(view(batch.float())).contiguous(memory_format=torch.channels_last)
+        for batch in portions(pixels, batch_size(self.image_size)):
+            images = self.normalisation(view(torch.from_numpy(batch).float())).contiguous(
+                memory_format=torch.channels_last
+            )
             found.append(network(images).float())
         return torch.cat(found)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinysight.data import splits
 from tinysight.data.dataset import Dataset, Part
 from tinysight.data.names import all_names, names_of, read_names, require_known
+from tinysight.data.pixels import gathered
 from tinysight.errors import DataError
 from tinysight.recipes.schema import Data
 
@@ -71,4 +72,4 @@ def read_excluded(path: Path, dataset: Dataset) -> frozenset[str]:
 def taken(part: Part, chosen: NDArray[np.int64]) -> Part:
     """Return some images of a part."""
     files = tuple(part.files[index] for index in chosen) if part.files else ()
-    return Part(part.pixels[chosen], part.labels[chosen], files)
+    return Part(gathered(part.pixels, chosen), part.labels[chosen], files)

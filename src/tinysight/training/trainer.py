@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinysight.data.dataset import Dataset, Part
+from tinysight.data.pixels import gathered, portions
 from tinysight.errors import TrainingError
 from tinysight.models.abstention import choose_threshold
 from tinysight.models.classifier import RAW, Classifier, Normalisation, batch_size, overrated
@@ -242,8 +243,8 @@ class Trainer:
         """Return logits (n, classes) of the network as it is, and labels (n,)."""
         self.network.eval()
         found = []
-        for pixels in torch.from_numpy(part.pixels).split(batch_size(self.recipe.data.image_size)):
-            images = pixels.to(self.device).float().contiguous(memory_format=torch.channels_last)
+        for pixels in portions(part.pixels, batch_size(self.recipe.data.image_size)):
+            images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
                 found.append(self.network(self.classifier.normalisation(images)).float())
         return torch.cat(found).cpu(), torch.from_numpy(part.labels)
@@ -274,8 +275,8 @@ def normalisation_for(recipe: Recipe, images: Images) -> Normalisation:
         return RAW
     if recipe.data.normalisation == "scale":
         return Normalisation()
-    portions = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
-    return Normalisation.standardising(images.train.pixels[portion] for portion in portions)
+    shares = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
+    return Normalisation.standardising(gathered(images.train.pixels, share) for share in shares)
 
 
 def show(progress: Progress, position: Position, amount: int) -> None:

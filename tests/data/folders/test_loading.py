@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.data.folders import load, pixel_cache
+from tinysight.data import pixels
+from tinysight.data.folders import chunks, load, pixel_cache
 from tinysight.errors import DataError, StorageError
 from tinysight.progress import Silent
 
@@ -56,6 +57,11 @@ def shades(part):
     return part.pixels[:, 0, 0, 0].tolist()
 
 
+def described(part):
+    """Return shade, label and file of each image of a part, in an order that can be compared."""
+    return sorted(zip(shades(part), part.labels.tolist(), part.files, strict=True))
+
+
 def test_splits_become_parts_with_pixels_labels_and_files(divided, cache):
     dataset = load(divided, (5, 7), cache=cache)
 
@@ -65,12 +71,15 @@ def test_splits_become_parts_with_pixels_labels_and_files(divided, cache):
     assert dataset.image_size == (5, 7)
     assert dataset.remarks == ()
     assert dataset.published is None
-    assert shades(dataset.train) == [1, 2, 3, 4]
-    assert dataset.train.labels.tolist() == [0, 0, 1, 1]
+    assert described(dataset.train) == [
+        (1, 0, "train/cat/1.png"),
+        (2, 0, "train/cat/2.png"),
+        (3, 1, "train/dog/3.png"),
+        (4, 1, "train/dog/4.png"),
+    ]
     assert dataset.train.labels.dtype == np.int64
-    assert dataset.train.files[2] == "train/dog/3.png"
-    assert shades(dataset.test) == [5, 6]
-    assert shades(dataset.validation) == [7]
+    assert described(dataset.test) == [(5, 0, "test/cat/5.png"), (6, 1, "test/dog/6.png")]
+    assert described(dataset.validation) == [(7, 0, "val/cat/7.png")]
 
 
 def test_without_a_test_folder_a_fifth_of_every_class_is_set_aside_and_said(pets, cache):
@@ -89,6 +98,15 @@ def test_pixels_labels_and_files_belong_together(pets, cache):
     for part in (dataset.train, dataset.test):
         for shade, label, file in zip(shades(part), part.labels, part.files, strict=True):
             assert file == f"{dataset.class_names[label]}/{shade:03}.png"
+
+
+def test_images_are_in_an_order_of_chance(pets, cache):
+    paint(pets, {f"{name}/more {shade:03}.png": shade for name in ("cat", "dog") for shade in range(40)})
+    dataset = load(pets, cache=cache)
+
+    for part in (dataset.train, dataset.test):
+        changes = np.count_nonzero(np.diff(part.labels))  # of neighbours; class by class it would be 1
+        assert changes > 0.25 * len(part)
 
 
 def test_the_same_folder_is_the_same_dataset_every_time(pets, tmp_path):
@@ -243,12 +261,13 @@ def test_another_size_and_another_intake_decode_anew(pets, cache, monkeypatch):
     assert decoded_again(pets, cache)[0]
 
 
-def test_the_cache_holds_one_file_for_a_folder_and_size(pets, cache):
+def test_the_cache_holds_one_entry_for_a_folder_and_size(pets, cache):
     load(pets, cache=cache)
     touch(pets)
     load(pets, cache=cache)
 
-    assert len(list(cache.iterdir())) == 1
+    (entry,) = cache.iterdir()
+    assert {path.name for path in entry.iterdir()} == {"pixels", "journal", "lock"}
 
 
 def flip(content):
@@ -256,21 +275,44 @@ def flip(content):
     return content
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [flip, lambda content: content[:-1], lambda content: content[:40], lambda content: b"", lambda c: c + b"x"],
+PIXEL_DAMAGE = (
+    flip,
+    lambda content: content[:-1],
+    lambda content: content[:40],
+    lambda content: b"",
+    lambda c: c + b"x",
 )
-def test_a_damaged_cache_is_rebuilt_and_never_trusted(pets, cache, damage):
+JOURNAL_DAMAGE = (flip, lambda content: content[:40], lambda content: b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [*(("pixels", how) for how in PIXEL_DAMAGE), *(("journal", how) for how in JOURNAL_DAMAGE)]
+)
+def test_a_damaged_cache_is_rebuilt_and_never_trusted(pets, cache, name, damage):
     whole = load(pets, cache=cache)
     (entry,) = cache.iterdir()
-    good = entry.read_bytes()
-    entry.write_bytes(damage(bytearray(good)))
+    good = {path.name: path.read_bytes() for path in entry.iterdir()}
+    (entry / name).write_bytes(damage(bytearray(good[name])))
 
     again, rebuilt = decoded_again(pets, cache)
 
     assert again
     assert rebuilt.fingerprint == whole.fingerprint
-    assert entry.read_bytes() == good
+    assert {path.name: path.read_bytes() for path in entry.iterdir()} == good
+
+
+@pytest.mark.parametrize(
+    "line", [b"[]", b"7", b'{"failed": 3}', b'{"failed": [0], "seal": 1}', b'{"failed": [1e9]}', b"\xff"]
+)
+def test_a_journal_that_says_something_else_is_never_trusted(pets, cache, line):
+    whole = load(pets, cache=cache)
+    (entry,) = cache.iterdir()
+    (entry / "journal").write_bytes(line + b"\n")
+
+    again, rebuilt = decoded_again(pets, cache)
+
+    assert again
+    assert rebuilt.fingerprint == whole.fingerprint
 
 
 def test_a_file_that_failed_and_was_mended_in_secret_is_noticed(pets, cache):
@@ -298,15 +340,41 @@ def test_a_cache_that_cannot_be_written_is_noted_and_no_more(pets, tmp_path):
     assert "not kept for next time" in progress.notes[0]
 
 
-def test_a_full_disk_is_noted_and_no_more(pets, cache, monkeypatch):
-    def full(path):
+def no_room(monkeypatch):
+    usage = type(shutil.disk_usage("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 1000))
+
+
+def full_later(monkeypatch):
+    def append(*_):
         raise StorageError("Cannot write it: the disk is full.")
 
-    monkeypatch.setattr(pixel_cache, "atomic_writer", full)
-    progress = Listener()
+    monkeypatch.setattr(chunks.ChunkFile, "append", append)
 
-    assert len(load(pets, progress=progress, cache=cache).train) == 24
-    assert "the disk is full" in progress.notes[0]
+
+@pytest.mark.parametrize("fill", [no_room, full_later])
+def test_a_full_disk_is_noted_and_no_more(pets, cache, monkeypatch, fill):
+    fill(monkeypatch)
+    (pets / "cat/003.png").write_bytes(b"")
+    progress = Listener()
+    dataset = load(pets, skip_bad=True, progress=progress, cache=cache)
+
+    assert len(dataset.train) + len(dataset.test) == 29
+    assert "not kept for next time" in progress.notes[0]
+    for part in (dataset.train, dataset.test):
+        assert part.files == tuple(
+            f"{dataset.class_names[c]}/{s:03}.png"
+            for s, c, _ in zip(shades(part), part.labels, part.files, strict=True)
+        )
+
+
+@pytest.mark.parametrize("fill", [no_room, full_later])
+def test_a_full_disk_ends_it_where_the_images_do_not_fit_into_memory_either(pets, cache, monkeypatch, fill):
+    fill(monkeypatch)
+    monkeypatch.setattr(pixels, "LARGE", 50_000)
+
+    with pytest.raises(StorageError, match=r"The 30 images take 0\.0 GB, too much to go on in memory"):
+        load(pets, cache=cache)
 
 
 def test_the_cache_folder_is_where_the_environment_says(pets, tmp_path, monkeypatch):

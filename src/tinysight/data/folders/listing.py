@@ -95,7 +95,8 @@ def _read_split(folder: Path, root: Path, class_names: list[str]) -> Split:
         images = _images(root / name)
         if not images:
             raise DataError(f"{root / name} holds no images ({', '.join(SUFFIXES)}); fill it or remove it. {_LAYOUT}")
-        files += [image.relative_to(folder).as_posix() for image in images]
+        within = (root / name).relative_to(folder).as_posix()
+        files += [f"{within}/{image}" for image in images]
         labels += [class_names.index(name)] * len(images)
     return Split(tuple(files), tuple(labels))
 
@@ -107,12 +108,14 @@ def _subfolders(folder: Path) -> list[str]:
         raise _unreadable(error) from error
 
 
-def _images(folder: Path) -> list[Path]:
-    found: list[Path] = []
+def _images(folder: Path) -> list[str]:
+    """Return the paths of images below a folder, as text: of a million, objects would take half a gigabyte."""
+    found: list[str] = []
     try:
         for root, folders, files in os.walk(folder, onerror=_refuse):
             folders[:] = [name for name in folders if not _hidden(name)]
-            found += [Path(root, name) for name in files if name.lower().endswith(SUFFIXES) and not _hidden(name)]
+            within = "" if root == str(folder) else f"{Path(root).relative_to(folder).as_posix()}/"
+            found += [within + name for name in files if name.lower().endswith(SUFFIXES) and not _hidden(name)]
     except OSError as error:
         raise _unreadable(error) from error
     return sorted(found)

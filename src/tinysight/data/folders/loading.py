@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from tinysight.data.cache import cache_folder
-from tinysight.data.dataset import Dataset, Labels, Part, Pixels
+from tinysight.data.dataset import Dataset, Part, Pixels
+from tinysight.data.folders.arrangement import arranged, require_enough
 from tinysight.data.folders.listing import Listing, scan
 from tinysight.data.folders.pixel_cache import decode_cached
 from tinysight.data.intake.decoding import Failure
-from tinysight.data.splits import hold_out
 from tinysight.errors import DataError
 from tinysight.progress import SILENT, Progress
 
 __all__ = ["load", "scan"]
 
-_TEST_SHARE = 0.2
-_TEST_SEED = 0  # not the run's seed: every run on a folder is tested on the same images
 _MOST_NAMED = 10
 
 
@@ -32,7 +31,8 @@ def load(
 ) -> Dataset:
     """Decode a folder of images into a dataset.
 
-    Without a test folder a fifth of every class is set aside as test, the same one every time.
+    Without a test folder a fifth of every class is set aside as test, the same one every time. Images are in an order
+    of chance, also the same every time. If there are too many for memory, the pixels are mapped from the cache.
 
     Args:
         folder: laid out as `scan` says.
@@ -47,18 +47,19 @@ def load(
     Raises:
         DataError: the folder is not laid out as it should be, files cannot be decoded (they are named), or
             a class has too few images.
+        StorageError: there are too many images for memory, and the cache cannot be written.
     """
-    listing = scan(folder)
+    found = scan(folder)
+    listing = arranged(found)
     files = [file for split in listing.splits.values() for file in split.files]
     kept_in = cache_folder() / "folders" if cache is None else cache
     pixels, failures = decode_cached(folder, files, image_size, kept_in, progress)
-    remarks = []
-    if failures:
-        remarks.append(_left_out(folder, files, failures, skip_bad))
-    parts = _parts(listing, pixels, [index for index, _ in failures])
-    if "test" not in parts:
-        _require_enough(parts, listing.class_names)
-        parts["train"], parts["test"] = _set_aside(parts["train"], listing.class_names)
+    unreadable = frozenset(files[index] for index, _ in failures)
+    remarks = [_left_out(folder, files, failures, skip_bad)] if failures else []
+    if drawn := "test" not in found.splits:
+        require_enough(found, unreadable)
+    parts = _parts(listing, pixels, unreadable)
+    if drawn:
         remarks.append(
             f"The folder has no test images of its own: {len(parts['test'])} images, a fifth of every class, "
             "were drawn at random (the same ones every time) and set aside as test."
@@ -76,6 +77,7 @@ def load(
 
 def _left_out(folder: Path, files: Sequence[str], failures: Sequence[Failure], skip_bad: bool) -> str:
     """Return the remark about files that are left out, or raise it if leaving out was not asked for."""
+    failures = sorted(failures, key=lambda failure: files[failure[0]])
     count = f"{len(failures)} of {len(files)} image files in {_on_one_line(str(folder))}"
     if skip_bad:
         names = [_on_one_line(files[index]) for index, _ in failures]
@@ -96,41 +98,16 @@ def _on_one_line(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _parts(listing: Listing, pixels: Pixels, failed: Sequence[int]) -> dict[str, Part]:
-    usable = np.ones(len(pixels), dtype=bool)
-    usable[list(failed)] = False
-    parts = {}
-    start = 0
+def _parts(listing: Listing, pixels: Pixels, unreadable: Collection[str]) -> dict[str, Part]:
+    """Return views of `pixels`, which are those of all readable files in the order of the listing, by their splits."""
+    parts, start = {}, 0
     for name, split in listing.splits.items():
-        where = slice(start, start + len(split.files))
-        part = Part(pixels[where], np.array(split.labels, dtype=np.int64), split.files)
-        if not usable[where].all():
-            part = _take(part, np.flatnonzero(usable[where]))
-        lost = set(split.labels) - set(part.labels.tolist())
-        if lost:
+        readable = np.array([file not in unreadable for file in split.files])
+        files = tuple(compress(split.files, readable))
+        labels = np.array(split.labels, dtype=np.int64)[readable]
+        if lost := set(split.labels) - set(labels.tolist()):
             lost_class = listing.class_names[min(lost)]
             raise DataError(f"No {name} image of class {lost_class} can be read; mend them or add others.")
-        parts[name] = part
-        start = where.stop
+        parts[name] = Part(pixels[start : start + len(files)], labels, files)
+        start += len(files)
     return parts
-
-
-def _require_enough(parts: Mapping[str, Part], class_names: Sequence[str]) -> None:
-    """Refuse a class that has not an image for every use, before some are set aside and not counted any more."""
-    uses = ["to learn from", *([] if "validation" in parts else ["to validate with"]), "to test with"]
-    for name, count in zip(class_names, parts["train"].counts(len(class_names)), strict=True):
-        if count < len(uses):
-            images = "1 usable image" if count == 1 else f"{count} usable images"
-            each = f"{', '.join(uses[:-1])} and {uses[-1]}"
-            raise DataError(
-                f"Class {name} has {images}, but {len(uses)} are needed, one each {each}; add more or leave it out."
-            )
-
-
-def _set_aside(part: Part, class_names: Sequence[str]) -> tuple[Part, Part]:
-    kept, held_out = hold_out(part.labels, _TEST_SHARE, _TEST_SEED, class_names)
-    return _take(part, kept), _take(part, held_out)
-
-
-def _take(part: Part, indices: Labels) -> Part:
-    return Part(part.pixels[indices], part.labels[indices], tuple(part.files[index] for index in indices))
