@@ -26,6 +26,7 @@ CLAIMS = (
     "loading",
     "augmentation",
     "memory",
+    "larger_than_memory",
     "race",
     "own_images",
     "speed",
