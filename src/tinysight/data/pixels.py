@@ -20,6 +20,7 @@ Pixels = NDArray[np.uint8]
 
 LARGE = 2**30  # bytes of pixels up to which a file is read into memory; CIFAR-10 has 2**27.5
 PORTION = 2**24  # bytes that are looked at in one go, where nothing else decides
+SCATTERED = 512  # images from anywhere that are looked at in one go: with each, the system maps some 64 KiB around it
 
 
 def large(size: int) -> bool:
@@ -61,10 +62,15 @@ def portions(pixels: Pixels, count: int | None = None) -> Iterator[Pixels]:
 
 
 def gathered(pixels: Pixels, indices: NDArray[Any]) -> Pixels:
-    """Return a copy of the images at some indices, or of those where a mask is true."""
-    found: Pixels = pixels[indices]
-    _release(_mapping_of(pixels))
-    return found
+    """Return a copy of the images at some indices, (n,), or of those where a mask is true."""
+    mapping, found = _mapping_of(pixels), np.flatnonzero(indices) if indices.dtype == np.bool_ else indices
+    if mapping is None:
+        return np.asarray(pixels[found])
+    copy = np.empty((len(found), *pixels.shape[1:]), np.uint8)
+    for start in range(0, len(found), SCATTERED):
+        copy[start : start + SCATTERED] = pixels[found[start : start + SCATTERED]]
+        _release(mapping)
+    return copy
 
 
 def _mapping_of(pixels: Pixels) -> _Mapping | None:
