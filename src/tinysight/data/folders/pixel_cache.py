@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 from tinysight.data.cache import locked
 from tinysight.data.folders.chunks import Chunk, ChunkFile
 from tinysight.data.intake import reading
+from tinysight.data.intake.batches import decode_batches
 from tinysight.data.intake.decoding import Failure, decode
 from tinysight.data.pixels import Pixels, large
 from tinysight.errors import StorageError
-from tinysight.progress import Progress, Silent
+from tinysight.progress import Progress
 
 CHUNK = 1024  # files, after which nothing is lost to an interruption; a minute's worth of large photographs
 
@@ -118,27 +120,13 @@ def _go_on(source: _Source, store: ChunkFile, done: int, progress: Progress) -> 
     _require_room(store.folder, left * 3 * math.prod(source.size))
     if done:
         progress.note(f"{len(source.files) - left:,} of {len(source.files):,} images were decoded before; going on.")
-    progress.start("decoding", left, "images")
-    try:
-        for where, chunk in zip(ranges, source.chunks[done:], strict=True):
-            pixels, failed = decode(source.paths(where), source.size, _Within(progress))
+    batches = (source.paths(where) for where in ranges)
+    with closing(decode_batches(batches, left, source.size, progress)) as decoded:
+        for where, chunk, (pixels, failed) in zip(ranges, source.chunks[done:], decoded, strict=True):
             store.append(chunk, _usable(pixels, failed)[0], [index for index, _ in failed])
             failures += [(where[index], message) for index, message in failed]
-        store.finish()
-    finally:
-        progress.finish()
+    store.finish()
     return failures
-
-
-class _Within(Silent):
-    """Tells of a part of some work how far it is, but not that the whole begins or ends."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def advance(self, amount: int, **figures: float) -> None:
-        """Say that `amount` more units of the whole are done."""
-        self.progress.advance(amount, **figures)
 
 
 def _require_room(folder: Path, needed: int) -> None:

@@ -62,7 +62,7 @@ def decode_looks(
     positions = range(len(sources))
     batches = [positions[start : start + _BATCH] for start in positions[::_BATCH]]
     failures: list[Failure] = []
-    pool = ThreadPoolExecutor(_workers(sources))
+    pool = ThreadPoolExecutor(1 if small(sources) else usable_cores())
     progress.start("decoding", len(sources), "images")
     try:
         for batch, failed in zip(batches, pool.map(decode_batch, batches), strict=True):
@@ -75,15 +75,14 @@ def decode_looks(
     return pixels, failures
 
 
-def _workers(sources: Sequence[Path | bytes]) -> int:
-    """Return how many threads to decode with, judged by the sizes of some of the files.
+def small(sources: Sequence[Path | bytes]) -> bool:
+    """Return whether these are mostly small pictures, judged by the sizes of some of the files.
 
     Of a small picture Python takes longer than Pillow, and two threads that keep waiting for Python's lock are
     slower than one (benchmarks/predict_files.py).
     """
     sample = sources[:: max(1, len(sources) // _SAMPLE)]
-    large = sum(_bytes(source) for source in sample) > _SMALL * len(sample)
-    return usable_cores() if large else 1
+    return sum(_bytes(source) for source in sample) <= _SMALL * len(sample)
 
 
 def _bytes(source: Path | bytes) -> int:
