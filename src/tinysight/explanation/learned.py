@@ -18,7 +18,7 @@ from tinysight.models.classifier import Classifier
 from tinysight.progress import SILENT, Progress
 from tinysight.runs.run import Run
 from tinysight.runs.weights import read_tensors, write_tensors
-from tinysight.training.images import cut
+from tinysight.training.images import cut, taken
 
 _KEPT = 8  # runs whose features are kept, those used last
 
@@ -34,7 +34,7 @@ class Learned:
     def by(cls, run: Run, classifier: Classifier, dataset: Dataset, progress: Progress = SILENT) -> Learned:
         """Return what a run has learned from, given its images; the first time that takes a while."""
         images = cut(dataset, run.recipe().data, run.environment().seed)
-        part = Part(images.train.pixels[images.learn], images.train.labels[images.learn])
+        part = taken(images.train, images.learn)
         return cls(part, Memory(classifier, _features(run, classifier, part.pixels, progress)))
 
 
