@@ -25,12 +25,14 @@ LAYERS = (
         "explanation",
         "evaluation",
         "training",
+
+        "tuning",
         "interop",
         "doctor",
     },
     {"runs"},
     {"models", "augmentation", "recipes", "data"},
-    {"errors", "files", "memory", "progress", "machine", "packages", "screen"},
+    {"errors", "files", "memory", "progress", "machine", "packages", "ranges", "screen"},
 )
 HEIGHT = {name: len(LAYERS) - number for number, layer in enumerate(LAYERS) for name in layer}
 

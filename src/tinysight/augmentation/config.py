@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tinysight.ranges import Between, OneOf
 
 
 class Augmentation(BaseModel):
@@ -17,21 +19,25 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation either way, degrees, 0 to 180.")
-    width_shift: float = Field(
+    rotation: Annotated[float, Between(0, 45, if_on=True)] = Field(
+        0.0, ge=0, le=180, description="Largest rotation either way, degrees, 0 to 180."
+    )
+    width_shift: Annotated[float, Between(0, 0.3, if_on=True)] = Field(
         0.0, ge=0, lt=1, description="Largest shift to the left or right, share of the width, 0 to below 1."
     )
-    height_shift: float = Field(
+    height_shift: Annotated[float, Between(0, 0.3, if_on=True)] = Field(
         0.0, ge=0, lt=1, description="Largest shift up or down, share of the height, 0 to below 1."
     )
     shear: float = Field(0.0, ge=0, lt=90, description="Largest shear either way, degrees, 0 to below 90.")
-    zoom: float = Field(
+    zoom: Annotated[float, Between(0, 0.3, if_on=True)] = Field(
         0.0,
         ge=0,
         lt=1,
         description="z draws a factor from 1-z to 1+z for the width and another for the height, 0 to below 1.",
     )
-    horizontal_flip: bool = Field(False, description="Mirror every second image, left to right, by chance.")
+    horizontal_flip: Annotated[bool, OneOf((False, True), when=("augmentation.alternating_flip", False))] = Field(
+        False, description="Mirror every second image, left to right, by chance."
+    )
     alternating_flip: bool = Field(
         False,
         description="Mirror every image in every second epoch (arXiv:2404.00498); chance says which begin mirrored.",
@@ -42,14 +48,14 @@ class Augmentation(BaseModel):
         "pixel, the image mirrored at its edge, or fill_value.",
     )
     fill_value: float = Field(0.0, ge=0, le=255, description='Grey level that fill = "constant" brings in, 0 to 255.')
-    crop_padding: int = Field(
+    crop_padding: Annotated[int, Between(0, 4)] = Field(
         0,
         ge=0,
         le=512,
         description="Pixels of mirrored border to add on each side before a random crop of the image's own "
         "size, 0 to 512 and less than the image's height and width.",
     )
-    cutout: int = Field(
+    cutout: Annotated[int, Between(0, 12)] = Field(
         0, ge=0, le=512, description="Side of the square that is blanked at a random place, pixels, 0 to 512."
     )
     brightness: float = Field(

@@ -28,6 +28,7 @@ from tinysight.cli import (
     serve,
     summary,
     train,
+    tune,
 )
 from tinysight.errors import TinysightError
 from tinysight.machine import limit_threads
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 for verb in (
     train.train,
+    tune.tune,
     evaluate.evaluate,
     predict.predict,
     explain.explain,

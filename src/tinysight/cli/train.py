@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +13,17 @@ import typer
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
+    Device,
+    DeviceOption,
+    EpochsOption,
     MinutesOption,
+    Precision,
+    PrecisionOption,
     RecipeArgument,
     SeedOption,
     SetOption,
     SkipBadOption,
+    free_name,
 )
 from tinysight.errors import InputError
 from tinysight.screen.console import output, progress, shown
@@ -27,32 +32,16 @@ if TYPE_CHECKING:
     from tinysight.runs.records import Summary
 
 
-class Precision(StrEnum):
-    """What --precision takes."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Device(StrEnum):
-    """What --device takes."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 def train(
     recipe: RecipeArgument,
     data: DataOption = "cifar10",
     data_dir: DataDirOption = None,
     out: Annotated[Path | None, typer.Option(help="The run directory to make; default runs/RECIPE-1, -2, ...")] = None,
     seed: SeedOption = 0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="The same as --set training.epochs=N.")] = None,
+    epochs: EpochsOption = None,
     minutes: MinutesOption = None,
-    device: Annotated[Device, typer.Option(help="auto: the graphics card, if there is one.")] = Device.auto,
-    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = Precision.auto,
+    device: DeviceOption = Device.auto,
+    precision: PrecisionOption = Precision.auto,
     changes: SetOption = [],  # noqa: B006  (typer copies it)
     skip_bad: SkipBadOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -76,7 +65,7 @@ def train(
     from tinysight.training.train import Plan
     from tinysight.training.train import train as run_training
 
-    argument, path = load.normalise(data), out or _free_name(settled.name)
+    argument, path = load.normalise(data), out or free_name(settled.name)
     asked: precisions.Asked = precision.value
     asked_device: devices.Asked = device.value
     if resume:  # what can be refused is refused before the images are loaded, which may take minutes
@@ -96,14 +85,6 @@ def train(
     if summary.status == "interrupted":
         _tell_how_to_resume(path, new=not resume, named=out is not None)
         raise typer.Exit(1)
-
-
-def _free_name(recipe: str) -> Path:
-    """Return runs/RECIPE-N with the first N that is free."""
-    number = 1
-    while Path("runs", f"{recipe}-{number}").exists():
-        number += 1
-    return Path("runs", f"{recipe}-{number}")
 
 
 def _tell(summary: Summary, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -76,6 +76,12 @@ class Dataset:
         """Height and width of the images, in pixels."""
         height, width = self.train.pixels.shape[2:]
         return int(height), int(width)
+
+    def without_test(self) -> Dataset:
+        """Return the same with no test images in it, for work that must not choose anything by them."""
+        height, width = self.image_size
+        empty = Part(np.empty((0, 3, height, width), dtype=np.uint8), np.empty(0, dtype=np.int64))
+        return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

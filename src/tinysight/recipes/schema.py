@@ -8,10 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tinysight.augmentation.config import Augmentation
+from tinysight.ranges import Between, Near, OneOf, Times
 from tinysight.recipes.layers import Layer
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=8, le=4096)]
+
+_RMSPROP, _ADAM, _MUON = (("optimiser.name", name) for name in ("rmsprop", "adam", "muon"))
 
 
 class Section(BaseModel):
@@ -80,20 +83,32 @@ class Optimiser(Section):
     """How weights follow gradients; what is for rmsprop and adam has the meaning and the defaults of Keras."""
 
     name: Literal["rmsprop", "adam", "muon"] = "rmsprop"
-    learning_rate: float = Field(0.001, gt=0, le=100, description="muon: of the filters of convolutions")
-    schedule: Literal["constant", "linear"] = Field(
+    learning_rate: Annotated[float, Near(4)] = Field(
+        0.001, gt=0, le=100, description="muon: of the filters of convolutions"
+    )
+    schedule: Annotated[Literal["constant", "linear"], OneOf(("constant", "linear"))] = Field(
         "constant", description="linear: every rate falls to nothing by the end of the training"
     )
-    rho: Share = Field(0.9, description="rmsprop: memory of squared gradients")
-    beta_1: Share = Field(0.9, description="adam: memory of gradients")
+    rho: Annotated[Share, Between(0.8, 0.99, when=_RMSPROP)] = Field(
+        0.9, description="rmsprop: memory of squared gradients"
+    )
+    beta_1: Annotated[Share, Between(0.8, 0.98, when=_ADAM)] = Field(0.9, description="adam: memory of gradients")
     beta_2: Share = Field(0.999, description="adam: memory of squared gradients")
     epsilon: float = Field(1e-7, gt=0, le=1, description="keeps the division finite")
-    filter_momentum: Share = Field(0.6, description="muon: what is left of the filters' momentum after a step")
+    filter_momentum: Annotated[Share, Between(0.3, 0.9, when=_MUON)] = Field(
+        0.6, description="muon: what is left of the filters' momentum after a step"
+    )
     # Both rates are .053 and .67 times 500 images, since the loss is averaged over a batch: airbench94_muon sums it.
-    bias_learning_rate: float = Field(26.0, gt=0, le=10_000, description="muon: of biases")
-    head_learning_rate: float = Field(335.0, gt=0, le=10_000, description="muon: of the last layer")
-    momentum: Share = Field(0.85, description="muon: the same of biases and the last layer")
-    weight_decay: float = Field(
+    bias_learning_rate: Annotated[float, Near(4, when=_MUON)] = Field(
+        26.0, gt=0, le=10_000, description="muon: of biases"
+    )
+    head_learning_rate: Annotated[float, Near(4, when=_MUON)] = Field(
+        335.0, gt=0, le=10_000, description="muon: of the last layer"
+    )
+    momentum: Annotated[Share, Between(0.6, 0.95, when=_MUON)] = Field(
+        0.85, description="muon: the same of biases and the last layer"
+    )
+    weight_decay: Annotated[float, Between(0, 0.004, when=_MUON)] = Field(
         0.0, ge=0, le=1, description="muon: share of biases and last layer lost in a step, but for momentum"
     )
 
@@ -121,12 +136,14 @@ class Training(Section):
     minutes: float | None = Field(
         None, gt=0, le=100_000, description="time from the start of the command to its end, in place of epochs"
     )
-    batch_size: int = Field(128, ge=1, le=1_000_000, description="images a step")
+    batch_size: Annotated[int, Times((0.5, 1, 2))] = Field(128, ge=1, le=1_000_000, description="images a step")
     ghost_batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="images that go through the network at once, at least, and are normalised"
     )
     drop_last: bool = Field(False, description="leave out the images at the end of an epoch that do not fill a batch")
-    label_smoothing: Share = Field(0.0, description="share of the truth that is given to all classes alike")
+    label_smoothing: Annotated[Share, Between(0, 0.3)] = Field(
+        0.0, description="share of the truth that is given to all classes alike"
+    )
     wanted_error: float = Field(
         0.05, gt=0, lt=1, description="share of answers that may be wrong, among those that are not 'unsure'"
     )

@@ -201,19 +201,11 @@ class _Session:
             remarks=dataset.remarks,
             epochs=len(self.trainer.history),
             parameters=count(self.trainer.network),
-            val_accuracy=self._val_accuracy(),
+            val_accuracy=self.trainer.val_accuracy,
             train_seconds=train_seconds,
             total_seconds=total_seconds,
             error=error,
         )
-
-    def _val_accuracy(self) -> float | None:
-        """Return the validation accuracy of the weights that are kept, or None where nobody measured it."""
-        history, watch = self.trainer.history, self.trainer.watch
-        if history and watch and watch.config.restore_best:
-            return history[watch.best_epoch - 1].val_accuracy
-        in_mid_epoch = self.trainer.position.step > 0
-        return history[-1].val_accuracy if history and not in_mid_epoch else None
 
     def _seconds(self) -> tuple[float, float]:
         """Return the seconds of training so far, without and with the looks at the validation images."""

@@ -155,6 +155,14 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         return epoch
 
+    @property
+    def val_accuracy(self) -> float | None:
+        """The validation accuracy of the weights that `finish` keeps, or None where nobody measured it."""
+        if self.history and self.watch and self.watch.config.restore_best:
+            return self.history[self.watch.best_epoch - 1].val_accuracy
+        in_mid_epoch = self.position.step > 0
+        return self.history[-1].val_accuracy if self.history and not in_mid_epoch else None
+
     def finish(self) -> Classifier:
         """Return the trained classifier, with the best weights if the recipe asks for them."""
         if self.best:

@@ -1,0 +1,31 @@
+"""One further process of a study: python -m tinysight.tuning.hand PATH END DATA_DIR, as `crew` starts it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from tinysight.data import load
+from tinysight.memory import keep_freed_memory
+from tinysight.training.interruption import listening
+from tinysight.tuning.study import Study
+from tinysight.tuning.work import Hours, subject_of, work
+
+
+def main() -> None:
+    """Work on the study at PATH until END, in seconds since 1970; DATA_DIR is empty if nobody said it."""
+    path, end, data_dir = sys.argv[1:]
+    hours = Hours(time.perf_counter(), time.perf_counter() + float(end) - time.time())
+    keep_freed_memory()
+    with listening() as interruption:
+        study = Study.open(Path(path))
+        record = study.record
+        where = Path(data_dir) if data_dir else None
+        dataset = load.load(record.argument, record.recipe.data.image_size, where, record.skip_bad)
+        with study.joined():
+            work(study, subject_of(record, dataset), hours, interruption)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""How a search went, and which values made the difference, at a glance."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from tinysight.reporting import style
+from tinysight.tuning.trial import Trial
+from tinysight.tuning.verdict import Verdict
+
+_BAR = 0.42  # inches from one bar to the next
+
+
+def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
+    """Plot the validation accuracy of every trial in the order of their beginning.
+
+    Args:
+        trials: those of the search; what failed or was lost is counted in the note.
+        verdict: what came of them.
+        title: recipe, dataset and whatever else tells this plot from others.
+    """
+    figure = style.page(5.0, title, _note(trials))
+    axes = style.place(figure, 0.95, 0.75, 8.2, 3.9)
+    ended = [trial for trial in trials if trial.state == "finished"]
+    early = [trial for trial in trials if trial.state in ("pruned", "stopped") and trial.epochs]
+    _dots(axes, early, "none")
+    _dots(axes, ended, style.TRAINING)
+    _best_so_far(axes, ended)
+    if verdict.start is not None:
+        axes.axhline(verdict.start.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
+        _beside(axes, verdict.start.accuracy, "the recipe as it was", style.MUTED)
+    _frame(axes, ended)
+    return figure
+
+
+def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
+    """Plot how much of the differences between trials each value of the recipe explains.
+
+    Args:
+        shares: by key, 0..1, together 1.
+        ended: how many trials they were found from.
+        title: as for `history`.
+    """
+    note = (
+        f"Estimated (fANOVA) from the {ended} trials that came to their end: the fewer they are, the rougher. A short "
+        "bar does not say that a value is right, only that others in its range did as well."
+    )
+    height = _BAR * len(shares)
+    figure = style.page(height + 1.3, title, "What made the difference between trials", note)
+    axes = style.place(figure, 3.4, 0.75, 7.6, height)
+    names, values = zip(*sorted(shares.items(), key=lambda share: share[1]), strict=True)
+    places = range(len(names))
+    axes.barh(places, values, color=style.TRAINING, height=0.6)
+    for place, value in zip(places, values, strict=True):
+        axes.text(value + 0.01, place, f"{value:.0%}", va="center", **style.font(style.SMALL))
+    axes.set_yticks(places, labels=names)
+    axes.set_xlim(0, max(values) * 1.12)
+    axes.set_xlabel("share of the differences in validation accuracy", labelpad=6, **style.font())
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=0))
+    style.plain_frame(axes)
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _note(trials: Sequence[Trial]) -> str:
+    lost = sum(trial.state in ("failed", "lost") for trial in trials)
+    more = f" {lost} failed or were lost with their process." if lost else ""
+    return (
+        "Full dots: trials that came to their end. Rings: given up early, with the accuracy they had then. The line is "
+        f"the best so far.{more}"
+    )
+
+
+def _dots(axes: Axes, trials: Sequence[Trial], inside: str) -> None:
+    places, values = [trial.number for trial in trials], [trial.accuracy for trial in trials]
+    axes.scatter(places, values, s=40, facecolors=inside, edgecolors=style.TRAINING, zorder=3, clip_on=False)
+
+
+def _best_so_far(axes: Axes, ended: Sequence[Trial]) -> None:
+    best = list(itertools.accumulate((trial.accuracy for trial in ended), max))
+    axes.step([trial.number for trial in ended], best, where="post", color=style.VALIDATION, linewidth=2.2)
+    if best:
+        _beside(axes, best[-1], "best", style.VALIDATION)
+
+
+def _beside(axes: Axes, height: float, name: str, colour: str) -> None:
+    looks = style.font(colour=colour, va="center", linespacing=1.15)
+    axes.text(1.02, height, f"{name}\n{height:.1%}", transform=axes.get_yaxis_transform(), **looks)
+
+
+def _frame(axes: Axes, ended: Sequence[Trial]) -> None:
+    """Show the range of trials that came to their end; what was given up far below is left out."""
+    axes.set_xlabel("trial", labelpad=6, **style.font())
+    axes.set_ylabel("validation accuracy", labelpad=8, **style.font())
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=None))
+    style.plain_frame(axes)

@@ -1,0 +1,180 @@
+"""A study: the trials of one search, shared by any number of processes through one folder.
+
+Two searches of Optuna's stand in its journal: "search", and "fresh", which trains the start and the best again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from tinysight.errors import StorageError
+from tinysight.files import new_folder
+from tinysight.recipes.schema import Recipe
+from tinysight.runs import records
+from tinysight.runs.run import Run
+from tinysight.training.randomness import derive
+from tinysight.tuning import journal
+from tinysight.tuning.locks import held, is_held
+from tinysight.tuning.record import StudyRecord, with_epochs
+from tinysight.tuning.space import Space, Values
+from tinysight.tuning.task import Task
+from tinysight.tuning.trial import Trial
+
+DRAWN = 8  # trials that are drawn at random before any is chosen by what is known
+TELLING = 10  # trials that came to their end, from which on something can be said of their values
+NOT_PRUNED = 4  # trials that come to their end before any is held against them
+_AGAIN = ("lost", "stopped")  # how a trial ended that has to be made again where it is needed
+_NOBODY = -1
+
+
+class Study:
+    """The study in the folder `path`. Reading raises RunError, writing StorageError, each naming the file."""
+
+    def __init__(self, path: Path, record: StudyRecord) -> None:
+        self.path, self.record, self.space = path, record, Space.of(record.recipe)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # what it has to say, our own lines say
+        storage = journal.opened(self.journal)
+        pruner = MedianPruner(n_startup_trials=NOT_PRUNED, n_warmup_steps=max(1, record.epochs // 3))
+        with self._locked():
+            self._search = optuna.create_study(
+                storage=storage, study_name="search", direction="maximize", load_if_exists=True, pruner=pruner
+            )
+            self._fresh = optuna.create_study(
+                storage=storage,
+                study_name="fresh",
+                direction="maximize",
+                load_if_exists=True,
+                sampler=RandomSampler(),
+                pruner=NopPruner(),
+            )
+        self._worker = _NOBODY
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Whether there is a study at `path`."""
+        return os.path.isfile(path / "study.json")  # unlike Path.is_file it takes any name, however long
+
+    @classmethod
+    def begin(cls, path: Path, record: StudyRecord) -> Study:
+        """Make a study in a new folder; or open the one that another process has just made there.
+
+        Raises:
+            RunError: something else is there.
+        """
+        Run.require_vacant(path)
+        try:
+            with new_folder(path) as draft:
+                records.write(record, draft / "study.json")
+        except StorageError:
+            if not cls.is_at(path):
+                raise
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Study:
+        """Return the study at `path`."""
+        return cls(path, records.read(StudyRecord, path / "study.json"))
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Be one of the processes that work on it, inside the block; others see when this one is gone."""
+        with self._locked():
+            self._worker = self._search.user_attrs.get("workers", 0)
+            self._search.set_user_attr("workers", self._worker + 1)
+        self._search.sampler = TPESampler(
+            n_startup_trials=DRAWN, seed=derive(self.record.seed, "search", self._worker) % 2**32
+        )
+        with held(self._presence(self._worker)):
+            yield
+
+    def search(self) -> Task:
+        """Take the next trial of the search: first of all the recipe as it is."""
+        with self._locked():
+            self._give_up_the_lost()
+            if not any(trial.state not in _AGAIN for trial in self.trials() if trial.values == self.space.start):
+                self._search.enqueue_trial(self.space.start)
+            kept = self._search.ask(dict(self.space.distributions))
+            kept.set_user_attr("worker", self._worker)
+        return Task(kept, kept.params, self.record.seed)
+
+    def train_again(self) -> Task | None:
+        """Take the next training with a fresh seed, the start and the best by turns; None if the start is the best."""
+        with self._locked():
+            self._give_up_the_lost()
+            start, best = self.start, best_of(self.trials())
+            if start is None or best is None or best == start:
+                return None
+            taken = {(trial.of, trial.fresh) for trial in self.fresh() if trial.state not in _AGAIN}
+            turns = ((trial, seed) for seed in itertools.count(1) for trial in (start, best))
+            trial, seed = next(turn for turn in turns if (turn[0].number, turn[1]) not in taken)
+            kept = self._fresh.ask()
+            for key, value in {"worker": self._worker, "of": trial.number, "fresh": seed}.items():
+                kept.set_user_attr(key, value)
+        return Task(kept, trial.values, derive(self.record.seed, "fresh", seed), trial.number, seed)
+
+    @property
+    def start(self) -> Trial | None:
+        """The trial of the recipe as it is, once it has come to its end."""
+        ended = (trial for trial in self.trials() if trial.state == "finished" and trial.values == self.space.start)
+        return next(ended, None)
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of the search, oldest first."""
+        return [Trial.read(kept) for kept in self._search.get_trials(deepcopy=False)]
+
+    def fresh(self) -> list[Trial]:
+        """Return the trainings with fresh seeds, oldest first."""
+        return [Trial.read(kept) for kept in self._fresh.get_trials(deepcopy=False)]
+
+    def lasting(self) -> float:
+        """Return how many seconds a trial takes that is not given up: the median, or a guess before there are any."""
+        seconds = [trial.seconds for trial in self.trials() if trial.state == "finished"]
+        return statistics.median(seconds) if seconds else self.record.trial_seconds
+
+    def importance(self) -> dict[str, float]:
+        """Return how much of the differences between ended trials each value explains; empty if they are too few."""
+        if sum(trial.state == "finished" for trial in self.trials()) < TELLING:
+            return {}
+        return get_param_importances(self._search, evaluator=FanovaImportanceEvaluator(seed=0))
+
+    def trial_recipe(self, values: Values) -> Recipe:
+        """Return the recipe with other values, as trials train by it."""
+        return with_epochs(self.space.recipe_with(values), self.record.epochs)
+
+    def _give_up_the_lost(self) -> None:
+        """Declare lost what processes were working on that are gone."""
+        for study, trials in ((self._search, self.trials()), (self._fresh, self.fresh())):
+            for trial in trials:
+                if trial.state == "running" and (trial.worker is None or not is_held(self._presence(trial.worker))):
+                    study.tell(trial.number, state=TrialState.FAIL)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let no other process take a trial inside the block, so that none is taken twice."""
+        with held(self.path / "workers" / "lock"):
+            yield
+
+    @property
+    def journal(self) -> Path:
+        """The file in which everything stands."""
+        return self.path / "study.journal"
+
+    def _presence(self, worker: int) -> Path:
+        return self.path / "workers" / str(worker)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial of the search that came to its end with the highest accuracy; of equals the oldest."""
+    ended = [trial for trial in trials if trial.state == "finished"]
+    return max(ended, key=lambda trial: trial.accuracy, default=None)
