@@ -12,7 +12,6 @@ from tinysight.data.dataset import Dataset
 from tinysight.errors import InputError, RunError, TrainingError
 from tinysight.progress import SILENT, Progress
 from tinysight.recipes.schema import SECTIONS, Recipe
-from tinysight.runs.run import Run
 from tinysight.training import device as devices
 from tinysight.training import precision as precisions
 from tinysight.training.fitting import epochs
@@ -62,7 +61,7 @@ def require_free_or_same(path: Path, order: Order) -> None:
     if Study.is_at(path):
         require_same(Study.open(path), order)
     else:
-        Run.require_vacant(path)
+        Study.require_free(path)
 
 
 def require_same(study: Study, order: Order) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from tinysight.machine import usable_cores
+from tinysight.progress import SILENT, Progress
 from tinysight.training.interruption import Interruption
 
 _GRACE = 30  # seconds that a process has to come to the end of its step when it is asked to stop
@@ -21,7 +22,9 @@ Hand = subprocess.Popen[bytes]
 
 
 @contextmanager
-def crew(path: Path, others: int, end: float, data_dir: Path | None, interruption: Interruption) -> Iterator[None]:
+def crew(
+    path: Path, others: int, end: float, data_dir: Path | None, interruption: Interruption, progress: Progress = SILENT
+) -> Iterator[None]:
     """Have `others` processes work on the study at `path` as well, each with its share of the cores.
 
     They have come to their end when the block has: by themselves, or sooner where somebody asks to stop.
@@ -32,6 +35,7 @@ def crew(path: Path, others: int, end: float, data_dir: Path | None, interruptio
         end: when their time is over, by `time.perf_counter` of this process.
         data_dir: where CIFAR-10 lies, if that is to be said.
         interruption: whether somebody has asked.
+        progress: told of those that died.
     """
     threads, before = max(1, usable_cores() // (others + 1)), torch.get_num_threads()
     hands = [_start(path, threads, end, data_dir) for _ in range(others)]
@@ -41,6 +45,8 @@ def crew(path: Path, others: int, end: float, data_dir: Path | None, interruptio
         yield
         for hand in hands:
             _wait(hand, 0 if interruption.asked else end + _GRACE - time.perf_counter())
+        if died := sum(bool(hand.poll()) for hand in hands):
+            progress.note(f"Of {others + 1} processes {died} died before their time; the others went on without them.")
     finally:
         torch.set_num_threads(before)
         _end(hands)

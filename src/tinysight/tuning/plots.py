@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -25,16 +27,14 @@ def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
         title: recipe, dataset and whatever else tells this plot from others.
     """
     figure = style.page(5.0, title, _note(trials))
-    axes = style.place(figure, 0.95, 0.75, 8.2, 3.9)
-    ended = [trial for trial in trials if trial.state == "finished"]
-    early = [trial for trial in trials if trial.state in ("pruned", "stopped") and trial.epochs]
-    _dots(axes, early, "none")
-    _dots(axes, ended, style.TRAINING)
-    _best_so_far(axes, ended)
-    if verdict.start is not None:
-        axes.axhline(verdict.start.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
-        _beside(axes, verdict.start.accuracy, "the recipe as it was", style.MUTED)
-    _frame(axes, ended)
+    axes = style.place(figure, 1.15, 0.75, 8.0, 4.1)
+    shown = [trial for trial in trials if trial.epochs and trial.state != "failed"]
+    floor = _floor([trial.accuracy for trial in shown])
+    _dots(axes, shown, floor)
+    _best_so_far(axes, [trial for trial in shown if trial.state == "finished"])
+    _name_lines(axes, verdict)
+    axes.set_ylim(bottom=floor)
+    _frame(axes)
     return figure
 
 
@@ -51,13 +51,13 @@ def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
         "bar does not say that a value is right, only that others in its range did as well."
     )
     height = _BAR * len(shares)
-    figure = style.page(height + 1.3, title, "What made the difference between trials", note)
+    figure = style.page(height + 1.0, f"{title}: what made the difference", note)
     axes = style.place(figure, 3.4, 0.75, 7.6, height)
     names, values = zip(*sorted(shares.items(), key=lambda share: share[1]), strict=True)
     places = range(len(names))
     axes.barh(places, values, color=style.TRAINING, height=0.6)
     for place, value in zip(places, values, strict=True):
-        axes.text(value + 0.01, place, f"{value:.0%}", va="center", **style.font(style.SMALL))
+        axes.text(value + 0.01, place, f"{100 * value:.0f} %", va="center", **style.font(style.SMALL))
     axes.set_yticks(places, labels=names)
     axes.set_xlim(0, max(values) * 1.12)
     axes.set_xlabel("share of the differences in validation accuracy", labelpad=6, **style.font())
@@ -69,32 +69,46 @@ def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
 
 def _note(trials: Sequence[Trial]) -> str:
     lost = sum(trial.state in ("failed", "lost") for trial in trials)
-    more = f" {lost} failed or were lost with their process." if lost else ""
+    more = f" {lost} failed, or were lost with their process." if lost else ""
     return (
-        "Full dots: trials that came to their end. Rings: given up early, with the accuracy they had then. The line is "
-        f"the best so far.{more}"
+        "Full dots: trials that came to their end. Rings: given up early, with the accuracy they had then. Triangles: "
+        f"further below. The line is the best so far.{more}"
     )
 
 
-def _dots(axes: Axes, trials: Sequence[Trial], inside: str) -> None:
-    places, values = [trial.number for trial in trials], [trial.accuracy for trial in trials]
-    axes.scatter(places, values, s=40, facecolors=inside, edgecolors=style.TRAINING, zorder=3, clip_on=False)
+def _floor(accuracies: Sequence[float]) -> float:
+    """Return where the scale begins: what went quite wrong must not press all others together."""
+    middle, best = float(np.median(accuracies)), max(accuracies)
+    return max(0.0, middle - 3 * max(best - middle, 0.01))
+
+
+def _dots(axes: Axes, trials: Sequence[Trial], floor: float) -> None:
+    for trial in trials:
+        inside = style.TRAINING if trial.state == "finished" else style.PAPER
+        marker, height = ("v", floor) if trial.accuracy < floor else ("o", trial.accuracy)
+        looks: dict[str, Any] = {"markerfacecolor": inside, "markeredgecolor": style.TRAINING, "markersize": 6.5}
+        axes.plot(trial.number, height, marker, zorder=3, clip_on=False, **looks)
 
 
 def _best_so_far(axes: Axes, ended: Sequence[Trial]) -> None:
     best = list(itertools.accumulate((trial.accuracy for trial in ended), max))
     axes.step([trial.number for trial in ended], best, where="post", color=style.VALIDATION, linewidth=2.2)
-    if best:
-        _beside(axes, best[-1], "best", style.VALIDATION)
 
 
-def _beside(axes: Axes, height: float, name: str, colour: str) -> None:
-    looks = style.font(colour=colour, va="center", linespacing=1.15)
-    axes.text(1.02, height, f"{name}\n{height:.1%}", transform=axes.get_yaxis_transform(), **looks)
+def _name_lines(axes: Axes, verdict: Verdict) -> None:
+    """Write beside the lines what they are; the two names keep clear of each other."""
+    _beside(axes, verdict.best.accuracy, "best of the search", style.VALIDATION, "bottom")
+    if verdict.start is not None:
+        axes.axhline(verdict.start.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
+        _beside(axes, verdict.start.accuracy, "the recipe as it was", style.MUTED, "top")
 
 
-def _frame(axes: Axes, ended: Sequence[Trial]) -> None:
-    """Show the range of trials that came to their end; what was given up far below is left out."""
+def _beside(axes: Axes, height: float, name: str, colour: str, side: str) -> None:
+    looks = style.font(colour=colour, va=side, linespacing=1.15)
+    axes.text(1.02, height, f"{name}\n{100 * height:.1f} %", transform=axes.get_yaxis_transform(), **looks)
+
+
+def _frame(axes: Axes) -> None:
     axes.set_xlabel("trial", labelpad=6, **style.font())
     axes.set_ylabel("validation accuracy", labelpad=8, **style.font())
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))

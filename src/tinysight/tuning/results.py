@@ -49,36 +49,33 @@ def best_text(study: Study, verdict: Verdict, dataset: str) -> str:
 
 def in_words(study: Study, verdict: Verdict) -> list[str]:
     """Say what was found, in sentences."""
-    record, found = study.record, verdict.chosen
-    length = f"{record.epochs} epoch" + ("s" if record.epochs > 1 else "")
+    record, start = study.record, verdict.start
+    length = f"{record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     if record.epochs < record.recipe.training.epochs:
-        length += f" (the recipe has {record.recipe.training.epochs})"
-    said = [f"Validation accuracy in the search, after {length}: {_accuracy(found)}; of the recipe as it was: "]
-    said[0] += f"{_accuracy(verdict.start)}." if verdict.start else "it never came to its end."
+        length += f" of {record.recipe.training.epochs}"
+    before = f"the recipe as it was has {start.accuracy:.4f}" if start else "the recipe as it was never came to its end"
+    said = [
+        f"Trial {verdict.best.number} came furthest: validation accuracy {verdict.best.accuracy:.4f} after {length}, "
+        f"where {before}."
+    ]
     if verdict.rival is not None:
-        said += _compared(verdict)
-    elif verdict.start is not None and found.number != verdict.start.number:
-        said.append(
-            "Nobody has looked whether that is more than luck; there was no time for trainings with fresh seeds."
-        )
-    if verdict.start is not None and found.number == verdict.start.number:
-        said.append("So this is the recipe as it was: nothing better was found.")
+        said.append(_compared(verdict.rival, verdict))
+    elif start is not None and verdict.chosen != start:
+        said.append("There was no time to train both with fresh seeds, so that much of this may be luck.")
+    if verdict.chosen == start:
+        said.append("Nothing better was found, so the best recipe is the one as it was.")
     return said
 
 
-def _compared(verdict: Verdict) -> list[str]:
-    n, gain = len(verdict.pairs), verdict.gain or 0.0
-    start, rival = (sum(values) / n for values in zip(*verdict.pairs, strict=True))
-    seeds = "one fresh seed" if n == 1 else f"{n} fresh seeds"
+def _compared(rival: Trial, verdict: Verdict) -> str:
+    n = len(verdict.pairs)
+    before, after = (sum(values) / n for values in zip(*verdict.pairs, strict=True))
+    seeds = "one fresh seed" if n == 1 else f"{n} fresh seeds, each for both"
     interval = "" if verdict.interval is None else " (95 % interval {:+.4f} to {:+.4f})".format(*verdict.interval)
-    return [
-        f"With {seeds}, both trained with the same: {rival:.4f} against {start:.4f} of the recipe as it was, "
-        f"a difference of {gain:+.4f}{interval}."
-    ]
-
-
-def _accuracy(trial: Trial) -> str:
-    return f"{trial.accuracy:.4f}"
+    return (
+        f"Trial {rival.number} and the recipe as it was with {seeds}: {after:.4f} and {before:.4f}, a difference of "
+        f"{after - before:+.4f}{interval}."
+    )
 
 
 def _named(recipe: Recipe) -> Recipe:

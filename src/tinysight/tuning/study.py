@@ -18,11 +18,10 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from tinysight.errors import StorageError
-from tinysight.files import new_folder
+from tinysight.errors import RunError, StorageError
+from tinysight.files import new_folder, storage_errors
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import records
-from tinysight.runs.run import Run
 from tinysight.training.randomness import derive
 from tinysight.tuning import journal
 from tinysight.tuning.locks import held, is_held
@@ -66,13 +65,20 @@ class Study:
         return os.path.isfile(path / "study.json")  # unlike Path.is_file it takes any name, however long
 
     @classmethod
+    def require_free(cls, path: Path) -> None:
+        """Raise RunError if there is something at `path` that is no study."""
+        with storage_errors(path):
+            if path.exists() and not cls.is_at(path) and (not path.is_dir() or any(path.iterdir())):
+                raise RunError(f"{path} exists already and is no study of `tinysight tune`; choose another --out.")
+
+    @classmethod
     def begin(cls, path: Path, record: StudyRecord) -> Study:
         """Make a study in a new folder; or open the one that another process has just made there.
 
         Raises:
             RunError: something else is there.
         """
-        Run.require_vacant(path)
+        cls.require_free(path)
         try:
             with new_folder(path) as draft:
                 records.write(record, draft / "study.json")
@@ -123,6 +129,11 @@ class Study:
                 kept.set_user_attr(key, value)
         return Task(kept, trial.values, derive(self.record.seed, "fresh", seed), trial.number, seed)
 
+    def settle(self) -> None:
+        """Declare lost what processes were working on that are gone."""
+        with self._locked():
+            self._give_up_the_lost()
+
     @property
     def start(self) -> Trial | None:
         """The trial of the recipe as it is, once it has come to its end."""
@@ -153,7 +164,7 @@ class Study:
         return with_epochs(self.space.recipe_with(values), self.record.epochs)
 
     def _give_up_the_lost(self) -> None:
-        """Declare lost what processes were working on that are gone."""
+        """Do so; under the lock, a trial that names no process is one whose process died as it took it."""
         for study, trials in ((self._search, self.trials()), (self._fresh, self.fresh())):
             for trial in trials:
                 if trial.state == "running" and (trial.worker is None or not is_held(self._presence(trial.worker))):

@@ -18,7 +18,7 @@ from tinysight.tuning.trial import Trial
 from tinysight.tuning.verdict import Verdict, judge
 from tinysight.tuning.work import Hours, subject_of, work
 
-CLOSING = ENDING + 3.0  # seconds that the plots and leaving Python take
+CLOSING = ENDING + 4.0  # seconds that the plots and leaving Python take
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,11 @@ def tune(
         require_same_images(study, blind)
         subject = subject_of(study.record, dataset)
         try:
-            with crew(path, workers - 1, hours.end, order.data_dir, interruption), study.joined():
+            with crew(path, workers - 1, hours.end, order.data_dir, interruption, progress), study.joined():
                 work(study, subject, hours, interruption, progress)
         finally:
             progress.finish()  # no error may leave a live bar behind
+        study.settle()
         verdict = judge(study)
         write_results(study, verdict, dataset.name)
         return Tuned(study, verdict, interruption.asked)

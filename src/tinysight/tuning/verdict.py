@@ -26,6 +26,7 @@ class Verdict:
 
     Attributes:
         chosen: the trial with its values.
+        best: the trial that came furthest in the search.
         start: the trial of the recipe as it was, or None if that never came to its end.
         pairs: validation accuracies (start, chosen) of trainings with the same fresh seed; where the start is
             chosen, those of the trial that was held against it.
@@ -34,6 +35,7 @@ class Verdict:
     """
 
     chosen: Trial
+    best: Trial
     start: Trial | None
     pairs: tuple[tuple[float, float], ...]
     rival: Trial | None
@@ -71,7 +73,7 @@ def judge(study: Study) -> Verdict:
             f"{study.path}.{why}"
         )
     if start is None or best == start:
-        return Verdict(best, start, (), None, len(trials))
+        return Verdict(best, best, start, (), None, len(trials))
     again = {one.of for one in fresh}
     rivals = [
         (trial, pairs)
@@ -79,9 +81,9 @@ def judge(study: Study) -> Verdict:
         if trial.number != start.number and trial.number in again and (pairs := pairs_of(start, trial, fresh))
     ]
     if not rivals:
-        return Verdict(best, start, (), None, len(trials))
+        return Verdict(best, best, start, (), None, len(trials))
     rival, pairs = max(rivals, key=lambda one: (min(_ENOUGH, len(one[1])), _mean_gain(one[1])))
-    return Verdict(rival if _mean_gain(pairs) > 0 else start, start, pairs, rival, len(trials))
+    return Verdict(rival if _mean_gain(pairs) > 0 else start, best, start, pairs, rival, len(trials))
 
 
 def pairs_of(start: Trial, trial: Trial, fresh: Sequence[Trial]) -> tuple[tuple[float, float], ...]:
