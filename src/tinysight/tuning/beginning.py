@@ -84,8 +84,10 @@ def require_same_images(study: Study, dataset: Dataset) -> None:
         raise RunError(f"{study.path} is the study of other images than {dataset.name}; choose another --out.")
 
 
-def begin(path: Path, order: Order, dataset: Dataset, hours: Hours, progress: Progress = SILENT) -> Study:
-    """Make a study at `path`, with trials so long that enough of them fit into the time.
+def begin(
+    path: Path, order: Order, dataset: Dataset, hours: Hours, workers: int = 1, progress: Progress = SILENT
+) -> Study:
+    """Make a study at `path`, with trials so long that enough of them fit into the time of so many processes.
 
     Raises:
         TrainingError: the time is too short for anything.
@@ -95,9 +97,9 @@ def begin(path: Path, order: Order, dataset: Dataset, hours: Hours, progress: Pr
     precision = precisions.choose(order.precision, order.recipe, device, progress)
     subject = Subject.of(dataset, order.recipe, order.seed, precision, device)
     epoch = epoch_seconds(subject, order.recipe, order.seed)
-    length = _length(order.recipe, epoch, hours)
+    length = _length(order.recipe, epoch / workers, hours)
     if length < order.recipe.training.epochs:
-        progress.note(_shortened(order.recipe, length, epoch))
+        progress.note(_shortened(order.recipe, length, epoch / workers))
     record = StudyRecord(
         recipe=order.recipe,
         epochs=length,
@@ -125,12 +127,16 @@ def epoch_seconds(subject: Subject, recipe: Recipe, seed: int) -> float:
 
 
 def _length(recipe: Recipe, epoch: float, hours: Hours) -> int:
-    """Return how many epochs a trial may have; raise TrainingError if there is no time for a few of one epoch."""
+    """Return how many epochs a trial may have, of which all processes together need `epoch` seconds for each.
+
+    Raises:
+        TrainingError: there is no time for a few trials of one epoch.
+    """
     left = hours.end - time.perf_counter()
     if left < FEWEST * epoch:
         needed = math.ceil((FEWEST * epoch + hours.end - hours.begin - left + 10) / 6) / 10
         raise TrainingError(
-            f"The time is too short to tune {recipe.name} on these images: one epoch takes {epoch:.0f} s here, so give "
+            f"The time is too short to tune {recipe.name} on these images: one epoch takes {epoch:.1f} s here, so give "
             f"at least --minutes {needed:g}, or take fewer images."
         )
     return max(1, min(recipe.training.epochs, int(SEARCHING * left / (TRIALS * epoch))))

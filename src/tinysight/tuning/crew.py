@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from tinysight.machine import usable_cores
 from tinysight.progress import SILENT, Progress
 from tinysight.training.interruption import Interruption
 
@@ -25,7 +24,7 @@ Hand = subprocess.Popen[bytes]
 def crew(
     path: Path, others: int, end: float, data_dir: Path | None, interruption: Interruption, progress: Progress = SILENT
 ) -> Iterator[None]:
-    """Have `others` processes work on the study at `path` as well, each with its share of the cores.
+    """Have `others` processes work on the study at `path` as well, each with as many threads as this one.
 
     They have come to their end when the block has: by themselves, or sooner where somebody asks to stop.
 
@@ -37,25 +36,35 @@ def crew(
         interruption: whether somebody has asked.
         progress: told of those that died.
     """
-    threads, before = max(1, usable_cores() // (others + 1)), torch.get_num_threads()
-    hands = [_start(path, threads, end, data_dir) for _ in range(others)]
+    hands = [_start(path, end, data_dir) for _ in range(others)]
     try:
-        if others:
-            torch.set_num_threads(threads)
         yield
         for hand in hands:
             _wait(hand, 0 if interruption.asked else end + _GRACE - time.perf_counter())
         if died := sum(bool(hand.poll()) for hand in hands):
             progress.note(f"Of {others + 1} processes {died} died before their time; the others went on without them.")
     finally:
-        torch.set_num_threads(before)
         _end(hands)
 
 
-def _start(path: Path, threads: int, end: float, data_dir: Path | None) -> Hand:
+@contextmanager
+def share_of_threads(workers: int) -> Iterator[None]:
+    """Have torch use, inside the block, only this process' share of the threads that it would use alone.
+
+    Threads of several processes that wait for each other's turn cost many times what they do.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start(path: Path, end: float, data_dir: Path | None) -> Hand:
     wall = time.time() + end - time.perf_counter()
     command = [sys.executable, "-m", "tinysight.tuning.hand", str(path), repr(wall), str(data_dir or "")]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, stderr=quiet)  # noqa: S603
 

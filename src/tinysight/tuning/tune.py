@@ -10,8 +10,9 @@ from tinysight.memory import enough_memory, keep_freed_memory
 from tinysight.progress import SILENT, Progress
 from tinysight.training.clock import ENDING
 from tinysight.training.interruption import listening
+from tinysight.training.train import SMALLER
 from tinysight.tuning.beginning import Order, begin, require_same, require_same_images
-from tinysight.tuning.crew import crew
+from tinysight.tuning.crew import crew, share_of_threads
 from tinysight.tuning.results import write_results
 from tinysight.tuning.study import Study
 from tinysight.tuning.trial import Trial
@@ -74,8 +75,8 @@ def tune(
     """
     hours, blind = Hours(begun, begun + 60 * minutes - CLOSING), dataset.without_test()
     keep_freed_memory()
-    with listening() as interruption, enough_memory("take a smaller network or smaller images"):
-        study = Study.open(path) if Study.is_at(path) else begin(path, order, dataset, hours, progress)
+    with listening() as interruption, share_of_threads(workers), enough_memory(SMALLER):
+        study = Study.open(path) if Study.is_at(path) else begin(path, order, dataset, hours, workers, progress)
         require_same(study, order)
         require_same_images(study, blind)
         subject = subject_of(study.record, dataset)

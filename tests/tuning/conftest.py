@@ -1,0 +1,86 @@
+"""Studies of a small recipe on a hundred drawn pictures, and trials that nobody has to train."""
+
+import time
+
+import pytest
+
+from tinysight.data.load import load
+from tinysight.recipes import loading
+from tinysight.tuning.record import StudyRecord
+from tinysight.tuning.study import Study
+from tinysight.tuning.trial import Outcome
+
+ARGUMENT = "shapes:train=100,test=30"
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    return load(ARGUMENT)
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    return loading.load("early-stopping", ["training.epochs=2"])
+
+
+@pytest.fixture
+def record(recipe, dataset):
+    return StudyRecord(
+        recipe=recipe,
+        epochs=2,
+        trial_seconds=1.0,
+        argument=ARGUMENT,
+        skip_bad=False,
+        fingerprint=dataset.without_test().fingerprint,
+        seed=0,
+        precision="fp32",
+        device="cpu",
+        date="2026-01-02",
+    )
+
+
+@pytest.fixture
+def study(tmp_path, record):
+    """An empty study that this process has joined."""
+    study = Study.begin(tmp_path / "study", record)
+    with study.joined():
+        yield study
+
+
+@pytest.fixture
+def other(study):
+    """The same study as another process sees it, which has joined as well."""
+    again = Study.open(study.path)
+    with again.joined():
+        yield again
+
+
+@pytest.fixture
+def search(study, ended):
+    """Return a function that makes trials of the search as accurate as told, the recipe as it is first."""
+
+    def make(*accuracies):
+        for accuracy in accuracies:
+            study.search().finish(ended(accuracy))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ended():
+    """Return a function that says how a trial may have ended."""
+    return lambda accuracy=0.5, ending="finished", error="": Outcome(ending, accuracy, 2, 1.0, error)
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Return a function that returns what a condition returns as soon as that is true of anything."""
+
+    def wait(condition, seconds=120):
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, "it never came to pass"
+            time.sleep(0.05)
+        return found
+
+    return wait
