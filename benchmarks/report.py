@@ -36,6 +36,7 @@ CLAIMS = (
     "photos",
     "serving",
     "bulk",
+    "tuning",
 )
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")

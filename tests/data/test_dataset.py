@@ -18,6 +18,13 @@ def dataset():
     return Dataset("pets", part(0), part(1), ("cat", "dog", "fox"), "made up", validation=part(2))
 
 
+def test_without_test_images_there_are_none_and_all_else_is_there(dataset):
+    blind = dataset.without_test()
+    assert len(blind.test) == 0
+    assert (blind.train, blind.validation, blind.image_size) == (dataset.train, dataset.validation, dataset.image_size)
+    assert blind.fingerprint == replace(dataset, test=part(7)).without_test().fingerprint
+
+
 def with_another_pixel(images):
     pixels = images.pixels.copy()
     pixels[4, 1, 3, 0] ^= 1

@@ -31,7 +31,7 @@ def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
     shown = [trial for trial in trials if trial.epochs and trial.state != "failed"]
     floor = _floor([trial.accuracy for trial in shown])
     _dots(axes, shown, floor)
-    _best_so_far(axes, [trial for trial in shown if trial.state == "finished"])
+    _best_so_far(axes, shown)
     _name_lines(axes, verdict)
     axes.set_ylim(bottom=floor)
     _frame(axes)
@@ -90,9 +90,11 @@ def _dots(axes: Axes, trials: Sequence[Trial], floor: float) -> None:
         axes.plot(trial.number, height, marker, zorder=3, clip_on=False, **looks)
 
 
-def _best_so_far(axes: Axes, ended: Sequence[Trial]) -> None:
-    best = list(itertools.accumulate((trial.accuracy for trial in ended), max))
-    axes.step([trial.number for trial in ended], best, where="post", color=style.VALIDATION, linewidth=2.2)
+def _best_so_far(axes: Axes, trials: Sequence[Trial]) -> None:
+    """Draw a line that only trials which came to their end can raise."""
+    reached = (trial.accuracy if trial.state == "finished" else 0.0 for trial in trials)
+    best = [value or np.nan for value in itertools.accumulate(reached, max)]  # no line before the first of them
+    axes.step([trial.number for trial in trials], best, where="post", color=style.VALIDATION, linewidth=2.2)
 
 
 def _name_lines(axes: Axes, verdict: Verdict) -> None:
