@@ -51,6 +51,14 @@ def test_later_trials_are_others(study, search):
     assert len(set(tried)) == 3
 
 
+def test_the_first_trials_differ_from_the_start_in_a_few_values_each(study, search):
+    search(*[0.5] * 12)
+    differing = [len(study.space.changes(trial.values)) for trial in study.trials()]
+    assert differing[0] == 0
+    assert all(1 <= count <= 3 for count in differing[1:10])
+    assert max(differing[10:]) > 3
+
+
 def test_every_process_sees_what_the_others_found(study, other, ended):
     study.search().finish(ended(0.5))
     other.search().finish(ended(0.7))

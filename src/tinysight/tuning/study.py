@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import optuna
+from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
@@ -20,6 +22,7 @@ from optuna.trial import TrialState
 
 from tinysight.errors import RunError, StorageError
 from tinysight.files import new_folder, storage_errors
+from tinysight.ranges import Plain
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import records
 from tinysight.training.randomness import derive
@@ -30,7 +33,8 @@ from tinysight.tuning.space import Space, Values
 from tinysight.tuning.task import Task
 from tinysight.tuning.trial import Trial
 
-DRAWN = 8  # trials that are drawn at random before any is chosen by what is known
+DRAWN = 10  # trials that are drawn at random before any is chosen by what is known
+FEW = 3  # values that differ from the start in those: all at once are nearly always worse, and say less of each
 TELLING = 10  # trials that came to their end, from which on something can be said of their values
 NOT_PRUNED = 4  # trials that come to their end before any is held against them
 _AGAIN = ("lost", "stopped")  # how a trial ended that has to be made again where it is needed
@@ -108,8 +112,11 @@ class Study:
         """Take the next trial of the search: first of all the recipe as it is."""
         with self._locked():
             self._give_up_the_lost()
-            if not any(trial.state not in _AGAIN for trial in self.trials() if trial.values == self.space.start):
+            trials = self.trials()
+            if not any(trial.state not in _AGAIN for trial in trials if trial.values == self.space.start):
                 self._search.enqueue_trial(self.space.start)
+            elif len(trials) < DRAWN:
+                self._search.enqueue_trial(self._all_but_few(len(trials)))
             kept = self._search.ask(dict(self.space.distributions))
             kept.set_user_attr("worker", self._worker)
         return Task(kept, kept.params, self.record.seed)
@@ -162,6 +169,14 @@ class Study:
     def trial_recipe(self, values: Values) -> Recipe:
         """Return the recipe with other values, as trials train by it."""
         return with_epochs(self.space.recipe_with(values), self.record.epochs)
+
+    def _all_but_few(self, number: int) -> dict[str, Plain]:
+        """Return the start without some values; Optuna draws what is missing."""
+        random, distributions = np.random.default_rng(derive(self.record.seed, "few", number)), self.space.distributions
+        # One of them is a real number, or the few might by chance all be drawn as they were.
+        first = random.choice([key for key, one in distributions.items() if isinstance(one, FloatDistribution)])
+        others = random.choice([key for key in distributions if key != first], FEW - 1, replace=False)
+        return {key: value for key, value in self.space.start.items() if key not in (first, *others)}
 
     def _give_up_the_lost(self) -> None:
         """Do so; under the lock, a trial that names no process is one whose process died as it took it."""
