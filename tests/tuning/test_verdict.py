@@ -61,6 +61,19 @@ def test_what_was_only_lucky_is_not_taken(study, search, again):
     assert recipe == study.record.recipe.model_copy(update={"name": "early-stopping-tuned"})
 
 
+def test_a_rival_that_is_refuted_makes_room_for_the_next(study, search, again):
+    search(0.5, 0.7, 0.6, 0.4)
+    again(0.5, 0.4, 0.5, 0.5, 0.5, 0.4)  # three pairs without a gain
+    assert [judge(study).chosen.number, judge(study).refuted] == [0, 0]
+    again(0.55, 0.55)  # the start has had these seeds: the next best is trained with two of them
+    assert [(one.of, one.fresh) for one in study.fresh()][6:] == [(2, 1), (2, 2)]
+    verdict = judge(study)
+    assert (verdict.chosen.number, verdict.rival.number, verdict.refuted) == (2, 2, 1)
+    assert "1 other came further in the search, but not with fresh seeds" in said(study)
+    again(0.2)
+    assert study.train_again() is None  # nobody is left who came further than the start
+
+
 def test_a_half_pair_counts_for_nothing(study, search, again):
     search(0.5, 0.7)
     again(0.5, 0.6, 0.9)

@@ -60,7 +60,10 @@ def in_words(study: Study, verdict: Verdict) -> list[str]:
     ]
     if verdict.rival is not None:
         said.append(_compared(verdict.rival, verdict))
-    elif start is not None and verdict.chosen != start:
+    if verdict.refuted:
+        others = "1 other" if verdict.refuted == 1 else f"{verdict.refuted} others"
+        said.append(f"{others} came further in the search, but not with fresh seeds.")
+    if verdict.rival is None and start is not None and verdict.chosen != start:
         said.append("There was no time to train both with fresh seeds, so that much of this may be luck.")
     if verdict.chosen == start:
         said.append("Nothing better was found, so the best recipe is the one as it was.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tinysight.runs import records
 from tinysight.training.randomness import derive
 from tinysight.tuning import journal
 from tinysight.tuning.locks import held, is_held
+from tinysight.tuning.pairs import pairs_of, refuted
 from tinysight.tuning.record import StudyRecord, with_epochs
 from tinysight.tuning.space import Space, Values
 from tinysight.tuning.task import Task
@@ -122,14 +123,17 @@ class Study:
         return Task(kept, kept.params, self.record.seed)
 
     def train_again(self) -> Task | None:
-        """Take the next training with a fresh seed, the start and the best by turns; None if the start is the best."""
+        """Take the next training with a fresh seed, the start and its best rival by turns; None if there is no rival.
+
+        A rival came further than the start in the search, and has not been refuted since.
+        """
         with self._locked():
             self._give_up_the_lost()
-            start, best = self.start, best_of(self.trials())
-            if start is None or best is None or best == start:
+            start, rival = self.start, self._rival()
+            if start is None or rival is None:
                 return None
             taken = {(trial.of, trial.fresh) for trial in self.fresh() if trial.state not in _AGAIN}
-            turns = ((trial, seed) for seed in itertools.count(1) for trial in (start, best))
+            turns = ((trial, seed) for seed in itertools.count(1) for trial in (start, rival))
             trial, seed = next(turn for turn in turns if (turn[0].number, turn[1]) not in taken)
             kept = self._fresh.ask()
             for key, value in {"worker": self._worker, "of": trial.number, "fresh": seed}.items():
@@ -170,6 +174,17 @@ class Study:
         """Return the recipe with other values, as trials train by it."""
         return with_epochs(self.space.recipe_with(values), self.record.epochs)
 
+    def _rival(self) -> Trial | None:
+        """Return the trial that is to be held against the start with fresh seeds."""
+        start, fresh = self.start, self.fresh()
+        if start is None:
+            return None
+        return best_of(
+            trial
+            for trial in self.trials()
+            if trial.accuracy > start.accuracy and not refuted(pairs_of(start, trial, fresh))
+        )
+
     def _all_but_few(self, number: int) -> dict[str, Plain]:
         """Return the start without some values; Optuna draws what is missing."""
         random, distributions = np.random.default_rng(derive(self.record.seed, "few", number)), self.space.distributions
@@ -200,7 +215,7 @@ class Study:
         return self.path / "workers" / str(worker)
 
 
-def best_of(trials: Sequence[Trial]) -> Trial | None:
+def best_of(trials: Iterable[Trial]) -> Trial | None:
     """Return the trial of the search that came to its end with the highest accuracy; of equals the oldest."""
     ended = [trial for trial in trials if trial.state == "finished"]
     return max(ended, key=lambda trial: trial.accuracy, default=None)

@@ -1,19 +1,19 @@
 """What came of a study: whether a recipe was found that is better than the start, and not merely luckier.
 
 The best of many trials owes part of its accuracy to chance. So it and the start are trained again with fresh seeds,
-each seed for both, and the differences of these pairs decide.
+each seed for both, and the differences of these pairs decide. If that was all of it, the next best has its turn.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t as student
 
 from tinysight.errors import TrainingError
+from tinysight.tuning.pairs import Pairs, gains, pairs_of, refuted
 from tinysight.tuning.study import Study, best_of
 from tinysight.tuning.trial import Trial
 
@@ -32,26 +32,28 @@ class Verdict:
             chosen, those of the trial that was held against it.
         rival: the trial that these pairs are about, or None if there are none.
         trials: how many were begun in the search.
+        refuted: how many others came further than the start in the search, but not with fresh seeds.
     """
 
     chosen: Trial
     best: Trial
     start: Trial | None
-    pairs: tuple[tuple[float, float], ...]
+    pairs: Pairs
     rival: Trial | None
     trials: int
+    refuted: int = 0
 
     @property
     def gain(self) -> float | None:
         """By how much the rival was better than the start with fresh seeds, in the mean; None if nobody looked."""
-        return statistics.mean(_differences(self.pairs)) if self.pairs else None
+        return statistics.mean(gains(self.pairs)) if self.pairs else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of `gain` by Student's t, of at least three pairs."""
         if len(self.pairs) < 3:
             return None
-        differences = _differences(self.pairs)
+        differences = gains(self.pairs)
         reach = float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences)
         middle = statistics.mean(differences)
         return middle - reach / math.sqrt(len(differences)), middle + reach / math.sqrt(len(differences))
@@ -82,29 +84,7 @@ def judge(study: Study) -> Verdict:
     ]
     if not rivals:
         return Verdict(best, best, start, (), None, len(trials))
-    rival, pairs = max(rivals, key=lambda one: (min(_ENOUGH, len(one[1])), _mean_gain(one[1])))
-    return Verdict(rival if _mean_gain(pairs) > 0 else start, best, start, pairs, rival, len(trials))
-
-
-def pairs_of(start: Trial, trial: Trial, fresh: Sequence[Trial]) -> tuple[tuple[float, float], ...]:
-    """Return the accuracies of start and trial for each fresh seed that both were trained with.
-
-    A training that diverged counts as no right answer at all: left out, it would make its recipe look better.
-    """
-    found = {
-        (one.of, one.fresh): one.accuracy if one.state == "finished" else 0.0
-        for one in fresh
-        if one.state in ("finished", "failed")
-    }
-    seeds = sorted({seed for of, seed in found if of == trial.number})
-    return tuple(
-        (found[start.number, seed], found[trial.number, seed]) for seed in seeds if (start.number, seed) in found
-    )
-
-
-def _differences(pairs: Sequence[tuple[float, float]]) -> list[float]:
-    return [one - other for other, one in pairs]
-
-
-def _mean_gain(pairs: Sequence[tuple[float, float]]) -> float:
-    return statistics.mean(_differences(pairs))
+    rival, pairs = max(rivals, key=lambda one: (min(_ENOUGH, len(one[1])), statistics.mean(gains(one[1]))))
+    others = sum(refuted(found) for trial, found in rivals if trial != rival)
+    chosen = rival if statistics.mean(gains(pairs)) > 0 else start
+    return Verdict(chosen, best, start, pairs, rival, len(trials), others)
