@@ -25,7 +25,6 @@ LAYERS = (
         "explanation",
         "evaluation",
         "training",
-
         "tuning",
         "interop",
         "doctor",
