@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from tinysight.errors import TinysightError, WorkerLostError
 from tinysight.machine import usable_cores
@@ -92,8 +93,7 @@ def joined() -> Iterator[Workers]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     try:
         if not dist.is_initialized():  # Ray has done it
-            with _together():
-                dist.init_process_group(backend(torch.cuda.device_count() >= beside), timeout=PATIENCE)
+            _connect(backend(torch.cuda.device_count() >= beside))
         yield Workers(dist.get_rank(), dist.get_world_size())
     finally:
         if dist.is_initialized():
@@ -103,6 +103,15 @@ def joined() -> Iterator[Workers]:
 def backend(a_card_each: bool) -> str:
     """Return by what workers talk to each other: NCCL, if each has a graphics card of its own, and gloo."""
     return "cpu:gloo,cuda:nccl" if a_card_each else "gloo"
+
+
+def _connect(backend: str) -> None:
+    """Come together with those whom the engine has started at the same time."""
+    with _together():
+        store, rank, count = next(rendezvous("env://"))
+        # torchrun keeps its store when it starts workers anew, and in it the addresses of those before.
+        attempt = dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+        dist.init_process_group(backend, store=attempt, rank=rank, world_size=count, timeout=PATIENCE)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import logging
 import multiprocessing
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -30,8 +32,7 @@ def run(order: Order, count: int, progress: Progress) -> Summary:
     Raises:
         WorkerLostError: they were lost again and again.
     """
-    logging.getLogger("torch.distributed").addHandler(logging.NullHandler())  # what it logs is told here in a sentence
-    with tempfile.TemporaryDirectory() as folder, listening(_stop_all):
+    with tempfile.TemporaryDirectory() as folder, listening(_stop_all), _unlogged():
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -50,6 +51,17 @@ def run(order: Order, count: int, progress: Progress) -> Summary:
             _, failure = error.get_first_failure()
             raise WorkerLostError(str(failure.message)) from error
     return best_of([outcomes[rank] for rank in sorted(outcomes)])
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep torch from logging what is told here in a sentence."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _stop_all() -> None:

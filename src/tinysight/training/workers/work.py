@@ -19,12 +19,15 @@ def work(order: Order, progress: Progress, interruption: Interruption) -> Outcom
     """Train as one worker of the group in the environment, and go on where workers before this one left a run.
 
     What goes wrong is returned and not raised: engines start anew whoever raises, and that mends no recipe.
+
+    Raises:
+        WorkerLostError: the group never came together; that is for the engine to mend.
     """
-    try:
-        with joined() as workers:
+    with joined() as workers:
+        try:
             return go_on(order, progress if workers.first else SILENT, workers, interruption)
-    except TinysightError as error:
-        return error
+        except TinysightError as error:
+            return error
 
 
 def best_of(outcomes: list[Outcome]) -> Summary:
