@@ -1,4 +1,4 @@
-"""What somebody asks for when they train, with all of it still to be looked up: it can be sent to where that is done."""
+"""What somebody asks for when they train, with all of it still to be looked up: it can be sent to where that is."""
 
 from __future__ import annotations
 

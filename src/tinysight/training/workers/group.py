@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from tinysight.errors import TinysightError, WorkerLostError
@@ -89,11 +90,9 @@ def joined() -> Iterator[Workers]:
     """
     beside = int(os.environ["LOCAL_WORLD_SIZE"])
     torch.set_num_threads(max(1, usable_cores() // beside))  # or the workers on one machine would take turns
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     try:
         if not dist.is_initialized():  # Ray has done it
-            _connect(backend(torch.cuda.device_count() >= beside))
+            _connect(beside)
         yield Workers(dist.get_rank(), dist.get_world_size())
     finally:
         if dist.is_initialized():
@@ -105,13 +104,16 @@ def backend(a_card_each: bool) -> str:
     return "cpu:gloo,cuda:nccl" if a_card_each else "gloo"
 
 
-def _connect(backend: str) -> None:
-    """Come together with those whom the engine has started at the same time."""
+def _connect(beside: int) -> None:
+    """Come together with those whom torchrun has started at the same time, `beside` of them on this machine."""
+    cards = torch.cuda.device_count()
+    if cards:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % cards)
     with _together():
         store, rank, count = next(rendezvous("env://"))
         # torchrun keeps its store when it starts workers anew, and in it the addresses of those before.
-        attempt = dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-        dist.init_process_group(backend, store=attempt, rank=rank, world_size=count, timeout=PATIENCE)
+        attempt = PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+        dist.init_process_group(backend(cards >= beside), store=attempt, rank=rank, world_size=count, timeout=PATIENCE)
 
 
 @contextmanager
