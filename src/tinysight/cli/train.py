@@ -81,7 +81,10 @@ def train(
 
     from tinysight.data import load
     from tinysight.training.order import Order
-    from tinysight.training.workers.engines import train_on
+    from tinysight.training.workers.engines import is_worker, train_on
+
+    if is_worker() and not out:
+        raise InputError("Each of torchrun's workers would choose a name: say where the run is to be by --out RUN.")
 
     order = Order(
         settled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -60,7 +61,9 @@ class JointStep:
     def _count(self, images: int) -> int:
         """Return how many portions a batch of so many images has: more than asked for only where that is the same."""
         asked = max(1, images // (self.training.ghost_batch_size or images))
-        return asked if self.normalising else min(images, max(asked, self.workers.count))
+        if self.normalising:
+            return asked
+        return min(images, math.ceil(asked / self.workers.count) * self.workers.count)
 
     def _statistics(self) -> list[tuple[float, Tensor]]:
         """Return how much of each running statistic a portion leaves, and the statistic."""
