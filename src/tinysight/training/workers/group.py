@@ -89,7 +89,8 @@ def joined() -> Iterator[Workers]:
         WorkerLostError: the group never came together.
     """
     beside = int(os.environ["LOCAL_WORLD_SIZE"])
-    torch.set_num_threads(max(1, usable_cores() // beside))  # or the workers on one machine would take turns
+    share = max(1, usable_cores() // beside)  # with more threads, the workers on one machine would take turns
+    torch.set_num_threads(min(share, torch.get_num_threads()))
     try:
         if not dist.is_initialized():  # Ray has done it
             _connect(beside)

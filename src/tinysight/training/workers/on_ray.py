@@ -45,9 +45,8 @@ def run(order: Order, count: int, progress: Progress) -> Summary:
     """
     order = _absolute(order)
     with _cluster(count), listening() as interruption:
-        cards = _cards(order, count)
         desk: Any = ray.remote(num_cpus=0)(Desk).remote()  # every method of which is now asked by `.remote()`
-        fitting = _fitting(_trainer(order, count, cards, desk), order.path)
+        fitting = _fitting(_trainer(order, count, desk), order.path)
         while not fitting.done():
             if interruption.asked:
                 desk.ask.remote()
@@ -90,11 +89,14 @@ def _cards(order: Order, count: int) -> bool:
     return order.device != "cpu" and cards >= count
 
 
-def _trainer(order: Order, count: int, cards: bool, desk: Any) -> TorchTrainer:
+def _trainer(order: Order, count: int, desk: Any) -> TorchTrainer:
+    cards = _cards(order, count)
+    # Ray gives a worker as many threads as processors. How those of many machines divide, only one each says for sure.
+    cores = 1 if "RAY_ADDRESS" in os.environ else max(1, usable_cores() // count)
     return TorchTrainer(
         _work,
         train_loop_config={"order": order, "desk": desk},
-        scaling_config=ScalingConfig(num_workers=count, use_gpu=cards),
+        scaling_config=ScalingConfig(num_workers=count, use_gpu=cards, resources_per_worker={"CPU": cores}),
         torch_config=TorchConfig(backend=backend(cards)),
         run_config=RunConfig(
             name=_folder(order.path).name,
