@@ -119,9 +119,8 @@ class Trainer:
     def progress(self) -> float:
         """How much of the training is done, 0..1; of time, what the first worker says."""
         done = self.position.epoch * self.feed.steps + self.position.step
-        if self.clock.limit is None:
-            return self.clock.progress(done)
-        return self.workers.of_first(lambda: self.clock.progress(done))
+        here = self.clock.progress(done)
+        return here if self.clock.limit is None else self.workers.of_first(lambda: here)
 
     def step(self) -> int:
         """Learn from the next batch of this epoch and return how many images it had."""
@@ -236,11 +235,7 @@ class Trainer:
             torch.cuda.manual_seed(seed)
 
     def _learn(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
-        """Add the gradients of some images of a batch to those that are there; `size` images weigh 1.
-
-        Returns:
-            The sum of their losses, and how many were told right.
-        """
+        """Add the gradients of some images, of which `size` weigh 1; return their losses summed, and how many were right."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
@@ -258,13 +253,13 @@ class Trainer:
     def _look(self, part: Part, precision: Precision) -> tuple[Tensor, Tensor]:
         """Return logits (n, classes) of the network as it is, and labels (n,); every worker looks at its share."""
         self.network.eval()
-        logits = torch.zeros(len(part), len(self.classifier.class_names))
-        places = torch.arange(len(part)).tensor_split(self.workers.count)[self.workers.rank]
-        for some in places.split(batch_size(self.recipe.data.image_size)):
-            pixels = torch.from_numpy(part.pixels[some.numpy()])
+        own, found = self.workers.own(len(part)), []
+        for pixels in torch.from_numpy(part.pixels[own]).split(batch_size(self.recipe.data.image_size)):
             images = pixels.to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
-                logits[some] = self.network(self.classifier.normalisation(images)).float().cpu()
+                found.append(self.network(self.classifier.normalisation(images)).float())
+        logits = torch.zeros(len(part), len(self.classifier.class_names))
+        logits[own] = torch.cat(found).cpu()
         self.workers.sum([logits])
         return logits, torch.from_numpy(part.labels)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tinysight.training.images import cut
 from tinysight.training.trainer import Trainer
-from tinysight.training.workers.group import ALONE
+from tinysight.training.workers.group import ALONE, spans
 from tinysight.training.workers.joint import JointStep
 
 
@@ -25,6 +25,9 @@ class Thread:
         found = list(self.board)
         self.barrier.wait(60)
         return found
+
+    def own(self, length):
+        return spans(length, self.count)[self.rank]
 
     def sum(self, tensors):
         copies = self._put([tensor.clone() for tensor in tensors])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -42,6 +43,10 @@ class Workers:
     def first(self) -> bool:
         """Whether this is the one that keeps the run and tells how it goes."""
         return self.rank == 0
+
+    def own(self, length: int) -> slice:
+        """Return this worker's share of `length` things in a row."""
+        return spans(length, self.count)[self.rank]
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Put into each tensor, float32 on one device, the sum of what all workers have there: the same to the bit."""
@@ -98,6 +103,13 @@ def joined() -> Iterator[Workers]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()  # from now on the others know that this one is gone
+
+
+def spans(length: int, count: int) -> list[slice]:
+    """Cut 0..length into `count` neighbouring spans, as even as can be, the longer ones first."""
+    size, longer = divmod(length, count)
+    ends = [size * number + min(number, longer) for number in range(count + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def backend(a_card_each: bool) -> str:

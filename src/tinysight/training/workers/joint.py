@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from tinysight.errors import RecipeError
 from tinysight.recipes.schema import Training
-from tinysight.training.workers.group import Workers
+from tinysight.training.workers.group import Workers, spans
 
 
 class JointStep:
@@ -39,8 +38,8 @@ class JointStep:
 
     def begin(self, images: int) -> list[slice]:
         """Return the portions of a batch of so many images that are this worker's; there may be none."""
-        every = _spans(images, self._count(images))
-        own = _spans(len(every), self.workers.count)[self.workers.rank]
+        every = spans(images, self._count(images))
+        own = self.workers.own(len(every))
         self._own, self._after, self._every = len(every[own]), len(every[own.stop :]), len(every)
         if self.workers.count > 1:
             self._before = [statistic.clone() for _, statistic in self._statistics()]
@@ -84,10 +83,3 @@ class JointStep:
             if not self.workers.first:  # who contributes what is left of the statistics before the step as well
                 statistic.sub_(before, alpha=left ** (self._after + self._own))
         return [statistic for _, statistic in self._statistics()]
-
-
-def _spans(length: int, count: int) -> list[slice]:
-    """Cut 0..length into `count` neighbouring spans, as even as can be, the longer ones first."""
-    size, longer = divmod(length, count)
-    ends = [size * number + min(number, longer) for number in range(count + 1)]
-    return [slice(start, end) for start, end in pairwise(ends)]
