@@ -33,6 +33,7 @@ CLAIMS = (
     "trust",
     "photos",
     "serving",
+    "workers",
 )
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")
