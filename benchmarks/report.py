@@ -37,6 +37,7 @@ CLAIMS = (
     "serving",
     "bulk",
     "tuning",
+    "workers",
 )
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")

@@ -50,6 +50,10 @@ class TrainingError(TinysightError):
     """Training cannot go on."""
 
 
+class WorkerLostError(TinysightError):
+    """Another process that trains the same network is gone."""
+
+
 class StorageError(TinysightError):
     """The disk is full, read-only or otherwise unwilling."""
 

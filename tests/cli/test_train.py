@@ -130,7 +130,7 @@ def test_a_read_only_place_is_refused(tinysight, disk):
 
 def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkeypatch):
     interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.train.train", lambda plan, path, resume, progress: interrupted)
+    monkeypatch.setattr("tinysight.training.order.train", lambda *arguments: interrupted)
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
     options += ["--precision", "fp32", "--set", "optimiser.name=adam", "--set", "training.epochs=7", "--skip-bad"]
     outcome = tinysight("train", "deep", *options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     from tinysight.runs.records import Summary
 
 
+class Engine(StrEnum):
+    """What --engine takes."""
+
+    torchrun = "torchrun"
+    ray = "ray"
+
+
 def train(
     recipe: RecipeArgument,
     data: DataOption = "cifar10",
@@ -42,12 +50,18 @@ def train(
     minutes: MinutesOption = None,
     device: DeviceOption = Device.auto,
     precision: PrecisionOption = Precision.auto,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Train on so many processes, which share every batch.")
+    ] = 1,
+    engine: Annotated[
+        Engine | None, typer.Option(help="Who starts them: torchrun (default), on this machine; or ray, on a cluster.")
+    ] = None,
     changes: SetOption = [],  # noqa: B006  (typer copies it)
     skip_bad: SkipBadOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train RECIPE and leave a run directory."""
-    begun = time.perf_counter()
+    begun = time.time()
     if resume and not out:
         raise InputError("--resume goes on with a run: say which by --out RUN.")
 
@@ -56,34 +70,30 @@ def train(
     settled = loading.changed(recipe, changes, epochs, minutes)  # a typing error is answered before torch is there
 
     from tinysight.data import load
-    from tinysight.runs.run import Run
-    from tinysight.training import device as devices
-    from tinysight.training import planning
-    from tinysight.training import precision as precisions
-    from tinysight.training.resuming import settled_before
-    from tinysight.training.settling import settle
-    from tinysight.training.train import Plan
-    from tinysight.training.train import train as run_training
+    from tinysight.training.order import Order
+    from tinysight.training.workers.engines import is_worker, train_on
 
-    argument, path = load.normalise(data), out or free_name(settled.name)
-    asked: precisions.Asked = precision.value
-    asked_device: devices.Asked = device.value
-    if resume:  # what can be refused is refused before the images are loaded, which may take minutes
-        settled, asked, asked_device = settled_before(path, settled, argument, seed, asked, asked_device)
-    else:
-        Run.require_vacant(path)
-        planning.require_time(settled)
-    where = devices.choose(asked_device)
-    dataset = load.load(argument, settled.data.image_size, data_dir, skip_bad, progress)
-    for remark in dataset.remarks:
-        progress.note(remark)
-    settled, numbers = settle(settled, dataset, begun, asked, where, progress)
-    found = data_dir if argument == "cifar10" else None
-    plan = Plan(settled, dataset, argument, seed, numbers, data_dir=found, device=where, begun=begun)
-    summary = run_training(plan, path, resume, progress)
-    _tell(summary, path)
+    if is_worker() and not out:
+        raise InputError("Each of torchrun's workers would choose a name: say where the run is to be by --out RUN.")
+
+    order = Order(
+        settled,
+        load.normalise(data),
+        out or free_name(settled.name),
+        seed,
+        data_dir,
+        skip_bad,
+        precision.value,
+        device.value,
+        resume,
+        begun,
+    )
+    summary = train_on(order, workers, engine.value if engine else None, progress)
+    if summary is None:
+        return
+    _tell(summary, order.path)
     if summary.status == "interrupted":
-        _tell_how_to_resume(path, new=not resume, named=out is not None)
+        _tell_how_to_resume(order.path, new=not resume, named=out is not None)
         raise typer.Exit(1)
 
 

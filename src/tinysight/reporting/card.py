@@ -110,7 +110,7 @@ class Card:
             audit=told(Evidence(run).audit()),
             forgotten=f"{len(forgetting.forgotten):,} images" if forgetting else "",
             seconds=summary.train_seconds,
-            kilowatt_hours=summary.train_seconds * environment.threads * WATTS / 3.6e6,
+            kilowatt_hours=summary.train_seconds * environment.cores * WATTS / 3.6e6,
             made=_made(summary, environment),
         )
 
@@ -175,7 +175,7 @@ def _made(summary: Summary, environment: Environment) -> dict[str, str]:
     return {
         "recipe": f"{summary.recipe}, {summary.length}, seed {environment.seed}",
         "parameters": f"{summary.parameters:,}",
-        "machine": f"{environment.processor}, {environment.threads} threads, {environment.precision}",
+        "machine": f"{environment.processor}, {environment.cores} threads, {environment.precision}",
         "versions": versions,
         # Not where they lie: a card is handed on, and whoever reads it need not know the folders of who made it.
         "images": f"{environment.dataset.name}, fingerprint {environment.dataset.fingerprint}",

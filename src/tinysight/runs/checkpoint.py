@@ -58,3 +58,11 @@ def load(folder: Path) -> Checkpoint | None:
     if damage:
         raise damage
     return None
+
+
+def time_of_latest(folder: Path) -> float:
+    """Return when the newest checkpoint in `folder` was written, in seconds since 1970; 0 if there is none."""
+    try:
+        return (folder / LATEST).stat().st_mtime
+    except OSError:
+        return 0.0

@@ -74,12 +74,18 @@ class Environment(Record):
     features: tuple[str, ...]
     system: str
     threads: int
+    workers: int = Field(1, ge=1, description="processes that trained together, each on so many threads")
     device: str
     precision: Literal["fp32", "bf16"]
     seed: int
     git_commit: str | None
     dataset: DatasetRecord
     changes: tuple[str, ...] = Field((), description="what was another when the run was gone on with")
+
+    @property
+    def cores(self) -> int:
+        """How many cores were kept busy, by all workers together."""
+        return self.threads * self.workers
 
 
 class ModelRecord(Record):

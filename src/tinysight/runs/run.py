@@ -57,9 +57,14 @@ class Run:
     @staticmethod
     def require_vacant(path: Path) -> None:
         """Raise RunError if there is something at `path` that a new run would spoil."""
+        if not Run.is_vacant(path):
+            raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
+
+    @staticmethod
+    def is_vacant(path: Path) -> bool:
+        """Return whether a new run could be made at `path`."""
         with storage_errors(path):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise RunError(f"{path} exists already; choose another --out, or go on with it by --resume.")
+            return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -156,6 +161,10 @@ class Run:
     def checkpoint(self) -> Checkpoint | None:
         """Return where training stood, or None if it never came far enough."""
         return checkpoint.load(self.path / "checkpoint")
+
+    def checkpoint_time(self) -> float:
+        """Return when the newest checkpoint was written, in seconds since 1970; 0 if there is none."""
+        return checkpoint.time_of_latest(self.path / "checkpoint")
 
     def write_checkpoint(self, state: Checkpoint) -> None:
         """Keep where training stands."""

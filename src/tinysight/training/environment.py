@@ -17,7 +17,13 @@ PACKAGES = ("tinysight", "torch", "numpy", "pillow")
 
 
 def describe(
-    dataset: Dataset, argument: str, data_dir: Path | None, seed: int, precision: Precision, device: Device = "cpu"
+    dataset: Dataset,
+    argument: str,
+    data_dir: Path | None,
+    seed: int,
+    precision: Precision,
+    device: Device = "cpu",
+    workers: int = 1,
 ) -> Environment:
     """Return the facts about this machine, these versions and these images.
 
@@ -31,6 +37,7 @@ def describe(
         features=tuple(here["features"]),
         system=here["system"],
         threads=torch.get_num_threads(),
+        workers=workers,
         device=device if device == "cpu" else f"cuda: {torch.cuda.get_device_name()}",
         precision=precision,
         seed=seed,
@@ -52,7 +59,7 @@ def changes(before: Environment, now: Environment) -> list[str]:
 
     def told(environment: Environment) -> dict[str, object]:
         versions = {name: environment.versions.get(name) for name in ("tinysight", "torch", "numpy")}
-        here = {name: getattr(environment, name) for name in ("processor", "threads", "device")}
+        here = {name: getattr(environment, name) for name in ("processor", "threads", "workers", "device")}
         return {**versions, **here, "commit": environment.git_commit}
 
     old, new = told(before), told(now)

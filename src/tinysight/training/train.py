@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tinysight.training.images import cut
 from tinysight.training.interruption import Interruption, listening
 from tinysight.training.precision import Precision
 from tinysight.training.trainer import Trainer, show
+from tinysight.training.workers.group import ALONE, Workers
 
 SAVE_EVERY = 60.0  # seconds of work that a crash may cost at most
 SMALLER = "make data.image_size or training.batch_size smaller"
@@ -47,10 +49,18 @@ class Plan:
     begun: float = field(default_factory=lambda: time.perf_counter())
 
 
-def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SILENT) -> Summary:
+def train(
+    plan: Plan,
+    path: Path,
+    resume: bool = False,
+    progress: Progress = SILENT,
+    workers: Workers = ALONE,
+    interruption: Interruption | None = None,
+) -> Summary:
     """Train, and leave a run directory at `path`.
 
-    Ctrl-C ends the training after the step in hand with status "interrupted"; `resume` goes on with it.
+    Ctrl-C, or else `interruption`, ends the training after the step in hand with status "interrupted"; `resume` goes on
+    with it. Of several workers, who all call this with the same plan, the first alone reads and writes there.
 
     Raises:
         DataError, RecipeError: these images cannot be split, or not be learned from, as the recipe says.
@@ -58,25 +68,26 @@ def train(plan: Plan, path: Path, resume: bool = False, progress: Progress = SIL
         TrainingError: the loss or the weights are not finite any more, or there is not enough memory; what the last
             checkpoint held is kept. Or the recipe gives less time than what goes before and after the steps takes.
         StorageError: the disk is full or read-only.
+        WorkerLostError: another worker ended without a word, or with an error of its own.
     """
     start = time.perf_counter()
     keep_freed_memory()
-    with listening() as interruption:
+    with nullcontext(interruption) if interruption else listening() as asking:
         with enough_memory(SMALLER, TrainingError):
             _check_size(plan)
             images = cut(plan.dataset, plan.recipe.data, plan.seed)
-            trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision, plan.device)
-        environment = describe(plan.dataset, plan.argument, plan.data_dir, plan.seed, plan.precision, plan.device)
+            trainer = Trainer(plan.recipe, plan.dataset, images, plan.seed, plan.precision, plan.device, workers)
+        environment = _environment(plan, workers)
         session = _Session(Run(path), trainer, plan, progress, start)
         if resume:
-            resuming.require_same(path, plan.dataset, plan.recipe, plan.argument, plan.seed, plan.precision)
+            workers.of_first(lambda: _require_same(plan, path))
         else:
             _limit(trainer, plan)
-            session.begin(environment)  # last: a plan that fails leaves no directory
-        with session.run.locked():
+            workers.of_first(lambda: session.begin(environment))  # last: a plan that fails leaves no directory
+        with session.run.locked() if workers.first else nullcontext():
             if resume:
                 session.restore(environment)
-            return session.run_to_end(interruption)
+            return session.run_to_end(asking)
 
 
 class _Session:
@@ -94,13 +105,14 @@ class _Session:
 
     def restore(self, environment: Environment) -> None:
         """Take the trainer to where the run stands."""
-        checkpoint = self.run.checkpoint()
+        workers = self.trainer.workers
+        checkpoint = workers.of_first(self.run.checkpoint)
         if checkpoint is None:
             self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
-            self.run.write_environment(environment)
+            workers.of_first(lambda: self.run.write_environment(environment))
             _limit(self.trainer, self.plan)
             return
-        self._compare(environment)
+        workers.of_first(lambda: self._compare(environment))
         try:
             self.trainer.restore(checkpoint)
             self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
@@ -125,7 +137,8 @@ class _Session:
                         return self._end("interrupted")
                 return self._end("finished")
         except TrainingError as error:
-            self._fail(error)
+            if self.trainer.workers.first:
+                self._fail(error)
             raise
         finally:
             self.progress.finish()  # no error may leave a live bar behind
@@ -137,7 +150,8 @@ class _Session:
         if status != "failed":  # after a failure nothing is tried that could fail as well
             classifier = self.trainer.calibrate(classifier)
         self.validation += time.perf_counter() - before
-        self.run.write_classifier(classifier)
+        if self.trainer.workers.first:
+            self.run.write_classifier(classifier)
         return self._say(status, error)
 
     def _epoch(self, interruption: Interruption) -> bool:
@@ -150,7 +164,7 @@ class _Session:
             show(self.progress, at, at.seen)
         while at.step < trainer.feed.steps and (at.step == 0 or trainer.progress < 1):
             show(self.progress, at, trainer.step())
-            if interruption.asked:
+            if trainer.workers.any(interruption.asked):
                 self.progress.finish()
                 self._save()
                 return False
@@ -163,14 +177,16 @@ class _Session:
         before = time.perf_counter()
         epoch = self.trainer.end_epoch()
         self.validation += time.perf_counter() - before
-        timed = self.plan.recipe.training.minutes is not None
-        if timed and time.perf_counter() - self.saved < max(1.0, 20 * self.saving) and not self.trainer.done:
+        over_or_untimed = self.plan.recipe.training.minutes is None or self.trainer.done
+        if not over_or_untimed and time.perf_counter() - self.saved < max(1.0, 20 * self.saving):
             return  # a few pictures may make a hundred epochs a second
         self.progress.finish(_line(task, epoch))
         self._save()
         self._say("running")
 
     def _save(self) -> None:
+        if not self.trainer.workers.first:
+            return
         before = time.perf_counter()
         checkpoint = self.trainer.checkpoint()
         train_seconds, total_seconds = self._seconds()
@@ -189,7 +205,8 @@ class _Session:
             self._end("failed", str(error))
 
     def _say(self, status: Status, error: str | None = None) -> Summary:
-        return self.run.write_progress(self._summary(status, error), self.trainer.history)
+        summary = self._summary(status, error)
+        return self.run.write_progress(summary, self.trainer.history) if self.trainer.workers.first else summary
 
     def _summary(self, status: Status, error: str | None = None) -> Summary:
         dataset = self.plan.dataset
@@ -220,12 +237,20 @@ def _limit(trainer: Trainer, plan: Plan) -> None:
         return
     trainer.end_in(60 * minutes - (time.perf_counter() - plan.begun) - ENDING)
     gone = time.perf_counter() - plan.begun
-    around = gone + trainer.clock.closing + ENDING
+    around = trainer.workers.of_first(lambda: gone + trainer.clock.closing + ENDING)
     if around >= 60 * minutes:
         raise TrainingError(
             f"training.minutes is {minutes:g}, but what comes before the first step and after the last takes "
             f"{around:.0f} s here; give it more."
         )
+
+
+def _environment(plan: Plan, workers: Workers) -> Environment:
+    return describe(plan.dataset, plan.argument, plan.data_dir, plan.seed, plan.precision, plan.device, workers.count)
+
+
+def _require_same(plan: Plan, path: Path) -> None:
+    resuming.require_same(path, plan.dataset, plan.recipe, plan.argument, plan.seed, plan.precision)
 
 
 def _check_size(plan: Plan) -> None:

@@ -34,6 +34,8 @@ from tinysight.training.images import Images
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.randomness import derive
 from tinysight.training.temperature import fit_temperature
+from tinysight.training.workers.group import ALONE, Workers
+from tinysight.training.workers.joint import JointStep
 
 WHITENED = 5000 * 32**2  # pixels that the whitening stem learns from: more than enough for its few dozen directions
 
@@ -54,6 +56,9 @@ class Trainer:
     """Trains one network by one recipe; every random number follows from the seed and the position.
 
     Given a time, it is done when that is over, and schedules go by it instead of by epochs.
+
+    Several workers have a trainer each, ask them for the same things in the same order, and get the same: steps, looks
+    and the time are shared. To restore, and to make a checkpoint, each does alone.
     """
 
     def __init__(
@@ -64,15 +69,20 @@ class Trainer:
         seed: int,
         precision: Precision,
         device: Device = "cpu",
+        workers: Workers = ALONE,
     ) -> None:
         self.recipe, self.images, self.seed, self.precision, self.device = recipe, images, seed, precision, device
+        self.workers = workers
         torch.manual_seed(derive(seed, "weights"))
         normalisation = normalisation_for(recipe, images)
         self.feed = Feed(images, recipe, normalisation, seed, device)
         self.network = build(recipe.model, len(dataset.class_names), recipe.data.image_size)
         if isinstance(stem := self.network[0], Whitening):
             stem.fit(self.feed.plain(WHITENED // recipe.data.image_size**2))
+        # Another machine may find the stem's directions with other signs.
+        self.network.load_state_dict(workers.of_first(self.network.state_dict))
         self.network.to(device)
+        self.joint = JointStep(workers, self.network, recipe.training)
         self.classifier = Classifier(
             recipe.model,
             self.network,
@@ -108,8 +118,10 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """How much of the training is done, 0..1."""
-        return self.clock.progress(self.position.epoch * self.feed.steps + self.position.step)
+        """How much of the training is done, 0..1; of time, what the first worker says."""
+        done = self.position.epoch * self.feed.steps + self.position.step
+        here = self.clock.progress(done)
+        return here if self.clock.limit is None else self.workers.of_first(lambda: here)
 
     def step(self) -> int:
         """Learn from the next batch of this epoch and return how many images it had."""
@@ -119,9 +131,9 @@ class Trainer:
         self.network.train()
         # Too few images for one batch weigh less, so that rates made for whole batches do not throw the weights about.
         size = training.batch_size if training.drop_last else len(labels)
-        portions = max(1, len(labels) // (training.ghost_batch_size or len(labels)))
-        for part, truth in zip(images.tensor_split(portions), labels.tensor_split(portions), strict=True):
-            self._learn(part, truth, size)
+        found = [self._learn(images[part], labels[part], size) for part in self.joint.begin(len(labels))]
+        loss, correct = self.joint.end([sum(figures) for figures in zip((0.0, 0), *found, strict=True)])
+        at.loss, at.correct = at.loss + self._finite(loss), at.correct + int(correct)
         self.optimiser.step(self.share)
         self.optimiser.zero_grad()
         at.seen, at.step = at.seen + len(labels), at.step + 1
@@ -223,22 +235,22 @@ class Trainer:
         return self.precision == "bf16" and self.device == "cpu"
 
     def _seed_dropout(self) -> None:
-        seed = derive(self.seed, "dropout", self.position.epoch, self.position.step)
+        other = () if self.workers.first else (self.workers.rank,)  # every worker drops activations of its own
+        seed = derive(self.seed, "dropout", self.position.epoch, self.position.step, *other)
         # Not `torch.manual_seed`, which looks for every kind of device: a fiftieth of a step of the smallest network.
         if self.device == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
             torch.cuda.manual_seed(seed)
 
-    def _learn(self, images: Tensor, labels: Tensor, size: int) -> None:
-        """Add the gradients of some images of a batch to those that are there; `size` images weigh 1."""
+    def _learn(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
+        """Add the gradients of some images, `size` of which weigh 1; return summed loss and right answers."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
         loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
-        self.position.loss += self._finite(loss.item())
-        self.position.correct += int((logits.argmax(1) == labels).sum())
         (loss / size).backward()
+        return loss.item(), int((logits.argmax(1) == labels).sum())
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
@@ -248,14 +260,16 @@ class Trainer:
 
     @torch.inference_mode()
     def _look(self, part: Part, precision: Precision) -> tuple[Tensor, Tensor]:
-        """Return logits (n, classes) of the network as it is, and labels (n,)."""
+        """Return logits (n, classes) of the network as it is, and labels (n,); every worker looks at its share."""
         self.network.eval()
-        found = []
-        for pixels in portions(part.pixels, batch_size(self.recipe.data.image_size)):
+        logits, own = torch.zeros(len(part), len(self.classifier.class_names)), self.workers.own(len(part))
+        size = batch_size(self.recipe.data.image_size)
+        for pixels, place in zip(portions(part.pixels[own], size), logits[own].split(size), strict=False):
             images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
-                found.append(self.network(self.classifier.normalisation(images)).float())
-        return torch.cat(found).cpu(), torch.from_numpy(part.labels)
+                place.copy_(self.network(self.classifier.normalisation(images)).float())
+        self.workers.sum([logits])
+        return logits, torch.from_numpy(part.labels)
 
     def _look_at_few(self, precision: Precision) -> float:
         """Return about how many seconds a look at all validation images takes."""
