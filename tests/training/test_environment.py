@@ -25,12 +25,14 @@ def test_it_names_the_machine_the_versions_and_the_images(dataset):
 
 def test_what_decides_about_the_last_bit_is_compared(dataset):
     before = environment.describe(dataset, "tiny", None, 0, "fp32")
-    now = before.model_copy(update={"threads": before.threads + 1, "versions": before.versions | {"torch": "9"}})
+    versions = before.versions | {"torch": "9"}
+    now = before.model_copy(update={"threads": before.threads + 1, "workers": 2, "versions": versions})
 
     assert environment.changes(before, before) == []
     assert environment.changes(before, now) == [
         f"torch: {before.versions['torch']}, now 9",
         f"threads: {before.threads}, now {before.threads + 1}",
+        "workers: 1, now 2",
     ]
 
 

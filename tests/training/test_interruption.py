@@ -44,3 +44,11 @@ def test_outside_the_main_thread_nothing_is_listened_for():
     thread.join()
 
     assert asked == [False]
+
+
+def test_what_else_is_to_be_done_is_done_when_somebody_asks():
+    done = []
+    with listening(lambda: done.append("told the others")):
+        assert done == []
+        signal.raise_signal(signal.SIGTERM)
+        assert done == ["told the others"]

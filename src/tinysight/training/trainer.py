@@ -244,7 +244,7 @@ class Trainer:
             torch.cuda.manual_seed(seed)
 
     def _learn(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
-        """Add the gradients of some images, `size` of which weigh 1; return summed loss and right answers."""
+        """Add the gradients of images, of which `size` weigh 1; return their summed loss and how many were right."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
