@@ -16,10 +16,10 @@ from tinysight.runs.run import Run
 from tinysight.training import feed as feeding
 from tinysight.training import streaming
 from tinysight.training.feed import Feed
-from tinysight.training.images import cut
+from tinysight.training.images import cut, normalisation_for
 from tinysight.training.streaming import Window, shuffled
 from tinysight.training.train import Plan, train
-from tinysight.training.trainer import Trainer, normalisation_for
+from tinysight.training.trainer import Trainer
 
 IMAGE = 3 * 16 * 16
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from typing import Any
 
-from tinysight import packages
 from tinysight.bulk.work import Done, Numbered, Work
+from tinysight.cluster import connected, resource
 from tinysight.errors import InputError, TinysightError
 
 _AHEAD = 2  # units a core that are handed out: one in hand and one to go on with
 
 
 def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
-    """Do all units on the cluster that RAY_ADDRESS names or that runs here, else on one made of this machine.
+    """Do all units on the cluster that RAY_ADDRESS names, or on one of this machine alone.
 
     Args:
         work: what is done with each.
@@ -26,47 +24,26 @@ def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[
         InputError: Ray is not installed, or the cluster cannot be reached.
         TinysightError: the work failed; what is written stays, and the same command goes on from there.
     """
-    packages.require("ray", extra="scale")
+    with connected(workers or 1):
+        yield from _run(work, units, workers)
+
+
+def _run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
+    """Keep so many tasks going, and hand out the next unit for each that is done."""
     import ray
 
-    begun_here = not ray.is_initialized()
-    if begun_here:
-        _connect(ray)
-    try:
-        yield from _run(ray, work, units, workers)
-    finally:
-        if begun_here:
-            ray.shutdown()
-
-
-def _connect(ray: Any) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves this machine that nobody asked for
-    try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        address = os.environ.get("RAY_ADDRESS", "this machine")
-        raise InputError(f"Ray at {address} cannot be reached ({error}); is its head node running?") from error
-
-
-def _run(ray: Any, work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
-    """Keep so many tasks going, and hand out the next unit for each that is done."""
     shared = ray.put(work)
     # A task may be done again however often: it writes the same file.
     task = ray.remote(num_cpus=1, max_retries=-1, retry_exceptions=False)(_do)
     going: list[Any] = []
     for numbered in units:
         going.append(task.remote(shared, numbered))
-        if len(going) >= (workers or _AHEAD * _cores(ray)):
+        if len(going) >= (workers or _AHEAD * max(1, resource("CPU"))):
             done, going = ray.wait(going)
             yield _result(ray, done[0])
     while going:
         done, going = ray.wait(going)
         yield _result(ray, done[0])
-
-
-def _cores(ray: Any) -> int:
-    """Return how many the cluster has just now: machines come and go."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _do(work: Work, numbered: Numbered) -> Done:

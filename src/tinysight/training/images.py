@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from tinysight.data.dataset import Dataset, Part
 from tinysight.data.names import all_names, names_of, read_names, require_known
 from tinysight.data.pixels import gathered
 from tinysight.errors import DataError
-from tinysight.recipes.schema import Data
+from tinysight.models.classifier import RAW, Normalisation, batch_size
+from tinysight.recipes.schema import Data, Recipe
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ def cut(dataset: Dataset, data: Data, seed: int) -> Images:
     if not len(left) or not len(kept):
         raise DataError(f"{data.exclude} leaves no image to learn from or none to validate with; exclude fewer.")
     return Images(train, left, taken(validation, kept))
+
+
+def normalisation_for(recipe: Recipe, images: Images) -> Normalisation:
+    """Return what the recipe says is done to pixels before the network."""
+    if recipe.data.normalisation == "none":
+        return RAW
+    if recipe.data.normalisation == "scale":
+        return Normalisation()
+    shares = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
+    return Normalisation.standardising(gathered(images.train.pixels, share) for share in shares)
 
 
 def read_excluded(path: Path, dataset: Dataset) -> frozenset[str]:

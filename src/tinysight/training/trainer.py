@@ -9,16 +9,15 @@ import math
 import time
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tinysight.data.dataset import Dataset, Part
-from tinysight.data.pixels import gathered, portions
+from tinysight.data.pixels import portions
 from tinysight.errors import TrainingError
 from tinysight.models.abstention import choose_threshold
-from tinysight.models.classifier import RAW, Classifier, Normalisation, batch_size, overrated
+from tinysight.models.classifier import Classifier, batch_size, overrated
 from tinysight.models.fast import Whitening
 from tinysight.models.registry import build
 from tinysight.progress import Progress
@@ -30,7 +29,7 @@ from tinysight.training.clock import Clock
 from tinysight.training.device import Device
 from tinysight.training.early_stopping import Watch
 from tinysight.training.feed import Feed
-from tinysight.training.images import Images
+from tinysight.training.images import Images, normalisation_for
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.randomness import derive
 from tinysight.training.temperature import fit_temperature
@@ -289,16 +288,6 @@ class Trainer:
             f"The {what} in epoch {self.position.epoch + 1}, step {self.position.step + 1}: training diverged; "
             f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
         )
-
-
-def normalisation_for(recipe: Recipe, images: Images) -> Normalisation:
-    """Return what the recipe says is done to pixels before the network."""
-    if recipe.data.normalisation == "none":
-        return RAW
-    if recipe.data.normalisation == "scale":
-        return Normalisation()
-    shares = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
-    return Normalisation.standardising(gathered(images.train.pixels, share) for share in shares)
 
 
 def show(progress: Progress, position: Position, amount: int) -> None:

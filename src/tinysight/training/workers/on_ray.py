@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import threading
@@ -19,6 +18,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.base_trainer import TrainingFailedError
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from tinysight.cluster import connected, resource
 from tinysight.errors import InputError, TinysightError, WorkerLostError
 from tinysight.machine import usable_cores
 from tinysight.progress import Progress
@@ -30,7 +30,6 @@ from tinysight.training.workers.group import backend
 from tinysight.training.workers.work import Outcome, best_of, work
 
 RESTARTS = 3
-_STORE = 100_000_000  # bytes for what Ray's own processes hand to each other; images do not go this way
 
 
 def run(order: Order, count: int, progress: Progress) -> Summary:
@@ -58,32 +57,17 @@ def run(order: Order, count: int, progress: Progress) -> Summary:
 
 @contextmanager
 def _cluster(count: int) -> Iterator[None]:
-    """Be connected to the cluster inside the block."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    """Be connected to a cluster with room for so many workers inside the block."""
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-    else:
-        cores = max(count, usable_cores())
-        ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE, **quiet)
-    try:
-        if (cores := _resource("CPU")) < count:
+    with connected(count):
+        if (cores := resource("CPU")) < count:
             raise InputError(f"{count} workers need as many processors, and the cluster has {cores}; take fewer.")
         yield
-    finally:
-        ray.shutdown()
-
-
-def _resource(name: str) -> int:
-    """Return how many of something the cluster has."""
-    resources: dict[str, float] = ray.cluster_resources()
-    return int(resources.get(name, 0))
 
 
 def _cards(order: Order, count: int) -> bool:
     """Return whether every worker gets a graphics card."""
-    cards = _resource("GPU")
+    cards = resource("GPU")
     if order.device == "cuda" and cards < count:
         raise InputError(f"--device cuda: {count} workers need a graphics card each, and the cluster has {cards}.")
     return order.device != "cpu" and cards >= count
