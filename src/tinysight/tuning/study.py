@@ -20,14 +20,16 @@ from optuna.pruners import NopPruner, PercentilePruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from tinysight.data.cache import locked
 from tinysight.errors import RunError, StorageError
 from tinysight.files import new_folder, storage_errors
+from tinysight.progress import SILENT
 from tinysight.ranges import Plain
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import records
 from tinysight.training.randomness import derive
 from tinysight.tuning import journal
-from tinysight.tuning.locks import held, is_held
+from tinysight.tuning.locks import is_held
 from tinysight.tuning.pairs import pairs_of, refuted
 from tinysight.tuning.record import StudyRecord, with_epochs
 from tinysight.tuning.space import Space, Values
@@ -107,7 +109,7 @@ class Study:
         self._search.sampler = TPESampler(
             n_startup_trials=DRAWN, seed=derive(self.record.seed, "search", self._worker) % 2**32
         )
-        with held(self._presence(self._worker)):
+        with locked(self._presence(self._worker), SILENT):
             yield
 
     def search(self) -> Task:
@@ -204,7 +206,7 @@ class Study:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let no other process take a trial inside the block, so that none is taken twice."""
-        with held(self.path / "workers" / "lock"):
+        with locked(self.path / "workers" / "lock", SILENT):
             yield
 
     @property
