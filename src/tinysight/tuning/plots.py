@@ -26,10 +26,10 @@ def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
         verdict: what came of them.
         title: recipe, dataset and whatever else tells this plot from others.
     """
-    figure = style.page(5.0, title, _note(trials))
-    axes = style.place(figure, 1.15, 0.75, 8.0, 4.1)
     shown = [trial for trial in trials if trial.epochs and trial.state != "failed"]
     floor = _floor([trial.accuracy for trial in shown])
+    figure = style.page(5.0, title, _note(trials, below=any(trial.accuracy < floor for trial in shown)))
+    axes = style.place(figure, 1.15, 0.75, 8.0, 4.1)
     _dots(axes, shown, floor)
     _best_so_far(axes, shown)
     _name_lines(axes, verdict)
@@ -67,12 +67,12 @@ def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
     return figure
 
 
-def _note(trials: Sequence[Trial]) -> str:
+def _note(trials: Sequence[Trial], below: bool) -> str:
     lost = sum(trial.state in ("failed", "lost") for trial in trials)
-    more = f" {lost} failed, or were lost with their process." if lost else ""
     return (
-        "Full dots: trials that came to their end. Rings: given up early, with the accuracy they had then. Triangles: "
-        f"further below. The line is the best so far.{more}"
+        "Full dots: trials that came to their end. Rings: given up early, with the accuracy they had then. "
+        f"{'Triangles: further below. ' if below else ''}The line is the best so far."
+        f"{f' {lost} failed, or were lost with their process.' if lost else ''}"
     )
 
 
