@@ -36,7 +36,7 @@ from tinysight.data import cifar10
 from tinysight.runs.run import Run
 
 A_FILE, A_GROUP = 20_000, 1000
-KILLED = 30_000  # pictures in each of the tries with losses
+KILLED = 20_000  # pictures in each of the tries with losses
 
 
 def main() -> None:
