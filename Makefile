@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# A process of tests for each core: every test computes on one thread.
+TOGETHER := -n logical --dist worksteal
 
 .PHONY: demo test test-slow lint bench
 
@@ -9,10 +11,10 @@ demo: $(READY)
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest $(TOGETHER)
 
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(TOGETHER)
 
 lint: $(READY)
 	$(BIN)/ruff check

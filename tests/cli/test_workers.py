@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,28 +27,40 @@ DEADLINE = 120  # seconds; a machine that does much else needs some of them to s
 NEEDS_RAY = pytest.mark.skipif(packages.version("ray") is None, reason="needs the extra scale")
 
 
-@pytest.fixture(params=["torchrun", pytest.param("ray", marks=NEEDS_RAY)])
+@pytest.fixture(params=["torchrun", pytest.param("ray", marks=[NEEDS_RAY, pytest.mark.slow])])
 def engine(request):
     return request.param
 
 
+def launch(*command):
+    """Run Python in a process of its own, and return that process."""
+    # One thread in every process, or rounding would lead their trainings apart (docs/experiments.md).
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def training(path, epochs):
+    """Return the command line of a training that ends at `path`."""
+    return ("tinysight", *COMMAND, *BATCHES, "--epochs", str(epochs), "--out", str(path))
+
+
+def require_success(process):
+    """Wait until a process has come to a good end."""
+    out, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in err
+
+
 @pytest.fixture
 def start():
-    """Return a function that runs a command line in a process of its own, and returns that process."""
+    """Return a function that does what `launch` does; what still runs when the test is over is ended."""
     started = []
 
-    def start(*arguments):
-        # One thread in every process, or rounding would lead their trainings apart (docs/experiments.md).
-        environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tinysight", *arguments],
-            env=environment | {"OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+    def start(*command):
+        started.append(launch(*command))
+        return started[-1]
 
     yield start
     for process in started:
@@ -60,7 +73,7 @@ def train(start, tmp_path):
     """Return a function that trains in a process of its own, and returns that process."""
 
     def train(name, *arguments, epochs=4):
-        return start(*COMMAND, *BATCHES, "--epochs", str(epochs), "--out", str(tmp_path / name), *arguments)
+        return start(*training(tmp_path / name, epochs), *arguments)
 
     return train
 
@@ -70,12 +83,23 @@ def finished(train, tmp_path):
     """Return a function that trains, and returns the run."""
 
     def finished(name, *arguments, epochs=4):
-        out, err = (process := train(name, *arguments, epochs=epochs)).communicate(timeout=DEADLINE)
-        assert process.returncode == 0, out + err
-        assert "Traceback" not in err
+        require_success(train(name, *arguments, epochs=epochs))
         return Run(tmp_path / name)
 
     return finished
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Return a function from a number of epochs to the run that one worker leaves whom nothing happens to."""
+
+    @cache
+    def alone(epochs):
+        path = tmp_path_factory.mktemp("alone") / "run"
+        require_success(launch(*training(path, epochs)))
+        return Run(path)
+
+    return alone
 
 
 def wait_until(condition):
@@ -124,18 +148,18 @@ def assert_alike(run, other):
     assert {path.name for path in run.path.iterdir()} == {path.name for path in other.path.iterdir()}
 
 
-@pytest.mark.slow
-def test_two_workers_leave_the_run_that_one_leaves(finished, engine):
-    alone, together = finished("alone"), finished("together", "--workers", "2", "--engine", engine)
+def test_two_workers_leave_the_run_that_one_leaves(finished, alone, engine):
+    together = finished("together", "--workers", "2", "--engine", engine)
 
-    assert_alike(together, alone)
-    assert (alone.environment().workers, together.environment().workers) == (1, 2)
+    assert_alike(together, alone(4))
+    assert (alone(4).environment().workers, together.environment().workers) == (1, 2)
     assert [path.name for path in together.path.parent.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, -1], ids=["the first", "the last"])
-def test_a_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(train, finished, engine, victim, tmp_path):
+@pytest.mark.parametrize(
+    "victim", [pytest.param(0, id="the first"), pytest.param(-1, id="the last", marks=pytest.mark.slow)]
+)
+def test_a_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(train, alone, engine, victim, tmp_path):
     process = train("killed", "--workers", "2", "--engine", engine, epochs=40)
     wait_until((tmp_path / "killed" / "checkpoint" / "latest.safetensors").exists)
     os.kill(workers_of(process)[victim], signal.SIGKILL)
@@ -144,11 +168,11 @@ def test_a_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(tra
     assert process.returncode == 0, out + err
     assert "A worker was lost: all of them start again, from the last checkpoint." in err
     assert "Traceback" not in err
-    assert_alike(Run(tmp_path / "killed"), finished("left alone", epochs=40))
+    assert_alike(Run(tmp_path / "killed"), alone(40))
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_go_on_with(train, finished, engine, tmp_path):
+def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_go_on_with(train, finished, alone, engine, tmp_path):
     process = train("run", "--workers", "2", "--engine", engine, epochs=40)
     wait_until((tmp_path / "run" / "checkpoint" / "latest.safetensors").exists)
     workers = descendants(process)
@@ -164,11 +188,11 @@ def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_go_on_with(train
 
     run = finished("run", "--resume", epochs=40)
     assert "workers: 2, now 1" in run.environment().changes
-    assert_alike(run, finished("left alone", epochs=40))
+    assert_alike(run, alone(40))
 
 
 @pytest.mark.slow
-def test_a_run_of_one_worker_goes_on_with_two(train, finished, tmp_path):
+def test_a_run_of_one_worker_goes_on_with_two(train, finished, alone, tmp_path):
     process = train("run", epochs=40)
     wait_until((tmp_path / "run" / "checkpoint" / "latest.safetensors").exists)
     process.send_signal(signal.SIGINT)
@@ -176,7 +200,7 @@ def test_a_run_of_one_worker_goes_on_with_two(train, finished, tmp_path):
 
     run = finished("run", "--resume", "--workers", "2", epochs=40)
     assert "workers: 1, now 2" in run.environment().changes
-    assert_alike(run, finished("left alone", epochs=40))
+    assert_alike(run, alone(40))
 
 
 @pytest.mark.slow
@@ -193,7 +217,7 @@ def test_what_goes_wrong_is_one_sentence_and_is_not_tried_again(
 ):
     settings = [word for change in changes for word in ("--set", change)]
     workers = ("--workers", "2", "--engine", engine, "--out", str(tmp_path / "run"))
-    process = start("train", recipe, *DATA, *settings, *workers)
+    process = start("tinysight", "train", recipe, *DATA, *settings, *workers)
     out, err = process.communicate(timeout=DEADLINE)
 
     assert (process.returncode, out) == (code, ""), err
@@ -205,15 +229,14 @@ def test_what_goes_wrong_is_one_sentence_and_is_not_tried_again(
 
 
 @pytest.mark.slow
-def test_somebody_elses_torchrun_makes_workers_of_the_command(finished, tmp_path):
-    command = [*COMMAND, *BATCHES, "--epochs", "4", "--out", str(tmp_path / "joined")]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tinysight"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *command], capture_output=True, text=True, timeout=DEADLINE, env=environment)
+def test_somebody_elses_torchrun_makes_workers_of_the_command(start, alone, tmp_path):
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    process = start(*torchrun, *training(tmp_path / "joined", 4))
+    out, err = process.communicate(timeout=DEADLINE)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finished: ") == 1
-    assert_alike(Run(tmp_path / "joined"), finished("alone"))
+    assert process.returncode == 0, err
+    assert out.count("finished: ") == 1
+    assert_alike(Run(tmp_path / "joined"), alone(4))
 
 
 def test_without_ray_its_engine_says_what_to_install(tinysight, monkeypatch):
