@@ -91,6 +91,18 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def remove_drafts(*paths: Path) -> None:
+    """Remove what killed processes have left of files they were writing, `*` for any name; nobody may be writing them.
+
+    Raises:
+        StorageError: they cannot be removed.
+    """
+    for path in paths:
+        with storage_errors(path):
+            for draft in path.parent.glob(f".{path.name}.*.part"):
+                draft.unlink(missing_ok=True)
+
+
 def make_folder(folder: Path) -> None:
     """Make `folder`, and those above it, unless they are there; new ones are on disk when this returns."""
     new = [place for place in (folder, *folder.parents) if not place.exists()]

@@ -221,6 +221,17 @@ def test_only_one_process_trains_in_a_directory(run):
         pass
 
 
+def test_the_next_training_clears_away_what_a_killed_one_was_writing_and_nothing_else(run):
+    (run.path / "checkpoint").mkdir(exist_ok=True)
+    left = [run.path / ".history.jsonl.h3vx0xq9.part", run.path / "checkpoint" / ".latest.safetensors.w8_2n1pz.part"]
+    others = run.path / ".metrics.json.k2j4h6g8.part"  # evaluate may be writing that just now
+    for draft in [*left, others]:
+        draft.write_text("half")
+    before = set(run.path.rglob("*"))
+    with run.locked():
+        assert before - set(run.path.rglob("*")) == set(left)
+
+
 def test_a_run_that_never_came_to_an_end_does_not_predict(run, summary):
     run.write_summary(summary.model_copy(update={"status": "running"}))
     with pytest.raises(RunError, match="go on with it by --resume"):

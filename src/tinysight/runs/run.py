@@ -21,7 +21,7 @@ from torch import Tensor
 from tinysight import machine, packages
 from tinysight.data import names
 from tinysight.errors import RunError
-from tinysight.files import atomic_writer, new_folder, storage_errors, write_text
+from tinysight.files import atomic_writer, new_folder, remove_drafts, storage_errors, write_text
 from tinysight.models.classifier import Classifier, Normalisation
 from tinysight.models.registry import build
 from tinysight.recipes import loading
@@ -29,6 +29,8 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import FORMAT, Environment, Epoch, ModelRecord, Summary
+
+_OF_TRAINING = ("environment.json", "history.jsonl", "summary.json", "model.json", "model.safetensors", "checkpoint/*")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in this directory inside the block.
+        """Keep other processes from training in this directory inside the block; clear away what killed ones left.
 
         Raises:
             RunError: another process is training in it.
@@ -96,6 +98,7 @@ class Run:
                 os.close(handle)
                 raise RunError(f"{self.path} is in training in another process; wait until that ends.") from error
         try:
+            remove_drafts(*(self.path / name for name in _OF_TRAINING))
             yield
         finally:
             os.close(handle)
