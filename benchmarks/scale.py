@@ -28,9 +28,11 @@ import torch
 from common import append, stamp
 from PIL import Image
 
+from tinysight.bulk.output import Output
 from tinysight.bulk.pictures import pictures
 from tinysight.bulk.places import Place
 from tinysight.bulk.units import PICTURES, units
+from tinysight.bulk.work import Done, Numbered, Work
 from tinysight.data import cifar10
 from tinysight.data.intake import read_looks
 from tinysight.models.registry import build
@@ -50,8 +52,10 @@ def main() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as folder:
         intake(Path(folder))
-    for path in options.runs:
-        network(Run.open(path))
+        for path in options.runs:
+            run = Run.open(path.resolve())
+            network(run)
+            whole(run, Path(folder))
     driver()
 
 
@@ -78,6 +82,10 @@ def intake(folder: Path) -> None:
         photo = jpeg(width, height)
         count = 200_000_000 // (width * height) // 5
         note(f"decoding {width}x{height} JPEG", count, partial(decode, [photo] * count), bytes=len(photo))
+    (folder / "photos").mkdir()
+    photo = jpeg(500, 375)
+    for number in range(200):
+        (folder / "photos" / f"{number:05}.jpg").write_bytes(photo)
 
 
 def read(place: Place) -> None:
@@ -115,6 +123,28 @@ def network(run: Run) -> None:
     rates = [images_per_second(recipe, precision) for _ in range(TIMES)]
     size = 4 * sum(one.numel() for one in build(recipe.model, 10, recipe.data.image_size).parameters())
     keep(f"training {recipe.name}", rates, gradients=size, batch=recipe.training.batch_size)
+
+
+def whole(run: Run, folder: Path) -> None:
+    """Measure all that a worker does with a picture, from reading it to writing its row: two units of each kind."""
+    kinds = {
+        "parquet": "32x32 PNG in Parquet",
+        "files": "32x32 PNG, a file each",
+        "photos": "500x375 JPEG, a file each",
+    }
+    for name, kind in kinds.items():
+        asked, rows = Place.of(str(folder / name)), folder / f"rows of {name} by {run.path.name}"
+        work = Work(run, 3, asked, Output(Place.of(str(rows))))
+        work.output.begin({})
+        numbered = list(enumerate(units(asked)))[:2]
+        done = do_all(work, numbered)
+        count = sum(one.rows for one in done)
+        size = sum(one.size for one in done) / count
+        note(f"all of it: {kind}, {run.recipe().name}", count, partial(do_all, work, numbered), bytes=size)
+
+
+def do_all(work: Work, numbered: list[Numbered]) -> list[Done]:
+    return [work.do(one) for one in numbered]
 
 
 def driver() -> None:

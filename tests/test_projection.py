@@ -18,9 +18,8 @@ def projection(monkeypatch):
 @pytest.fixture
 def rows():
     return {
-        "reading": {"rates": [9e9], "bytes": 2000.0, "n": 1},
-        "decoding": {"rates": [900.0, 1000.0, 1100.0], "bytes": 2000.0, "n": 3},
-        "predicting": {"rates": [1000.0], "n": 1},
+        "all of it: small": {"rates": [400.0, 500.0, 600.0], "bytes": 2000.0, "n": 3},
+        "all of it: large": {"rates": [500.0], "bytes": 1e8, "n": 1},
         "the driver alone: units that take no time": {"rates": [400.0], "n": 1},
     }
 
@@ -34,14 +33,12 @@ def rows():
     ],
 )
 def test_the_slowest_part_is_the_rate_of_the_whole(projection, rows, machines, requested, expected):
-    way = projection.Way("", ("reading", "decoding", "predicting"), requested)
-    part, rate = projection.slowest(way, rows, machines)
+    part, rate = projection.slowest(projection.Way("small", requested), rows, machines)
     assert (part, rate) == (expected[0], pytest.approx(expected[1], rel=1e-3))
 
 
 def test_large_pictures_wait_for_the_network_card(projection, rows):
-    rows["reading"]["bytes"] = 1e8
-    assert projection.slowest(projection.Way("", ("reading", "predicting"), False), rows, 4)[0] == "network cards"
+    assert projection.slowest(projection.Way("large", requested=False), rows, 4)[0] == "network cards"
 
 
 def test_training_on_machines_that_wait_for_gradients_is_slower_than_on_one(projection):
