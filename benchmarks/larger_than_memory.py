@@ -208,7 +208,7 @@ def test_accuracy(folder: Path, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         recipe, path = loading.load("fast-85"), Path(out, "run")
         train(Plan(recipe, load(str(folder)), str(folder), seed, choose("auto", recipe)), path)
-        return {"accuracy": evaluate(Run(path)).accuracy}
+        return {"accuracy": evaluate(Run(path))["accuracy"]}
 
 
 @contextmanager
