@@ -39,3 +39,10 @@ def test_the_likeliest_come_first_with_the_class_they_look_like(planted):
 def test_where_all_labels_are_right_few_are_suspected(planted):
     probabilities, _, truth, _ = planted
     assert len(find_suspects(probabilities, truth)) < 100
+
+
+def test_no_process_is_forked(planted, monkeypatch):
+    """A fork takes along the locks that other threads hold, and waits for them for ever."""
+    monkeypatch.setattr("os.fork", lambda: pytest.fail("forked"))
+    probabilities, labels, *_ = planted
+    assert len(find_suspects(probabilities, labels)) > 0

@@ -43,7 +43,8 @@ def find_suspects(probabilities: NDArray[np.float64], labels: Labels) -> Suspect
     from cleanlab.rank import get_label_quality_scores
 
     # Either rule alone suspects too many where models confuse classes (docs/experiments.md has the figures).
-    wrong = find_label_issues(labels, probabilities, filter_by="both")
+    # One process: cleanlab would fork more, and a fork of a process with threads may stand still for ever.
+    wrong = find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
     quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
     order = np.flatnonzero(wrong)[np.argsort(quality[wrong], kind="stable")]
     return Suspects(order, probabilities[order].argmax(1), quality[order])
