@@ -1,11 +1,11 @@
 """A million images from a folder: how fast they are decoded and learned from, in how much memory, and how well.
 
     python benchmarks/larger_than_memory.py [speed] [accuracy] [--images 1000000] [--turns 3] [--seeds 0 1 2 3 4]
-                                            [--folder DIR]
+                                            [--recipe fast-85] [--folder DIR]
 
 `speed` writes that many pictures (CIFAR-10's, each with noise of its own, as PNG), has them decoded, kills that
 half-way and has it gone on with, and trains `fast-73` on them for one epoch, from the file and with all of them in
-memory in turn, each in a process of its own. `accuracy` trains `fast-85` on CIFAR-10 as a folder, shuffled as a whole
+memory in turn, each in a process of its own. `accuracy` trains a recipe on CIFAR-10 as a folder, shuffled as a whole
 and as a file that is as many times larger than a window as a million images are. Appends one line a claim to
 benchmarks/results/larger_than_memory.jsonl. Needs CIFAR-10, some 8 GB of disk (and as much memory as the images in it),
 and a machine with nothing else to do. With --folder the pictures stay, and are used again if they are there.
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=MILLION)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--recipe", default="fast-85", help="whose accuracy is measured")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--work", nargs="+", help="for the processes this script starts")
     arguments = parser.parse_args()
@@ -72,7 +73,7 @@ def main() -> None:
             for line in speed(folder / f"{arguments.images}", arguments.images, arguments.turns):
                 print(json.dumps(append("larger_than_memory", line)), flush=True)
         if "accuracy" in arguments.parts:
-            line = accuracy(folder / "cifar10", arguments.seeds)
+            line = accuracy(folder / "cifar10", arguments.recipe, arguments.seeds)
             print(json.dumps(append("larger_than_memory", line)), flush=True)
 
 
@@ -137,18 +138,18 @@ def in_cache() -> int:
     return sum(path.stat().st_size for path in Path(os.environ["TINYSIGHT_CACHE_DIR"], "folders").glob("*/pixels.part"))
 
 
-def accuracy(folder: Path, seeds: list[int]) -> dict[str, Any]:
+def accuracy(folder: Path, recipe: str, seeds: list[int]) -> dict[str, Any]:
     """Return the line on how well is learned from windows."""
     if not folder.exists():
         save_cifar10(folder)
     found: dict[str, list[float]] = {"file": [], "memory": []}
     for seed in seeds:
         for where, figures in found.items():
-            figures.append(worked("accuracy", folder, where, str(seed))["accuracy"])
+            figures.append(worked("accuracy", folder, where, str(seed), recipe)["accuracy"])
             print(where, seed, figures[-1], file=sys.stderr, flush=True)
     apart = [ours - peer for ours, peer in zip(found["file"], found["memory"], strict=True)]
     return {
-        "claim": "test accuracy of `fast-85` on CIFAR-10, shuffled in windows, as well as shuffled as a whole",
+        "claim": f"test accuracy of `{recipe}` on CIFAR-10, shuffled in windows, as well as shuffled as a whole",
         "ours": told(found["file"]),
         "peer": f"as a whole {told(found['memory'])}",
         "ratio": f"{statistics.mean(apart):+.4f} ({min(apart):+.4f} to {max(apart):+.4f}), seed by seed",
@@ -168,12 +169,13 @@ def worked(name: str, folder: Path, *rest: str) -> dict[str, float]:
     return figures
 
 
-def work(name: str, folder: Path, where: str, seed: str = "0") -> None:
+def work(name: str, folder: Path, where: str, seed: str = "0", recipe: str = "") -> None:
     """Print the figures of some work done in this process, with all pixels in a file or in memory."""
     pixels.LARGE = NEVER if where == "memory" else 0
     start = time.perf_counter()
     with own_memory() as own:
-        figures = {"load": decode, "train": one_epoch, "accuracy": partial(test_accuracy, seed=int(seed))}[name](folder)
+        accuracy_by = partial(test_accuracy, name=recipe, seed=int(seed))
+        figures = {"load": decode, "train": one_epoch, "accuracy": accuracy_by}[name](folder)
     figures |= {"seconds": time.perf_counter() - start, "peak": status("VmHWM"), "own": max(own)}
     print(json.dumps(figures))
 
@@ -202,11 +204,11 @@ def one_epoch(folder: Path) -> dict[str, float]:
     return {"images_per_second": epoch.images_per_second, "val_accuracy": epoch.val_accuracy}
 
 
-def test_accuracy(folder: Path, seed: int) -> dict[str, float]:
+def test_accuracy(folder: Path, name: str, seed: int) -> dict[str, float]:
     """Train with windows that are to CIFAR-10 what they are to a million images; blocks stay as large as they are."""
     streaming.WINDOW = streaming.WINDOW * 50_000 // MILLION
     with tempfile.TemporaryDirectory() as out:
-        recipe, path = loading.load("fast-85"), Path(out, "run")
+        recipe, path = loading.load(name), Path(out, "run")
         train(Plan(recipe, load(str(folder)), str(folder), seed, choose("auto", recipe)), path)
         return {"accuracy": evaluate(Run(path))["accuracy"]}
 
