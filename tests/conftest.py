@@ -18,6 +18,9 @@ from PIL import Image
 settings.register_profile("tinysight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tinysight")
 
+# Nor on how wide the screen is: what the environment says of it when rich is imported, rich keeps to for good.
+os.environ.pop("COLUMNS", None)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
