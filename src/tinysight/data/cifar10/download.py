@@ -139,7 +139,7 @@ def _receive(response: http.client.HTTPResponse, have: int, archive: Archive, pa
         progress.finish()
     if have > archive.size:
         _remove(path)
-        raise DownloadError(f"{archive.url}: more than {archive.size:,} bytes, not the official file. Try later.")
+        raise DownloadError(f"{archive.url}: more than {archive.size:,} bytes, not the official file. Try again later.")
     if have < archive.size:
         raise _ConnectionDroppedError(f"the connection ended after {have:,} of {archive.size:,} bytes")
 
@@ -151,8 +151,8 @@ def _check_headers(response: http.client.HTTPResponse, have: int, archive: Archi
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and have + int(length) != archive.size:
         raise DownloadError(
-            f"{archive.url}: {have + int(length):,} bytes instead of {archive.size:,}. The file on the server changed; "
-            "try again later."
+            f"{archive.url}: {have + int(length):,} bytes instead of {archive.size:,}, not the official "
+            "file. Try again later."
         )
 
 
