@@ -34,7 +34,7 @@ def decode(
 def decode_looks(
     sources: Sequence[Path | bytes], size: tuple[int, int], looks: Looks = WHOLE, progress: Progress = SILENT
 ) -> tuple[Pixels, list[Failure]]:
-    """Decode `sources` in parallel, each as `intake.read_looks` does.
+    """Decode `sources` in parallel, each as `read_looks` does.
 
     Threads suffice because Pillow releases Python's lock while it decodes. benchmarks/predict_files.py compares
     them with processes.

@@ -16,16 +16,16 @@ def look_at(image: Image.Image, size: tuple[int, int], looks: Looks = WHOLE) -> 
     A crop that would have to be enlarged, because the image is too small, is replaced by the first crop.
     """
     image = opaque_rgb(upright(image))
-    crops = np.empty((len(looks), 3, *size), dtype=np.uint8)
-    crops[:] = _crop(image, size, looks[0])
-    for index, look in enumerate(looks[1:], start=1):
-        if min(image.size) * (1 - 2 * look.closer) >= max(size) and image.size != size[::-1]:
-            crops[index] = _crop(image, size, look)
-    return crops
+    pixels = np.empty((len(looks), 3, *size), dtype=np.uint8)
+    pixels[:] = _resized_crop(image, size, looks[0])
+    for index, crop in enumerate(looks[1:], start=1):
+        if min(image.size) * (1 - 2 * crop.closer) >= max(size) and image.size != size[::-1]:
+            pixels[index] = _resized_crop(image, size, crop)
+    return pixels
 
 
-def _crop(image: Image.Image, size: tuple[int, int], look: Look) -> Pixels:
+def _resized_crop(image: Image.Image, size: tuple[int, int], crop: Look) -> Pixels:
     height, width = size
-    center = (look.place, look.place)
-    square = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS, look.closer, center)
+    center = (crop.place, crop.place)
+    square = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS, crop.closer, center)
     return np.asarray(square).transpose(2, 0, 1)

@@ -64,18 +64,18 @@ def looks_for(images: Any, image_size: int) -> Looks:
     return CLOSER if (image_size, image_size) in (shape[1:3], shape[2:4]) else WHOLE
 
 
-def _from_image(image: Any, index: int, image_size: int, looks: Looks) -> Pixels:
+def _from_image(image: Any, index: int, image_size: int, crops: Looks) -> Pixels:
     try:
         if isinstance(image, Image.Image):
-            return look_at(image, (image_size, image_size), looks)
-        crops = _resized(_channels_first(np.asarray(image)[None]), image_size, looks)[0]
-        return np.broadcast_to(crops, (len(looks), *crops.shape[1:]))
+            return look_at(image, (image_size, image_size), crops)
+        pixels = _resized(_channels_first(np.asarray(image)[None]), image_size, crops)[0]
+        return np.broadcast_to(pixels, (len(crops), *pixels.shape[1:]))
     except (ImageError, InputError) as error:
         raise InputError(f"Image {index}: {error}") from error
 
 
-def _from_files(files: list[Path], image_size: int, looks: Looks) -> Pixels:
-    pixels, failures = decode_looks(files, (image_size, image_size), looks)
+def _from_files(files: list[Path], image_size: int, crops: Looks) -> Pixels:
+    pixels, failures = decode_looks(files, (image_size, image_size), crops)
     if failures:
         more = f" ({len(failures) - 1:,} more cannot be read.)" if len(failures) > 1 else ""
         raise InputError(f"{failures[0][1]}{more}")
@@ -95,10 +95,10 @@ def _channels_first(images: np.ndarray) -> Pixels:
     return np.broadcast_to(images, (len(images), 3, *images.shape[2:]))
 
 
-def _resized(pixels: Pixels, image_size: int, looks: Looks) -> Pixels:
+def _resized(pixels: Pixels, image_size: int, crops: Looks) -> Pixels:
     if pixels.shape[2:] == (image_size, image_size):
         return np.require(pixels, requirements=["C", "W"])[:, None]  # torch warns about read-only arrays
     if 0 in pixels.shape:
         raise InputError(f"Empty images: shape {pixels.shape}. {TAKEN}.")
     images = (Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0))) for array in pixels)
-    return np.stack([look_at(image, (image_size, image_size), looks) for image in images])
+    return np.stack([look_at(image, (image_size, image_size), crops) for image in images])
