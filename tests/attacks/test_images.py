@@ -83,7 +83,7 @@ def saved(image, kind, **options):
 MANY = 200 * 2**20
 PIXEL = chunk(b"IDAT", zlib.compress(b"\0\1\2\3"))
 
-REFUSED = {
+REJECTED = {
     "forged.png": (lambda: png(50_000, 50_000, idat(2**20)), "too many pixels"),
     "forged-without-pixels.png": (lambda: png(50_000, 50_000), "too many pixels"),
     "largest.png": (lambda: png(2**31 - 1, 2**31 - 1, PIXEL), "too many pixels"),
@@ -141,7 +141,7 @@ print(json.dumps([results, peak() - start]))
 def gallery(tmp_path_factory):
     """Pixels or error of each hostile file, and the memory growth, from a separate process."""
     folder = tmp_path_factory.mktemp("gallery")
-    makers = DECODED | {name: make for name, (make, _) in REFUSED.items()}
+    makers = DECODED | {name: make for name, (make, _) in REJECTED.items()}
     for name, make in makers.items():
         (folder / name).write_bytes(make())
     os.mkfifo(folder / "pipe.png")
@@ -153,13 +153,13 @@ def gallery(tmp_path_factory):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 def test_a_hostile_file_is_an_error_with_its_name(gallery, name):
     results, _ = gallery
 
     assert isinstance(results[name], str), "it was decoded"
     assert f"/{name}: " in results[name]
-    assert any(reason in results[name] for reason in REFUSED[name][1].split("|")), results[name]
+    assert any(reason in results[name] for reason in REJECTED[name][1].split("|")), results[name]
 
 
 @pytest.mark.parametrize(

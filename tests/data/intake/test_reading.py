@@ -203,21 +203,21 @@ def test_any_size_is_resized_to_any_size(source, size, kind):
     assert (pixels == 90).all()
 
 
-PHOTO = smooth(50, 70, channels=4)
+IMAGE = smooth(50, 70, channels=4)
 VALID = [
-    encoded(PHOTO.convert("RGB"), "JPEG", quality=90),
-    encoded(PHOTO.convert("RGB"), "JPEG", progressive=True, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
-    encoded(PHOTO.convert("RGB").resize((300, 200)), "JPEG"),
-    encoded(PHOTO.convert("CMYK"), "JPEG"),
-    encoded(PHOTO),
-    encoded(PHOTO, save_all=True, append_images=[PHOTO.rotate(90)]),
-    encoded(PHOTO.convert("RGB").quantize(32), transparency=b"\0\x80"),
-    encoded(PHOTO.convert("RGB").quantize(32), "GIF", transparency=3),
-    encoded(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)]),
-    encoded(PHOTO, "WEBP"),
-    encoded(PHOTO, "WEBP", lossless=True),
-    encoded(PHOTO.convert("RGB"), "BMP"),
-    encoded(PHOTO.convert("RGB").quantize(32), "BMP"),
+    encoded(IMAGE.convert("RGB"), "JPEG", quality=90),
+    encoded(IMAGE.convert("RGB"), "JPEG", progressive=True, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
+    encoded(IMAGE.convert("RGB").resize((300, 200)), "JPEG"),
+    encoded(IMAGE.convert("CMYK"), "JPEG"),
+    encoded(IMAGE),
+    encoded(IMAGE, save_all=True, append_images=[IMAGE.rotate(90)]),
+    encoded(IMAGE.convert("RGB").quantize(32), transparency=b"\0\x80"),
+    encoded(IMAGE.convert("RGB").quantize(32), "GIF", transparency=3),
+    encoded(IMAGE, "GIF", save_all=True, append_images=[IMAGE.rotate(90)]),
+    encoded(IMAGE, "WEBP"),
+    encoded(IMAGE, "WEBP", lossless=True),
+    encoded(IMAGE.convert("RGB"), "BMP"),
+    encoded(IMAGE.convert("RGB").quantize(32), "BMP"),
 ]
 positions = st.floats(0, 1, exclude_max=True)
 
