@@ -73,9 +73,9 @@ def rename_classes(folder):
     ("damage", "complaint"),
     [
         (cut_short, "data_batch_3.bin has 30,729,999 bytes instead of 30,730,000"),
-        (mislabel, "data_batch_3.bin gives image 17 the label 200, but CIFAR-10's are 0 to 9; get it again."),
-        (lose, "it lacks data_batch_3.bin. Set --data-dir to a folder that does"),
-        (rename_classes, "batches.meta.txt does not hold ten different names of classes"),
+        (mislabel, "data_batch_3.bin: label 200 of image 17 is not in 0..9. Get a new copy."),
+        (lose, "(missing data_batch_3.bin). Set --data-dir to a complete copy"),
+        (rename_classes, "batches.meta.txt: expected ten different class names"),
     ],
 )
 def test_a_damaged_copy_of_cifar10_is_refused(train_on, binary_layout, damage, complaint):
@@ -87,7 +87,7 @@ def test_an_archive_that_was_cut_off_is_refused(train_on, tmp_path):
     folder = tmp_path / "archive"
     folder.mkdir()
     (folder / "cifar-10-binary.tar.gz").write_bytes(b"\x1f\x8b" + bytes(1000))
-    assert "cifar-10-binary.tar.gz holds no whole CIFAR-10: it has 1,002 bytes instead of" in train_on(folder)
+    assert "cifar-10-binary.tar.gz: incomplete CIFAR-10 (1,002 bytes instead of" in train_on(folder)
 
 
 def test_a_pickle_that_would_run_something_runs_nothing(train_on, tmp_path, canary):
@@ -98,7 +98,7 @@ def test_a_pickle_that_would_run_something_runs_nothing(train_on, tmp_path, cana
         with (folder / name).open("wb") as file:
             file.write(content)
             file.truncate(31_000_000)  # as long as a true one, and no room on disk
-    assert "data_batch_1 is refused: it asks Python for 'posix.system'" in train_on(folder)
+    assert "data_batch_1: unsafe or damaged pickle: import of 'posix.system'" in train_on(folder)
     assert not canary.exists()
     pickle.loads(content)
     assert canary.exists()  # so the attack was a real one

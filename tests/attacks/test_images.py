@@ -1,4 +1,4 @@
-"""Hostile images: each is refused by name, or decoded like any other, in little memory and time."""
+"""Hostile images are rejected by name, or decoded, with bounded memory and time."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from tinysight.data.intake import read_image
 from tinysight.errors import ImageError
 
-LITTLE = 64 * 2**20  # bytes: what the whole gallery may take beyond Python and its imports
+MAX_GROWTH = 64 * 2**20  # bytes of memory for all files, beyond Python and its imports
 
 
 def chunk(name, body):
@@ -35,14 +35,14 @@ def idat(size):
 
 @functools.cache
 def zeros(size):
-    """`size` zero bytes, compressed a thousandfold."""
+    """`size` zero bytes, compressed about 1000:1."""
     packer = zlib.compressobj(9)
     block = bytes(2**20)
     return b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
 
 
 def gif(screen, frame):
-    """A GIF of one frame whose logical screen and frame claim the sizes given."""
+    """A GIF of one frame whose header claims the given screen and frame sizes."""
     head = b"GIF89a" + struct.pack("<HHBBB", *screen, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     return head + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x4c\x01\x00;"
 
@@ -61,14 +61,14 @@ def webp(width, height):
 
 
 def jpeg(width, height):
-    """A real JPEG of 8 x 8 whose header claims another size."""
+    """A valid JPEG of 8 x 8 whose header claims another size."""
     content = saved(Image.new("RGB", (8, 8)), "JPEG")
-    place = content.index(b"\xff\xc0") + 5
-    return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
+    position = content.index(b"\xff\xc0") + 5
+    return content[:position] + struct.pack(">HH", height, width) + content[position + 4 :]
 
 
 def scans(count):
-    """A small progressive JPEG of many pixels, all of which its last scan refines `count` times over."""
+    """A small progressive JPEG of many pixels whose last scan is repeated `count` times."""
     content = saved(Image.new("L", (8000, 8000)), "JPEG", progressive=True)
     last = content[content.rindex(b"\xff\xc4", 0, content.rindex(b"\xff\xda")) : -2]
     return content[:-2] + last * count + content[-2:]
@@ -83,7 +83,7 @@ def saved(image, kind, **options):
 MANY = 200 * 2**20
 PIXEL = chunk(b"IDAT", zlib.compress(b"\0\1\2\3"))
 
-REFUSED = {
+REJECTED = {
     "forged.png": (lambda: png(50_000, 50_000, idat(2**20)), "too many pixels"),
     "forged-without-pixels.png": (lambda: png(50_000, 50_000), "too many pixels"),
     "largest.png": (lambda: png(2**31 - 1, 2**31 - 1, PIXEL), "too many pixels"),
@@ -123,25 +123,25 @@ warnings.simplefilter("error")
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux passes the parent's ru_maxrss on, and pytest's would hide ours.
+    # Linux inherits ru_maxrss from the parent, and pytest's is larger than this.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) * 1024
 
-said, start = {}, peak()
+results, start = {}, peak()
 for path in map(Path, sys.argv[1:]):
     try:
-        said[path.name] = read_image(path, (32, 32)).tolist()
+        results[path.name] = read_image(path, (32, 32)).tolist()
     except ImageError as error:
-        said[path.name] = str(error)
-print(json.dumps([said, peak() - start]))
+        results[path.name] = str(error)
+print(json.dumps([results, peak() - start]))
 """
 
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory):
-    """What a process of its own says to each hostile file, and how much its memory grew."""
+    """Pixels or error of each hostile file, and the memory growth, from a separate process."""
     folder = tmp_path_factory.mktemp("gallery")
-    makers = DECODED | {name: make for name, (make, _) in REFUSED.items()}
+    makers = DECODED | {name: make for name, (make, _) in REJECTED.items()}
     for name, make in makers.items():
         (folder / name).write_bytes(make())
     os.mkfifo(folder / "pipe.png")
@@ -153,13 +153,13 @@ def gallery(tmp_path_factory):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_hostile_file_is_refused_by_name(gallery, name):
-    said, _ = gallery
+@pytest.mark.parametrize("name", REJECTED)
+def test_a_hostile_file_is_an_error_with_its_name(gallery, name):
+    results, _ = gallery
 
-    assert isinstance(said[name], str), "it was decoded"
-    assert f"/{name} " in said[name]
-    assert any(reason in said[name] for reason in REFUSED[name][1].split("|")), said[name]
+    assert isinstance(results[name], str), "it was decoded"
+    assert f"/{name}: " in results[name]
+    assert any(reason in results[name] for reason in REJECTED[name][1].split("|")), results[name]
 
 
 @pytest.mark.parametrize(
@@ -168,23 +168,23 @@ def test_a_hostile_file_is_refused_by_name(gallery, name):
         ("pipe.png", "not a regular file"),
         ("device.png", "not a regular file"),
         ("loop.png", "cannot be read"),
-        ("folder.png", "is a folder"),
+        ("folder.png", ": a folder"),
     ],
 )
-def test_what_only_looks_like_a_file_is_refused_at_once(gallery, name, reason):
+def test_special_files_are_errors(gallery, name, reason):
     assert reason in gallery[0][name]
 
 
 @pytest.mark.parametrize("name", DECODED)
-def test_surplus_data_is_never_unpacked(gallery, name):
+def test_surplus_data_is_not_decompressed(gallery, name):
     assert gallery[0][name] == np.zeros((3, 32, 32)).tolist()
 
 
-def test_the_whole_gallery_takes_little_memory(gallery):
-    assert gallery[1] < LITTLE
+def test_hostile_files_take_little_memory(gallery):
+    assert gallery[1] < MAX_GROWTH
 
 
-def test_a_picture_that_is_also_an_archive_and_a_page_is_only_a_picture():
+def test_a_polyglot_of_image_archive_and_html_decodes_as_an_image():
     content = BytesIO(saved(Image.new("RGB", (8, 8), "red"), "GIF") + b"<script>alert(1)</script>")
     with zipfile.ZipFile(content, "a") as archive:
         archive.writestr("evil.py", "import os")
@@ -192,7 +192,7 @@ def test_a_picture_that_is_also_an_archive_and_a_page_is_only_a_picture():
     assert (read_image(content.getvalue(), (4, 4)) == np.array([255, 0, 0]).reshape(3, 1, 1)).all()
 
 
-def test_metadata_that_looks_like_code_is_dropped():
+def test_metadata_with_code_is_ignored():
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Comment", "'; DROP TABLE images; --")
     buffer = BytesIO()
@@ -202,7 +202,7 @@ def test_metadata_that_looks_like_code_is_dropped():
 
 
 @pytest.mark.parametrize("length", range(0, 1200, 40))
-def test_a_truncated_photo_is_refused_wherever_it_ends(length):
+def test_a_jpeg_truncated_anywhere_is_an_error(length):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     content = saved(Image.fromarray(noise), "JPEG")
     assert len(content) > 1200

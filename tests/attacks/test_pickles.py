@@ -1,4 +1,4 @@
-"""Pickles that would run something, change something, or fill the memory if Python's own reader read them."""
+"""Pickles that execute code, modify objects or exhaust memory in Python's own reader."""
 
 import os
 import pickle
@@ -13,16 +13,16 @@ from tinysight.errors import DataError
 
 HEADER = b"\x80\x02"
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
-ANNOUNCED_ARRAY = RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+PENDING_ARRAY = RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
 BYTE_TYPE = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
 
 
 def array(shape=b"K\x03\x85", number_type=BYTE_TYPE, fortran=b"\x89", content=b"U\x03abc"):
-    return ANNOUNCED_ARRAY + b"(K\x01" + shape + number_type + fortran + content + b"tb"
+    return PENDING_ARRAY + b"(K\x01" + shape + number_type + fortran + content + b"tb"
 
 
 class Command:
-    """What the classic attack pickles: an object whose rebuilding runs a command."""
+    """The classic attack: an object whose unpickling runs a command."""
 
     def __init__(self, command):
         self.command = command
@@ -31,7 +31,7 @@ class Command:
         return os.system, (self.command,)
 
 
-def refuse(tmp_path, content):
+def assert_rejected(tmp_path, content):
     path = tmp_path / "data_batch_1"
     path.write_bytes(content)
     with pytest.raises(DataError, match="data_batch_1"):
@@ -42,10 +42,10 @@ def refuse(tmp_path, content):
 def test_a_command_is_not_run(tmp_path, protocol):
     canary = tmp_path / "canary"
     content = pickle.dumps({b"data": Command(f"touch {canary}")}, protocol)
-    refuse(tmp_path, content)
+    assert_rejected(tmp_path, content)
     assert not canary.exists()
     pickle.loads(content)
-    assert canary.exists()  # so the attack was a real one
+    assert canary.exists()  # the attack works with pickle.loads
 
 
 RUNNING = {
@@ -54,20 +54,20 @@ RUNNING = {
     "a command by INST": b"(U\x04true" + b"iposix\nsystem\n.",
     "a command by OBJ": b"(cposix\nsystem\nU\x04trueo.",
     "a command by NEWOBJ": b"cposix\nsystem\nU\x04true\x85\x81.",
-    "a way to names inside NumPy": b"cnumpy\ncore.multiarray.os.system\n.",
-    "NumPy's own loader of pickles": b"cnumpy\nload\nU\x01x\x85R.",
-    "NumPy's runner of tests": b"cnumpy.testing._private.utils\nrunstring\n.",
+    "a dotted name inside NumPy": b"cnumpy\ncore.multiarray.os.system\n.",
+    "numpy.load": b"cnumpy\nload\nU\x01x\x85R.",
+    "NumPy's test runner": b"cnumpy.testing._private.utils\nrunstring\n.",
     "a persistent id": b"U\x01xQ.",
     "a persistent id in text": b"Px\n.",
     "an extension code": b"\x82\x01.",
     "an out-of-band buffer": b"\x97.",
-    "a name that never ends": b"c" + b"a" * 1_000_000 + b"\n\n.",
+    "an endless name": b"c" + b"a" * 1_000_000 + b"\n\n.",
 }
 
 
 @pytest.mark.parametrize("content", RUNNING.values(), ids=RUNNING.keys())
-def test_what_would_call_into_python_is_refused(tmp_path, content):
-    refuse(tmp_path, HEADER + content)
+def test_calls_are_rejected(tmp_path, content):
+    assert_rejected(tmp_path, HEADER + content)
 
 
 ARRAYS = {
@@ -78,67 +78,67 @@ ARRAYS = {
     "with more elements than bytes": array(shape=b"J\xff\xff\xff\x7f\x85"),
     "with fewer elements than bytes": array(shape=b"K\x02\x85"),
     "of a negative size": array(shape=b"J\xff\xff\xff\xff\x85"),
-    "of a size beyond all integers": array(shape=b"\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x85"),
+    "of a size above 64 bits": array(shape=b"\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x85"),
     "of a hundred dimensions": array(shape=b"(" + b"K\x01" * 100 + b"t"),
-    "in Fortran's order": array(fortran=b"\x88"),
+    "in Fortran order": array(fortran=b"\x88"),
     "with a list for its bytes": array(content=b"]"),
     "of another class": array().replace(b"cnumpy\nndarray\n", b"cnumpy\ndtype\n"),
-    "that is not described": ANNOUNCED_ARRAY + b"Nb",
-    "that is described twice": array() + b"Nb",
-    "whose maker is changed": RECONSTRUCT + b"}U\x0c__defaults__)sb",
-    "whose type is changed": b"cnumpy\nndarray\n}U\x0c__setstate__Nsb",
-    "whose maker is called otherwise": RECONSTRUCT + b"(t(tR",
+    "without a state": PENDING_ARRAY + b"Nb",
+    "with two states": array() + b"Nb",
+    "whose constructor is modified": RECONSTRUCT + b"}U\x0c__defaults__)sb",
+    "whose type is modified": b"cnumpy\nndarray\n}U\x0c__setstate__Nsb",
+    "whose constructor gets other arguments": RECONSTRUCT + b"(t(tR",
 }
 
 
-def test_the_array_that_these_are_made_from_is_read(tmp_path):
+def test_the_unmodified_array_is_read(tmp_path):
     path = tmp_path / "data_batch_1"
     path.write_bytes(HEADER + array() + b".")
     np.testing.assert_array_equal(unpickling.load(path, 1000), np.frombuffer(b"abc", np.uint8))
 
 
 @pytest.mark.parametrize("content", ARRAYS.values(), ids=ARRAYS.keys())
-def test_arrays_that_are_not_plain_numbers_are_refused(tmp_path, content):
-    refuse(tmp_path, HEADER + content + b".")
+def test_unsupported_arrays_are_rejected(tmp_path, content):
+    assert_rejected(tmp_path, HEADER + content + b".")
 
 
-RESERVING = {
-    "a memo with two billion places": b"Nr\xff\xff\xff\x7f",
+ALLOCATING = {
+    "a memo of two billion entries": b"Nr\xff\xff\xff\x7f",
     "a string of two gigabytes": b"T\xff\xff\xff\x7f",
     "a string of negative length": b"T\xff\xff\xff\xff",
 }
 
 
-@pytest.mark.parametrize("content", RESERVING.values(), ids=RESERVING.keys())
-def test_what_would_reserve_gigabytes_is_refused(tmp_path, content):
+@pytest.mark.parametrize("content", ALLOCATING.values(), ids=ALLOCATING.keys())
+def test_large_allocations_are_rejected(tmp_path, content):
     tracemalloc.start()
     try:
-        refuse(tmp_path, HEADER + content)
+        assert_rejected(tmp_path, HEADER + content)
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         tracemalloc.stop()
 
 
-BREAKING = {
-    "lists without end": b"]" * 1_000_000,
-    "marks without end": b"(" * 1_000_000,
-    "lists in lists without end": b"(" + b"](" * 1_000_000,
-    "tuples in tuples without end": b")" + b"\x85" * 1_000_000,
-    "a tuple in tuples as a key": b"})" + b"\x85" * 150_000 + b"Ns.",
-    "a value it never gave": b"hU.",
-    "more taken than given": b"K\x01\x87.",
-    "a mark it never set": b"t.",
-    "nothing at all": b"",
-    "an end without a value": b".",
+MALFORMED = {
+    "endless lists": b"]" * 1_000_000,
+    "endless marks": b"(" * 1_000_000,
+    "endless nested lists": b"(" + b"](" * 1_000_000,
+    "endless nested tuples": b")" + b"\x85" * 1_000_000,
+    "nested tuples as a key": b"})" + b"\x85" * 150_000 + b"Ns.",
+    "an unset memo entry": b"hU.",
+    "stack underflow": b"K\x01\x87.",
+    "a missing mark": b"t.",
+    "an empty program": b"",
+    "no result": b".",
 }
 
 
-@pytest.mark.parametrize("content", BREAKING.values(), ids=BREAKING.keys())
-def test_what_would_break_a_reader_is_refused(tmp_path, content):
-    refuse(tmp_path, HEADER + content)
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_pickles_are_rejected(tmp_path, content):
+    assert_rejected(tmp_path, HEADER + content)
 
 
-def test_a_list_that_holds_itself_is_no_batch(tmp_path):
+def test_a_recursive_list_is_an_error(tmp_path):
     (tmp_path / "data_batch_1").write_bytes(HEADER + b"]q\x00h\x00a.")
-    with pytest.raises(DataError, match="does not hold 10,000 images"):
+    with pytest.raises(DataError, match="data_batch_1: not a batch of 10,000 images"):
         cifar10.read(cifar10.Location("pickled", tmp_path))

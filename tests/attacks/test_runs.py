@@ -116,7 +116,7 @@ def test_class_names_cannot_steer_the_terminal_in_a_report_either(run, forge, ti
 
 def test_file_names_cannot_steer_the_terminal(tinysight, run):
     outcome = tinysight("predict", run.path, "\x1b]0;pwned\x07.png")
-    assert outcome.refusal() == r"\x1b]0;pwned\x07.png does not exist; check the name."
+    assert outcome.refusal() == r"\x1b]0;pwned\x07.png: no such file. Check the path."
 
 
 def test_a_flood_on_standard_input_is_not_read_to_its_end(tinysight, run, monkeypatch):
@@ -130,5 +130,5 @@ def test_a_flood_on_standard_input_is_not_read_to_its_end(tinysight, run, monkey
 
     monkeypatch.setattr("tinysight.evaluation.predict.sys.stdin", Flood())
     (outcome,) = Predictor(run).predict(["-"])
-    assert outcome.startswith("The picture is larger than")
+    assert outcome.startswith("Image: larger than")
     assert Flood.asked == MAX_BYTES + 1

@@ -132,9 +132,9 @@ def test_groups_of_ones_own_are_held_against_each_other(run, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("image,camera\ntrain/1,old\n", "does not have: train/1"),
+        ("image,camera\ntrain/1,old\n", "images not in the test set of shapes: train/1"),
         ("image\ntest/1\n", "has no column of groups beside 'image'"),
-        ("camera\nold\n", "is no list of images"),
+        ("camera\nold\n", "no column 'image'"),
     ],
 )
 def test_groups_that_are_none_are_refused_before_anything_else(run, tmp_path, text, said, monkeypatch):

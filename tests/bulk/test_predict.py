@@ -133,7 +133,7 @@ def test_large_row_groups_are_one_unit_and_small_ones_are_put_together(trained, 
         ("x.parquet", b"", "is damaged or cut short"),
         ("x.tar", b"\x01" * 700, "is damaged or cut short"),
         ("x.tar.gz", b"\x1f\x8b\x08 no deflate", "is damaged or cut short"),
-        ("x.png", b"", "is empty"),
+        ("x.png", b"", "Image: empty file."),
     ],
 )
 def test_what_cannot_be_read_is_a_row_that_says_so(trained, empty, tmp_path, name, content, sentence):

@@ -77,7 +77,7 @@ def test_show_writes_one_image_with_its_label(tinysight):
 @pytest.mark.parametrize("index", [20, 10**12])
 def test_an_image_that_is_not_there_is_refused(tinysight, index):
     outcome = tinysight("data", "show", index, *SHAPES)
-    assert f"no train image {index}; its train images are numbered from 0 to 19" in outcome.refusal()
+    assert f"no train image {index}. Choose an index from 0 to 19." in outcome.refusal()
     assert list(Path().iterdir()) == []
 
 

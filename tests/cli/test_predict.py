@@ -94,27 +94,27 @@ def test_what_is_no_picture_is_named_and_the_others_are_still_predicted(predict)
     assert outcome.code == 2
     assert names(outcome) == ["photos/cat/00.png", "photos/cat/01.png"]
     for line, name in zip(outcome.err.splitlines(), ("text.jpg", "gone.png", "empty.png", "short.png"), strict=True):
-        assert line.startswith(f"error: {name} ")
+        assert line.startswith(f"error: {name}: ")
 
 
 def test_with_json_too(predict):
     outcome = predict("gone.png", "photos/cat/00.png", "--json")
     assert outcome.code == 2
     assert [prediction["input"] for prediction in json.loads(outcome.out)["predictions"]] == ["photos/cat/00.png"]
-    assert outcome.err == "error: gone.png does not exist; check the name.\n"
+    assert outcome.err == "error: gone.png: no such file. Check the path.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
         ([], "Nothing to predict: name files, globs, folders or -, or give --test-index."),
-        (["*.gif"], "*.gif: there are no pictures there"),
-        (["empty"], "empty: there are no pictures there (looked for .jpg, .jpeg, .png, .webp, .bmp, .gif)."),
+        (["*.gif"], "*.gif: no images found"),
+        (["empty"], "empty: no images found. Supported suffixes: .jpg, .jpeg, .png, .webp, .bmp, .gif."),
         (["--test-index", "30"], "--test-index 30: the test set has images 0 to 29."),
         (["--test-index=-1"], "--test-index -1: the test set has images 0 to 29."),
-        (["-"], "The picture is empty (zero bytes)"),
+        (["-"], "Image: empty file."),
         (["long" * 100], "cannot be read (File name too long)"),
-        ([""], " is a folder, not a picture"),
+        ([""], ": a folder. Name an image file."),
     ],
 )
 def test_what_cannot_be_predicted_is_refused(predict, arguments, advice):

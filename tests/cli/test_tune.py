@@ -69,7 +69,7 @@ def test_without_the_extra_it_says_what_to_install(tinysight, monkeypatch):
         (["depe", "--minutes", "1"], "Did you mean 'deep'?"),
         (["fast", "--minutes", "1"], "The recipe fast goes by the clock"),
         (["deep", "--minutes", "1", "--out", "."], "exists already and is no study"),
-        (["deep", "--minutes", "1", "--data", "nowhere"], "There is no folder of images 'nowhere'"),
+        (["deep", "--minutes", "1", "--data", "nowhere"], "'nowhere': no such dataset or folder"),
         (["deep", "--minutes", "1", "--set", "optimiser.learning_rte=1"], "optimiser.learning_rte"),
     ],
 )

@@ -1,4 +1,4 @@
-"""CIFAR-10's layouts with made-up images, and a web site of our own to fetch them from."""
+"""CIFAR-10 layouts with synthetic images, and a local HTTPS server to download them from."""
 
 import hashlib
 import ssl
@@ -17,17 +17,17 @@ BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 
 
 def _write_binary_layout(folder, images=10_000):
-    """Six files of black airplanes, but for the first image of each: its label and red corner count the files."""
+    """Write six files of black airplanes. The first image of file i has label i and red value i in its corner."""
     folder.mkdir(parents=True)
     for number, name in enumerate(BATCHES):
         with (folder / f"{name}.bin").open("wb") as file:
             file.write(bytes([number, number]))
-            file.truncate(images * 3073)  # the rest takes no room on disk
+            file.truncate(images * 3073)  # sparse: the rest takes no disk space
     return folder
 
 
 def _write_archive(folder):
-    """The same in a gzipped tar, with the readme and the folder that the published one has."""
+    """Write the same files to a gzipped tar, with the readme and the folder of the official archive."""
     (folder / "readme.html").write_text("<html>")
     path = folder.parent / "cifar-10-binary.tar.gz"
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
@@ -37,14 +37,14 @@ def _write_archive(folder):
 
 @pytest.fixture
 def binary_layout(tmp_path):
-    return _write_binary_layout(tmp_path / "made-up" / "cifar-10-batches-bin")
+    return _write_binary_layout(tmp_path / "synthetic" / "cifar-10-batches-bin")
 
 
 @pytest.fixture
 def published_layout(binary_layout, monkeypatch):
-    """The same, as if its checksums were those of the published images."""
-    sums = (hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest() for name in BATCHES)
-    monkeypatch.setattr(published, "_BATCH_SHA256", tuple(sums))
+    """The binary layout, with its checksums patched in as the official ones."""
+    checksums = (hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest() for name in BATCHES)
+    monkeypatch.setattr(published, "_BATCH_SHA256", tuple(checksums))
     return binary_layout
 
 
@@ -55,13 +55,13 @@ def archive_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_archive_file(tmp_path_factory):
-    """One image a file, for what does not depend on their number."""
+    """An archive with one image per file, for tests that do not depend on the number."""
     return _write_archive(_write_binary_layout(tmp_path_factory.mktemp("small") / "cifar-10-batches-bin", images=1))
 
 
 @pytest.fixture
 def isolated(tmp_path, monkeypatch):
-    """Neither a home, nor a cache, nor a working folder with images in it."""
+    """Empty home, cache and working folders."""
     monkeypatch.delenv("TINYSIGHT_DATA_DIR", raising=False)
     monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -71,18 +71,18 @@ def isolated(tmp_path, monkeypatch):
 
 @dataclass
 class Site:
-    """One file on a web server, and how that server misbehaves.
+    """One file on a web server with configurable faults.
 
     Attributes:
         content: the file.
-        drops: for the requests to come, after how many bytes each connection is cut.
-        ignores_range: answers every request with the whole file.
-        shifts_range: answers a request for a range with bytes from elsewhere.
-        chunked: says how long each piece is, and not how long the whole; what is cut is cut within a piece.
-        announces_length: says how long the answer is.
-        redirect: where a request is sent instead.
-        status: what every request is answered with, if not 0.
-        hold: requests wait until this is set.
+        drops: number of bytes after which each of the next connections is dropped.
+        ignores_range: send the whole file for every request.
+        shifts_range: send a different range than requested.
+        chunked: use chunked transfer encoding; dropped connections end within a chunk.
+        announces_length: send Content-Length.
+        redirect: URL of a redirect, if not empty.
+        status: status code of every response, if not 0.
+        hold: requests wait until this event is set.
         arrived: set by the first request.
         ranges: the Range header of each request so far.
     """
@@ -100,9 +100,9 @@ class Site:
     arrived: threading.Event = field(default_factory=threading.Event)
     ranges: list[str | None] = field(default_factory=list)
 
-    def archive(self, **differing):
-        right = {"url": self.url, "size": len(self.content), "sha256": hashlib.sha256(self.content).hexdigest()}
-        return Archive(**(right | differing))
+    def archive(self, **overrides):
+        correct = {"url": self.url, "size": len(self.content), "sha256": hashlib.sha256(self.content).hexdigest()}
+        return Archive(**(correct | overrides))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request, client_address):
-        pass  # a client that hangs up early is part of the tests
+        pass  # some tests close the connection early
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +159,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture
 def site(authority, monkeypatch):
-    """A web site with a certificate that this process, and those it starts, trust."""
+    """An HTTPS server whose certificate is trusted by this process and its children."""
     issuer, path = authority
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     monkeypatch.setenv("no_proxy", "*")
@@ -180,7 +180,7 @@ def site(authority, monkeypatch):
 
 @pytest.fixture
 def small_site(site, small_archive_file, monkeypatch):
-    """A published archive with one image a file."""
+    """A site with an official archive of one image per file."""
     site.content = small_archive_file.read_bytes()
     monkeypatch.setattr(published, "ARCHIVE", site.archive())
     monkeypatch.setattr(binary, "FILE_BYTES", 3073)

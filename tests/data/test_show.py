@@ -1,4 +1,4 @@
-"""One image enlarged, and the table of counts."""
+"""Enlarged images and the table of class counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def dataset() -> Dataset:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_picture_shows_every_pixel_of_the_image_ten_times_enlarged(dataset, split):
+def test_every_pixel_is_enlarged_ten_times(dataset, split):
     part = dataset.train if split == "train" else dataset.test
     drawn = np.asarray(show.picture(dataset, 16, split))
     left = (drawn.shape[1] - 320) // 2
@@ -27,7 +27,7 @@ def test_the_picture_shows_every_pixel_of_the_image_ten_times_enlarged(dataset, 
     np.testing.assert_array_equal(enlarged, part.pixels[16].repeat(10, axis=1).repeat(10, axis=2))
 
 
-def test_the_caption_is_dark_on_white_below_the_image_and_differs_by_index(dataset):
+def test_the_caption_is_dark_on_white_and_differs_by_index(dataset):
     captions = [np.asarray(show.picture(dataset, index, "test"))[328:] for index in (3, 4)]
     for caption in captions:
         assert (caption < 80).all(axis=2).sum() > 50
@@ -35,47 +35,47 @@ def test_the_caption_is_dark_on_white_below_the_image_and_differs_by_index(datas
     assert captions[0].shape != captions[1].shape or (captions[0] != captions[1]).any()
 
 
-def test_the_ground_grows_with_a_long_class_name(dataset):
+def test_a_long_class_name_widens_the_canvas(dataset):
     named = replace(dataset, class_names=tuple(name * 12 for name in dataset.class_names))
-    picture = np.asarray(show.picture(named, 0, "train"))
-    assert picture.shape[1] > 400
-    assert (picture[:, [0, -1]] == 255).all()
+    image = np.asarray(show.picture(named, 0, "train"))
+    assert image.shape[1] > 400
+    assert (image[:, [0, -1]] == 255).all()
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "half a pair \udce9", "Füße", "猫"])
-def test_a_class_name_may_hold_anything(dataset, name):
+def test_any_class_name_is_drawn(dataset, name):
     named = replace(dataset, class_names=(name, *dataset.class_names[1:]))
     zero = int(np.flatnonzero(dataset.train.labels == 0)[0])
     assert show.picture(named, zero, "train").width >= 320
 
 
 @pytest.mark.parametrize("index", [-1, 20, 10**9])
-def test_an_index_out_of_range_is_answered_with_the_range(dataset, index):
-    with pytest.raises(DataError, match=rf"no test image {index}; its test images are numbered from 0 to 19\."):
+def test_an_index_out_of_range_is_an_error_with_the_range(dataset, index):
+    with pytest.raises(DataError, match=rf"shapes: no test image {index}\. Choose an index from 0 to 19\."):
         show.picture(dataset, index, "test")
 
 
-def test_a_large_image_is_shown_as_it_is():
+def test_a_large_image_is_not_enlarged():
     part = Part(np.zeros((1, 3, 400, 500), np.uint8), np.zeros(1, np.int64))
-    picture = np.asarray(show.picture(Dataset("folder", part, part, ("black",), "here"), 0, "train"))
-    assert (picture[8:408, 8:508] == 0).all()
+    image = np.asarray(show.picture(Dataset("folder", part, part, ("black",), "here"), 0, "train"))
+    assert (image[8:408, 8:508] == 0).all()
 
 
-def test_counts_come_class_by_class_for_every_split(dataset):
+def test_counts_per_class_and_split(dataset):
     assert show.counts_table(dataset)[0] == ("circle", 4, 0, 2)
     validated = replace(dataset, validation=dataset.test)
     assert [row.validation for row in show.counts_table(validated)] == [2] * 10
 
 
-def test_a_picture_is_written_as_png(dataset, tmp_path):
-    picture = show.picture(dataset, 0, "train")
-    show.write_picture(picture, tmp_path / "new" / "one.png")
+def test_images_are_written_as_png(dataset, tmp_path):
+    image = show.picture(dataset, 0, "train")
+    show.write_picture(image, tmp_path / "new" / "one.png")
     with Image.open(tmp_path / "new" / "one.png") as read:
         assert read.format == "PNG"
-        np.testing.assert_array_equal(np.asarray(read), np.asarray(picture))
+        np.testing.assert_array_equal(np.asarray(read), np.asarray(image))
 
 
-def test_a_picture_that_cannot_be_written_is_a_plain_error(dataset, tmp_path):
+def test_an_unwritable_path_is_a_storage_error(dataset, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="Cannot write"):
         show.write_picture(show.picture(dataset, 0, "train"), tmp_path / "file" / "one.png")

@@ -37,7 +37,7 @@ def test_the_order_holds_from_one_chunk_to_the_next(run, photos, monkeypatch):
     names = [str(photos / "cat" / f"{number:02}.png") for number in (5, 4, 3, 2, 1, 0, 9, 8)]
     names[4:4] = ["gone.png"]
     found = list(Predictor(run).predict(names))
-    assert found[4].startswith("gone.png does not exist")
+    assert found[4].startswith("gone.png: no such file")
     assert [prediction["input"] for prediction in found[:4] + found[5:]] == names[:4] + names[5:]
     alone = [next(Predictor(run).predict([name])) for name in names]
     for one, together in zip(alone, found, strict=True):

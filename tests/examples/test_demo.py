@@ -72,7 +72,7 @@ def test_a_mistyped_data_dir_is_told_and_not_papered_over(demo, commands, monkey
         demo.main()
     told = capsys.readouterr()
     assert end.value.code == 2
-    assert told.err.startswith("error: mistyped holds no CIFAR-10")
+    assert told.err.startswith("error: mistyped: no CIFAR-10")
     assert (told.out, commands) == ("", [])
 
 

@@ -76,8 +76,8 @@ def test_an_explanation_is_given_where_it_is_asked_for(client):
     ("content", "kind", "status", "said"),
     [
         (b"", "image/png", 400, "The body is empty"),
-        (b"no picture", "image/png", 422, "is not a JPEG"),
-        (picture()[:50], "image/png", 422, "damaged or cut short"),
+        (b"no picture", "image/png", 422, "Image: not a JPEG"),
+        (picture()[:50], "image/png", 422, "Image: damaged or truncated image"),
         (picture(), "text/plain", 415, "Content-Type"),
         (picture("GIF"), "image/gif", 415, "Content-Type"),
         (bytes(10 * 2**20 + 1), "image/png", 413, "more than 10 MiB"),

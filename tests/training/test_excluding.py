@@ -54,7 +54,7 @@ def test_files_are_excluded_by_their_names_and_from_a_validation_folder_too(excl
 
 
 def test_images_that_are_not_there_are_refused_by_name(shapes, excluding):
-    with pytest.raises(DataError, match=r"list\.csv names images that shapes does not have: train/100"):
+    with pytest.raises(DataError, match=r"list\.csv: images not in shapes: train/100"):
         cut(shapes, excluding("train/3", "train/100"), seed=0)
 
 

@@ -1,1 +1,1 @@
-"""Where images come from, how they are checked, kept and divided."""
+"""Datasets: sources, decoding, splits and memory-mapped pixels."""

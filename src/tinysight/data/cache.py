@@ -1,4 +1,4 @@
-"""Where downloaded and decoded images are kept, and how two processes share that place."""
+"""The cache directory for downloads and decoded images, and file locks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from tinysight.progress import Progress
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: TINYSIGHT_CACHE_DIR if set, else the one the operating system provides."""
+    """Return TINYSIGHT_CACHE_DIR if it is set, else the user cache directory of the operating system."""
     chosen = os.environ.get("TINYSIGHT_CACHE_DIR")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("tinysight"))
 
 
 @contextmanager
 def locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock file `path` for the length of the block; other processes wait for it, and say so.
+    """Hold an exclusive lock on the file `path` for the length of the block.
 
-    The operating system lets go of the lock when the process ends, however it ends. The file stays:
-    removing it would let a third process lock a new file of that name beside one that still waits.
+    If another process holds the lock, this reports it to `progress` and waits. The operating system releases
+    the lock when the process ends, even after a crash. The file is never removed: a third process could then
+    lock a new file of the same name while the second one still waits on the old file.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

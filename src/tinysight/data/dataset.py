@@ -1,4 +1,4 @@
-"""What every source of images is turned into: pixels, labels, class names, and where they came from."""
+"""Dataset and split: pixels, labels, class names and provenance."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """The images of one split.
+    """The images and labels of one split.
 
     Attributes:
         pixels: uint8, (n, 3, height, width), RGB, 0..255.
-        labels: int64, (n,), each an index into the dataset's class names.
-        files: where each image came from, if it was a file of its own; else empty.
+        labels: int64, (n,), indices into the dataset's class names.
+        files: the file of each image, or empty if the images did not come from single files.
     """
 
     pixels: Pixels
@@ -34,25 +34,25 @@ class Part:
         return len(self.labels)
 
     def counts(self, classes: int) -> list[int]:
-        """Return how many images each of the `classes` has."""
+        """Return the number of images of each of the `classes` classes."""
         return [int(count) for count in np.bincount(self.labels, minlength=classes)]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images, labels, class names, and what is known of their origin.
+    """Labeled images in a training and a test split, with class names and provenance.
 
     Attributes:
-        name: "cifar10", "shapes", or the folder's name.
-        train: what may be learned from (a validation split is cut from it unless there is one).
-        test: what is read once, at the end.
-        class_names: one name a class, in the order of the labels.
-        source: where the images came from, in words, for people.
-        validation: the images a folder sets aside itself (`DIR/val`), or None.
-        published: True if the bytes were checked against published checksums, False if they differ from
-            them, None if there is nothing to check against.
-        remarks: what a reader must know before trusting figures from this data; empty if nothing.
-        looks: what of a photograph its classifiers should look at.
+        name: "cifar10", "shapes", or the name of the folder.
+        train: the training split. Validation images are split off from it if `validation` is None.
+        test: the test split, used only for the final evaluation.
+        class_names: one name per class, in the order of the labels.
+        source: a description of where the images came from.
+        validation: the validation split of a folder (`DIR/val`), or None.
+        published: True if the checksums match the official ones, False if they differ, None if there is
+            nothing to compare with.
+        remarks: caveats for results on this dataset; empty if there are none.
+        looks: the crops that classifiers trained on this dataset take from larger images.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The splits there are, by name; training images first, test images last."""
-        every = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {split: part for split, part in every.items() if part is not None}
+        """The splits by name, in the order train, validation (if present), test."""
+        candidates = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in candidates.items() if split is not None}
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -78,25 +78,25 @@ class Dataset:
         return int(height), int(width)
 
     def without_test(self) -> Dataset:
-        """Return the same with no test images in it, for work that must not choose anything by them."""
+        """Return this dataset with an empty test split, so that model selection cannot use it."""
         height, width = self.image_size
         empty = Part(np.empty((0, 3, height, width), dtype=np.uint8), np.empty(0, dtype=np.int64))
         return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the HTML representation for notebooks."""
         from tinysight.data.html import dataset_html
 
         return dataset_html(self)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over class names, pixels and labels of every split: the same images, the same name."""
+        """SHA-256 (hex) of the class names and of the pixels and labels of every split."""
         digest = hashlib.sha256("\0".join(self.class_names).encode())
-        for part in (self.train, self.validation, self.test):
-            digest.update(b"none" if part is None else repr(part.pixels.shape).encode())
-            if part is not None:
-                for portion in portions(part.pixels):
-                    digest.update(np.ascontiguousarray(portion).data)
-                digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
+        for split in (self.train, self.validation, self.test):
+            digest.update(b"none" if split is None else repr(split.pixels.shape).encode())
+            if split is not None:
+                for chunk in portions(split.pixels):
+                    digest.update(np.ascontiguousarray(chunk).data)
+                digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
         return digest.hexdigest()

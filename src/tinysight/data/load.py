@@ -1,4 +1,4 @@
-"""From what `--data` says to a dataset."""
+"""Load a dataset by name or path."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from tinysight.errors import DataError, nearest
 from tinysight.progress import SILENT, Progress
 
 BUILT_IN = ("cifar10", "shapes")
-IN_MEMORY = ":memory:"  # stands for images that Python handed over, and nobody can find again
+IN_MEMORY = ":memory:"  # the recorded source of arrays passed in Python, which cannot be loaded again
 
 
 def normalise(argument: str) -> str:
-    """Return `argument` so that it means the same from any folder: the path of an own folder made absolute.
+    """Return `argument` in a form that does not depend on the working directory: folder paths become absolute.
 
     Raises:
         DataError: it is neither a built-in dataset nor a folder.
     """
     if argument == IN_MEMORY:
         raise DataError(
-            "These images were in memory, and cannot be found again; train on a folder to evaluate the run."
+            "In-memory dataset: the images were not saved with the run. Train on a folder to evaluate the run later."
         )
     if argument == "cifar10" or argument.split(":")[0] == "shapes":
         return argument
-    if not os.path.isdir(argument):  # unlike Path.is_dir it takes any name, however long
-        raise DataError(f"There is no folder of images {argument!r}.{nearest(argument, BUILT_IN)}")
+    if not os.path.isdir(argument):  # unlike Path.is_dir, this does not raise on a name that is too long
+        raise DataError(f"{argument!r}: no such dataset or folder.{nearest(argument, BUILT_IN)}")
     return str(Path(argument).resolve())
 
 
@@ -41,14 +41,14 @@ def load(
 
     Args:
         argument: "cifar10", "shapes" (with options: "shapes:train=5000,seed=3"), or a folder of class folders.
-        image_size: to which the images of a folder are resized, and in which shapes are drawn.
-        data_dir: where CIFAR-10 lies, if that is to be said.
-        skip_bad: go on without the pictures of a folder that cannot be read.
-        progress: told about downloads and decoding.
+        image_size: side of the images in pixels. Images of a folder are resized, shapes are drawn at this size.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_bad: skip unreadable images of a folder instead of raising an error.
+        progress: receives the progress of downloading and decoding.
 
     Raises:
-        DataError: the images are not what they should be.
-        DownloadError: CIFAR-10 is not here and cannot be fetched.
+        DataError: the dataset does not exist or is not valid.
+        DownloadError: CIFAR-10 is not on this machine and cannot be downloaded.
     """
     argument = normalise(argument)
     if argument == "cifar10":
@@ -64,7 +64,7 @@ def load(
 
 def _cifar10(image_size: int, data_dir: Path | None, progress: Progress) -> Dataset:
     if image_size != 32:
-        raise DataError(f"CIFAR-10 is made of 32x32 images, not {image_size}x{image_size}; set data.image_size=32.")
+        raise DataError(f"cifar10: images are 32x32, not {image_size}x{image_size}. Set data.image_size=32.")
     from tinysight.data import cifar10
 
     return cifar10.checked(cifar10.load(data_dir, progress))

@@ -1,4 +1,4 @@
-"""What of a picture a classifier looks at: a square of it, or several squares one after the other."""
+"""Crops: the square regions of a larger image that a classifier takes as input."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import Field
 
 
 class Look(NamedTuple):
-    """A square of a picture, in which it is scaled to what a classifier takes.
+    """A square region of an image, which is then resized to the input size of the classifier.
 
     Attributes:
-        closer: what is left out at every edge, as a share of the picture's width or height.
-        place: where along its longer side the square lies: 0 at the beginning, 0.5 in the middle, 1 at the end.
+        closer: margin cut off at every edge, as a fraction of the image's width or height, 0..0.4.
+        place: position of the square along the longer side: 0 is the start, 0.5 the center, 1 the end.
     """
 
     closer: Annotated[float, Field(ge=0, le=0.4)] = 0.0
@@ -22,7 +22,7 @@ class Look(NamedTuple):
 Looks = Annotated[tuple[Look, ...], Field(min_length=1, max_length=16)]
 
 WHOLE: Looks = (Look(),)
-"""As pictures are seen in training: as much as goes into a square around the centre."""
+"""The largest centered square, as in training."""
 
 CLOSER: Looks = tuple(Look(closer, place) for closer in (0.0, 0.125) for place in (0.5, 0.0, 1.0))
-"""For classifiers that learned from pictures filled by what they show, as photographs are not: benchmarks/photos.py."""
+"""Two margins times three positions, for classifiers trained on tightly cropped objects: benchmarks/photos.py."""

@@ -1,7 +1,7 @@
-"""What an image is called in lists: its file, or, if it never was one, its split and number, such as train/123.
+"""Image IDs, and CSV lists of them.
 
-Lists are CSV files with a column `image`; what other columns they have is up to who made them. Above the first line
-there may be comments, each behind a #.
+The ID of an image is its file name, or its split and index (train/123) if it did not come from a file. A list is
+a CSV file with a column `image` and any other columns. Comment lines, each starting with #, may precede the header.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from tinysight.data.dataset import Dataset, Part
 from tinysight.errors import DataError
 
 COLUMN = "image"
-_MOST_NAMED = 3
+_MAX_LISTED = 3  # IDs named in an error message
 
 
 def names_of(part: Part, split: str) -> tuple[str, ...]:
-    """Return the names of the images of a part, in their order."""
+    """Return the IDs of the images of a split, in order."""
     return part.files or tuple(f"{split}/{index}" for index in range(len(part)))
 
 
 def all_names(dataset: Dataset) -> frozenset[str]:
-    """Return the names of all images of a dataset."""
+    """Return the IDs of all images of a dataset."""
     return frozenset(name for split, part in dataset.parts.items() for name in names_of(part, split))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a list, each with its columns by name.
+    """Return the rows of a list as dicts from column name to value.
 
     Raises:
-        DataError: the file cannot be read, is no such list, or names an image twice.
+        DataError: the file cannot be read, is not such a list, or contains an ID twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -42,30 +42,30 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(lines, restval="", restkey="")
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a list of images; name a CSV file.") from error
+        raise DataError(f"{path}: cannot be read as a CSV file. Name a CSV list of images.") from error
     if COLUMN not in columns:
-        raise DataError(f"{path} is no list of images: its first line must name columns, one of them {COLUMN!r}.")
+        raise DataError(f"{path}: no column {COLUMN!r}. Name the columns in the first line.")
     if not rows:
-        raise DataError(f"{path} names no images; put one on each line below the first.")
-    if twice := [name for name, times in Counter(row[COLUMN] for row in rows).items() if times > 1]:
-        raise DataError(f"{path} names {_some(twice)} more than once; leave one line each.")
+        raise DataError(f"{path}: no images listed. Put one image on each line after the header.")
+    if duplicates := [name for name, times in Counter(row[COLUMN] for row in rows).items() if times > 1]:
+        raise DataError(f"{path}: duplicate images {_shortened(duplicates)}. Keep one line for each.")
     return rows
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Return the images that a list names, in its order. Raises DataError as `read_rows` does."""
+    """Return the IDs in a list, in order. Raises DataError as `read_rows` does."""
     return tuple(row[COLUMN] for row in read_rows(path))
 
 
 def require_known(names: Sequence[str], known: frozenset[str], path: Path, dataset: str) -> None:
-    """Raise DataError if a list names images that the dataset does not have."""
+    """Raise DataError if the list at `path` contains IDs that are not `known` in the dataset."""
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise DataError(f"{path} names images that {dataset} does not have: {_some(unknown)}.")
+        raise DataError(f"{path}: images not in {dataset}: {_shortened(unknown)}. Remove these lines.")
 
 
 def as_list(names: Sequence[str], **columns: Sequence[object]) -> str:
-    """Return a list of these images, as text, with more columns if they are given."""
+    """Return a list of these IDs as CSV text, with the additional `columns`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([COLUMN, *columns])
@@ -73,6 +73,6 @@ def as_list(names: Sequence[str], **columns: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more

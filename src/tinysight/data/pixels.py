@@ -1,8 +1,8 @@
-"""Pixels, and what to do with more of them than memory should hold: map their file, and let go of what was looked at.
+"""Pixel arrays, memory-mapped from a file if they are large.
 
-What is mapped counts as memory of the process as long as its pages stay. Whoever goes through all images therefore
-takes them by `portions` or `gathered`, which give the pages back: to look again costs little, since the system keeps
-them as long as it has room.
+Mapped pages count as memory of the process until they are released. Code that goes through all images therefore uses
+`portions` or `gathered`, which release the pages after each chunk. The page cache of the operating system keeps them,
+so that reading them again is cheap.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-LARGE = 2**30  # bytes of pixels up to which a file is read into memory; CIFAR-10 has 2**27.5
-PORTION = 2**24  # bytes that are looked at in one go, where nothing else decides
-SCATTERED = 512  # images from anywhere that are looked at in one go: with each, the system maps some 64 KiB around it
+LARGE = 2**30  # bytes; larger files are mapped instead of read. CIFAR-10 has 2**27.5
+PORTION = 2**24  # default bytes per chunk
+SCATTERED = 512  # images per chunk at random positions: the system maps about 64 KiB around each
 
 
 def large(size: int) -> bool:
-    """Return whether pixels of so many bytes are more than memory should hold."""
+    """Return whether pixels of `size` bytes are mapped instead of read into memory."""
     return size > LARGE
 
 
 class _Mapping(mmap.mmap):
-    """A file that only this module maps, and only to read, so that letting go of pages loses nobody's changes."""
+    """A read-only mapping made by this module. Its pages can be released without losing changes."""
 
 
 def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> Pixels:
@@ -37,38 +37,41 @@ def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> Pixels:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is shorter than that.
+        ValueError: the file is shorter than `shape`.
     """
     if not large(math.prod(shape)):
         return np.fromfile(path, dtype=np.uint8, count=math.prod(shape)).reshape(shape)
-    # Not a private mapping that may be written to: the system would set aside memory for changes to all of it.
+    # Not a private writable mapping: the system would reserve memory for changes to all of it.
     with path.open("rb") as file:
         return np.ndarray(shape, np.uint8, buffer=_Mapping(file.fileno(), math.prod(shape), access=mmap.ACCESS_READ))
 
 
 def mapped(pixels: Pixels) -> bool:
-    """Return whether these are mapped from a file by `open_pixels`, or a view of such."""
+    """Return whether `pixels` were mapped by `open_pixels`, or are a view of such an array."""
     return _mapping_of(pixels) is not None
 
 
 def portions(pixels: Pixels, count: int | None = None) -> Iterator[Pixels]:
-    """Yield all images, `count` at a time or as many as `PORTION` holds; of mapped ones a copy, for torch to take."""
+    """Yield all images in order, in chunks of `count` images or of about `PORTION` bytes.
+
+    Chunks of mapped pixels are writable copies, because torch warns about read-only arrays.
+    """
     mapping = _mapping_of(pixels)
     size = count or max(1, PORTION // max(1, math.prod(pixels.shape[1:])))
     for start in range(0, len(pixels), size):
-        portion = pixels[start : start + size]
-        yield portion if mapping is None else portion.copy()
+        chunk = pixels[start : start + size]
+        yield chunk if mapping is None else chunk.copy()
         _release(mapping)
 
 
 def gathered(pixels: Pixels, indices: NDArray[Any]) -> Pixels:
-    """Return a copy of the images at some indices, (n,), or of those where a mask is true."""
-    mapping, found = _mapping_of(pixels), np.flatnonzero(indices) if indices.dtype == np.bool_ else indices
+    """Return a copy of the images at `indices`, either integers (k,) or a boolean mask (n,)."""
+    mapping, positions = _mapping_of(pixels), np.flatnonzero(indices) if indices.dtype == np.bool_ else indices
     if mapping is None:
-        return np.asarray(pixels[found])
-    copy = np.empty((len(found), *pixels.shape[1:]), np.uint8)
-    for start in range(0, len(found), SCATTERED):
-        copy[start : start + SCATTERED] = pixels[found[start : start + SCATTERED]]
+        return np.asarray(pixels[positions])
+    copy = np.empty((len(positions), *pixels.shape[1:]), np.uint8)
+    for start in range(0, len(positions), SCATTERED):
+        copy[start : start + SCATTERED] = pixels[positions[start : start + SCATTERED]]
         _release(mapping)
     return copy
 

@@ -52,4 +52,4 @@ class ModelFacts(BaseModel):
 class Problem(BaseModel):
     """Why there is no answer."""
 
-    reason: str = Field(examples=["The picture is empty (zero bytes); get it again or leave it out."])
+    reason: str = Field(examples=["Image: empty file. Get a new copy or remove it."])

@@ -8,7 +8,7 @@ from tinysight.errors import DataError
 
 @pytest.fixture
 def archive(tmp_path):
-    """Two files to ask for, one that nobody asks for, in a folder."""
+    """Two binary files and a readme in a folder."""
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "one.bin").write_bytes(b"1" * 100)
@@ -26,34 +26,34 @@ def read(path, sizes):
     return content
 
 
-def test_the_members_that_are_asked_for_are_handed_over(archive):
+def test_requested_members_are_read(archive):
     content = read(archive, {"images/one.bin": 100, "images/two.bin": 70_000})
     assert content == {"images/one.bin": b"1" * 100, "images/two.bin": b"2" * 70_000}
 
 
-def test_a_member_need_not_be_read_to_its_end(archive):
-    begun = []
+def test_a_member_may_be_read_partially(archive):
+    first_bytes = []
     read_members(
         archive,
         {"images/one.bin": 100, "images/two.bin": 70_000},
-        lambda name, stream: begun.append(stream.read(1)),
+        lambda name, stream: first_bytes.append(stream.read(1)),
     )
-    assert sorted(begun) == [b"1", b"2"]
+    assert sorted(first_bytes) == [b"1", b"2"]
 
 
-def test_nothing_is_unpacked_to_disk(archive, tmp_path):
+def test_nothing_is_written_to_disk(archive, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     read(archive, {"images/one.bin": 100})
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_member_that_is_not_there_is_named(archive):
-    with pytest.raises(DataError, match=r"lacks images/three.bin"):
+def test_a_missing_member_is_an_error(archive):
+    with pytest.raises(DataError, match=r"member images/three.bin is missing"):
         read(archive, {"images/one.bin": 100, "images/three.bin": 1})
 
 
-def test_a_member_of_another_size_is_refused_before_it_is_read(archive):
+def test_a_member_of_the_wrong_size_is_an_error_before_it_is_read(archive):
     read_names = []
-    with pytest.raises(DataError, match=r"images/two.bin in it has 70,000 bytes instead of 7"):
+    with pytest.raises(DataError, match=r"member images/two.bin has 70,000 bytes instead of 7"):
         read_members(archive, {"images/two.bin": 7}, lambda name, stream: read_names.append(name))
     assert read_names == []

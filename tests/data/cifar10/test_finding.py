@@ -17,8 +17,8 @@ from tinysight.errors import DataError, DownloadError, StorageError
 BINARY, PICKLED, ARCHIVE = "cifar-10-batches-bin", "cifar-10-batches-py", "cifar-10-binary.tar.gz"
 
 
-def assert_made_up(dataset):
-    """Check what the fixtures put in: the first image of each file has the file's number as label and first pixel."""
+def assert_synthetic(dataset):
+    """Check the images of the fixtures: the first image of file i has label i and first pixel i."""
     assert dataset.train.pixels.shape == (50_000, 3, 32, 32)
     assert dataset.test.pixels.shape == (10_000, 3, 32, 32)
     assert dataset.train.labels[::10_000].tolist() == [0, 1, 2, 3, 4]
@@ -28,8 +28,8 @@ def assert_made_up(dataset):
     assert dataset.class_names[3] == "cat"
 
 
-def make_whole(folder):
-    """Six files of the right names and sizes, which is all that finding looks at."""
+def make_complete(folder):
+    """Create six files of the right names and sizes, which is all that `find` checks."""
     folder.mkdir(parents=True)
     for name in binary.FILES if folder.name == BINARY else pickled.FILES:
         with (folder / name).open("wb") as file:
@@ -37,23 +37,23 @@ def make_whole(folder):
     return folder
 
 
-def lose(path):
+def delete(path):
     path.unlink()
 
 
-def cut_short(path):
+def truncate(path):
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
 
 
 def test_the_binary_layout_is_read(binary_layout):
     dataset = cifar10.load(binary_layout)
-    assert_made_up(dataset)
+    assert_synthetic(dataset)
     assert dataset.name == "cifar10"
     assert dataset.source == f"CIFAR-10, binary layout in {binary_layout}"
 
 
-def test_records_are_planes_of_red_green_and_blue_rows(binary_layout):
+def test_records_are_red_green_and_blue_planes(binary_layout):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     with (binary_layout / "data_batch_2.bin").open("r+b") as file:
         file.seek(9_999 * 3073)
@@ -63,158 +63,155 @@ def test_records_are_planes_of_red_green_and_blue_rows(binary_layout):
     assert train.labels[19_999] == 7
 
 
-def test_class_names_are_those_that_lie_beside_the_images(binary_layout):
+def test_class_names_are_read_from_the_folder(binary_layout):
     names = [f"kind-{number}" for number in range(10)]
     (binary_layout / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
     assert cifar10.load(binary_layout).class_names == tuple(names)
 
 
 @pytest.mark.parametrize("text", ["", "cat\n" * 10, "one\ntwo\n"])
-def test_class_names_that_are_not_ten_are_refused(binary_layout, text):
+def test_other_than_ten_class_names_are_an_error(binary_layout, text):
     (binary_layout / "batches.meta.txt").write_text(text)
-    with pytest.raises(DataError, match=r"batches.meta.txt does not hold ten different names"):
+    with pytest.raises(DataError, match=r"batches.meta.txt: expected ten different class names"):
         cifar10.load(binary_layout)
 
 
-def test_class_names_that_cannot_be_read_are_told(binary_layout):
+def test_unreadable_class_names_are_an_error(binary_layout):
     (binary_layout / "batches.meta.txt").mkdir()
-    with pytest.raises(DataError, match=r"Cannot read .*batches.meta.txt: Is a directory"):
+    with pytest.raises(DataError, match=r"batches.meta.txt: cannot be read \(Is a directory"):
         cifar10.load(binary_layout)
 
 
 @pytest.mark.parametrize("layout", [BINARY, PICKLED])
-def test_a_data_dir_is_the_folder_of_a_layout_or_holds_one(tmp_path, layout):
-    folder = make_whole(tmp_path / layout)
+def test_a_data_dir_is_a_layout_or_its_parent(tmp_path, layout):
+    folder = make_complete(tmp_path / layout)
     expected = cifar10.Location("binary" if layout == BINARY else "pickled", folder)
     assert cifar10.find(tmp_path) == cifar10.find(folder) == expected
 
 
-def test_a_data_dir_may_be_named_by_the_environment(binary_layout, monkeypatch):
+def test_the_environment_variable_names_a_data_dir(binary_layout, monkeypatch):
     monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_layout.parent))
     assert cifar10.find() == cifar10.Location("binary", binary_layout)
 
 
-def test_the_argument_goes_before_the_environment(binary_layout, tmp_path, monkeypatch):
+def test_the_argument_overrides_the_environment(binary_layout, tmp_path, monkeypatch):
     monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_layout))
     assert cifar10.find(tmp_path) is None
 
 
 @pytest.fixture(params=["--data-dir", "TINYSIGHT_DATA_DIR"])
 def named_by(request):
-    """What says where CIFAR-10 lies."""
+    """The option or variable that names the folder."""
     return request.param
 
 
 def load_from(folder, named_by, monkeypatch):
-    """Load from `folder` as the option or the variable says."""
+    """Load from `folder`, named by the option or the variable."""
     monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(folder) if named_by == "TINYSIGHT_DATA_DIR" else "")
     return cifar10.load(None if named_by == "TINYSIGHT_DATA_DIR" else folder)
 
 
-def way_on(named_by):
-    return f"Set {named_by} to a folder that does, or do without it and run `tinysight data download`."
+def advice(named_by):
+    return f"Set {named_by} to a complete copy, or unset it and run `tinysight data download`."
 
 
-def test_a_data_dir_without_images_is_refused_and_no_other_place_is_tried(isolated, named_by, monkeypatch):
-    make_whole(cache_folder() / BINARY)
+def test_a_data_dir_without_images_is_an_error_and_no_other_folder_is_searched(isolated, named_by, monkeypatch):
+    make_complete(cache_folder() / BINARY)
     empty = isolated / "empty"
     with pytest.raises(DataError) as caught:
         load_from(empty, named_by, monkeypatch)
-    assert str(caught.value) == (
-        f"{empty} holds no CIFAR-10: neither {BINARY}, {PICKLED} nor {ARCHIVE} is in it, and it is not one of the "
-        f"two folders itself. {way_on(named_by)}"
-    )
+    assert str(caught.value) == (f"{empty}: no CIFAR-10 ({BINARY}, {PICKLED} or {ARCHIVE}). {advice(named_by)}")
 
 
 @pytest.mark.parametrize("layout", [BINARY, PICKLED])
-def test_a_data_dir_with_half_of_the_images_is_refused_and_no_other_place_is_tried(
-    isolated, named_by, layout, monkeypatch
-):
-    make_whole(cache_folder() / BINARY)
-    half = make_whole(isolated / "mine" / layout)
-    first, *_, last = sorted(half.iterdir())
+def test_an_incomplete_data_dir_is_an_error_and_no_other_folder_is_searched(isolated, named_by, layout, monkeypatch):
+    make_complete(cache_folder() / BINARY)
+    incomplete = make_complete(isolated / "mine" / layout)
+    first, *_, last = sorted(incomplete.iterdir())
     for file in (first, last):
-        lose(file)
+        delete(file)
     with pytest.raises(DataError) as caught:
         load_from(isolated / "mine", named_by, monkeypatch)
-    lacking = f"it lacks {first.name}, {last.name}"
-    assert str(caught.value) == f"{half} holds no whole CIFAR-10: {lacking}. {way_on(named_by)}"
+    assert (
+        str(caught.value)
+        == f"{incomplete}: incomplete CIFAR-10 (missing {first.name}, {last.name}). {advice(named_by)}"
+    )
 
 
 @pytest.mark.parametrize(("layout", "expected"), [(BINARY, "30,730,000"), (PICKLED, "30,720,000 or more")])
-def test_a_data_dir_with_a_file_that_was_cut_short_is_refused(tmp_path, layout, expected):
-    half = make_whole(tmp_path / layout)
-    file = sorted(half.iterdir())[3]
-    cut_short(file)
-    flaw = f"{file.name} has 15,365,000 bytes instead of {expected}."
-    with pytest.raises(DataError, match=f"{half} holds no whole CIFAR-10: {flaw}"):
-        cifar10.load(half)
+def test_a_data_dir_with_a_truncated_file_is_an_error(tmp_path, layout, expected):
+    folder = make_complete(tmp_path / layout)
+    file = sorted(folder.iterdir())[3]
+    truncate(file)
+    problem = rf"{file.name} has 15,365,000 bytes instead of {expected}\)\."
+    with pytest.raises(DataError, match=rf"{folder}: incomplete CIFAR-10 \({problem}"):
+        cifar10.load(folder)
 
 
-def test_a_data_dir_with_half_of_one_layout_and_the_whole_other_is_read_from_that(tmp_path):
-    lose(make_whole(tmp_path / BINARY) / "test_batch.bin")
-    whole = make_whole(tmp_path / PICKLED)
-    assert cifar10.find(tmp_path) == cifar10.Location("pickled", whole)
+def test_a_complete_layout_is_preferred_to_an_incomplete_one(tmp_path):
+    delete(make_complete(tmp_path / BINARY) / "test_batch.bin")
+    complete = make_complete(tmp_path / PICKLED)
+    assert cifar10.find(tmp_path) == cifar10.Location("pickled", complete)
 
 
-def test_without_a_data_dir_cache_keras_and_torchvision_are_looked_through_in_this_order(isolated):
+def test_default_folders_are_searched_in_order(isolated):
     keras = isolated / "home" / ".keras" / "datasets"
-    places = [
+    folders = [
         isolated / "cache" / BINARY,
         keras / PICKLED,
         keras / "cifar-10-batches-py-target" / PICKLED,
         isolated / "data" / PICKLED,
     ]
-    for place in reversed(places):
-        make_whole(place)
-        found = cifar10.find()
-        assert found is not None
-        assert found.path == place
+    for folder in reversed(folders):
+        make_complete(folder)
+        location = cifar10.find()
+        assert location is not None
+        assert location.path == folder
 
 
-@pytest.mark.parametrize("damage", [lose, cut_short])
-@pytest.mark.parametrize("place", [Path("home", ".keras", "datasets", PICKLED), Path("cache", BINARY)])
-def test_half_a_copy_does_not_stand_in_the_way_of_a_whole_one(isolated, place, damage):
-    half, whole = make_whole(isolated / place), make_whole(isolated / "data" / PICKLED)
-    damage(max(half.iterdir()))
-    assert cifar10.find() == cifar10.Location("pickled", whole)
+@pytest.mark.parametrize("damage", [delete, truncate])
+@pytest.mark.parametrize("folder", [Path("home", ".keras", "datasets", PICKLED), Path("cache", BINARY)])
+def test_an_incomplete_copy_is_skipped(isolated, folder, damage):
+    incomplete, complete = make_complete(isolated / folder), make_complete(isolated / "data" / PICKLED)
+    damage(max(incomplete.iterdir()))
+    assert cifar10.find() == cifar10.Location("pickled", complete)
 
 
-def test_an_archive_that_was_cut_short_does_not_stand_in_the_way_of_the_download(isolated, published_site):
+def test_a_truncated_archive_does_not_prevent_the_download(isolated, published_site):
     (isolated / "data").mkdir()
     (isolated / "data" / ARCHIVE).write_bytes(published_site.content[:1000])
     assert cifar10.find() is None
-    assert_made_up(cifar10.load())
+    assert_synthetic(cifar10.load())
 
 
-def test_nothing_found_and_nothing_fetched_says_what_was_tried_and_what_to_do(isolated, monkeypatch):
-    nowhere = Archive("http://example.org/cifar-10-binary.tar.gz", 1, "")
-    monkeypatch.setattr(published, "ARCHIVE", nowhere)
+def test_a_failed_download_names_the_searched_folders(isolated, monkeypatch):
+    unreachable = Archive("http://example.org/cifar-10-binary.tar.gz", 1, "")
+    monkeypatch.setattr(published, "ARCHIVE", unreachable)
     with pytest.raises(DownloadError) as caught:
         cifar10.load()
-    for part in ("cache", "home/.keras/datasets", "/data,", "example.org", "--data-dir", "TINYSIGHT_DATA_DIR"):
-        assert part in str(caught.value)
+    for text in ("cache", "home/.keras/datasets", "/data,", "example.org", "--data-dir", "TINYSIGHT_DATA_DIR"):
+        assert text in str(caught.value)
 
 
 @pytest.fixture
 def published_site(site, archive_file, monkeypatch):
-    """The made-up archive, as if it were the published one."""
+    """A site with the synthetic archive, patched in as the official one."""
     site.content = archive_file.read_bytes()
     monkeypatch.setattr(published, "ARCHIVE", site.archive())
     return site
 
 
-def test_images_are_downloaded_once_and_then_found_in_the_cache(isolated, published_site):
-    assert_made_up(cifar10.load())
-    assert_made_up(cifar10.load())
+def test_images_are_downloaded_once(isolated, published_site):
+    assert_synthetic(cifar10.load())
+    assert_synthetic(cifar10.load())
     assert len(published_site.ranges) == 1
     assert sorted(path.name for path in cache_folder().iterdir()) == [BINARY, f"{ARCHIVE}.lock"]
 
 
-def test_an_archive_in_the_data_dir_is_read_where_it_lies(tmp_path, published_site, archive_file):
+def test_an_archive_in_the_data_dir_is_read_in_place(tmp_path, published_site, archive_file):
     (tmp_path / ARCHIVE).hardlink_to(archive_file)
     before = sorted(tmp_path.rglob("*"))
-    assert_made_up(cifar10.load(tmp_path))
+    assert_synthetic(cifar10.load(tmp_path))
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -226,21 +223,20 @@ def assert_installed_once(site):
 
 INSTALL = """
 import sys
-from tinysight.data.cifar10 import binary
 from tinysight.data.cifar10 import binary, published
 from tinysight.data.cifar10.download import Archive
 from tinysight.progress import Silent
 
-class Notes(Silent):
+class PrintNotes(Silent):
     def note(self, message):
         print(message, flush=True)
 
 binary.FILE_BYTES = 3073
-print(published.install(Notes(), Archive(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+print(published.install(PrintNotes(), Archive(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
 """
 
 
-def test_of_two_processes_that_start_at_once_one_downloads_and_the_other_waits(isolated, small_site):
+def test_of_two_processes_one_downloads_and_the_other_waits(isolated, small_site):
     archive = small_site.archive()
     command = [sys.executable, "-c", INSTALL, archive.url, str(archive.size), archive.sha256]
     small_site.hold.clear()
@@ -253,7 +249,7 @@ def test_of_two_processes_that_start_at_once_one_downloads_and_the_other_waits(i
     assert_installed_once(small_site)
 
 
-def test_a_full_disk_leaves_no_half_of_the_images_and_nothing_is_fetched_twice(isolated, small_site, monkeypatch):
+def test_a_full_disk_leaves_no_partial_folder_and_keeps_the_download(isolated, small_site, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -266,21 +262,21 @@ def test_a_full_disk_leaves_no_half_of_the_images_and_nothing_is_fetched_twice(i
     assert_installed_once(small_site)
 
 
-def test_what_is_installed_is_not_installed_again(isolated, small_site):
+def test_a_complete_cache_is_not_downloaded_again(isolated, small_site):
     first = published.install(archive=small_site.archive())
     assert published.install(archive=small_site.archive()) == first
     assert_installed_once(small_site)
 
 
-def test_what_a_killed_process_left_is_cleared_away(isolated, small_site):
-    left = cache_folder() / f".{BINARY}.part" / "data_batch_1.bin"
-    left.parent.mkdir(parents=True)
-    left.touch()
+def test_leftovers_of_a_killed_process_are_removed(isolated, small_site):
+    leftover = cache_folder() / f".{BINARY}.part" / "data_batch_1.bin"
+    leftover.parent.mkdir(parents=True)
+    leftover.touch()
     published.install(archive=small_site.archive())
     assert_installed_once(small_site)
 
 
-@pytest.mark.parametrize("damage", [lose, cut_short])
+@pytest.mark.parametrize("damage", [delete, truncate])
 def test_an_incomplete_cache_is_replaced(isolated, small_site, damage):
     folder = published.install(archive=small_site.archive())
     damage(folder / "test_batch.bin")
@@ -291,7 +287,7 @@ def test_an_incomplete_cache_is_replaced(isolated, small_site, damage):
 
 @pytest.fixture(scope="session")
 def pickled_batch():
-    """A batch as Python 2 pickled it, with images of one grey each and the labels 0 to 9 in turn."""
+    """A batch in the format of Python 2, with uniform gray images and labels 0 to 9 in turn."""
     pixels = np.repeat(np.arange(10_000) % 251, 3072).astype(np.uint8).tobytes()
     labels = b"".join(b"K" + bytes([number % 10]) for number in range(10_000))
     return (
@@ -305,8 +301,8 @@ def pickled_batch():
 
 @pytest.fixture
 def pickled_layout(tmp_path, pickled_batch):
-    """Six names of that one batch."""
-    folder = tmp_path / "made-up" / PICKLED
+    """Six files with the same batch."""
+    folder = tmp_path / "synthetic" / PICKLED
     folder.mkdir(parents=True)
     (folder / "data_batch_1").write_bytes(pickled_batch)
     for name in ("data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
@@ -326,33 +322,33 @@ def test_the_pickled_layout_is_read(pickled_layout):
     assert dataset.source == f"CIFAR-10, pickled layout in {pickled_layout}"
 
 
-def test_class_names_of_the_pickled_layout_are_read_too(pickled_layout):
+def test_class_names_of_the_pickled_layout_are_read(pickled_layout):
     names = [f"kind-{number}" for number in range(10)]
     content = b"".join(b"U\x06" + name.encode() for name in names)
     (pickled_layout / "batches.meta").write_bytes(b"\x80\x02}U\x0blabel_names](" + content + b"es.")
     assert cifar10.load(pickled_layout).class_names == tuple(names)
 
 
-def test_class_names_of_the_pickled_layout_that_are_none_are_refused(pickled_layout):
+def test_missing_class_names_of_the_pickled_layout_are_an_error(pickled_layout):
     (pickled_layout / "batches.meta").write_bytes(b"\x80\x02}U\x0blabel_namesNs.")
-    with pytest.raises(DataError, match=r"batches.meta does not hold names of classes"):
+    with pytest.raises(DataError, match=r"batches.meta: no class names in it"):
         cifar10.load(pickled_layout)
 
 
-@pytest.mark.parametrize("flaw", [(b"u1", b"i1"), (b"labels", b"Labels"), (b"K\x07K\x08", b"NK\x08K\x00")])
-def test_a_pickle_of_something_else_is_named(pickled_layout, flaw):
-    damage(pickled_layout / "data_batch_1", *flaw)
-    with pytest.raises(DataError, match="data_batch_1 does not hold 10,000 images and labels"):
+@pytest.mark.parametrize("replacement", [(b"u1", b"i1"), (b"labels", b"Labels"), (b"K\x07K\x08", b"NK\x08K\x00")])
+def test_a_pickle_of_something_else_is_an_error(pickled_layout, replacement):
+    damage(pickled_layout / "data_batch_1", *replacement)
+    with pytest.raises(DataError, match="data_batch_1: not a batch of 10,000 images and labels"):
         cifar10.load(pickled_layout)
 
 
-def test_a_pickled_label_of_200_is_named(pickled_layout):
+def test_a_pickled_label_of_200_is_an_error(pickled_layout):
     damage(pickled_layout / "data_batch_1", b"K\x07K\x08", b"K\xc8K\x08")
-    with pytest.raises(DataError, match="data_batch_1 gives image 7 the label 200"):
+    with pytest.raises(DataError, match=r"data_batch_1: label 200 of image 7 is not in 0\.\.9"):
         cifar10.load(pickled_layout)
 
 
-def test_images_are_called_published_until_one_pixel_differs(published_layout):
+def test_images_are_official_unless_a_pixel_differs(published_layout):
     dataset = cifar10.load(published_layout)
     assert dataset.published is None
     assert cifar10.checked(dataset).published is True
@@ -360,7 +356,7 @@ def test_images_are_called_published_until_one_pixel_differs(published_layout):
     dataset.test.pixels[9_999, 2, 31, 31] += 1
     altered = cifar10.checked(dataset)
     assert altered.published is False
-    assert any("differ from those published" in remark for remark in altered.remarks)
+    assert any("differ from the official CIFAR-10" in note for note in altered.remarks)
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +378,7 @@ def test_real_images_are_the_same_in_both_layouts(real):
 
 
 @pytest.mark.data
-def test_real_images_are_balanced_and_the_first_to_test_with_is_a_cat(real):
+def test_real_images_are_balanced_and_the_first_test_image_is_a_cat(real):
     dataset = cifar10.load(real)
     assert dataset.train.counts(10) == [5000] * 10
     assert dataset.test.counts(10) == [1000] * 10

@@ -157,8 +157,8 @@ def test_unreadable_files_are_all_named_with_the_way_on(pets, cache):
     message = str(caught.value)
     assert "2 of 30 image files" in message
     assert "--skip-bad" in message
-    assert "cat/003.png is empty" in message
-    assert "dog/100.png is not a JPEG" in message
+    assert "cat/003.png: empty file" in message
+    assert "dog/100.png: not a JPEG" in message
 
 
 def test_of_many_unreadable_files_ten_are_named(pets, cache):

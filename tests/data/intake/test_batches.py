@@ -1,4 +1,4 @@
-"""Batches decoded beside this process are what `decode` makes of them, whatever happens to the helpers."""
+"""Batches decoded in worker processes equal those of `decode`, even if workers are killed."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.data.intake import batches as beside
+from tinysight.data.intake import batches as decode_pool
 from tinysight.data.intake import decode
 from tinysight.data.intake.batches import decode_batches
 from tinysight.progress import Silent
@@ -17,34 +17,34 @@ SIZE = (6, 9)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Forty small pictures of several sizes; two cannot be read, one is not there."""
+    """Forty small images of several sizes; two are unreadable, one is missing."""
     folder, random = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
     paths = [folder / f"ä {number}.png" for number in range(40)]
     for number, path in enumerate(paths):
         Image.fromarray(random.integers(0, 256, (8 + number, 12, 3), dtype=np.uint8)).save(path)
     paths[3].write_bytes(b"")
-    paths[17].write_bytes(b"no picture")
+    paths[17].write_bytes(b"not an image")
     paths[39].unlink()
     return paths
 
 
-@pytest.fixture(params=[1, 1000], ids=["beside", "here"])
+@pytest.fixture(params=[1, 1000], ids=["processes", "inline"])
 def _many(request, monkeypatch):
-    monkeypatch.setattr(beside, "MANY", request.param)
+    monkeypatch.setattr(decode_pool, "MANY", request.param)
 
 
-class Listener(Silent):
+class RecordingProgress(Silent):
     def __init__(self):
-        self.total, self.seen, self.over = 0, 0, 0
+        self.total, self.advanced, self.finished = 0, 0, 0
 
     def start(self, task, total, unit=""):
         self.total += total
 
     def advance(self, amount, **figures):
-        self.seen += amount
+        self.advanced += amount
 
     def finish(self, line=""):
-        self.over += 1
+        self.finished += 1
 
 
 def in_batches(files, size=7):
@@ -52,60 +52,60 @@ def in_batches(files, size=7):
 
 
 @pytest.mark.usefixtures("_many")
-def test_batches_are_decoded_as_at_once(files):
-    progress = Listener()
+def test_batches_equal_a_single_decode(files):
+    progress = RecordingProgress()
     decoded = list(decode_batches(in_batches(files), len(files), SIZE, progress))
 
     pixels, failures = decode(files, SIZE)
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in decoded]), pixels)
     assert [
-        (7 * number + index, told) for number, (_, failed) in enumerate(decoded) for index, told in failed
+        (7 * number + index, message) for number, (_, failed) in enumerate(decoded) for index, message in failed
     ] == failures
     assert len(failures) == 3
-    assert (progress.total, progress.seen, progress.over) == (40, 40, 1)
+    assert (progress.total, progress.advanced, progress.finished) == (40, 40, 1)
 
 
 @pytest.mark.usefixtures("_many")
-def test_whoever_stops_early_leaves_nobody_behind(files, monkeypatch):
-    started = record(monkeypatch)
-    progress = Listener()
+def test_closing_early_stops_all_workers(files, monkeypatch):
+    started = record_processes(monkeypatch)
+    progress = RecordingProgress()
     decoding = decode_batches(in_batches(files, 2), len(files), SIZE, progress)
     next(decoding)
     decoding.close()
 
-    assert progress.over == 1
-    assert all(helper.poll() is not None for helper in started)
+    assert progress.finished == 1
+    assert all(process.poll() is not None for process in started)
 
 
-def record(monkeypatch):
-    """Return a list to which every process is added that is started from now on."""
-    started, popen = [], beside.subprocess.Popen
+def record_processes(monkeypatch):
+    """Return a list that will receive every process started from now on."""
+    started, popen = [], decode_pool.subprocess.Popen
 
     def start(*arguments, **keywords):
         started.append(popen(*arguments, **keywords))
         return started[-1]
 
-    monkeypatch.setattr(beside.subprocess, "Popen", start)
+    monkeypatch.setattr(decode_pool.subprocess, "Popen", start)
     return started
 
 
-def test_a_helper_that_is_killed_is_not_missed(files, monkeypatch):
-    monkeypatch.setattr(beside, "MANY", 1)
-    started = record(monkeypatch)
+def test_killed_workers_lose_no_images(files, monkeypatch):
+    monkeypatch.setattr(decode_pool, "MANY", 1)
+    started = record_processes(monkeypatch)
     decoding = decode_batches(in_batches(files, 2), len(files), SIZE, Silent())
-    found = [next(decoding)]
-    for helper in started:
-        os.kill(helper.pid, signal.SIGKILL)
-    found += decoding
+    decoded = [next(decoding)]
+    for process in started:
+        os.kill(process.pid, signal.SIGKILL)
+    decoded += decoding
 
-    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), decode(files, SIZE)[0])
+    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in decoded]), decode(files, SIZE)[0])
 
 
-def test_helpers_do_the_work_and_run_nothing_that_lies_about(files, monkeypatch, tmp_path):
+def test_workers_decode_and_do_not_import_from_the_working_folder(files, monkeypatch, tmp_path):
     expected = decode(files[:5], SIZE)
-    monkeypatch.setattr(beside, "MANY", 1)
-    monkeypatch.setattr(beside, "decode", None)  # nothing is decoded in this process
-    (tmp_path / "json.py").write_text("raise SystemExit('taken from the folder it was started in')")
+    monkeypatch.setattr(decode_pool, "MANY", 1)
+    monkeypatch.setattr(decode_pool, "decode", None)  # nothing is decoded in this process
+    (tmp_path / "json.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     ((pixels, failures),) = decode_batches([files[:5]], 5, SIZE, Silent())
 

@@ -10,16 +10,16 @@ from tinysight.data.intake.decoding import decode, decode_in_chunks
 
 @pytest.fixture
 def files(tmp_path):
-    """A hundred PNG files, each of its own grey; numbers 7 and 70 are damaged."""
+    """A hundred PNG files, each of a different gray; numbers 7 and 70 are damaged."""
     paths = [tmp_path / f"{number}.png" for number in range(100)]
     for number, path in enumerate(paths):
         Image.new("L", (5, 5), number).save(path)
     paths[7].write_bytes(b"")
-    paths[70].write_text("no picture")
+    paths[70].write_text("not an image")
     return paths
 
 
-class Counter:
+class RecordingProgress:
     def __init__(self):
         self.events = []
 
@@ -36,7 +36,7 @@ class Counter:
         self.events.append(message)
 
 
-def test_images_keep_their_order_and_failures_their_reasons(files):
+def test_results_keep_the_order_of_sources(files):
     pixels, failures = decode(files, (4, 6))
 
     assert pixels.shape == (100, 3, 4, 6)
@@ -45,18 +45,18 @@ def test_images_keep_their_order_and_failures_their_reasons(files):
     expected[[7, 70]] = 0
     np.testing.assert_array_equal(pixels[:, 1, 2, 3], expected)
     assert [index for index, _ in failures] == [7, 70]
-    assert "7.png is empty" in failures[0][1]
-    assert "70.png is not a JPEG" in failures[1][1]
+    assert "7.png: empty file" in failures[0][1]
+    assert "70.png: not a JPEG" in failures[1][1]
 
 
-def test_bytes_are_decoded_like_files(files):
+def test_bytes_decode_like_files(files):
     pixels, failures = decode([files[5].read_bytes(), b""], (4, 4))
 
     np.testing.assert_array_equal(pixels[0], read_image(files[5], (4, 4)))
     assert failures == [(1, failures[0][1])]
 
 
-def test_nothing_decodes_to_nothing():
+def test_no_sources_give_no_pixels():
     pixels, failures = decode([], (4, 6))
 
     assert pixels.shape == (0, 3, 4, 6)
@@ -64,8 +64,8 @@ def test_nothing_decodes_to_nothing():
     assert list(decode_in_chunks([], (4, 6))) == []
 
 
-def test_progress_hears_of_every_image(files):
-    progress = Counter()
+def test_progress_counts_every_image(files):
+    progress = RecordingProgress()
 
     decode(files, (4, 4), progress)
 
@@ -76,48 +76,48 @@ def test_progress_hears_of_every_image(files):
     assert finish == "finish"
 
 
-def test_an_interruption_does_not_wait_for_the_rest(files, monkeypatch):
+def test_an_interrupt_cancels_the_remaining_images(files, monkeypatch):
     started = []
 
     def count(source, size, looks):
         started.append(source)
         return read_looks(source, size, looks)
 
-    class Impatient(Counter):
+    class Interrupting(RecordingProgress):
         def advance(self, amount, **figures):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(decoding, "read_looks", count)
     with pytest.raises(KeyboardInterrupt):
-        decode(files * 100, (4, 4), Impatient())
+        decode(files * 100, (4, 4), Interrupting())
 
     assert len(started) < 10_000
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
 
 
 @pytest.mark.parametrize("chunk", [1, 30, 100, 1024])
-def test_chunks_put_together_are_the_whole(files, chunk):
+def test_chunks_concatenate_to_a_single_decode(files, chunk):
     whole, failures = decode(files, (4, 4))
-    seen = []
+    collected = []
     for part, pixels, failed in decode_in_chunks(files, (4, 4), chunk=chunk):
         np.testing.assert_array_equal(pixels[:, 0], whole[part])
         assert len(pixels) <= chunk
-        seen += [(part.start + index, message) for index, message in failed]
+        collected += [(part.start + index, message) for index, message in failed]
     assert part.stop == 100
-    assert seen == failures
+    assert collected == failures
 
 
-def test_the_next_chunk_is_decoded_while_the_last_is_worked_on(files, monkeypatch):
-    begun = threading.Event()
+def test_the_next_chunk_is_decoded_in_the_background(files, monkeypatch):
+    started = threading.Event()
 
     def note_second_chunk(source, size, looks):
         if source == files[10]:
-            begun.set()
+            started.set()
         return read_looks(source, size, looks)
 
     monkeypatch.setattr(decoding, "read_looks", note_second_chunk)
     chunks = decode_in_chunks(files, (4, 4), chunk=10)
     next(chunks)
 
-    assert begun.wait(timeout=60)
+    assert started.wait(timeout=60)
     chunks.close()

@@ -1,4 +1,4 @@
-"""What a classifier looks at: cut and scaled as Pillow does it in single steps."""
+"""Crops equal the same crop and resize done with Pillow."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ def noise(width, height):
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def squared(picture, box):
-    return np.asarray(picture.resize(SIZE, Image.Resampling.LANCZOS, box)).transpose(2, 0, 1)
+def resized(image, box):
+    return np.asarray(image.resize(SIZE, Image.Resampling.LANCZOS, box)).transpose(2, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -29,29 +29,29 @@ def squared(picture, box):
         (Look(closer=0.25, place=0.0), (40, 20, 80, 60)),
     ],
 )
-def test_a_look_is_a_square_of_the_picture(look, box):
-    picture = noise(160, 80)
-    assert np.array_equal(look_at(picture, SIZE, (look,))[0], squared(picture, box))
+def test_a_crop_is_a_square_of_the_image(look, box):
+    image = noise(160, 80)
+    assert np.array_equal(look_at(image, SIZE, (look,))[0], resized(image, box))
 
 
-@pytest.mark.parametrize(("side", "closer"), [(32, False), (42, False), (43, True), (400, True)])
-def test_a_closer_look_needs_the_pixels_for_it(side, closer):
+@pytest.mark.parametrize(("side", "differs"), [(32, False), (42, False), (43, True), (400, True)])
+def test_crops_that_would_be_enlarged_repeat_the_first(side, differs):
     first, second = look_at(noise(side, 2 * side), SIZE, (Look(), Look(closer=0.125)))
-    assert (not np.array_equal(first, second)) == closer
+    assert (not np.array_equal(first, second)) == differs
 
 
-def test_the_first_look_is_what_training_sees(tmp_path):
+def test_the_first_crop_equals_read_image(tmp_path):
     noise(100, 90).save(tmp_path / "a.png")
-    first, *others = read_looks(tmp_path / "a.png", SIZE, CLOSER)
+    first, *rest = read_looks(tmp_path / "a.png", SIZE, CLOSER)
     assert np.array_equal(first, read_image(tmp_path / "a.png", SIZE))
-    assert not any(np.array_equal(first, other) for other in others)
+    assert not any(np.array_equal(first, crop) for crop in rest)
 
 
-@pytest.mark.parametrize("form", ["paths", "pictures", "arrays", "array"])
-def test_pictures_in_memory_are_looked_at_as_files_are(form, tmp_path):
-    picture = noise(100, 90)
-    picture.save(tmp_path / "a.png")
-    array = np.asarray(picture)
-    images = {"paths": [tmp_path / "a.png"], "pictures": [picture], "arrays": [array], "array": array[None]}[form]
+@pytest.mark.parametrize("form", ["paths", "pillow", "arrays", "array"])
+def test_images_in_memory_are_cropped_like_files(form, tmp_path):
+    image = noise(100, 90)
+    image.save(tmp_path / "a.png")
+    array = np.asarray(image)
+    images = {"paths": [tmp_path / "a.png"], "pillow": [image], "arrays": [array], "array": array[None]}[form]
     assert np.array_equal(to_looks(images, 32, CLOSER)[0], read_looks(tmp_path / "a.png", SIZE, CLOSER))
     assert np.array_equal(to_pixels(images, 32), to_looks(images, 32, WHOLE)[:, 0])

@@ -1,4 +1,4 @@
-"""CIFAR-10: found on this machine in whatever layout it lies here, or downloaded, and read."""
+"""CIFAR-10: locate it on this machine in any layout, or download it, and read it."""
 
 from tinysight.data.cifar10.finding import Location as Location
 from tinysight.data.cifar10.finding import checked as checked

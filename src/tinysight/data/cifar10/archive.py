@@ -1,4 +1,4 @@
-"""Reading members of a gzipped tar as streams. Nothing in the archive decides what is written, or where."""
+"""Read members of a gzipped tar as streams, without writing anything to disk."""
 
 from __future__ import annotations
 
@@ -11,84 +11,83 @@ from pathlib import Path, PurePosixPath
 
 from tinysight.errors import DataError
 
-# What an archive may hold beside the members that are asked for: headers, padding, folders, a readme.
-_MOST_OTHER_BYTES = 1_000_000
-_MOST_MEMBERS = 100
+# Limits for everything but the requested members: headers, padding, folders, a readme.
+_MAX_OTHER_BYTES = 1_000_000
+_MAX_MEMBERS = 100
 
 _READ_BYTES = 1 << 20
 
 
 def read_members(path: Path, sizes: Mapping[str, int], consume: Callable[[str, io.BufferedReader], None]) -> None:
-    """Hand each member named in `sizes` to `consume`, in the order of the archive.
+    """Pass each member named in `sizes` to `consume`, in the order of the archive.
 
     Args:
         path: a gzipped tar archive.
-        sizes: the full name of every member that is asked for, and its size in bytes. Other files are skipped.
+        sizes: the full names of the requested members, with their sizes in bytes. Other files are skipped.
         consume: called with the name of a member and a stream of exactly its size.
 
     Raises:
-        DataError: the archive is damaged, unpacks to far more than `sizes`, lacks a member, has one twice or
-            in another size, or holds what an archive of images has no use for: an absolute path, "..", a
-            link or a device.
+        DataError: the archive is damaged, unpacks to far more than `sizes`, lacks a member, contains one twice
+            or in another size, or contains an absolute path, "..", a link or a device.
     """
     missing = dict(sizes)
     try:
         with (
-            _Unzipped(path, sum(sizes.values()) + _MOST_OTHER_BYTES) as unzipped,
-            tarfile.open(fileobj=unzipped, mode="r|", bufsize=_READ_BYTES) as archive,
+            _LimitedGzipFile(path, sum(sizes.values()) + _MAX_OTHER_BYTES) as content,
+            tarfile.open(fileobj=content, mode="r|", bufsize=_READ_BYTES) as archive,
         ):
             for count, member in enumerate(archive):
                 _check(member, count)
                 if member.name in sizes:
                     _check_size(member, missing.pop(member.name, None))
                     consume(member.name, _stream(archive, member))
-    except _RefusedError as error:
-        raise DataError(f"{path} is refused: {error}.") from error
+    except _UnsafeArchiveError as error:
+        raise DataError(f"{path}: {error}. Get a new copy.") from error
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a whole gzipped tar archive ({error}); get it again.") from error
+        raise DataError(f"{path}: incomplete or damaged gzipped tar archive ({error}). Get a new copy.") from error
     if missing:
-        raise DataError(f"{path} is refused: it lacks {min(missing)}.")
+        raise DataError(f"{path}: member {min(missing)} is missing. Get a new copy.")
 
 
-class _RefusedError(Exception):
-    """The archive is not what was asked for."""
+class _UnsafeArchiveError(Exception):
+    """The archive has unexpected content."""
 
 
-class _Unzipped(gzip.GzipFile):
-    """The content of a gzip file, of which it gives at most `limit` bytes: there a bomb ends."""
+class _LimitedGzipFile(gzip.GzipFile):
+    """A gzip file that raises an error after `limit` bytes, against decompression bombs."""
 
     def __init__(self, path: Path, limit: int) -> None:
         super().__init__(path, "rb")
-        self._left = limit
+        self._remaining = limit
 
     def read(self, size: int | None = -1) -> bytes:
-        content = super().read(self._left + 1 if size is None or size < 0 else min(size, self._left + 1))
-        self._left -= len(content)
-        if self._left < 0:
-            raise _RefusedError("it unpacks to more than it should")
+        content = super().read(self._remaining + 1 if size is None or size < 0 else min(size, self._remaining + 1))
+        self._remaining -= len(content)
+        if self._remaining < 0:
+            raise _UnsafeArchiveError("unpacks to more bytes than expected")
         return content
 
 
 def _check(member: tarfile.TarInfo, count: int) -> None:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise _RefusedError(f"it holds {member.name!r}, a path that leads out of it")
-    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
-    if not (plain or member.isdir()):
-        raise _RefusedError(f"{member.name!r} in it is neither a plain file nor a folder")
-    if count >= _MOST_MEMBERS:
-        raise _RefusedError(f"it holds more than {_MOST_MEMBERS} files")
+        raise _UnsafeArchiveError(f"member {member.name!r} has an unsafe path")
+    is_regular = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
+    if not (is_regular or member.isdir()):
+        raise _UnsafeArchiveError(f"member {member.name!r} is neither a regular file nor a folder")
+    if count >= _MAX_MEMBERS:
+        raise _UnsafeArchiveError(f"more than {_MAX_MEMBERS} members")
 
 
 def _check_size(member: tarfile.TarInfo, expected: int | None) -> None:
     if expected is None:
-        raise _RefusedError(f"it holds {member.name} twice")
+        raise _UnsafeArchiveError(f"member {member.name} occurs twice")
     if member.size != expected:
-        raise _RefusedError(f"{member.name} in it has {member.size:,} bytes instead of {expected:,}")
+        raise _UnsafeArchiveError(f"member {member.name} has {member.size:,} bytes instead of {expected:,}")
 
 
 def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo) -> io.BufferedReader:
     stream = archive.extractfile(member)
     if not isinstance(stream, io.BufferedReader):
-        raise _RefusedError(f"{member.name} in it is not a plain file")
+        raise _UnsafeArchiveError(f"member {member.name} is not a regular file")
     return stream

@@ -1,4 +1,4 @@
-"""CIFAR-10's binary layout: six files of records, in a folder or in the archive they are published in.
+"""CIFAR-10's binary layout: six files of records, in a folder or in the official archive.
 
 A record is one label byte and 3,072 bytes of pixels: the red, green and blue planes of a 32x32 image.
 """
@@ -30,13 +30,13 @@ FOLDER = "cifar-10-batches-bin"
 FILES = tuple(f"{name}.bin" for name in BATCHES)
 FILE_BYTES = BATCH_IMAGES * (1 + PIXEL_BYTES)
 
-# Few enough to stay in the processor's cache between being read and being copied.
-_RECORDS_AT_ONCE = 200
-_MOST_NAME_BYTES = 10_000
+# 600 KB: stays in the CPU cache between reading and copying.
+_RECORDS_PER_READ = 200
+_MAX_NAME_BYTES = 10_000
 
 
 def flaw(folder: Path) -> str:
-    """Return which of the six files are missing from `folder`, or of a wrong size, in words; "" if none."""
+    """Describe which of the six files in `folder` are missing or have a wrong size; "" if none."""
     return presence.flaw(folder, FILES, lambda size: size == FILE_BYTES, f"{FILE_BYTES:,}")
 
 
@@ -47,7 +47,7 @@ def read_folder(folder: Path) -> Images:
         DataError: a file is missing, has the wrong size, or holds a label above 9.
     """
     images = Images.empty()
-    # Reading and copying leave Python's lock free; a third thread gains nothing, for memory is the limit.
+    # Reading and copying release Python's lock. More than two threads do not help: memory bandwidth is the limit.
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(lambda name: _read_file(folder / name, images), FILES))
     return images
@@ -57,7 +57,7 @@ def read_archive(path: Path) -> Images:
     """Read the same files from the archive at `path`, without unpacking it to disk.
 
     Raises:
-        DataError: the archive is not whole, or holds anything it should not.
+        DataError: the archive is incomplete, or has unexpected content.
     """
     images = Images.empty()
     read_archived_files(path, lambda name, stream: _read_records(stream, images, name, f"{name} in {path}"))
@@ -65,21 +65,21 @@ def read_archive(path: Path) -> Images:
 
 
 def read_archived_files(path: Path, consume: Callable[[str, io.BufferedReader], None]) -> None:
-    """Hand each of the six files in the archive at `path` to `consume`, as its name and a stream."""
+    """Pass each of the six files in the archive at `path` to `consume`, as its name and a stream."""
     sizes = {f"{FOLDER}/{name}": FILE_BYTES for name in FILES}
     read_members(path, sizes, lambda member, stream: consume(Path(member).name, stream))
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the names in `folder`/batches.meta.txt, or the published ones if there is no such file."""
+    """Return the class names in `folder`/batches.meta.txt, or the official ones if there is no such file."""
     path = folder / "batches.meta.txt"
     try:
         with path.open("rb") as file:
-            text = file.read(_MOST_NAME_BYTES).decode(errors="replace")
+            text = file.read(_MAX_NAME_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return CLASS_NAMES
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}; mend or remove it.") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Repair or remove it.") from error
     return checked_names(text.split(), str(path))
 
 
@@ -88,18 +88,18 @@ def _read_file(path: Path, images: Images) -> None:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != FILE_BYTES:
-                raise DataError(f"{path} has {size:,} bytes instead of {FILE_BYTES:,}; get it again.")
+                raise DataError(f"{path}: {size:,} bytes instead of {FILE_BYTES:,}. Get a new copy.")
             _read_records(file, images, path.name, str(path))
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}; get it again.") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Get a new copy.") from error
 
 
 def _read_records(stream: io.BufferedReader, images: Images, name: str, source: str) -> None:
     pixels, labels = images.batch(Path(name).stem)
-    records = np.empty((_RECORDS_AT_ONCE, 1 + PIXEL_BYTES), np.uint8)
-    for start in range(0, BATCH_IMAGES, _RECORDS_AT_ONCE):
+    records = np.empty((_RECORDS_PER_READ, 1 + PIXEL_BYTES), np.uint8)
+    for start in range(0, BATCH_IMAGES, _RECORDS_PER_READ):
         if stream.readinto(records.data) != records.nbytes:
-            raise DataError(f"{source} ends too early; get it again.")
-        pixels[start : start + _RECORDS_AT_ONCE] = records[:, 1:]
-        labels[start : start + _RECORDS_AT_ONCE] = records[:, 0]
+            raise DataError(f"{source}: truncated file. Get a new copy.")
+        pixels[start : start + _RECORDS_PER_READ] = records[:, 1:]
+        labels[start : start + _RECORDS_PER_READ] = records[:, 0]
     check_labels(labels, source)

@@ -1,4 +1,4 @@
-"""Fetching one published archive: https only, going on where it broke off, checked before anyone uses it."""
+"""Download a file over HTTPS, with resume and checksum verification."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tinysight.progress import SILENT, Progress
 
 _TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 1 << 18
-_MOST_CONNECTIONS = 20
+_MAX_CONNECTIONS = 20
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published file: where it is, and how to know it.
+    """The URL, size and checksum of a file to download.
 
     Attributes:
-        url: its address, https.
+        url: an https URL.
         size: in bytes.
         sha256: in hex.
     """
@@ -37,7 +37,7 @@ class Archive:
     sha256: str
 
     def difference(self, path: Path) -> str:
-        """Return what tells the file at `path` from this one, in words that go on from "it"; "" if nothing.
+        """Describe how the file at `path` differs from this archive, as a predicate ("has ..."); "" if it does not.
 
         Raises:
             OSError: the file cannot be read.
@@ -46,43 +46,43 @@ class Archive:
             size = os.fstat(file.fileno()).st_size
             if size != self.size:
                 return f"has {size:,} bytes instead of {self.size:,}"
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        return "" if found == self.sha256 else f"has the SHA-256 {found} instead of {self.sha256}"
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
+        return "" if actual == self.sha256 else f"has the SHA-256 {actual} instead of {self.sha256}"
 
 
 def fetch(archive: Archive, path: Path, progress: Progress = SILENT) -> None:
-    """Bring the file at `path` to be `archive`, going on from what an earlier call left there.
+    """Download `archive` to `path`, resuming from a partial file.
 
-    A connection that drops is taken up again as long as each one brings something. Only one process may
-    work on `path` at a time.
+    Dropped connections are retried as long as each one transfers at least one byte. Only one process may use
+    `path` at a time.
 
     Args:
-        archive: what to fetch, and its size and checksum.
-        path: the file to write. When this function fails it holds what came so far, or is gone if that
-            was wrong.
-        progress: told the bytes.
+        archive: the file to download, with its size and checksum.
+        path: the file to write. After an error it holds the bytes received so far, or is removed if they are
+            wrong.
+        progress: receives the number of bytes.
 
     Raises:
-        DownloadError: it cannot be fetched, or is not the file it should be.
+        DownloadError: the download failed, or the file does not match the size or checksum.
         StorageError: `path` cannot be written.
     """
     if not archive.url.startswith("https://"):
-        raise DownloadError(f"{archive.url} is not an https address, so it is not fetched.")
+        raise DownloadError(f"{archive.url}: not an https URL. Use an https URL.")
     opener = urllib.request.build_opener(_HttpsRedirects())
-    for _ in range(_MOST_CONNECTIONS):
+    for _ in range(_MAX_CONNECTIONS):
         have = _size(path)
         if have >= archive.size:
             break
         problem = _connect(opener, archive, path, progress)
         if problem and _size(path) <= have:
-            raise DownloadError(f"{archive.url} cannot be fetched: {problem}; check the connection and try again.")
+            raise DownloadError(f"{archive.url}: download failed ({problem}). Check the connection and try again.")
     if _size(path) < archive.size:
-        raise DownloadError(f"The connection to {archive.url} broke {_MOST_CONNECTIONS} times; run again to go on.")
+        raise DownloadError(f"{archive.url}: connection dropped {_MAX_CONNECTIONS} times. Run again to resume.")
     with storage_errors(path):
         difference = archive.difference(path)
     if difference:
         _remove(path)
-        raise DownloadError(f"What came from {archive.url} {difference}, so it was removed; try again later.")
+        raise DownloadError(f"{archive.url}: the download {difference} and was removed. Try again later.")
 
 
 class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
@@ -91,20 +91,20 @@ class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://"):
             fp.close()
-            raise DownloadError(f"{req.full_url} leads to {newurl}, which is not https, so it is not fetched.")
+            raise DownloadError(f"{req.full_url}: redirects to {newurl}, which is not https. Try again later.")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-class _BrokenError(Exception):
-    """The connection brings nothing more; the message says why."""
+class _ConnectionDroppedError(Exception):
+    """The connection ended early; the message is the reason."""
 
 
 def _connect(opener: urllib.request.OpenerDirector, archive: Archive, path: Path, progress: Progress) -> str:
-    """Fetch over one connection what is missing of `path`; return what was in the way, "" if nothing."""
+    """Download the missing bytes of `path` over one connection; return the problem, "" if none."""
     have = _size(path)
     headers = {"User-Agent": "tinysight"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        # The address is https: `fetch` checked it, and `_HttpsRedirects` checks where it leads.
+        # The URL is https: `fetch` checks it, and `_HttpsRedirects` checks redirects.
         request = urllib.request.Request(archive.url, headers=headers)  # noqa: S310
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
             _receive(response, have, archive, path, progress)
@@ -113,19 +113,19 @@ def _connect(opener: urllib.request.OpenerDirector, archive: Archive, path: Path
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             _remove(path)
             return ""
-        return f"the server answers {error.code} {error.reason}"
-    except _BrokenError as error:
+        return f"the server returned {error.code} {error.reason}"
+    except _ConnectionDroppedError as error:
         return str(error)
     except (OSError, http.client.HTTPException) as error:
-        return _words(error)
+        return _reason(error)
     return ""
 
 
 def _receive(response: http.client.HTTPResponse, have: int, archive: Archive, path: Path, progress: Progress) -> None:
-    # A server may answer the request for a range with the whole file.
+    # A server may ignore the Range header and send the whole file.
     have = have if response.status == http.client.PARTIAL_CONTENT else 0
-    _check_promise(response, have, archive)
-    progress.start(f"Fetching {archive.url}", archive.size, "B")
+    _check_headers(response, have, archive)
+    progress.start(f"Downloading {archive.url}", archive.size, "B")
     progress.advance(have)
     try:
         with storage_errors(path), path.open("ab" if have else "wb") as file:
@@ -139,19 +139,20 @@ def _receive(response: http.client.HTTPResponse, have: int, archive: Archive, pa
         progress.finish()
     if have > archive.size:
         _remove(path)
-        raise DownloadError(f"{archive.url} has more than {archive.size:,} bytes; it is not the published file.")
+        raise DownloadError(f"{archive.url}: more than {archive.size:,} bytes, not the official file. Try again later.")
     if have < archive.size:
-        raise _BrokenError(f"the connection ended after {have:,} of {archive.size:,} bytes")
+        raise _ConnectionDroppedError(f"the connection ended after {have:,} of {archive.size:,} bytes")
 
 
-def _check_promise(response: http.client.HTTPResponse, have: int, archive: Archive) -> None:
-    given_range = response.headers.get("Content-Range", f"bytes {have}-")
-    if not given_range.startswith(f"bytes {have}-"):
-        raise _BrokenError(f"the server sends {given_range} where the bytes from {have} on were asked for")
+def _check_headers(response: http.client.HTTPResponse, have: int, archive: Archive) -> None:
+    content_range = response.headers.get("Content-Range", f"bytes {have}-")
+    if not content_range.startswith(f"bytes {have}-"):
+        raise _ConnectionDroppedError(f"the server sent {content_range}, but the request was for bytes {have}-")
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and have + int(length) != archive.size:
         raise DownloadError(
-            f"{archive.url} has {have + int(length):,} bytes instead of {archive.size:,}; it is not the published file."
+            f"{archive.url}: {have + int(length):,} bytes instead of {archive.size:,}, not the official "
+            "file. Try again later."
         )
 
 
@@ -159,12 +160,12 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
     try:
         while chunk := response.read1(_CHUNK_BYTES):
             yield chunk
-    # Told apart here from an OSError of the file that the chunks are written to.
+    # Caught here, so that an OSError while writing the file is not taken for a network error.
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenError(_words(error)) from error
+        raise _ConnectionDroppedError(_reason(error)) from error
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", error)
     return str(getattr(reason, "strerror", None) or reason or type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""CIFAR-10: found on this machine in whatever layout it lies here, or downloaded, and read."""
+"""Locate CIFAR-10 on this machine, or download it, and read it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _OPTION, _VARIABLE = "--data-dir", "TINYSIGHT_DATA_DIR"
 
 @dataclass(frozen=True)
 class Location:
-    """Where CIFAR-10 lies.
+    """A copy of CIFAR-10 on this machine.
 
     Attributes:
-        layout: "binary" and "pickled" are folders of six files, "archive" is the published .tar.gz.
-        path: that folder or file.
+        layout: "binary" and "pickled" are folders of six files, "archive" is the official .tar.gz.
+        path: the folder or the archive.
     """
 
     layout: Literal["binary", "pickled", "archive"]
@@ -34,36 +34,36 @@ class Location:
 
 
 def find(data_dir: Path | None = None) -> Location | None:
-    """Return where CIFAR-10 lies whole, or None. Names and sizes decide: nothing is read or downloaded.
+    """Return a complete copy of CIFAR-10, or None. Only names and sizes are checked; nothing is downloaded.
 
     Args:
-        data_dir: the only folder to look in; if None, that is TINYSIGHT_DATA_DIR. If that is not set either,
-            the cache, the datasets of Keras and `./data`, where torchvision's examples put it, are tried.
+        data_dir: the only folder to search; by default TINYSIGHT_DATA_DIR. If neither is set, the search covers
+            the cache, the datasets of Keras and `./data`, which torchvision's examples use.
     """
-    named = _named(data_dir)
-    places = _usual_places() if named is None else [named[0]]
-    found = (location for place in places for location in _inside(place))
-    return next((location for location in found if not _flaw(location)), None)
+    named = _named_folder(data_dir)
+    folders = _default_folders() if named is None else [named[0]]
+    locations = (location for folder in folders for location in _locations_in(folder))
+    return next((location for location in locations if not _find_problem(location)), None)
 
 
 def load(data_dir: Path | None = None, progress: Progress = SILENT) -> Dataset:
-    """Return CIFAR-10 from where `find` finds it, or download it into the cache.
+    """Return CIFAR-10 from the copy that `find` returns, or download it into the cache.
 
-    `published` is left open, for checking takes longer than reading; see `checked`.
+    `published` stays None, because verifying takes longer than reading; see `checked`.
 
     Args:
-        data_dir: as in `find`; nothing is downloaded if it is given.
-        progress: told about the download.
+        data_dir: as in `find`. If it is given, nothing is downloaded.
+        progress: receives the progress of the download.
 
     Raises:
-        DataError: `data_dir` holds no whole CIFAR-10, or a file is damaged.
-        DownloadError: CIFAR-10 is not here and cannot be downloaded.
+        DataError: `data_dir` has no complete copy of CIFAR-10, or a file is damaged.
+        DownloadError: CIFAR-10 is not on this machine and cannot be downloaded.
         StorageError: the cache cannot be written.
     """
     location = find(data_dir)
     if location is None:
-        _refuse_named(data_dir)
-        location = _downloaded(progress)
+        _raise_for_named_folder(data_dir)
+        location = _download(progress)
     return read(location)
 
 
@@ -71,7 +71,7 @@ def read(location: Location) -> Dataset:
     """Return the images at `location`.
 
     Raises:
-        DataError: a file is missing or damaged, or the archive is not the published one.
+        DataError: a file is missing or damaged, or the archive is not the official one.
     """
     path = location.path
     match location.layout:
@@ -80,93 +80,87 @@ def read(location: Location) -> Dataset:
         case "pickled":
             names, images = pickled.class_names(path), pickled.read_folder(path)
         case "archive":
-            _check_archive(path)
+            _verify_archive(path)
             names, images = CLASS_NAMES, binary.read_archive(path)
     source = f"CIFAR-10, {location.layout} layout in {path}"
     return Dataset("cifar10", images.train, images.test, names, source, looks=CLOSER)
 
 
 def checked(dataset: Dataset) -> Dataset:
-    """Return the same dataset with `published` filled in, and a remark if it is not the published CIFAR-10."""
+    """Return the dataset with `published` set, and a note if it differs from the official CIFAR-10."""
     if published.is_published(dataset):
         return dataclasses.replace(dataset, published=True)
-    remark = "The images or labels differ from those published as CIFAR-10."
-    return dataclasses.replace(dataset, published=False, remarks=(*dataset.remarks, remark))
+    note = "The images or labels differ from the official CIFAR-10."
+    return dataclasses.replace(dataset, published=False, remarks=(*dataset.remarks, note))
 
 
-def _named(data_dir: Path | None) -> tuple[Path, str] | None:
-    """Return the only folder to look in and what named it, or None if nothing did."""
+def _named_folder(data_dir: Path | None) -> tuple[Path, str] | None:
+    """Return the only folder to search and the option or variable that names it, or None."""
     variable = os.environ.get(_VARIABLE)
-    if variable and data_dir in (None, Path(variable)):  # the command line hands on what the variable says
+    if variable and data_dir in (None, Path(variable)):  # the command line passes on the value of the variable
         return Path(variable).expanduser(), _VARIABLE
     return None if data_dir is None else (data_dir, _OPTION)
 
 
-def _usual_places() -> list[Path]:
+def _default_folders() -> list[Path]:
     keras = Path(os.path.expanduser("~/.keras/datasets"))
     return [cache_folder(), keras, keras / "cifar-10-batches-py-target", Path("data").absolute()]
 
 
-def _inside(place: Path) -> Iterator[Location]:
-    """Yield where in `place` there is anything of CIFAR-10, whole or not, the best layout first."""
-    for folder in (place / binary.FOLDER, place):
+def _locations_in(root: Path) -> Iterator[Location]:
+    """Yield the copies of CIFAR-10 in `root`, complete or not, the fastest layout first."""
+    for folder in (root / binary.FOLDER, root):
         if presence.holds_any(folder, binary.FILES):
             yield Location("binary", folder)
-    for folder in (place / pickled.FOLDER, place):
+    for folder in (root / pickled.FOLDER, root):
         if presence.holds_any(folder, pickled.FILES):
             yield Location("pickled", folder)
-    if presence.holds_any(place, [published.ARCHIVE_NAME]):
-        yield Location("archive", place / published.ARCHIVE_NAME)
+    if presence.holds_any(root, [published.ARCHIVE_NAME]):
+        yield Location("archive", root / published.ARCHIVE_NAME)
 
 
-def _flaw(location: Location) -> str:
-    """Return what is missing at `location`, or of a wrong size, in words; "" if nothing."""
+def _find_problem(location: Location) -> str:
+    """Describe which files at `location` are missing or have a wrong size; "" if none."""
     if location.layout == "binary":
         return binary.flaw(location.path)
     if location.layout == "pickled":
         return pickled.flaw(location.path)
     size, expected = location.path.stat().st_size, published.ARCHIVE.size
-    return "" if size == expected else f"it has {size:,} bytes instead of {expected:,}"
+    return "" if size == expected else f"{size:,} bytes instead of {expected:,}"
 
 
-def _refuse_named(data_dir: Path | None) -> None:
-    """Raise DataError if a folder was named: what is not in it is not looked for elsewhere."""
-    named = _named(data_dir)
+def _raise_for_named_folder(data_dir: Path | None) -> None:
+    """Raise DataError if a folder was named, because other folders are then not searched."""
+    named = _named_folder(data_dir)
     if named is None:
         return
     folder, named_by = named
-    half = next(_inside(folder), None)
-    problem = f"{half.path} holds no whole CIFAR-10: {_flaw(half)}." if half else _nothing_in(folder)
-    raise DataError(
-        f"{problem} Set {named_by} to a folder that does, or do without it and run `tinysight data download`."
-    )
+    incomplete = next(_locations_in(folder), None)
+    if incomplete is None:
+        problem = f"{folder}: no CIFAR-10 ({binary.FOLDER}, {pickled.FOLDER} or {published.ARCHIVE_NAME})."
+    else:
+        problem = f"{incomplete.path}: incomplete CIFAR-10 ({_find_problem(incomplete)})."
+    raise DataError(f"{problem} Set {named_by} to a complete copy, or unset it and run `tinysight data download`.")
 
 
-def _nothing_in(folder: Path) -> str:
-    return (
-        f"{folder} holds no CIFAR-10: neither {binary.FOLDER}, {pickled.FOLDER} nor {published.ARCHIVE_NAME} "
-        "is in it, and it is not one of the two folders itself."
-    )
-
-
-def _downloaded(progress: Progress) -> Location:
+def _download(progress: Progress) -> Location:
     try:
         return Location("binary", published.install(progress))
     except DownloadError as error:
-        places = ", ".join(str(place) for place in _usual_places())
+        folders = ", ".join(str(folder) for folder in _default_folders())
         raise DownloadError(
-            f"CIFAR-10 was not found whole in {places}, and was not downloaded: {error} Name the folder that "
-            f"holds it by {_OPTION} or {_VARIABLE}, or run `tinysight data download` when online."
+            f"CIFAR-10: no complete copy in {folders}, and the download failed. {error} Set {_OPTION} or {_VARIABLE} "
+            "to a folder with a copy, or run `tinysight data download` when online."
         ) from error
 
 
-def _check_archive(path: Path) -> None:
+def _verify_archive(path: Path) -> None:
     try:
         difference = published.ARCHIVE.difference(path)
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}; check that it is there and may be read.") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check path and permissions.") from error
     if difference:
         raise DataError(
-            f"{path} {difference}, so it is not the published archive. If you trust it, unpack it: the "
-            f"folder {binary.FOLDER} is read without that check."
+            f"{path}: {difference}, not the official archive. If you trust it, unpack it: the folder "
+            f"{binary.FOLDER} is read without this check."
         )

@@ -1,6 +1,6 @@
-"""What every layout of CIFAR-10 is read into, and what is true of all of them.
+"""Arrays, class names and sizes shared by all layouts of CIFAR-10.
 
-The facts are those of https://www.cs.toronto.edu/~kriz/cifar.html.
+Source: https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PIXEL_BYTES = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Images:
-    """Room for all 60,000 images, in the published order: five batches to train with, one to test with.
+    """Arrays for all 60,000 images, in the official order: five training batches, one test batch.
 
     Attributes:
         pixels: uint8, (60000, 3, 32, 32).
@@ -33,12 +33,12 @@ class Images:
 
     @classmethod
     def empty(cls) -> Images:
-        """Reserve the room; what is in it is arbitrary."""
+        """Allocate the arrays without initializing them."""
         count = len(BATCHES) * BATCH_IMAGES
         return cls(np.empty((count, 3, 32, 32), np.uint8), np.empty(count, np.int64))
 
     def batch(self, name: str) -> tuple[Pixels, Labels]:
-        """Return the room of the batch `name`: its pixels as (10000, 3072), and its labels."""
+        """Return writable views of the batch `name`: pixels (10000, 3072) and labels (10000,)."""
         start = BATCHES.index(name) * BATCH_IMAGES
         rows = slice(start, start + BATCH_IMAGES)
         return self.pixels.reshape(-1, PIXEL_BYTES)[rows], self.labels[rows]
@@ -55,16 +55,14 @@ class Images:
 
 
 def check_labels(labels: Labels, source: str) -> None:
-    """Refuse labels that name no class; `source` is what the error calls the file."""
+    """Raise DataError for labels above 9; `source` names the file in the message."""
     wrong = np.flatnonzero(labels >= len(CLASS_NAMES))
     if len(wrong):
-        raise DataError(
-            f"{source} gives image {wrong[0]} the label {labels[wrong[0]]}, but CIFAR-10's are 0 to 9; get it again."
-        )
+        raise DataError(f"{source}: label {labels[wrong[0]]} of image {wrong[0]} is not in 0..9. Get a new copy.")
 
 
 def checked_names(names: list[str], source: str) -> tuple[str, ...]:
-    """Return `names` if they are ten different ones; `source` is what the error calls the file."""
+    """Return `names` as a tuple; raise DataError unless they are ten different names. `source` names the file."""
     if not len(names) == len(set(names)) == len(CLASS_NAMES):
-        raise DataError(f"{source} does not hold ten different names of classes; get it again or remove it.")
+        raise DataError(f"{source}: expected ten different class names. Get a new copy or remove it.")
     return tuple(names)

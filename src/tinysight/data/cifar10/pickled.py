@@ -1,4 +1,4 @@
-"""CIFAR-10's Python layout: six pickled dicts, as Keras and torchvision leave them on disk."""
+"""CIFAR-10's Python layout: six pickled dicts, as downloaded by Keras and torchvision."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tinysight.errors import DataError
 FOLDER = "cifar-10-batches-py"
 FILES = BATCHES
 
-# No pickle of the pixels is shorter than they are. The published files have 31,035,999 bytes at most, and 158.
-_LEAST_BATCH_BYTES = BATCH_IMAGES * PIXEL_BYTES
-_MOST_BATCH_BYTES = 40_000_000
-_MOST_META_BYTES = 10_000
+# A batch pickle has at least the bytes of its pixels. The largest official file has 31,035,999, batches.meta 158.
+_MIN_BATCH_BYTES = BATCH_IMAGES * PIXEL_BYTES
+_MAX_BATCH_BYTES = 40_000_000
+_MAX_META_BYTES = 10_000
 
 
 def flaw(folder: Path) -> str:
-    """Return which of the six files are missing from `folder`, or too short, in words; "" if none."""
-    return presence.flaw(folder, FILES, lambda size: size >= _LEAST_BATCH_BYTES, f"{_LEAST_BATCH_BYTES:,} or more")
+    """Describe which of the six files in `folder` are missing or too short; "" if none."""
+    return presence.flaw(folder, FILES, lambda size: size >= _MIN_BATCH_BYTES, f"{_MIN_BATCH_BYTES:,} or more")
 
 
 def read_folder(folder: Path) -> Images:
-    """Read data_batch_1 to test_batch in `folder`, running nothing that a pickle might ask to run.
+    """Read data_batch_1 to test_batch in `folder`, without executing code from the pickles.
 
     Raises:
-        DataError: a file is missing, or does not hold what CIFAR-10's files hold.
+        DataError: a file is missing, or does not contain a batch of CIFAR-10.
     """
     images = Images.empty()
     for name in FILES:
@@ -45,19 +45,19 @@ def read_folder(folder: Path) -> Images:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the names in `folder`/batches.meta, or the published ones if there is no such file."""
+    """Return the class names in `folder`/batches.meta, or the official ones if there is no such file."""
     path = folder / "batches.meta"
     if not path.exists():
         return CLASS_NAMES
-    match unpickling.load(path, _MOST_META_BYTES):
+    match unpickling.load(path, _MAX_META_BYTES):
         case {b"label_names": list(names)} if all(isinstance(name, bytes) for name in names):
             return checked_names([name.decode(errors="replace") for name in names], str(path))
-    raise DataError(f"{path} does not hold names of classes; get it again or remove it.")
+    raise DataError(f"{path}: no class names in it. Get a new copy or remove it.")
 
 
 def _read_batch(path: Path, images: Images) -> None:
     pixels, labels = images.batch(path.name)
-    match unpickling.load(path, _MOST_BATCH_BYTES):
+    match unpickling.load(path, _MAX_BATCH_BYTES):
         case {b"data": np.ndarray() as data, b"labels": list(values)} if (
             data.dtype == np.uint8
             and data.shape == (BATCH_IMAGES, PIXEL_BYTES)
@@ -67,5 +67,5 @@ def _read_batch(path: Path, images: Images) -> None:
             pixels[:] = data
             labels[:] = values
         case _:
-            raise DataError(f"{path} does not hold 10,000 images and labels of CIFAR-10; get it again.")
+            raise DataError(f"{path}: not a batch of 10,000 images and labels. Get a new copy.")
     check_labels(labels, str(path))

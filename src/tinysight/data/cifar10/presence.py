@@ -1,4 +1,4 @@
-"""Whether a folder holds the six files of a layout, told by their names and sizes: none of them is opened."""
+"""Check that the six files of a layout exist, by name and size."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ def holds_any(folder: Path, names: Sequence[str]) -> bool:
 
 
 def flaw(folder: Path, names: Sequence[str], fits: Callable[[int], bool], expected: str) -> str:
-    """Return which of the files `names` are missing from `folder`, or of a wrong size, in words; "" if none.
+    """Describe which of the files `names` in `folder` are missing or have a wrong size; "" if none.
 
     Args:
-        folder: where they should be.
-        names: the files.
-        fits: whether a file of so many bytes may be whole.
-        expected: the sizes that `fits` takes, in words.
+        folder: the folder to check.
+        names: the expected files.
+        fits: returns whether a size in bytes is valid.
+        expected: a description of valid sizes, for the message.
     """
     sizes = {name: _size(folder / name) for name in names}
     missing = [name for name, size in sizes.items() if size is None]
     if missing:
-        return f"it lacks {', '.join(missing)}"
+        return f"missing {', '.join(missing)}"
     wrong = [(name, size) for name, size in sizes.items() if size is not None and not fits(size)]
     return ", ".join(f"{name} has {size:,} bytes instead of {expected}" for name, size in wrong)
 
 
 def _size(path: Path) -> int | None:
-    # Unlike Path.is_file, os.path.isfile takes a folder one may not enter for one that holds nothing.
+    # Unlike Path.is_file, os.path.isfile returns False for a file in a folder without access permission.
     return os.path.getsize(path) if os.path.isfile(path) else None

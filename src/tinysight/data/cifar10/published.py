@@ -1,4 +1,4 @@
-"""What was published as CIFAR-10: how to get it, and how to tell it from something like it."""
+"""The official CIFAR-10 archive: download it, and verify images by checksum."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ARCHIVE = Archive(
     sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )
 
-# SHA-256 of data_batch_1.bin to test_batch.bin in that archive, as the Ruby library torchvision-ruby checks
-# them (lib/torchvision/datasets/cifar10.rb).
+# SHA-256 of data_batch_1.bin to test_batch.bin in that archive. Source: torchvision-ruby,
+# lib/torchvision/datasets/cifar10.rb.
 _BATCH_SHA256 = (
     "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
     "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
@@ -39,10 +39,10 @@ _BATCH_SHA256 = (
 
 
 def is_published(dataset: Dataset) -> bool:
-    """Return whether these are, to the last pixel and in the same order, the published images and labels.
+    """Return whether the images, their order and the labels are exactly those of the official archive.
 
-    The images are put back into the records of the binary layout, whose checksums are known, so it does not
-    matter from which layout they were read. It takes a few tenths of a second.
+    The images are converted to records of the binary layout, whose checksums are known, so the check works for
+    every layout. It takes a few tenths of a second.
     """
     if dataset.class_names != CLASS_NAMES:
         return False
@@ -56,19 +56,19 @@ def is_published(dataset: Dataset) -> bool:
 
 
 def install(progress: Progress = SILENT, archive: Archive | None = None) -> Path:
-    """Have the published images in the cache: fetch the archive and unpack it, unless they are there whole.
+    """Download the official archive and unpack it into the cache, unless the cache is complete.
 
-    Several processes may call this at once: one works, the others wait and find it done.
+    Several processes may call this at once: one downloads, the others wait.
 
     Args:
-        progress: told the bytes that are fetched.
-        archive: what to fetch, if not `ARCHIVE`.
+        progress: receives the number of downloaded bytes.
+        archive: the file to download; by default `ARCHIVE`.
 
     Returns:
         The folder with the six files of the binary layout.
 
     Raises:
-        DownloadError: the archive cannot be fetched, or is not the published one.
+        DownloadError: the download failed, or the file is not the official one.
         StorageError: the cache cannot be written.
     """
     cache = cache_folder()
@@ -83,7 +83,7 @@ def install(progress: Progress = SILENT, archive: Archive | None = None) -> Path
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Make `folder` from the checked archive, in one step that nothing can halve. Needs the lock."""
+    """Unpack the verified archive to `folder` atomically. The caller holds the lock."""
     unpacked = folder.with_name(f".{folder.name}.part")
     with storage_errors(folder):
         _remove(unpacked)

@@ -1,4 +1,4 @@
-"""The only door through which pictures come in: files or bytes become pixels, or an error that says why not."""
+"""Image input: decode files, bytes and arrays into uint8 pixels."""
 
 from tinysight.data.intake.decoding import Failure as Failure
 from tinysight.data.intake.decoding import decode as decode

@@ -1,8 +1,8 @@
-"""Pictures decoded batch by batch; many small ones in processes beside this one.
+"""Decode image files batch by batch, in worker processes if there are many.
 
-Of a small picture Python takes longer than Pillow, and holds its lock as long, so that threads gain nothing. Processes
-of `multiprocessing` would run the program of whoever calls this once more, unless it is written for that; these are
-told nothing but which files to decode.
+Decoding a small image takes longer in Python than in Pillow, and Python holds its lock meanwhile, so that threads do
+not help. The processes of `multiprocessing` may run the caller's main module again. The workers here receive only the
+paths of files to decode.
 """
 
 from __future__ import annotations
@@ -25,130 +25,130 @@ from tinysight.data.pixels import Pixels
 from tinysight.machine import usable_cores
 from tinysight.progress import Progress, Silent
 
-MANY = 20_000  # small pictures, from which on it pays to start processes for them, half a second each
+MANY = 20_000  # files from which on worker processes pay off; each takes half a second to start
 
 Batch = Sequence[Path]
 Decoded = tuple[Pixels, list[Failure]]
-"""Pixels, uint8, (n, 3, height, width), 0 where decoding failed; and the failures, counted from the batch's start."""
+"""Pixels, uint8, (n, 3, height, width), 0 where decoding failed; and the failures, by position in the batch."""
 
 
 def decode_batches(
     batches: Iterable[Batch], count: int, size: tuple[int, int], progress: Progress
 ) -> Generator[Decoded]:
-    """Decode batches of files as `decode` does, a few of them ahead; close this if you do not take all of them.
+    """Decode batches of files as `decode` does, a few batches ahead. Close the generator to stop early.
 
     Args:
-        batches: the files; asked for one after the other.
-        count: how many files they are in all.
+        batches: the files; iterated lazily.
+        count: the total number of files.
         size: height and width of the results, in pixels.
-        progress: told of every image, or of every batch if they are many.
+        progress: receives the number of decoded images.
 
     Yields:
-        What `decode` returns, for each batch in order.
+        The result of `decode` for each batch, in order.
     """
     progress.start("decoding", count, "images")
     try:
-        yield from _beside(batches, size, progress) if count >= MANY else _here(batches, size, progress)
+        yield from _in_processes(batches, size, progress) if count >= MANY else _inline(batches, size, progress)
     finally:
         progress.finish()
 
 
-def _here(batches: Iterable[Batch], size: tuple[int, int], progress: Progress) -> Iterator[Decoded]:
+def _inline(batches: Iterable[Batch], size: tuple[int, int], progress: Progress) -> Iterator[Decoded]:
     for batch in batches:
-        yield decode(batch, size, _Within(progress))
+        yield decode(batch, size, _SubProgress(progress))
 
 
-def _beside(batches: Iterable[Batch], size: tuple[int, int], progress: Progress) -> Generator[Decoded]:
-    crew = [_Helper() for _ in range(usable_cores())]
-    idle: SimpleQueue[_Helper] = SimpleQueue()
-    for helper in crew:
-        idle.put(helper)
+def _in_processes(batches: Iterable[Batch], size: tuple[int, int], progress: Progress) -> Generator[Decoded]:
+    workers = [_DecodeWorker() for _ in range(usable_cores())]
+    idle: SimpleQueue[_DecodeWorker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
 
-    def work(batch: Batch) -> Decoded:
+    def decode_batch(batch: Batch) -> Decoded:
         if not small(batch):
             return decode(batch, size)
-        helper = idle.get()
+        worker = idle.get()
         try:
-            return helper.decode(batch, size)
+            return worker.decode(batch, size)
         finally:
-            idle.put(helper)
+            idle.put(worker)
 
-    ahead: deque[Future[Decoded]] = deque()
-    pool = ThreadPoolExecutor(len(crew))
+    pending: deque[Future[Decoded]] = deque()
+    pool = ThreadPoolExecutor(len(workers))
     try:
         for batch in batches:
-            ahead.append(pool.submit(work, batch))
-            if len(ahead) > 2 * len(crew):
-                yield _taken(ahead, progress)
-        while ahead:
-            yield _taken(ahead, progress)
+            pending.append(pool.submit(decode_batch, batch))
+            if len(pending) > 2 * len(workers):
+                yield _next_result(pending, progress)
+        while pending:
+            yield _next_result(pending, progress)
     finally:
         pool.shutdown(cancel_futures=True)
-        for helper in crew:
-            helper.end()
+        for worker in workers:
+            worker.stop()
 
 
-def _taken(ahead: deque[Future[Decoded]], progress: Progress) -> Decoded:
-    decoded = ahead.popleft().result()
+def _next_result(pending: deque[Future[Decoded]], progress: Progress) -> Decoded:
+    decoded = pending.popleft().result()
     progress.advance(len(decoded[0]))
     return decoded
 
 
-class _Within(Silent):
-    """Tells of a part of some work how far it is, but not that the whole begins or ends."""
+class _SubProgress(Silent):
+    """Forwards `advance` to another progress, but not its start and finish."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
 
     def advance(self, amount: int, **figures: float) -> None:
-        """Say that `amount` more units of the whole are done."""
+        """Report `amount` more units."""
         self.progress.advance(amount, **figures)
 
 
-class _Helper:
-    """A process that decodes what it is told; it ends when nobody can tell it anything any more, however that came."""
+class _DecodeWorker:
+    """A worker process that decodes batches. It exits when its standard input closes, even after a crash here."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - this module, and nothing that anybody said
+        self._process = subprocess.Popen(  # noqa: S603 - runs this module, with no user input
             [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,  # Ctrl-C is for this process, which will end it
+            start_new_session=True,  # Ctrl-C reaches only the parent, which stops the workers
         )
 
     def decode(self, batch: Batch, size: tuple[int, int]) -> Decoded:
-        """Have a batch decoded. If the helper was killed, nothing is lost: it is decoded here."""
+        """Decode a batch in the worker, or in this process if the worker was killed."""
         try:
-            return self._ask(batch, size)
+            return self._request(batch, size)
         except (OSError, ValueError):
             return decode(batch, size)
 
-    def end(self) -> None:
-        """Let it end, and wait for that."""
+    def stop(self) -> None:
+        """Kill the process and wait for it."""
         self._process.kill()
         self._process.communicate()
 
-    def _ask(self, batch: Batch, size: tuple[int, int]) -> Decoded:
-        told, answers = self._process.stdin, self._process.stdout
-        if told is None or answers is None:
+    def _request(self, batch: Batch, size: tuple[int, int]) -> Decoded:
+        requests, responses = self._process.stdin, self._process.stdout
+        if requests is None or responses is None:
             raise ValueError
-        told.write(json.dumps({"files": [str(path) for path in batch], "size": size}).encode() + b"\n")
-        told.flush()
-        failures = [(index, message) for index, message in json.loads(answers.readline())]
+        requests.write(json.dumps({"files": [str(path) for path in batch], "size": size}).encode() + b"\n")
+        requests.flush()
+        failures = [(index, message) for index, message in json.loads(responses.readline())]
         shape = (len(batch), 3, *size)
-        return np.frombuffer(answers.read(int(np.prod(shape))), np.uint8).reshape(shape), failures
+        return np.frombuffer(responses.read(int(np.prod(shape))), np.uint8).reshape(shape), failures
 
 
-def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
-    """Be a helper: decode what each line says, until there are no more."""
-    for line in orders:
-        order = json.loads(line)
-        height, width = order["size"]
-        pixels, failures = decode([Path(file) for file in order["files"]], (height, width))
-        answers.write(json.dumps(failures).encode() + b"\n")
-        answers.write(pixels.data)
-        answers.flush()
+def _serve(requests: BinaryIO, responses: BinaryIO) -> None:
+    """Decode the batch of each request line until the input ends: the main loop of a worker."""
+    for line in requests:
+        request = json.loads(line)
+        height, width = request["size"]
+        pixels, failures = decode([Path(file) for file in request["files"]], (height, width))
+        responses.write(json.dumps(failures).encode() + b"\n")
+        responses.write(pixels.data)
+        responses.flush()
 
 
 if __name__ == "__main__":

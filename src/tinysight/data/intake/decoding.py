@@ -1,4 +1,4 @@
-"""Many images decoded at once, on all cores."""
+"""Decode many images in parallel threads."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from tinysight.machine import usable_cores
 from tinysight.progress import SILENT, Progress
 
 Failure = tuple[int, str]
-"""The position of an image that could not be decoded, and the sentence that says why."""
+"""The position of an image that could not be decoded, and the error message."""
 
-_SAMPLE, _SMALL = 64, 10_000  # files whose sizes are looked at; bytes up to which a picture is small
-_BATCH = 32  # images a thread takes at a time: few enough for a lively progress bar
+_SAMPLE_SIZE = 64  # files whose sizes are sampled
+_SMALL_BYTES = 10_000  # mean size up to which files count as small
+_BATCH = 32  # images per thread and task: few enough for frequent progress updates
 
 
 def decode(
     sources: Sequence[Path | bytes], size: tuple[int, int], progress: Progress = SILENT
 ) -> tuple[Pixels, list[Failure]]:
-    """Decode `sources` as training sees them: `decode_looks` with a single look, (n, 3, height, width)."""
+    """Decode the center crops of `sources`, (n, 3, height, width): `decode_looks` with a single crop."""
     pixels, failures = decode_looks(sources, size, progress=progress)
     return pixels[:, 0], failures
 
@@ -33,19 +34,19 @@ def decode(
 def decode_looks(
     sources: Sequence[Path | bytes], size: tuple[int, int], looks: Looks = WHOLE, progress: Progress = SILENT
 ) -> tuple[Pixels, list[Failure]]:
-    """Decode `sources` in parallel, each as `intake.read_looks` does.
+    """Decode `sources` in parallel, each as `read_looks` does.
 
-    Threads, not processes: Pillow lets go of Python's lock while it decodes, and nothing is started or
-    copied between processes. benchmarks/predict_files.py compares the two.
+    Threads suffice because Pillow releases Python's lock while it decodes. benchmarks/predict_files.py compares
+    them with processes.
 
     Args:
-        sources: files, or the bytes of files.
+        sources: files, or the contents of files.
         size: height and width of the results, in pixels.
-        looks: what of each is wanted.
-        progress: told of every batch.
+        looks: the crops to take from each image.
+        progress: receives the number of decoded images.
 
     Returns:
-        Pixels, uint8, (n, looks, 3, height, width), in the order of `sources` and 0 where decoding failed;
+        Pixels, uint8, (n, crops, 3, height, width), in the order of `sources` and 0 where decoding failed;
         and the failures, in the same order.
     """
     pixels = np.zeros((len(sources), len(looks), 3, *size), dtype=np.uint8)
@@ -76,40 +77,40 @@ def decode_looks(
 
 
 def small(sources: Sequence[Path | bytes]) -> bool:
-    """Return whether these are mostly small pictures, judged by the sizes of some of the files.
+    """Return whether the mean size of a sample of `sources` is at most 10,000 bytes.
 
-    Of a small picture Python takes longer than Pillow, and two threads that keep waiting for Python's lock are
-    slower than one (benchmarks/predict_files.py).
+    A small image takes longer in Python than in Pillow. Two threads that wait for Python's lock are then slower
+    than one (benchmarks/predict_files.py).
     """
-    sample = sources[:: max(1, len(sources) // _SAMPLE)]
-    return sum(_bytes(source) for source in sample) <= _SMALL * len(sample)
+    sample = sources[:: max(1, len(sources) // _SAMPLE_SIZE)]
+    return sum(_bytes(source) for source in sample) <= _SMALL_BYTES * len(sample)
 
 
 def _bytes(source: Path | bytes) -> int:
     try:
         return len(source) if isinstance(source, bytes) else source.stat().st_size
     except OSError:
-        return 0  # what is wrong with it is said when it is its turn
+        return 0  # decoding reports the error
 
 
 def decode_in_chunks(
     sources: Sequence[Path | bytes], size: tuple[int, int], looks: Looks = WHOLE, chunk: int = 1024
 ) -> Iterator[tuple[slice, Pixels, list[Failure]]]:
-    """Decode `sources` chunk by chunk, the next one in the background while the last one is worked on.
+    """Decode `sources` in chunks, with the next chunk in the background.
 
-    However many there are, the pixels of no more than two chunks are held.
+    Memory holds the pixels of at most two chunks.
 
     Yields:
-        The part of `sources` that was decoded, and what `decode_looks` returns for it: positions of failures
+        The slice of `sources` that was decoded, and the result of `decode_looks` for it. Positions of failures
         count from the start of the chunk.
     """
     with ThreadPoolExecutor(1) as background:
 
-        def begin(start: int) -> Future[tuple[Pixels, list[Failure]]]:
+        def submit(start: int) -> Future[tuple[Pixels, list[Failure]]]:
             return background.submit(decode_looks, sources[start : start + chunk], size, looks)
 
-        ahead = begin(0)
+        pending = submit(0)
         for start in range(0, len(sources), chunk):
-            pixels, failures = ahead.result()
-            ahead = begin(start + chunk)  # beyond the end there is nothing to decode
+            pixels, failures = pending.result()
+            pending = submit(start + chunk)  # an empty slice after the last chunk
             yield slice(start, start + len(pixels)), pixels, failures

@@ -1,4 +1,4 @@
-"""A decoded picture cut and scaled to what a classifier looks at."""
+"""Crop and resize a decoded Pillow image."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tinysight.data.looks import WHOLE, Look, Looks
 
 
 def look_at(image: Image.Image, size: tuple[int, int], looks: Looks = WHOLE) -> Pixels:
-    """Return a Pillow picture of any mode as uint8, (looks, 3, height, width): upright, opaque, cut and scaled.
+    """Return crops of a Pillow image of any mode: uint8, (crops, 3, height, width), upright and opaque.
 
-    Where a picture has not the pixels that another look needs, this shows what the first one does.
+    A crop that would have to be enlarged, because the image is too small, is replaced by the first crop.
     """
-    picture = opaque_rgb(upright(image))
-    seen = np.empty((len(looks), 3, *size), dtype=np.uint8)
-    seen[:] = _look(picture, size, looks[0])
-    for index, look in enumerate(looks[1:], start=1):
-        if min(picture.size) * (1 - 2 * look.closer) >= max(size) and picture.size != size[::-1]:
-            seen[index] = _look(picture, size, look)
-    return seen
+    image = opaque_rgb(upright(image))
+    pixels = np.empty((len(looks), 3, *size), dtype=np.uint8)
+    pixels[:] = _resized_crop(image, size, looks[0])
+    for index, crop in enumerate(looks[1:], start=1):
+        if min(image.size) * (1 - 2 * crop.closer) >= max(size) and image.size != size[::-1]:
+            pixels[index] = _resized_crop(image, size, crop)
+    return pixels
 
 
-def _look(picture: Image.Image, size: tuple[int, int], look: Look) -> Pixels:
+def _resized_crop(image: Image.Image, size: tuple[int, int], crop: Look) -> Pixels:
     height, width = size
-    centre = (look.place, look.place)
-    square = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS, look.closer, centre)
+    center = (crop.place, crop.place)
+    square = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS, crop.closer, center)
     return np.asarray(square).transpose(2, 0, 1)

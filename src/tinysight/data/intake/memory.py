@@ -1,4 +1,4 @@
-"""Images that are in memory already: arrays and Pillow pictures, into the same pixels that files become."""
+"""Convert arrays, Pillow images and lists of paths to uint8 pixels."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tinysight.errors import ImageError, InputError
 
 CHANNELS = (1, 3)
 TAKEN = (
-    "give uint8 images of 0..255, (n, height, width, 3) or (n, 3, height, width), or a list of paths, of arrays or of "
-    "Pillow pictures"
+    "Pass uint8 images (0..255) of shape (n, height, width, 3) or (n, 3, height, width), or a list of paths, arrays or "
+    "Pillow images"
 )
 
 
@@ -27,54 +27,55 @@ def to_pixels(images: Any, image_size: int) -> Pixels:
     """Return images of any accepted kind as uint8, (n, 3, image_size, image_size).
 
     Args:
-        images: an array of uint8, 0..255, (n, height, width, channels) or (n, channels, height, width) with 1 or 3
-            channels, or (n, height, width); or a sequence of paths, of single such arrays or of Pillow pictures.
-        image_size: height and width of the results; others are scaled and cut to the centre, as files are.
+        images: a uint8 array, 0..255, (n, height, width, channels) or (n, channels, height, width) with 1 or 3
+            channels, or (n, height, width); or a sequence of paths, of single such arrays or of Pillow images.
+        image_size: height and width of the results. Other sizes are resized and center-cropped, as files are.
 
     Raises:
-        InputError: it is none of these, or a file cannot be read; then all that cannot are counted.
+        InputError: `images` is of another kind, or files cannot be read. The message counts all of these.
     """
     pixels: Pixels = to_looks(images, image_size, WHOLE)[:, 0]
     return pixels
 
 
 def to_looks(images: Any, image_size: int, looks: Looks) -> Pixels:
-    """Return what a classifier looks at of each image, (n, looks, 3, image_size, image_size).
+    """Return crops of each image, (n, crops, 3, image_size, image_size).
 
-    Takes and raises what `to_pixels` does. Of an array of the right size there is a single look.
+    Accepts the same kinds of images as `to_pixels` and raises the same errors. An array that already has the
+    right size gives a single crop.
     """
     if isinstance(images, str | bytes | PathLike):
-        raise InputError(f"A single path is no list of images: write [{str(images)!r}].")
+        raise InputError(f"{str(images)!r}: a path, not a list of images. Pass [{str(images)!r}].")
     if hasattr(images, "__array__") or not isinstance(images, Sequence):
         return _resized(_channels_first(np.asarray(images)), image_size, looks)
     if not images:
         return np.empty((0, len(looks), 3, image_size, image_size), dtype=np.uint8)
-    if all(isinstance(one, str | PathLike) for one in images):
-        return _from_files([Path(one) for one in images], image_size, looks)
-    return np.stack([_one(image, index, image_size, looks) for index, image in enumerate(images)])
+    if all(isinstance(image, str | PathLike) for image in images):
+        return _from_files([Path(image) for image in images], image_size, looks)
+    return np.stack([_from_image(image, index, image_size, looks) for index, image in enumerate(images)])
 
 
 def looks_for(images: Any, image_size: int) -> Looks:
-    """Return what of a photograph a classifier that learned from such images should look at.
+    """Return the crops for larger images that suit a classifier trained on these images.
 
-    Whoever made an array of that size has cut the pictures to what they show.
+    An array of exactly `image_size` usually holds tightly cropped objects.
     """
     shape = tuple(getattr(images, "shape", ()))
     return CLOSER if (image_size, image_size) in (shape[1:3], shape[2:4]) else WHOLE
 
 
-def _one(image: Any, index: int, image_size: int, looks: Looks) -> Pixels:
+def _from_image(image: Any, index: int, image_size: int, crops: Looks) -> Pixels:
     try:
         if isinstance(image, Image.Image):
-            return look_at(image, (image_size, image_size), looks)
-        found = _resized(_channels_first(np.asarray(image)[None]), image_size, looks)[0]
-        return np.broadcast_to(found, (len(looks), *found.shape[1:]))
+            return look_at(image, (image_size, image_size), crops)
+        pixels = _resized(_channels_first(np.asarray(image)[None]), image_size, crops)[0]
+        return np.broadcast_to(pixels, (len(crops), *pixels.shape[1:]))
     except (ImageError, InputError) as error:
         raise InputError(f"Image {index}: {error}") from error
 
 
-def _from_files(files: list[Path], image_size: int, looks: Looks) -> Pixels:
-    pixels, failures = decode_looks(files, (image_size, image_size), looks)
+def _from_files(files: list[Path], image_size: int, crops: Looks) -> Pixels:
+    pixels, failures = decode_looks(files, (image_size, image_size), crops)
     if failures:
         more = f" ({len(failures) - 1:,} more cannot be read.)" if len(failures) > 1 else ""
         raise InputError(f"{failures[0][1]}{more}")
@@ -82,22 +83,22 @@ def _from_files(files: list[Path], image_size: int, looks: Looks) -> Pixels:
 
 
 def _channels_first(images: np.ndarray) -> Pixels:
-    """Return uint8, (n, 3, height, width), of an array in any accepted order."""
+    """Return an array in any accepted axis order as uint8, (n, 3, height, width)."""
     if images.dtype != np.uint8:
-        raise InputError(f"These images are of {images.dtype}; {TAKEN}.")
+        raise InputError(f"Unsupported dtype: {images.dtype}. {TAKEN}.")
     if images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4 or not {images.shape[1], images.shape[3]} & set(CHANNELS):
-        raise InputError(f"These images have the shape {images.shape}; {TAKEN}.")
+        raise InputError(f"Unsupported shape: {images.shape}. {TAKEN}.")
     if images.shape[3] in CHANNELS:
         images = images.transpose(0, 3, 1, 2)
     return np.broadcast_to(images, (len(images), 3, *images.shape[2:]))
 
 
-def _resized(pixels: Pixels, image_size: int, looks: Looks) -> Pixels:
+def _resized(pixels: Pixels, image_size: int, crops: Looks) -> Pixels:
     if pixels.shape[2:] == (image_size, image_size):
-        return np.require(pixels, requirements=["C", "W"])[:, None]  # torch takes no arrays that may not be written to
+        return np.require(pixels, requirements=["C", "W"])[:, None]  # torch warns about read-only arrays
     if 0 in pixels.shape:
-        raise InputError(f"These images have the shape {pixels.shape}: there is nothing in them.")
-    pictures = (Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in pixels)
-    return np.stack([look_at(picture, (image_size, image_size), looks) for picture in pictures])
+        raise InputError(f"Empty images: shape {pixels.shape}. {TAKEN}.")
+    images = (Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0))) for array in pixels)
+    return np.stack([look_at(image, (image_size, image_size), crops) for image in images])

@@ -1,4 +1,4 @@
-"""Pillow's warnings kept quiet while pictures are decoded, from any number of threads."""
+"""Thread-safe suppression of Pillow's warnings."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _lock = threading.Lock()
-_inside = 0
-_filters = warnings.catch_warnings()
+_active_blocks = 0
+_saved_filters = warnings.catch_warnings()
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Ignore the warnings that Pillow's own modules give until the block ends.
+    """Ignore warnings from Pillow's own modules until the block ends.
 
-    `warnings.catch_warnings` alone would not do: filters belong to the whole process, and two threads that
-    leave in the order they came would put the first one's filters back for good. So the first thread in
-    saves the filters and the last one out restores them.
+    `warnings.catch_warnings` alone is not thread-safe, because filters belong to the whole process: overlapping
+    blocks could restore the wrong filters for good. So the first thread that enters saves the filters, and the
+    last one that leaves restores them.
     """
-    global _inside, _filters
+    global _active_blocks, _saved_filters
     with _lock:
-        if _inside == 0:
-            _filters = warnings.catch_warnings()
-            _filters.__enter__()
+        if _active_blocks == 0:
+            _saved_filters = warnings.catch_warnings()
+            _saved_filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\b")
-        _inside += 1
+        _active_blocks += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _filters.__exit__(None, None, None)
+            _active_blocks -= 1
+            if _active_blocks == 0:
+                _saved_filters.__exit__(None, None, None)

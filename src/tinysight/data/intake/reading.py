@@ -1,8 +1,8 @@
-"""One image, from a file or from bytes, into an array: the only door through which pictures come in.
+"""Decode one image from a file or bytes, with limits against hostile input.
 
-Whatever it is given, it returns pixels or raises an ImageError. It decodes five formats and no others,
-reads a bounded number of bytes, refuses too many pixels by the header alone, and never fills in what a
-truncated file lacks. After the rules in Pillow's own .github/SECURITY.md.
+The result is pixels or an ImageError, for any input. Five formats are supported. The number of bytes is limited, the
+number of pixels is checked before decoding, and truncated files are rejected. The rules follow Pillow's
+.github/SECURITY.md.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ from tinysight.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 8192 * 8192  # any phone's or camera's everyday picture; at 4 bytes a pixel 256 MiB
+MAX_PIXELS = 8192 * 8192  # more than phones and cameras usually produce; 256 MiB at 4 bytes a pixel
 
-# Raise it with every change that gives other pixels for the same file: it names the cached ones.
+# Part of the key of cached pixels. Increase it with every change that decodes a file to different pixels.
 VERSION = 1
 
-# A progressive JPEG goes over all its pixels once a scan. Real ones have about ten; a scan of 100 bytes is
-# enough to keep a core busy for a tenth of a second, so a small file could do so for hours.
+# A progressive JPEG visits all its pixels once per scan. Real files have about ten scans. A scan of 100 bytes
+# can take a tenth of a second, so without a limit a small file could take hours.
 _MAX_SCANS = 100
 
-# A JPEG may be decoded at a half, a quarter or an eighth as long as this many times the wanted size is left
-# for the filter to work on: 4 to 10 times faster on photos, about one level of 255 away on average.
+# JPEG draft mode decodes at 1/2, 1/4 or 1/8 scale as long as the result is this many times the wanted size.
+# This is 4 to 10 times faster on photographs, and differs by about one level of 255 on average.
 _DRAFT_MARGIN = 3
 
 
 def read_image(source: Path | bytes, size: tuple[int, int]) -> Pixels:
-    """Decode one picture as training sees it: `read_looks` with a single look, (3, height, width)."""
+    """Decode the center crop of one image, (3, height, width): `read_looks` with a single crop."""
     pixels: Pixels = read_looks(source, size)[0]
     return pixels
 
 
 def read_looks(source: Path | bytes, size: tuple[int, int], looks: Looks = WHOLE) -> Pixels:
-    """Decode one picture: `Opened.looks`, uint8, (looks, 3, height, width). Raises ImageError if it is none."""
+    """Decode crops of one image, uint8, (crops, 3, height, width). See `Opened.looks`. Raises ImageError."""
     return Opened(source).looks(size, looks)
 
 
 class Opened:
-    """One JPEG, PNG, WebP, BMP or GIF, of which the header has been read.
+    """A JPEG, PNG, WebP, BMP or GIF image whose header has been read, but whose pixels are not decoded yet.
 
     Args:
-        source: the file, or the bytes of one.
+        source: a file, or the content of one.
 
     Attributes:
-        area: how many pixels it has.
+        area: number of pixels.
 
     Raises:
-        ImageError: the file is missing, not readable, empty, too large, damaged, or not a picture.
+        ImageError: the file is missing, unreadable, empty, too large, damaged, or not an image.
     """
 
     def __init__(self, source: Path | bytes) -> None:
-        self._name = "The picture" if isinstance(source, bytes) else str(source)
+        self._name = "Image" if isinstance(source, bytes) else str(source)
         content = source if isinstance(source, bytes) else _read_file(source)
         if not content:
-            raise ImageError(f"{self._name} is empty (zero bytes); get it again or leave it out.")
+            raise ImageError(f"{self._name}: empty file. Get a new copy or remove it.")
         if len(content) > MAX_BYTES:
-            raise ImageError(f"{self._name} is larger than {MAX_BYTES >> 20} MiB; save it smaller.")
-        with self._explained():
+            raise ImageError(f"{self._name}: larger than {MAX_BYTES >> 20} MiB. Save a smaller copy.")
+        with self._image_errors():
             self._image = Image.open(BytesIO(content), formats=FORMATS)
             self.area = self._image.width * self._image.height
             if self.area > MAX_PIXELS:
@@ -77,61 +77,58 @@ class Opened:
                 raise ValueError("too many scans")
 
     def looks(self, size: tuple[int, int], looks: Looks = WHOLE) -> Pixels:
-        """Decode it, once, and bring what is looked at to `size`.
+        """Decode the image once and return its crops, resized to `size`.
 
-        The first frame counts; EXIF orientation is applied, transparency laid on white, all other metadata
-        dropped. The picture is scaled until its shorter side fits and cut to the centre, so nothing is squashed
-        but the ends of long pictures are lost. The filter is Lanczos, widened to cover every source pixel
-        (antialiasing): it keeps small pictures sharpest and also enlarges well. A picture that already has
-        the size keeps every pixel as it is.
+        Only the first frame is used. EXIF orientation is applied, transparency is composited on white, and all
+        other metadata is dropped. The image is resized until its shorter side fits and then cropped, so the aspect
+        ratio is kept but the ends of long images are lost. The filter is Lanczos with antialiasing, which keeps
+        small images sharp and also enlarges well. An image that already has the right size is not resampled.
 
         Args:
             size: height and width of the result, in pixels.
-            looks: what of the picture is wanted.
+            looks: the crops to take.
 
         Returns:
-            uint8, (looks, 3, height, width), RGB, 0..255.
+            uint8, (crops, 3, height, width), RGB, 0..255.
 
         Raises:
-            ImageError: it is damaged or cut short.
+            ImageError: the image is damaged or truncated.
         """
-        with self._explained():
+        with self._image_errors():
             enough = _DRAFT_MARGIN * max(size)
             self._image.draft(None, (enough, enough))
             return look_at(self._image, size, looks)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Say in a sentence what Pillow raises."""
+    def _image_errors(self) -> Iterator[None]:
+        """Translate Pillow's exceptions to ImageError."""
         try:
             with quiet_pillow():
                 yield
         except (Image.DecompressionBombError, MemoryError) as error:
             limit = f"{MAX_PIXELS / 1e6:.0f} million"
-            raise ImageError(f"{self._name} has too many pixels (the limit is {limit}); make it smaller.") from error
+            raise ImageError(f"{self._name}: too many pixels (limit: {limit}). Save a smaller copy.") from error
         except UnidentifiedImageError as error:
             raise ImageError(
-                f"{self._name} is not a JPEG, PNG, WebP, BMP or GIF picture, or its first bytes are damaged; "
-                "convert it or leave it out."
+                f"{self._name}: not a JPEG, PNG, WebP, BMP or GIF image, or damaged header. Convert or remove it."
             ) from error
         except Exception as error:
-            # Pillow gives no complete list of what its decoders raise; so far fuzzing has drawn OSError,
-            # SyntaxError and ValueError from it.
-            raise ImageError(f"{self._name} is damaged or cut short; get it again or leave it out.") from error
+            # Pillow does not document what its decoders raise. Fuzzing found OSError, SyntaxError and ValueError.
+            raise ImageError(f"{self._name}: damaged or truncated image. Get a new copy or remove it.") from error
 
 
 def _read_file(path: Path) -> bytes:
     try:
-        # A pipe or a device could keep us waiting, or reading, for ever.
+        # Reading a pipe or a device could block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
-            what = "a folder" if path.is_dir() else "not a regular file"
-            raise ImageError(f"{path} is {what}, not a picture; name an image file.")
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise ImageError(f"{path}: {kind}. Name an image file.")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise ImageError(f"{path} does not exist; check the name.") from error
+        raise ImageError(f"{path}: no such file. Check the path.") from error
     except PermissionError as error:
-        raise ImageError(f"{path} may not be read; change its permissions.") from error
+        raise ImageError(f"{path}: permission denied. Make the file readable.") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path} cannot be read ({reason}); check the path.") from error
+        raise ImageError(f"{path}: cannot be read ({reason}). Check the path.") from error

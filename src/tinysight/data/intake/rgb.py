@@ -1,4 +1,4 @@
-"""A decoded Pillow picture of any mode, turned upright and into plain RGB."""
+"""Convert a decoded Pillow image of any mode to upright RGB."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import ExifTags, Image
 
-# EXIF 2.32, table 4.6.4 (A), tag 0x0112: what undoes each way a camera may have been held.
+# The transform that undoes each orientation: EXIF 2.32, table 4.6.4 (A), tag 0x0112.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -20,13 +20,13 @@ _UPRIGHT = {
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return `image` turned as its EXIF orientation says, or as it is when there is none to be read.
+    """Return `image` rotated or flipped by its EXIF orientation; unchanged if it has no readable orientation.
 
-    Not `ImageOps.exif_transpose`: that writes the other EXIF tags anew, and fails where one is damaged.
+    Unlike `ImageOps.exif_transpose`, this does not rewrite the other EXIF tags, which fails if one is damaged.
     """
-    image.load()  # PNG may hold its EXIF after the pixels
+    image.load()  # PNG may store EXIF after the pixels
     orientation = None
-    # Damaged metadata is common in collected photos and no reason to lose one whose pixels are whole.
+    # Collected photographs often have damaged metadata and intact pixels.
     with suppress(Exception):
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
@@ -34,11 +34,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def opaque_rgb(image: Image.Image) -> Image.Image:
-    """Return `image` in mode RGB: 16 bits scaled down to 8, transparent parts laid on white.
+    """Return `image` in mode RGB, with 16 bits reduced to 8 and transparency composited on white.
 
-    White, because cut-outs, logos and drawings are made for white pages, and dark lines would drown in
-    black. The colours stored under full transparency mean nothing and never show. Colour profiles are
-    ignored: values are taken as sRGB.
+    White, because cut-outs, logos and drawings are made for white pages, and dark lines would vanish on black.
+    Color profiles are ignored: values are taken as sRGB.
     """
     if image.mode.startswith("I;16"):
         image = _from_16_bit(image)
@@ -52,5 +51,5 @@ def opaque_rgb(image: Image.Image) -> Image.Image:
 def _from_16_bit(image: Image.Image) -> Image.Image:
     # Pillow's own conversion clips: everything from 256 on would be white.
     values = np.array(image, dtype=np.uint16)
-    values[values == image.info.get("transparency", 0xFFFF)] = 0xFFFF  # PNG's transparent grey becomes white
+    values[values == image.info.get("transparency", 0xFFFF)] = 0xFFFF  # PNG's transparent gray becomes white
     return Image.fromarray((values >> 8).astype(np.uint8))
