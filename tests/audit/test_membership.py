@@ -26,7 +26,9 @@ def attacked():
         labels, ease = random.integers(0, CLASSES, n), random.normal(2, 2, n)
         members = halves(n, 100, seed=9)
         knows = [halves(n, number, seed=9) for number in range(count)]
-        shadows = Shadows.of([Shadow(known, simulate_logits(random, labels, known, ease, leak)) for known in knows], labels)
+        shadows = Shadows.of(
+            [Shadow(known, simulate_logits(random, labels, known, ease, leak)) for known in knows], labels
+        )
         return simulate_logits(random, labels, members, ease, leak), members, shadows
 
     return make

@@ -46,16 +46,18 @@ def test_injected_duplicates_are_found_and_nothing_else(images, change):
 
 
 def test_mirrored_pairs_are_marked(images):
-    planted = np.stack(
-        [mirrored(image) for image in images[:10]] + [moved(image) for image in images[10:20]]
-    )
+    planted = np.stack([mirrored(image) for image in images[:10]] + [moved(image) for image in images[10:20]])
     duplicates = find_twins(np.concatenate([images, planted]))
-    is_mirrored = {tuple(pair): flag for pair, flag in zip(duplicates.pairs.tolist(), duplicates.mirrored.tolist(), strict=True)}
+    is_mirrored = {
+        tuple(pair): flag for pair, flag in zip(duplicates.pairs.tolist(), duplicates.mirrored.tolist(), strict=True)
+    }
     assert [is_mirrored[index, 600 + index] for index in range(20)] == [True] * 10 + [False] * 10
 
 
 def test_pairs_are_sorted_by_difference_and_copies_come_first(images):
-    duplicates = find_twins(np.concatenate([images, images[:5], np.stack([compressed(image) for image in images[5:10]])]))
+    duplicates = find_twins(
+        np.concatenate([images, images[:5], np.stack([compressed(image) for image in images[5:10]])])
+    )
     assert (duplicates.difference[:5] < 1e-3).all()
     assert list(duplicates.difference) == sorted(duplicates.difference)
 

@@ -68,7 +68,8 @@ def test_forget_writes_a_run_and_prints_the_record(tinysight, finished_run):
     assert outcome.code == 0
     assert outcome.out.startswith("The model was retrained from scratch without 3 images: ")
     assert outcome.out.splitlines()[-1] == "run:  without"
-    assert "train/1: not a training or validation image of without." in tinysight("forget", "without", "train/1").refusal()
+    refusal = tinysight("forget", "without", "train/1").refusal()
+    assert "train/1: not a training or validation image of without." in refusal
 
 
 def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
@@ -106,9 +107,7 @@ def test_invalid_input_gives_an_error_message(tinysight, finished_run, command, 
 @pytest.mark.parametrize(
     ("missing", "command"), [("cleanlab", ["audit"]), ("captum", ["explain", "--test-index", "1"])]
 )
-def test_a_missing_package_is_named_with_its_install_command(
-    tinysight, finished_run, monkeypatch, missing, command
-):
+def test_a_missing_package_is_named_with_its_install_command(tinysight, finished_run, monkeypatch, missing, command):
     version = packages.version
     monkeypatch.setattr(packages, "version", lambda name: None if name == missing else version(name))
     verb, *options = command

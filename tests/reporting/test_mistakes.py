@@ -15,7 +15,7 @@ def part(labels, size=(32, 32), files=()):
     return Part(pixels, np.array(labels), files)
 
 
-def dog_probabilities(*confidences):
+def p_dog(*confidences):
     return np.array([[1 - confidence, confidence] for confidence in confidences])
 
 
@@ -27,7 +27,7 @@ def contains(rendered, block):
 
 
 def test_mistakes_are_sorted_by_confidence_without_correct_predictions():
-    probabilities = dog_probabilities(0.6, 0.9, 0.99, 0.8, 0.3)
+    probabilities = p_dog(0.6, 0.9, 0.99, 0.8, 0.3)
     labels = np.array([0, 0, 1, 0, 0])
 
     assert most_confident_mistakes(probabilities, labels, 2).tolist() == [1, 3]
@@ -35,7 +35,7 @@ def test_mistakes_are_sorted_by_confidence_without_correct_predictions():
 
 
 def test_mistakes_of_equal_confidence_keep_their_order():
-    assert most_confident_mistakes(dog_probabilities(*[0.75] * 50), np.zeros(50, dtype=int), 5).tolist() == [0, 1, 2, 3, 4]
+    assert most_confident_mistakes(p_dog(*[0.75] * 50), np.zeros(50, dtype=int), 5).tolist() == [0, 1, 2, 3, 4]
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 60), k=st.integers(0, 30))
@@ -54,7 +54,7 @@ def test_the_k_most_confident_mistakes_are_returned(seed, n, k):
 
 
 def test_captions_hold_true_class_prediction_confidence_and_index(words):
-    figure = mistakes_sheet(part([0, 1, 0, 1]), dog_probabilities(0.9, 0.9, 0.87, 0.003), NAMES, "title")
+    figure = mistakes_sheet(part([0, 1, 0, 1]), p_dog(0.9, 0.9, 0.87, 0.003), NAMES, "title")
 
     assert "true: cat\npred: dog 90.0%\nimage 0" in words(figure)
     assert "true: cat\npred: dog 87.0%\nimage 2" in words(figure)
@@ -66,7 +66,7 @@ def test_captions_hold_true_class_prediction_confidence_and_index(words):
 def test_captions_hold_file_names_without_directories(words):
     images = part([0, 0], files=("/data/test/cat/tom.jpg", "/data/test/cat/felix.jpg"))
 
-    text = words(mistakes_sheet(images, dog_probabilities(0.9, 0.8), NAMES, "title"))
+    text = words(mistakes_sheet(images, p_dog(0.9, 0.8), NAMES, "title"))
 
     assert "tom.jpg" in text
     assert "felix.jpg" in text
@@ -76,7 +76,7 @@ def test_captions_hold_file_names_without_directories(words):
 def test_small_images_are_enlarged_without_interpolation(drawn):
     images = part([0] * 7)
 
-    rendered = drawn(mistakes_sheet(images, dog_probabilities(*np.linspace(0.6, 0.9, 7)), NAMES, "title"))
+    rendered = drawn(mistakes_sheet(images, p_dog(*np.linspace(0.6, 0.9, 7)), NAMES, "title"))
 
     for pixels in images.pixels:
         assert contains(rendered, np.kron(pixels.transpose(1, 2, 0), np.ones((6, 6, 1), dtype=np.uint8)))
@@ -84,7 +84,7 @@ def test_small_images_are_enlarged_without_interpolation(drawn):
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (48, 20), (64, 96), (300, 200)])
 def test_images_of_any_size_fit_their_cell(drawn, size):
-    figure = mistakes_sheet(part([0] * 25, size), dog_probabilities(*np.linspace(0.6, 0.9, 25)), NAMES, "title")
+    figure = mistakes_sheet(part([0] * 25, size), p_dog(*np.linspace(0.6, 0.9, 25)), NAMES, "title")
     height, width, _ = drawn(figure).shape
 
     boxes = [Bbox.from_bounds(i.ox, i.oy, *i.get_array().shape[1::-1]) for i in figure.images]
@@ -98,7 +98,7 @@ def test_images_of_any_size_fit_their_cell(drawn, size):
 def test_long_names_do_not_overlap_the_next_image(drawn):
     names = ["Cavalier King Charles Spaniel", "Soft-coated Wheaten Terrier"]
     images = part([0] * 5, files=("IMG_20240131_holiday_with_the_dogs_0001.jpeg",) * 5)
-    figure = mistakes_sheet(images, dog_probabilities(*[1.0] * 5), names, "title")
+    figure = mistakes_sheet(images, p_dog(*[1.0] * 5), names, "title")
     width = drawn(figure).shape[1]
 
     boxes = [text.get_window_extent() for text in figure.texts]
@@ -108,14 +108,14 @@ def test_long_names_do_not_overlap_the_next_image(drawn):
 
 
 def test_title_note_and_number_of_mistakes_are_shown(words):
-    figure = mistakes_sheet(part([0] * 30), dog_probabilities(*[0.9] * 30), NAMES, "a title", note="built-in shapes")
+    figure = mistakes_sheet(part([0] * 30), p_dog(*[0.9] * 30), NAMES, "a title", note="built-in shapes")
 
     for expected in ("a title", "built-in shapes", "30 mistakes in 30 images; the 20 most confident are shown."):
         assert expected in words(figure)
 
 
 def test_a_figure_without_mistakes_is_labeled(words, drawn):
-    figure = mistakes_sheet(part([1, 1]), dog_probabilities(0.9, 0.8), NAMES, "title")
+    figure = mistakes_sheet(part([1, 1]), p_dog(0.9, 0.8), NAMES, "title")
 
     assert "No mistakes in 2 images." in words(figure)
     assert drawn(figure).size

@@ -81,7 +81,9 @@ def in_words(attacks: Mapping[str, Attack]) -> str:
     name, best = max(attacks.items(), key=lambda item: item[1].auc)
     low_fpr = best.found[0]
     if best.interval[0] <= 0.5:
-        return "no attack identifies training images better than chance (the lower bound of the best AUC is at most 0.5)"
+        return (
+            "no attack identifies training images better than chance (the 95% interval of the best AUC includes 0.50)"
+        )
     return (
         f"the best attack ({name}) ranks a training image above another image with probability {best.auc:.2f} (AUC; "
         f"chance is 0.50). At a false-positive rate of {percent(low_fpr.false_alarms)}, it identifies "
@@ -120,8 +122,7 @@ def _auc(inside: Scores, outside: Scores) -> tuple[float, float]:
 def _tpr_at_fpr(inside: Scores, outside: Scores, fpr: float, random: np.random.Generator) -> Found:
     """Return the true-positive rate at a false-positive rate, with a 95% bootstrap interval."""
     resampled = [
-        _tpr(random.choice(inside, len(inside)), random.choice(outside, len(outside)), fpr)
-        for _ in range(_RESAMPLES)
+        _tpr(random.choice(inside, len(inside)), random.choice(outside, len(outside)), fpr) for _ in range(_RESAMPLES)
     ]
     low, high = np.percentile(resampled, [2.5, 97.5])
     return Found(fpr, _tpr(inside, outside, fpr), (float(low), float(high)))

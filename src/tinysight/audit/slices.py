@@ -22,9 +22,9 @@ def slices(pixels: Pixels) -> dict[str, NDArray[np.object_]]:
 def properties(pixels: Pixels) -> dict[str, NDArray[np.float64]]:
     """Return one value per image, (n,), by property, in gray levels (squared for sharpness).
 
-    Brightness and contrast are the mean and the standard deviation of luma. Colorfulness is that of Hasler and Suesstrunk, "Measuring Colourfulness in Natural Images" (Human Vision and
-    Electronic Imaging VIII, 2003). Sharpness is the variance of the Laplacian (Pech-Pacheco et al., "Diatom
-    Autofocusing in Brightfield Microscopy", ICPR 2000).
+    Brightness and contrast are the mean and the standard deviation of luma. Colorfulness is that of Hasler and
+    Suesstrunk, "Measuring Colourfulness in Natural Images" (Human Vision and Electronic Imaging VIII, 2003). Sharpness
+    is the variance of the Laplacian (Pech-Pacheco et al., "Diatom Autofocusing in Brightfield Microscopy", ICPR 2000).
     """
     chunks = [_properties(pixels[start : start + 1000].astype(np.float32)) for start in range(0, len(pixels), 1000)]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}

@@ -29,8 +29,8 @@ MISUSE = (
     "health, beliefs or mood. The model was neither designed nor tested for that.",
     "Not for decisions about people that they cannot contest, and not where a wrong prediction can cause harm, unless "
     "a person reviews every prediction.",
-    "Not for images of other classes. There is no \"none of the above\": out-of-distribution images still get a class "
-    "or are marked unsure.",
+    "Not for images of other classes. There is no 'none of the above' class: out-of-distribution images still get one "
+    "of the classes or are marked unsure.",
 )
 CONTEST = (
     "People affected by a prediction can request the image, the prediction with its probability, an explanation "
@@ -153,7 +153,7 @@ def _figures(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
     with_tta = metrics["accuracy_tta"]
     figures = [
         Figure("accuracy", metrics["accuracy"], tuple(metrics["accuracy_ci95"])),
-        Figure("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])) if with_tta else None,
+        with_tta and Figure("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])),
         Figure("f1, macro average", metrics["macro"]["f1"], tuple(intervals["macro"]["f1"])),
         Figure("loss, nats", metrics["loss"], tuple(intervals["loss"]), is_share=False),
         Figure("calibration error (ECE)", metrics["calibration"]["ece"], tuple(intervals["ece"])),
