@@ -39,12 +39,12 @@ def find_suspects(probabilities: NDArray[np.float64], labels: Labels) -> Suspect
         probabilities: (n, classes), predicted by models that were not trained on the image.
         labels: int64, (n,), the given labels.
     """
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
+    from cleanlab import filter as cleanlab_filter
+    from cleanlab import rank as cleanlab_rank
 
     # Either filter alone flags too many images where models confuse classes (numbers in docs/experiments.md).
     # n_jobs=1: cleanlab forks workers, and a fork of a process with threads can deadlock.
-    is_issue = find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
-    quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
+    is_issue = cleanlab_filter.find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
+    quality = cleanlab_rank.get_label_quality_scores(labels, probabilities, method="self_confidence")
     order = np.flatnonzero(is_issue)[np.argsort(quality[is_issue], kind="stable")]
     return Suspects(order, probabilities[order].argmax(1), quality[order])
