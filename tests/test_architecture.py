@@ -31,7 +31,7 @@ LAYERS = (
     },
     {"runs"},
     {"models", "augmentation", "recipes", "data"},
-    {"errors", "files", "memory", "progress", "machine", "packages", "cluster", "ranges", "screen"},
+    {"errors", "files", "formatting", "memory", "progress", "machine", "packages", "cluster", "ranges", "screen"},
 )
 HEIGHT = {name: len(LAYERS) - number for number, layer in enumerate(LAYERS) for name in layer}
 

@@ -1,4 +1,4 @@
-"""An audit as a whole: every section, kept as it goes, and gone on with."""
+"""A whole audit: all sections, saved one by one, and resumed."""
 
 import json
 
@@ -16,7 +16,7 @@ from tinysight.runs.run import Run
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_images():
-    """Corrupt a few images only: these are networks that know next to nothing."""
+    """Corrupt only ten images, for speed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sections, "CORRUPTED", 10)
         yield
@@ -37,66 +37,67 @@ def audited(trained, tmp_path_factory):
         return run, audit(run)
 
 
-def test_every_section_that_needs_nothing_more_is_filled(audited):
-    run, found = audited
-    assert found == Evidence(run).audit()
-    assert found.groups is None
+def test_all_sections_without_extra_input_are_computed(audited):
+    run, results = audited
+    assert results == Evidence(run).audit()
+    assert results.groups is None
     for section in ("robustness", "strangers", "duplicates", "gaps", "labels", "membership"):
-        assert getattr(found, section) is not None
+        assert getattr(results, section) is not None
 
 
-def test_members_are_those_that_were_learned_from(audited):
-    _, found = audited
-    assert (found.membership.members, found.membership.others) == (90, 40)  # of 100 and 30, ten held back
-    assert found.membership.shadows == 2
-    assert all(name.startswith("train/") for name in found.membership.exposed)
+def test_members_are_the_training_images(audited):
+    _, results = audited
+    # 100 training and 30 test images; 10 training images are held out for validation
+    assert (results.membership.members, results.membership.others) == (90, 40)
+    assert results.membership.shadows == 2
+    assert all(name.startswith("train/") for name in results.membership.exposed)
 
 
-def test_what_was_found_is_plain_json(audited):
+def test_audit_json_is_plain_json(audited):
     run, _ = audited
     values = json.loads((run.path / "audit.json").read_text())
     assert values["robustness"]["n"] == 10
     assert set(values["membership"]["attacks"]) == {"loss", "loss by class", "LiRA"}
 
 
-def test_labels_that_are_likely_to_be_wrong_are_also_a_list_to_act_on(audited):
-    run, found = audited
+def test_label_errors_are_also_written_as_csv(audited):
+    run, results = audited
     rows = read_rows(run.path / "labels.csv")
     assert [(row["image"], row["label"], row["likelier"]) for row in rows] == [
-        (one.image, one.label, one.likelier) for one in found.labels.suspects
+        (suspect.image, suspect.label, suspect.likelier) for suspect in results.labels.suspects
     ]
 
 
-def test_what_is_there_is_not_looked_for_again(audited, monkeypatch):
-    run, found = audited
+def test_existing_sections_are_not_recomputed(audited, monkeypatch):
+    run, results = audited
     monkeypatch.setattr(sections, "SECTIONS", dict.fromkeys(sections.SECTIONS))
     monkeypatch.setattr(module, "train_shadow", None)
-    assert audit(run, minutes=0) == found
+    assert audit(run, minutes=0) == results
 
 
-def test_shadows_are_added_as_long_as_there_is_time(run, monkeypatch):
+def test_shadow_models_are_trained_until_the_deadline(run, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {})
-    clock = iter(np.arange(0, 10_000, 10.0))  # every look at the clock takes ten seconds
+    clock = iter(np.arange(0, 10_000, 10.0))  # each call of perf_counter advances ten seconds
     monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr(module, "train_shadow", lambda *given: module.Shadow(*fake(given)))
+    monkeypatch.setattr(module, "train_shadow", lambda *args: module.Shadow(*fake(args)))
 
-    def fake(given):
-        pool, number = given[2], given[3]
+    def fake(args):
+        pool, number = args[2], args[3]
         return np.arange(len(pool)) % 2 == number % 2, np.zeros((len(pool), 10), np.float32)
 
-    found = audit(run, minutes=3)
-    assert found.membership.shadows % 2 == 0
-    assert 2 <= found.membership.shadows <= 8
-    assert len(list(Evidence(run).shadows())) == found.membership.shadows
+    results = audit(run, minutes=3)
+    assert results.membership.shadows % 2 == 0
+    assert 2 <= results.membership.shadows <= 8
+    assert len(list(Evidence(run).shadows())) == results.membership.shadows
 
 
-def test_no_time_for_shadows_leaves_their_sections_open(run, monkeypatch):
+def test_without_time_for_shadow_models_their_sections_are_empty(run, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {})
-    found = audit(run, minutes=0)
-    assert (found.labels, found.membership) == (None, None)
+    results = audit(run, minutes=0)
+    assert (results.labels, results.membership) == (None, None)
 
 
-def test_an_audit_of_other_weights_does_not_count(audited, tmp_path):
+def test_an_audit_of_other_weights_is_ignored(audited, tmp_path):
     import shutil
 
     run = Run(shutil.copytree(audited[0].path, tmp_path / "run"))
@@ -105,7 +106,7 @@ def test_an_audit_of_other_weights_does_not_count(audited, tmp_path):
     assert list(Evidence(run).shadows()) == []
 
 
-def test_altered_evidence_is_refused(audited, tmp_path):
+def test_a_modified_audit_json_is_refused(audited, tmp_path):
     import shutil
 
     run = Run(shutil.copytree(audited[0].path, tmp_path / "run"))
@@ -121,23 +122,23 @@ def groups_file(tmp_path, text):
     return path
 
 
-def test_groups_of_ones_own_are_held_against_each_other(run, tmp_path, monkeypatch):
+def test_groups_of_a_csv_file_are_compared(run, tmp_path, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {})
     rows = "".join(f"test/{index},{'old' if index % 3 else 'new'}\n" for index in range(30))
-    found = audit(run, minutes=0, groups=groups_file(tmp_path, "image,camera\n" + rows))
-    assert {gap.group for gap in found.groups} == {"old", "new"}
-    assert {gap.column for gap in found.groups} == {"camera"}
+    results = audit(run, minutes=0, groups=groups_file(tmp_path, "image,camera\n" + rows))
+    assert {gap.group for gap in results.groups} == {"old", "new"}
+    assert {gap.column for gap in results.groups} == {"camera"}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("image,camera\ntrain/1,old\n", "images not in the test set of shapes: train/1"),
-        ("image\ntest/1\n", "has no column of groups beside 'image'"),
+        ("image\ntest/1\n", "no column of groups beside 'image'"),
         ("camera\nold\n", "no column 'image'"),
     ],
 )
-def test_groups_that_are_none_are_refused_before_anything_else(run, tmp_path, text, said, monkeypatch):
+def test_invalid_groups_are_refused_before_other_work(run, tmp_path, text, message, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {"robustness": None})
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         audit(run, minutes=0, groups=groups_file(tmp_path, text))

@@ -1,4 +1,4 @@
-"""Forgetting: trained anew without the images, and what can be shown for it is true."""
+"""Exact unlearning: the retrained run never uses the images, and its record is correct."""
 
 import shutil
 
@@ -18,35 +18,34 @@ from tinysight.training.train import Plan, train
 
 @pytest.fixture(scope="module")
 def forgotten(trained, tmp_path_factory):
-    """A run, and one that was trained without two of its images."""
+    """A run, its retraining without two images, and their names."""
     folder = tmp_path_factory.mktemp("forgotten")
     run, out = Run(shutil.copytree(trained, folder / "before")), folder / "run"
-    learned = Subject.of(run).images.learn
-    names = [f"train/{learned[0]}", f"train/{learned[5]}"]
+    train_indices = Subject.of(run).images.learn
+    names = [f"train/{train_indices[0]}", f"train/{train_indices[5]}"]
     forget(run, names, out)
     return run, Run(out), names
 
 
-def test_it_learned_from_all_others_and_not_from_those(forgotten):
-    before, after, names = forgotten
-    first, second = Subject.of(before), Subject.of(after)
-    gone = {first.names[index] for index in np.flatnonzero(first.members & ~second.members)}
-    assert gone == set(names)
-    assert not (second.members & ~first.members).any()
-    assert np.array_equal(first.images.validation.labels, second.images.validation.labels)
+def test_only_the_named_images_are_removed_from_training(forgotten):
+    run, retrained, names = forgotten
+    before, after = Subject.of(run), Subject.of(retrained)
+    removed = {before.names[index] for index in np.flatnonzero(before.members & ~after.members)}
+    assert removed == set(names)
+    assert not (after.members & ~before.members).any()
+    assert np.array_equal(before.images.validation.labels, after.images.validation.labels)
 
 
-def test_it_is_what_training_without_them_gives(forgotten, tmp_path):
-    """An independent way there: a recipe that excludes them."""
+def test_the_weights_equal_those_of_training_with_an_exclude_file(forgotten, tmp_path):
     _, after, names = forgotten
-    listed = tmp_path / "out.csv"
-    listed.write_text("image\n" + "\n".join(names))
-    recipe = loading.load("early-stopping", ["training.epochs=2", f"data.exclude={listed}"])
+    exclude_file = tmp_path / "out.csv"
+    exclude_file.write_text("image\n" + "\n".join(names))
+    recipe = loading.load("early-stopping", ["training.epochs=2", f"data.exclude={exclude_file}"])
     train(Plan(recipe, load("shapes:train=100,test=30"), "shapes:train=100,test=30", 0, "fp32"), tmp_path / "run")
     assert Run(tmp_path / "run").weights_seal() == after.weights_seal()
 
 
-def test_what_is_shown_is_true(forgotten):
+def test_the_record_is_correct(forgotten):
     before, after, names = forgotten
     proof = Evidence(after).forgetting()
     assert proof.forgotten == tuple(names)
@@ -57,40 +56,40 @@ def test_what_is_shown_is_true(forgotten):
     assert proof.accuracy_after == evaluate(after)["accuracy"]
     low, high = proof.difference[1]
     assert low <= proof.difference[0] <= high
-    words = (after.path / "forgetting.txt").read_text()
-    assert proof.weights_after in words
-    assert "2 images were left out of a training made anew" in words
-    assert words.strip() == "\n".join(in_words(proof))
+    text = (after.path / "forgetting.txt").read_text()
+    assert proof.weights_after in text
+    assert "The model was retrained from scratch without 2 images: 88 training images instead of 90." in text
+    assert text.strip() == "\n".join(in_words(proof))
 
 
-def test_the_run_is_its_own_witness_when_the_list_is_gone(forgotten):
+def test_the_run_keeps_its_own_copy_of_the_exclude_file(forgotten):
     _, after, names = forgotten
     assert (after.path / "excluded.csv").read_text().splitlines()[2:] == names
     assert evaluate(after, "validation")["n"] == 10
 
 
-def test_what_was_forgotten_before_stays_forgotten(forgotten, tmp_path):
+def test_forgetting_again_keeps_earlier_images_excluded(forgotten, tmp_path):
     _, after, names = forgotten
-    subject = Subject.of(after)
-    third = subject.names[subject.images.learn[0]]
+    context = Subject.of(after)
+    third = context.names[context.images.learn[0]]
     forget(after, [third], tmp_path / "again")
     again = Subject.of(Run(tmp_path / "again"))
-    left_out = {again.names[index] for index in np.flatnonzero(Subject.of(forgotten[0]).members & ~again.members)}
-    assert left_out == {*names, third}
+    removed = {again.names[index] for index in np.flatnonzero(Subject.of(forgotten[0]).members & ~again.members)}
+    assert removed == {*names, third}
 
 
 @pytest.mark.parametrize("names", [["test/3"], ["train/100"], ["cat.png"]])
-def test_what_had_no_part_cannot_be_forgotten(trained, tmp_path, names):
-    with pytest.raises(DataError, match="no image that"):
+def test_images_that_the_run_did_not_use_are_refused(trained, tmp_path, names):
+    with pytest.raises(DataError, match="not a training or validation image of"):
         forget(Run(trained), names, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_nothing_named_is_nothing_forgotten(trained, tmp_path):
-    with pytest.raises(DataError, match="Nothing to forget"):
+def test_an_empty_list_is_refused(trained, tmp_path):
+    with pytest.raises(DataError, match="No images to forget"):
         forget(Run(trained), [], tmp_path / "run")
 
 
-def test_what_is_forgotten_already_cannot_be_forgotten_again(forgotten, tmp_path):
-    with pytest.raises(DataError, match="no image that"):
+def test_images_that_are_already_excluded_are_refused(forgotten, tmp_path):
+    with pytest.raises(DataError, match="not a training or validation image of"):
         forget(forgotten[1], forgotten[2][:1], tmp_path / "run")

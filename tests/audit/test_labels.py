@@ -1,4 +1,4 @@
-"""Wrong labels that were planted are found by models that did not see them."""
+"""Injected label errors are found with out-of-fold predictions."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tinysight.audit.labels import find_suspects
 
 @pytest.fixture
 def planted():
-    """Probabilities of a model that is right nine times in ten, and labels of which one in twenty is flipped."""
+    """Predictions with an accuracy of about 0.9, and labels of which 5% are flipped."""
     random = np.random.default_rng(0)
     truth = random.integers(0, 10, 5000)
     logits = random.normal(0, 1, (5000, 10))
@@ -19,30 +19,30 @@ def planted():
     return probabilities, labels, truth, flipped
 
 
-def test_most_of_them_are_found_and_most_that_are_found_are_planted(planted):
+def test_recall_is_at_least_80_and_precision_at_least_70_percent(planted):
     probabilities, labels, _, flipped = planted
-    found = np.zeros(5000, dtype=bool)
-    found[find_suspects(probabilities, labels).indices] = True
-    assert (found & flipped).sum() >= 0.8 * flipped.sum()
-    assert (found & flipped).sum() >= 0.7 * found.sum()
+    is_issue = np.zeros(5000, dtype=bool)
+    is_issue[find_suspects(probabilities, labels).indices] = True
+    assert (is_issue & flipped).sum() >= 0.8 * flipped.sum()
+    assert (is_issue & flipped).sum() >= 0.7 * is_issue.sum()
 
 
-def test_the_likeliest_come_first_with_the_class_they_look_like(planted):
+def test_issues_are_sorted_by_quality_and_suggest_the_true_class(planted):
     probabilities, labels, truth, flipped = planted
-    suspects = find_suspects(probabilities, labels)
-    assert list(suspects.quality) == sorted(suspects.quality)
-    assert flipped[suspects.indices[:50]].mean() > 0.95
-    assert (suspects.suggested == probabilities[suspects.indices].argmax(1)).all()
-    assert (suspects.suggested[:50] == truth[suspects.indices[:50]]).mean() > 0.95
+    issues = find_suspects(probabilities, labels)
+    assert list(issues.quality) == sorted(issues.quality)
+    assert flipped[issues.indices[:50]].mean() > 0.95
+    assert (issues.suggested == probabilities[issues.indices].argmax(1)).all()
+    assert (issues.suggested[:50] == truth[issues.indices[:50]]).mean() > 0.95
 
 
-def test_where_all_labels_are_right_few_are_suspected(planted):
+def test_correct_labels_give_few_issues(planted):
     probabilities, _, truth, _ = planted
     assert len(find_suspects(probabilities, truth)) < 100
 
 
 def test_no_process_is_forked(planted, monkeypatch):
-    """A fork takes along the locks that other threads hold, and waits for them for ever."""
+    """A fork copies locks that other threads hold, which can deadlock."""
     monkeypatch.setattr("os.fork", lambda: pytest.fail("forked"))
     probabilities, labels, *_ = planted
     assert len(find_suspects(probabilities, labels)) > 0

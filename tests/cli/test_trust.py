@@ -1,4 +1,4 @@
-"""The verbs that say how far to trust a run: a sentence for whatever goes wrong, the next step for what goes right."""
+"""The commands audit, explain, card, report, forget and compare: output and error messages."""
 
 import json
 import shutil
@@ -17,61 +17,62 @@ def _quickly(monkeypatch):
     monkeypatch.setattr(audit, "SHADOWS", 2)
 
 
-def test_an_audit_says_a_line_for_every_section_and_the_next_step(tinysight, finished_run):
+def test_audit_prints_a_line_per_section_and_the_next_step(tinysight, finished_run):
     outcome = tinysight("audit", finished_run)
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     assert [line.partition(":")[0] for line in lines[:7]] == [
-        "corrupted images",
-        "strange images",
-        "twins",
-        "slices",
+        "corruption robustness",
+        "out-of-distribution",
+        "near-duplicates",
+        "subgroups",
         "groups",
-        "labels",
-        "privacy",
+        "label errors",
+        "membership inference",
     ]
-    assert "not measured: name a file by --groups" in lines[4]
+    assert "not measured: give a file with --groups" in lines[4]
     assert lines[-1] == f"next:  tinysight report {finished_run}"
 
 
-def test_an_explanation_is_a_picture(tinysight, finished_run, photos):
+def test_explain_writes_an_image(tinysight, finished_run, photos):
     outcome = tinysight("explain", finished_run, photos / "cat" / "00.png", "--test-index", 3, "--out", "why.png")
     assert outcome.code == 0
     assert outcome.out == "picture: why.png\n"
-    with Image.open("why.png") as picture:
-        assert picture.width == 1200
+    with Image.open("why.png") as image:
+        assert image.width == 1200
 
 
-def test_a_picture_that_cannot_be_read_does_not_keep_the_others_from_being_explained(tinysight, finished_run, photos):
-    Path("broken.png").write_bytes(b"no picture")
+def test_explain_continues_after_an_unreadable_file(tinysight, finished_run, photos):
+    Path("broken.png").write_bytes(b"not an image")
     outcome = tinysight("explain", finished_run, "broken.png", photos / "cat" / "00.png")
     assert outcome.code == 2
     assert "broken.png" in outcome.err
     assert (finished_run / "plots" / "explanation.png").exists()
 
 
-def test_a_card_is_markdown_and_its_document_json(tinysight, finished_run):
+def test_card_writes_markdown_or_json(tinysight, finished_run):
     assert tinysight("card", finished_run).code == 0
     assert (finished_run / "card.md").read_text().startswith("---\n")
     assert json.loads(tinysight("card", finished_run, "--json").out)["recipe"] == "early-stopping"
 
 
-def test_a_report_is_a_page(tinysight, finished_run):
+def test_report_writes_html(tinysight, finished_run):
     outcome = tinysight("report", finished_run)
     assert outcome.out == f"page: {finished_run / 'report.html'}\n"
     assert (finished_run / "report.html").read_text().lstrip().startswith("<!doctype html>")
 
 
-def test_forgetting_leaves_a_run_and_says_what_can_be_shown(tinysight, finished_run):
+def test_forget_writes_a_run_and_prints_the_record(tinysight, finished_run):
     Path("ids.csv").write_text("image\ntrain/1\ntrain/2\n")
     outcome = tinysight("forget", finished_run, "train/0", "ids.csv", "--out", "without")
     assert outcome.code == 0
-    assert outcome.out.startswith("3 images were left out of a training made anew")
+    assert outcome.out.startswith("The model was retrained from scratch without 3 images: ")
     assert outcome.out.splitlines()[-1] == "run:  without"
-    assert "no image that" in tinysight("forget", "without", "train/1").refusal()
+    refusal = tinysight("forget", "without", "train/1").refusal()
+    assert "train/1: not a training or validation image of without." in refusal
 
 
-def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
+def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     other = shutil.copytree(finished_run, "other")
     assert tinysight("evaluate", finished_run).code == 0
     assert "metrics.json is missing" in tinysight("compare", finished_run, other).refusal()
@@ -79,11 +80,11 @@ def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
     outcome = tinysight("compare", finished_run, other)
     assert outcome.code == 0
     assert "+0.00%" in outcome.out
-    assert "Better, or luckier?" in Path("compare.html").read_text()
+    assert "<h2>Significance</h2>" in Path("compare.html").read_text()
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         (["compare", "RUN"], "One run has nothing to be compared with"),
         (["compare", "RUN", "RUN"], "is named twice"),
@@ -93,24 +94,22 @@ def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
         (["explain", "RUN", "-"], "Pictures to explain are files"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv: cannot be read"),
         (["forget", "RUN", "none.csv"], "none.csv: cannot be read"),
-        (["forget", "RUN", "test/1"], "test/1 is no image that"),
+        (["forget", "RUN", "test/1"], "test/1: not a training or validation image of"),
         (["report", "none"], "There is no run directory none"),
         (["card", "none"], "There is no run directory none"),
     ],
 )
-def test_whatever_cannot_be_done_is_said_in_a_sentence(tinysight, finished_run, command, said):
-    words = [finished_run if word == "RUN" else word for word in command]
-    assert said in tinysight(*words).refusal()
+def test_invalid_input_gives_an_error_message(tinysight, finished_run, command, message):
+    arguments = [finished_run if word == "RUN" else word for word in command]
+    assert message in tinysight(*arguments).refusal()
 
 
 @pytest.mark.parametrize(
     ("missing", "command"), [("cleanlab", ["audit"]), ("captum", ["explain", "--test-index", "1"])]
 )
-def test_a_package_that_is_not_installed_is_named_with_the_way_to_get_it(
-    tinysight, finished_run, monkeypatch, missing, command
-):
+def test_a_missing_package_is_named_with_its_install_command(tinysight, finished_run, monkeypatch, missing, command):
     version = packages.version
     monkeypatch.setattr(packages, "version", lambda name: None if name == missing else version(name))
     verb, *options = command
-    said = tinysight(verb, finished_run, *options).refusal()
-    assert f"This needs {missing}, which is not installed: pip install" in said
+    message = tinysight(verb, finished_run, *options).refusal()
+    assert f"This needs {missing}, which is not installed: pip install" in message

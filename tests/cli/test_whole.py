@@ -1,4 +1,4 @@
-"""The main job, from a folder of one's own pictures to a prediction."""
+"""The whole workflow: train on a folder of images, evaluate, predict."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 DATA_DIR = os.environ.get("TINYSIGHT_DATA_DIR", "")
 
 
-def test_train_evaluate_and_predict_on_a_folder_of_own_pictures(tinysight, photos):
+def test_train_evaluate_and_predict_on_a_folder(tinysight, photos):
     shutil.copytree(photos, "pets")
     trained = tinysight("train", "strided", "--data", "pets", "--epochs", 4, "--out", "run", "--precision", "fp32")
     assert trained.code == 0
@@ -20,7 +20,7 @@ def test_train_evaluate_and_predict_on_a_folder_of_own_pictures(tinysight, photo
     assert evaluated.code == 0
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert (metrics["n"], list(metrics["per_class"])) == (8, ["cat", "dog"])
-    assert metrics["accuracy"] == 1  # reddish and bluish are not hard to tell apart
+    assert metrics["accuracy"] == 1  # reddish and bluish images are easy to separate
 
     predicted = tinysight("predict", "run", "pets/cat", "pets/dog/00.png", "--test-index", 0, "--json")
     assert (predicted.code, predicted.err) == (0, "")
@@ -37,12 +37,12 @@ def run_on_pets(tinysight, photos):
     return Path("run")
 
 
-def test_the_pictures_are_found_again_from_anywhere(tinysight, run_on_pets, monkeypatch):
+def test_a_relative_dataset_path_works_from_any_directory(tinysight, run_on_pets, monkeypatch):
     monkeypatch.chdir("pets")
     assert tinysight("evaluate", "../run").code == 0
 
 
-def test_other_pictures_than_those_trained_on_are_refused(tinysight, run_on_pets):
+def test_a_changed_dataset_is_refused(tinysight, run_on_pets):
     shutil.move("pets/cat/00.png", "pets/dog/99.png")
     outcome = tinysight("evaluate", "run")
     assert "these are not the images that run was trained on" in outcome.refusal()
@@ -51,9 +51,9 @@ def test_other_pictures_than_those_trained_on_are_refused(tinysight, run_on_pets
     assert "no such dataset or folder" in tinysight("evaluate", "run").refusal()
 
 
-def test_a_picture_that_cannot_be_read_is_named_or_left_out_if_asked(tinysight, photos):
+def test_an_unreadable_file_is_named_or_skipped_on_request(tinysight, photos):
     shutil.copytree(photos, "pets")
-    Path("pets/cat/99.png").write_text("no picture")
+    Path("pets/cat/99.png").write_text("not an image")
     command = ("train", "strided", "--data", "pets", "--epochs", 1, "--out", "run")
     refused = tinysight(*command)
     assert refused.code == 2
@@ -67,15 +67,15 @@ def test_a_picture_that_cannot_be_read_is_named_or_left_out_if_asked(tinysight, 
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR does not say where CIFAR-10 is")
-def test_train_evaluate_and_predict_on_the_real_cifar10(tinysight, monkeypatch):
+@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR is not set")
+def test_train_evaluate_and_predict_on_cifar10(tinysight, monkeypatch):
     monkeypatch.setenv("TINYSIGHT_DATA_DIR", DATA_DIR)
     options = ("--epochs", 1, "--set", "training.batch_size=256", "--out", "run")
     assert tinysight("train", "early-stopping", "--data", "cifar10", *options).code == 0
     assert tinysight("evaluate", "run").code == 0
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert (metrics["n"], metrics["dataset"]) == (10_000, "cifar10")
-    assert metrics["accuracy"] > 0.3  # one epoch, in large batches
+    assert metrics["accuracy"] > 0.3  # one epoch with large batches
 
     (prediction,) = json.loads(tinysight("predict", "run", "--test-index", 16, "--json").out)["predictions"]
     assert prediction["label"] == "dog"

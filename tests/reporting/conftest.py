@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 @pytest.fixture
 def words():
-    """Collect everything that is written on a figure."""
+    """Return a function that collects the text of a figure."""
 
     def collect(figure):
         return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_text())
@@ -18,7 +18,7 @@ def words():
 
 @pytest.fixture
 def drawn():
-    """Draw a figure and return its pixels: (height, width, 3), uint8."""
+    """Return a function that renders a figure, uint8 (height, width, 3)."""
 
     def draw(figure):
         canvas = FigureCanvasAgg(figure)
@@ -30,7 +30,7 @@ def drawn():
 
 @pytest.fixture
 def png():
-    """Draw a figure as a PNG in memory."""
+    """Return a function that renders a figure as PNG bytes."""
 
     def draw(figure):
         file = io.BytesIO()
@@ -42,7 +42,7 @@ def png():
 
 @pytest.fixture
 def history():
-    """Make a history of `epochs` epochs that overfits: the validation loss is lowest half-way."""
+    """Return a function that makes a history of overfitting; the validation loss is lowest half-way."""
 
     def make(epochs):
         best = (epochs + 1) / 2

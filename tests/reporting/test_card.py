@@ -1,4 +1,4 @@
-"""The card: what it says comes from the run, and of what nobody measured it says so."""
+"""Model cards: metrics come from the run, and missing ones are marked."""
 
 import json
 import shutil
@@ -17,32 +17,34 @@ def run(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cards(run):
-    """The card before and after the run was evaluated, and what the evaluation found."""
+    """The cards before and after evaluation, and the metrics."""
     before = Card.of(run)
     metrics = evaluate(run, tta=True)
     return before, Card.of(run), metrics
 
 
-def test_what_was_not_measured_says_so(cards):
+def test_missing_measurements_are_marked(cards):
     before, *_ = cards
     text = before.markdown()
-    assert "Not measured: `tinysight evaluate` measures it." in text
-    assert "Privacy: not measured." in text
+    assert "Not measured. Run `tinysight evaluate`." in text
+    assert "Membership inference: not measured." in text
     assert before.measured_on is None
 
 
-def test_the_figures_are_those_of_the_evaluation(cards):
+def test_metrics_equal_those_of_the_evaluation(cards):
     _, card, metrics = cards
-    figures = {one.name: one for one in card.figures}
+    figures = {metric.name: metric for metric in card.figures}
     assert figures["accuracy"].value == metrics["accuracy"]
     assert figures["accuracy"].interval == tuple(metrics["accuracy_ci95"])
     assert figures["accuracy with test-time augmentation"].value == metrics["accuracy_tta"]
     name = card.classes[3]
     assert card.recall[name].value == metrics["per_class"][name]["recall"]
-    assert f"| accuracy | {100 * metrics['accuracy']:.2f} % (" in card.markdown()
+    low, high = metrics["accuracy_ci95"]
+    assert f"| accuracy | {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}) |" in card.markdown()
+    assert "On 30 test images, which were not used for training" in card.markdown()
 
 
-def test_the_head_is_yaml_that_model_hubs_read(cards):
+def test_the_front_matter_is_valid_for_model_hubs(cards):
     _, card, metrics = cards
     opening, head, *_ = card.markdown().split("---\n")
     values = {line.partition(": ")[0]: json.loads(line.partition(": ")[2]) for line in head.splitlines()}
@@ -50,10 +52,10 @@ def test_the_head_is_yaml_that_model_hubs_read(cards):
     assert values["pipeline_tag"] == "image-classification"
     (result,) = values["model-index"][0]["results"]
     assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(metrics["accuracy"], 6)}
-    assert all(one["type"].isalnum() for one in result["metrics"])
+    assert all(metric["type"].isalnum() for metric in result["metrics"])
 
 
-def test_the_folders_of_who_made_it_are_not_handed_on(run, tmp_path):
+def test_local_paths_are_not_published(run, tmp_path):
     copy = Run(shutil.copytree(run.path, tmp_path / "run"))
     environment = copy.environment()
     record = environment.dataset.model_copy(
@@ -65,29 +67,29 @@ def test_the_folders_of_who_made_it_are_not_handed_on(run, tmp_path):
     assert "/home/me" not in text
 
 
-def test_people_and_identification_are_named_among_what_it_is_not_for(cards):
+def test_recognition_of_people_is_out_of_scope(cards):
     text = cards[0].markdown()
-    assert "Not for recognising, identifying, counting or watching people" in text
+    assert "Not for recognizing, identifying, counting or surveilling people" in text
     assert "procedural pictures" in text
 
 
-def test_the_document_for_programs_is_json_with_the_same_figures(cards):
+def test_the_json_document_holds_the_same_metrics(cards):
     _, card, metrics = cards
     values = json.loads(json.dumps(card.document(), allow_nan=False))
     assert values["figures"][0]["value"] == metrics["accuracy"]
     assert set(values["audit"].values()) == {"not measured"}
 
 
-def test_cifar10_says_where_it_comes_from_and_that_nobody_was_asked():
+def test_the_provenance_of_cifar10_states_that_no_consent_was_obtained():
     from tinysight.reporting.origins import origin_of
 
     origin = origin_of("cifar10")
     assert "80 Million Tiny Images" in origin.source
-    assert "Nobody was asked" in origin.consent
-    assert "withdrawn by its authors in 2020" in origin.consent
+    assert "No consent was obtained" in origin.consent
+    assert "withdrew it in 2020" in origin.consent
 
 
-def test_of_a_folder_the_origin_is_not_made_up():
+def test_the_provenance_of_a_folder_is_not_stated():
     from tinysight.reporting.origins import origin_of
 
     assert origin_of("photos").consent.startswith("Not stated.")

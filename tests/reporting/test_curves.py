@@ -5,12 +5,12 @@ from tinysight.reporting.curves import curves
 
 
 def line(axes, name):
-    """The epochs and values of a line, by its name."""
-    (found,) = (line for line in axes.lines if line.get_label() == name)
-    return np.column_stack(found.get_data())
+    """Return the epochs and values of a line by its name."""
+    (match,) = (line for line in axes.lines if line.get_label() == name)
+    return np.column_stack(match.get_data())
 
 
-def test_shows_loss_and_accuracy_of_training_and_validation(history):
+def test_loss_and_accuracy_are_plotted_for_both_splits(history):
     epochs = history(7)
 
     for axes, key in zip(curves(epochs, "title").axes, ("loss", "accuracy"), strict=True):
@@ -18,13 +18,13 @@ def test_shows_loss_and_accuracy_of_training_and_validation(history):
         assert line(axes, "validation").tolist() == [[e["epoch"], e[f"val_{key}"]] for e in epochs]
 
 
-def test_says_what_is_plotted_against_what_and_in_which_unit(history, words):
+def test_title_note_headings_and_axis_labels_are_shown(history, words):
     figure = curves(history(7), "early-stopping on shapes", note="built-in shapes, not photographs")
 
     for expected in (
         "early-stopping on shapes",
         "built-in shapes, not photographs",
-        "Training is measured during each epoch",
+        "Training metrics are averaged during each epoch",
         "Loss (cross-entropy, nats per image)",
         "Accuracy (images classified correctly)",
     ):
@@ -32,56 +32,56 @@ def test_says_what_is_plotted_against_what_and_in_which_unit(history, words):
     assert [axes.get_xlabel() for axes in figure.axes] == ["epoch", "epoch"]
 
 
-def test_names_each_line_and_its_last_value_at_its_end(history, words):
+def test_each_line_is_labeled_with_its_last_value(history, words):
     epochs = history(7)
     epochs[-1].update(loss=0.3291, val_loss=1.7249, accuracy=0.8954, val_accuracy=0.5579)
 
     text = words(curves(epochs, "title"))
 
-    for label in ("training\n0.329", "validation\n1.72", "training\n89.5 %", "validation\n55.8 %"):
+    for label in ("training\n0.329", "validation\n1.72", "training\n89.5%", "validation\n55.8%"):
         assert label in text
 
 
-def test_marks_the_epoch_with_the_lowest_validation_loss_and_that_with_the_highest_accuracy(history, words):
+def test_the_best_validation_epochs_are_marked(history, words):
     epochs = history(9)
     epochs[3]["val_loss"], epochs[6]["val_accuracy"] = 0.777, 0.888
 
     figure = curves(epochs, "title")
 
     assert "lowest validation: 0.777, epoch 4" in words(figure)
-    assert "highest validation: 88.8 %, epoch 7" in words(figure)
+    assert "highest validation: 88.8%, epoch 7" in words(figure)
     rings = [ring for axes in figure.axes for ring in axes.lines if ring.get_markerfacecolor() == "none"]
     assert [tuple(np.ravel(ring.get_data())) for ring in rings] == [(4, 0.777), (7, 0.888)]
 
 
 @pytest.mark.parametrize("name", ["training", "validation"])
-def test_one_epoch_is_visible_although_a_line_of_one_point_is_not(history, drawn, name):
+def test_a_single_epoch_is_visible(history, drawn, name):
     figure = curves(history(1), "title")
     before = drawn(figure)
 
     for axes in figure.axes:
-        (found,) = (line for line in axes.lines if line.get_label() == name)
-        found.remove()
+        (match,) = (line for line in axes.lines if line.get_label() == name)
+        match.remove()
 
         assert (drawn(figure) != before).any()
         before = drawn(figure)
 
 
-def test_a_hundred_epochs_are_lines_without_markers(history):
+def test_a_hundred_epochs_have_no_markers(history):
     assert not curves(history(100), "title").axes[0].lines[0].get_marker()
 
 
-def test_a_training_that_never_finished_an_epoch_can_be_drawn_and_says_so(drawn, words):
+def test_an_empty_history_can_be_drawn(drawn, words):
     figure = curves([], "title")
 
     assert drawn(figure).size
-    assert words(figure).count("no epoch was finished") == 2
+    assert words(figure).count("no epoch finished") == 2
     assert [len(axes.lines) for axes in figure.axes] == [0, 0]
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.5, 2.3])
 @pytest.mark.parametrize("gap", [0.0, 0.02, -0.02])
-def test_labels_of_lines_that_end_together_do_not_touch(history, drawn, loss, gap):
+def test_labels_of_lines_with_close_ends_do_not_overlap(history, drawn, loss, gap):
     epochs = history(3)
     epochs[-1].update(loss=loss, val_loss=loss + gap, accuracy=0.9, val_accuracy=0.9 + gap)
     figure = curves(epochs, "title")
@@ -97,7 +97,7 @@ def test_labels_of_lines_that_end_together_do_not_touch(history, drawn, loss, ga
             assert (validation.y0 > training.y0) == (gap > 0)
 
 
-def test_both_scales_begin_at_0_and_accuracy_ends_at_100_per_cent(history):
+def test_axes_start_at_0_and_accuracy_ends_at_1(history):
     loss, accuracy = curves(history(5), "title").axes
 
     assert loss.get_ylim()[0] == 0

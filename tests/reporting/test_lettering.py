@@ -4,26 +4,26 @@ from hypothesis import strategies as st
 from tinysight.reporting.lettering import elide, families, legible
 
 
-def test_the_font_that_comes_with_matplotlib_is_always_there():
+def test_the_font_of_matplotlib_is_always_available():
     assert families()[0] == "DejaVu Sans"
 
 
-def test_what_can_be_drawn_stays_as_it_is():
-    assert legible("Käfer, кошка, σκύλος, 99.7 %, $x_1$") == "Käfer, кошка, σκύλος, 99.7 %, $x_1$"
+def test_drawable_text_is_unchanged():
+    assert legible("Käfer, кошка, σκύλος, 99.7%, $x_1$") == "Käfer, кошка, σκύλος, 99.7%, $x_1$"
 
 
-def test_what_cannot_be_drawn_is_marked():
+def test_other_characters_are_replaced():
     assert legible("a\nb\tc\ud800d\x00") == "a\N{REPLACEMENT CHARACTER}b�c�d�"
 
 
-def test_a_long_name_loses_its_middle():
+def test_a_long_name_is_truncated_in_the_middle():
     assert elide("Cavalier King Charles Spaniel", 16) == "Cavalier…Spaniel"
 
 
 @given(st.text(), st.integers(3, 30))
 @settings(deadline=None)
-def test_an_elided_name_fits_and_a_short_one_is_left_alone(name, limit):
-    elided = elide(name, limit)
+def test_a_truncated_name_fits_and_a_short_one_is_unchanged(name, limit):
+    truncated = elide(name, limit)
 
-    assert len(elided) <= limit
-    assert elided == legible(name) or len(name) > limit
+    assert len(truncated) <= limit
+    assert truncated == legible(name) or len(name) > limit

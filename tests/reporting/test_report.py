@@ -1,4 +1,4 @@
-"""The page: everything in one file, every figure that was measured, and nothing that a name could break out of."""
+"""Reports: self-contained HTML, correct metrics, escaped names."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ SHAPES = "shapes:train=100,test=30"
 
 
 class Page(HTMLParser):
-    """Collects tags that are open, what they link to, and the text."""
+    """Collect open tags, links and text."""
 
     def __init__(self, html):
         super().__init__()
@@ -47,7 +47,7 @@ def run(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(run):
-    """The page of a run of which nothing was measured, and of the same when everything was."""
+    """The reports before and after evaluation and audit, and the metrics."""
     dataset = load(SHAPES)
     bare = report(run, dataset)
     metrics = evaluate(run)
@@ -59,7 +59,7 @@ def pages(run):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_it_is_whole_and_needs_nothing_but_itself(pages, which):
+def test_the_page_is_well_formed_and_self_contained(pages, which):
     page = Page(pages[which])
     assert page.open == []
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
@@ -67,22 +67,21 @@ def test_it_is_whole_and_needs_nothing_but_itself(pages, which):
     assert not re.search(r"url\(|@import|https?://", pages[which].replace("http://www.w3.org", ""))
 
 
-def test_what_was_not_measured_says_so(pages):
+def test_missing_measurements_are_marked(pages):
     words = Page(pages[0]).words
     assert "Not evaluated yet" in words
     assert "not measured" in words
 
 
-def test_the_figures_are_those_that_were_measured(pages):
+def test_metrics_equal_those_of_the_evaluation(pages):
     _, html, metrics = pages
     words = Page(html).words
-    assert f"{100 * metrics['accuracy']:.2f} % of 30 test images told right" in re.sub(r"\s+", " ", words)
+    assert f"{metrics['accuracy']:.1%} test accuracy (n = 30)" in re.sub(r"\s+", " ", words)
     assert "glass blur" in words
     assert "LiRA" in words
 
 
-def test_names_are_only_names(run, tmp_path):
-    """A class or a remark may hold anything; on the page it is text."""
+def test_notes_are_escaped(run, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     copy = Run(shutil.copytree(run.path, tmp_path / "run"))
     copy.write_summary(copy.summary().model_copy(update={"remarks": (evil,)}))

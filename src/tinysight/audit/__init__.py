@@ -1,1 +1,1 @@
-"""Checks of a classifier and of its images: twins, wrong labels, groups, privacy, forgetting."""
+"""Audits of a run: near-duplicates, label errors, subgroups, membership inference, unlearning."""

@@ -1,4 +1,4 @@
-"""An audit: section by section, each kept as soon as it is found, so that it can be stopped and gone on with."""
+"""Run an audit. Each section is saved when it is done, so an audit resumes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tinysight.runs.findings import Audit, Membership, Suspect, WrongLabels
 from tinysight.runs.run import Run
 from tinysight.training import precision
 
-SHADOWS = 4  # if no time was given; always an even number, so that each image is known to half of them
-_EXPOSED = 20  # images that are named
+SHADOWS = 4  # without a time limit; even, so that half of the shadow models train on each image
+_MAX_EXPOSED = 20  # images listed by name
 
 
 @dataclass(frozen=True)
 class Time:
-    """How long an audit may take: `minutes` from `begun`, by `time.perf_counter`; None is as long as it needs."""
+    """Time limit of an audit: `minutes` after `begun` (`time.perf_counter`); None is no limit."""
 
     minutes: float | None
     begun: float
 
     def allows(self, seconds: float) -> bool:
-        """Whether something that takes so long can still be done."""
+        """Return whether a step of `seconds` ends before the limit."""
         return self.minutes is None or time.perf_counter() - self.begun + seconds <= 60 * self.minutes
 
 
@@ -43,91 +43,91 @@ def audit(
     data_dir: Path | None = None,
     progress: Progress = SILENT,
 ) -> Audit:
-    """Find out how far a run can be trusted, and keep it in the run; what it holds already is not looked for again.
+    """Audit a run and write audit.json; sections that it already holds are not computed again.
 
     Args:
-        run: a run whose training has come to an end, or was interrupted.
-        minutes: how long it may take; what is left after everything else is for shadow models.
-        groups: a CSV file with a column `image` and one or more columns of groups, of test images.
-        data_dir: where CIFAR-10 lies, if that is to be said.
-        progress: told how far the work is.
+        run: a finished or interrupted run.
+        minutes: time limit. Shadow models are trained in the time that the other sections leave.
+        groups: CSV file with a column `image` (names of test images) and one or more columns of groups.
+        data_dir: directory of CIFAR-10, if it is not in a default location.
+        progress: receives the progress.
 
     Raises:
         RunError: a file of the run is missing or damaged.
-        DataError: the images are not those that the run was made from, or the groups are not theirs.
+        DataError: the images differ from those that the run was trained on, or `groups` names other images.
     """
-    packages.require("cleanlab", extra="audit")  # before the first minute of work, not after the last
-    allowed = Time(minutes, time.perf_counter())
-    subject = Subject.of(run, data_dir, progress)
-    found = Evidence(run).audit() or Audit(weights_sha256=run.weights_seal())
+    packages.require("cleanlab", extra="audit")  # fail before any work is done
+    deadline = Time(minutes, time.perf_counter())
+    context = Subject.of(run, data_dir, progress)
+    results = Evidence(run).audit() or Audit(weights_sha256=run.weights_seal())
     if groups:
-        found = _keep(run, found, groups=sections.gaps_of(groups, subject))
-    for name, look in sections.SECTIONS.items():
-        if getattr(found, name) is None:
-            found = _keep(run, found, **{name: look(subject, progress)})
-    if shadows := _shadows(subject, allowed, progress):
-        found = _keep(run, found, labels=_labels(subject, shadows), membership=_membership(subject, shadows))
-    return found
+        results = _save(run, results, groups=sections.gaps_of(groups, context))
+    for name, compute in sections.SECTIONS.items():
+        if getattr(results, name) is None:
+            results = _save(run, results, **{name: compute(context, progress)})
+    if shadows := _train_shadows(context, deadline, progress):
+        results = _save(run, results, labels=_labels(context, shadows), membership=_membership(context, shadows))
+    return results
 
 
-def _keep(run: Run, found: Audit, **sections: object) -> Audit:
-    more = found.model_copy(update=sections)
-    Evidence(run).write_audit(more)
-    return more
+def _save(run: Run, results: Audit, **sections: object) -> Audit:
+    updated = results.model_copy(update=sections)
+    Evidence(run).write_audit(updated)
+    return updated
 
 
-def _shadows(subject: Subject, allowed: Time, progress: Progress) -> Shadows | None:
-    """Return the shadow models that are kept, after more have been trained as far as the time allows."""
-    run, pool = subject.run, subject.pool
-    kept = Evidence(run)
-    every = [Shadow(knows, logits) for knows, logits in kept.shadows()]
-    recipe, seed = _recipe(subject), run.environment().seed
-    numbers = precision.choose("auto", recipe, progress=progress)
-    last = 0.5 * len(pool) / len(subject.images.learn) * run.summary().train_seconds
-    while len(every) % 2 or (len(every) < SHADOWS if allowed.minutes is None else allowed.allows(2 * last)):
+def _train_shadows(context: Subject, deadline: Time, progress: Progress) -> Shadows | None:
+    """Train shadow models until the deadline, and return them with those of earlier audits."""
+    run, pool = context.run, context.pool
+    artifacts = Evidence(run)
+    models = [Shadow(knows, logits) for knows, logits in artifacts.shadows()]
+    recipe, seed = _shadow_recipe(context), run.environment().seed
+    dtype = precision.choose("auto", recipe, progress=progress)
+    seconds = 0.5 * len(pool) / len(context.images.learn) * run.summary().train_seconds  # of the last one
+    while len(models) % 2 or (len(models) < SHADOWS if deadline.minutes is None else deadline.allows(2 * seconds)):
         start = time.perf_counter()
-        progress.start(f"shadow model {len(every) + 1}", recipe.training.epochs * len(pool) // 2, "images")
-        shadow = train_shadow(recipe, subject.dataset, pool, len(every), seed, numbers, progress)
+        progress.start(f"shadow model {len(models) + 1}", recipe.training.epochs * len(pool) // 2, "images")
+        shadow = train_shadow(recipe, context.dataset, pool, len(models), seed, dtype, progress)
         progress.finish()
-        kept.write_shadow(len(every), shadow.knows, shadow.logits)
-        every.append(shadow)
-        last = time.perf_counter() - start
-    return Shadows.of(every, pool.labels) if every else None
+        artifacts.write_shadow(len(models), shadow.knows, shadow.logits)
+        models.append(shadow)
+        seconds = time.perf_counter() - start
+    return Shadows.of(models, pool.labels) if models else None
 
 
-def _recipe(subject: Subject) -> Recipe:
-    """Return the recipe of the run, with as many epochs as it made: shadows are not trained by the clock."""
-    recipe, epochs = subject.run.recipe(), len(subject.run.history())
+def _shadow_recipe(context: Subject) -> Recipe:
+    """Return the recipe of the run; a time budget is replaced by the number of epochs that the run trained."""
+    recipe, epochs = context.run.recipe(), len(context.run.history())
     timed = recipe.training.minutes is not None
-    changed = {"minutes": None, "epochs": max(1, epochs) if timed else recipe.training.epochs}
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=changed)})
+    overrides = {"minutes": None, "epochs": max(1, epochs) if timed else recipe.training.epochs}
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=overrides)})
 
 
-def _labels(subject: Subject, shadows: Shadows) -> WrongLabels:
-    suspects = find_suspects(shadows.strangers_probabilities(), shadows.labels)
-    classes = subject.dataset.class_names
-    named = tuple(
-        Suspect(subject.names[index], classes[shadows.labels[index]], classes[likelier], round(float(quality), 4))
-        for index, likelier, quality in zip(suspects.indices, suspects.suggested, suspects.quality, strict=True)
+def _labels(context: Subject, shadows: Shadows) -> WrongLabels:
+    issues = find_suspects(shadows.strangers_probabilities(), shadows.labels)
+    classes = context.dataset.class_names
+    suspects = tuple(
+        Suspect(context.names[index], classes[shadows.labels[index]], classes[suggested], round(float(quality), 4))
+        for index, suggested, quality in zip(issues.indices, issues.suggested, issues.quality, strict=True)
     )
-    found = {split: int((subject.splits[suspects.indices] == split).sum()) for split in SPLITS}
-    return WrongLabels(len(shadows), len(shadows.labels), found, named)
+    counts = {split: int((context.splits[issues.indices] == split).sum()) for split in SPLITS}
+    return WrongLabels(len(shadows), len(shadows.labels), counts, suspects)
 
 
-def _membership(subject: Subject, shadows: Shadows) -> Membership:
-    logits = logits_of(subject.classifier, subject.pool)
+def _membership(context: Subject, shadows: Shadows) -> Membership:
+    logits = logits_of(context.classifier, context.pool)
     scores = {
         "loss": membership.by_loss(logits, shadows.labels),
         "loss by class": membership.by_loss_and_class(logits, shadows.labels),
         "LiRA": membership.by_likelihood(logits, shadows),
     }
-    attacks = {name: membership.measure(values, subject.members) for name, values in scores.items()}
-    surest = np.argsort(-np.where(subject.members, scores["LiRA"], -np.inf), kind="stable")[:_EXPOSED]
+    attacks = {name: membership.measure(values, context.members) for name, values in scores.items()}
+    exposed = np.argsort(-np.where(context.members, scores["LiRA"], -np.inf), kind="stable")[:_MAX_EXPOSED]
     return Membership(
         shadows=len(shadows),
-        members=int(subject.members.sum()),
-        others=int((~subject.members).sum()),
+        members=int(context.members.sum()),
+        others=int((~context.members).sum()),
         attacks=attacks,
-        exposed=tuple(subject.names[index] for index in surest),
+        exposed=tuple(context.names[index] for index in exposed),
         words=membership.in_words(attacks),
     )

@@ -1,6 +1,6 @@
-"""Whether a classifier errs more often for some than for others, and whether that is more than chance.
+"""Performance gaps between subgroups, with Fisher's exact test.
 
-A gap raises an alarm only if it would be rare by chance after counting how many were looked at.
+A gap is significant if its p-value, corrected for the number of gaps (Holm), is at most `ALARM`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tinysight.evaluation.comparison import holm
 from tinysight.runs.findings import Gap, Interval
 
 Groups = NDArray[np.object_]
-"""(n,): the name of the group that each image is in; "" for none."""
+"""The name of each image's group, (n,); "" for none."""
 
 Mask = NDArray[np.bool_]
 
-ALARM = 0.01  # how often data without any difference may raise an alarm at all
+ALARM = 0.01  # family-wise error rate
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The share of answers that are `counted`, (n,), of those that are `concerned`, (n,)."""
+    """A rate: the share of `counted` images among those `concerned`, both bool (n,)."""
 
     name: str
     class_name: str
@@ -34,7 +34,7 @@ class Figure:
     counted: Mask
 
     def counts(self, within: Mask) -> tuple[int, int]:
-        """Return how many images in a part count, and how many that are concerned do not."""
+        """Return how many concerned images of a group are counted, and how many are not."""
         concerned = self.concerned & within
         counted = int((self.counted & concerned).sum())
         return counted, int(concerned.sum()) - counted
@@ -43,44 +43,44 @@ class Figure:
 def find_gaps(
     columns: Mapping[str, Groups], labels: Labels, answers: Labels, class_names: tuple[str, ...]
 ) -> tuple[Gap, ...]:
-    """Return every figure of every group in every column beside that of all other images.
+    """Return each rate of each group in each column, compared with all other images.
 
     Args:
-        columns: the groups that each image is in, by the name of what they have in common.
-        labels: int64, (n,), the true classes.
-        answers: int64, (n,), the classes told.
-        class_names: in the order of the labels.
+        columns: the group of each image, by the name of the attribute.
+        labels: int64, (n,), true classes.
+        answers: int64, (n,), predicted classes.
+        class_names: names of the classes, in the order of the labels.
     """
-    figures = list(_figures(labels, answers, class_names))
-    gaps = [gap for column, groups in columns.items() for gap in _gaps(column, groups, figures)]
+    rates = list(_rates(labels, answers, class_names))
+    gaps = [gap for column, groups in columns.items() for gap in _gaps(column, groups, rates)]
     corrected = holm([gap.p for gap in gaps])
     return tuple(replace(gap, p=p, alarm=p <= ALARM) for gap, p in zip(gaps, corrected, strict=True))
 
 
-def _figures(labels: Labels, answers: Labels, class_names: tuple[str, ...]) -> Iterator[Figure]:
-    """Yield accuracy, and for each class the shares of its images missed and of others mistaken for it."""
+def _rates(labels: Labels, answers: Labels, class_names: tuple[str, ...]) -> Iterator[Figure]:
+    """Yield the accuracy, and the false-negative and false-positive rate of each class."""
     yield Figure("accuracy", "", np.ones(len(labels), dtype=bool), np.asarray(labels == answers))
     for index, name in enumerate(class_names):
-        own, told = np.asarray(labels == index), np.asarray(answers == index)
-        yield Figure("missed", name, own, ~told)
-        yield Figure("mistaken", name, ~own, told)
+        positive, predicted = np.asarray(labels == index), np.asarray(answers == index)
+        yield Figure("missed", name, positive, ~predicted)
+        yield Figure("mistaken", name, ~positive, predicted)
 
 
-def _gaps(column: str, groups: Groups, figures: list[Figure]) -> Iterator[Gap]:
-    """Yield the figures of each group, by Fisher's exact test; none where the group or all others have no images."""
+def _gaps(column: str, groups: Groups, rates: list[Figure]) -> Iterator[Gap]:
+    """Yield the gap of each rate of each group; none where the group or the others have no images."""
     known = np.asarray(groups != "")
     for name in sorted(set(groups[known])):
         inside = np.asarray(groups == name)
-        for figure in figures:
-            here, there = figure.counts(inside), figure.counts(known & ~inside)
-            if (n := sum(here)) and sum(there):
-                share, others = here[0] / n, there[0] / sum(there)
-                p = float(fisher_exact([here, there]).pvalue)
+        for rate in rates:
+            inner, outer = rate.counts(inside), rate.counts(known & ~inside)
+            if (n := sum(inner)) and sum(outer):
+                share, others = inner[0] / n, outer[0] / sum(outer)
+                p = float(fisher_exact([inner, outer]).pvalue)
                 interval = _interval(share, n)
-                yield Gap(column, name, figure.name, figure.class_name, n, share, interval, others, p, alarm=False)
+                yield Gap(column, name, rate.name, rate.class_name, n, share, interval, others, p, alarm=False)
 
 
 def _interval(share: float, n: int) -> Interval:
-    """Return the percentiles that the bootstrap of a share comes to with ever more resamples: those of a binomial."""
+    """Return the 95% percentile-bootstrap interval of a share in closed form: binomial percentiles."""
     low, high = binom.ppf([0.025, 0.975], n, share) / n
     return float(low), float(high)

@@ -1,6 +1,6 @@
-"""Labels that are likely to be wrong: where models that never saw an image agree on another class.
+"""Label errors: images whose out-of-fold predictions contradict the label.
 
-By confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
+Method: confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
 Journal of Artificial Intelligence Research 70, 2021), as cleanlab implements it.
 """
 
@@ -16,12 +16,12 @@ from tinysight.data.dataset import Labels
 
 @dataclass(frozen=True)
 class Suspects:
-    """Images whose label is likely to be wrong, the likeliest first.
+    """Images with likely label errors, the lowest label quality first.
 
     Attributes:
         indices: int64, (k,).
-        suggested: int64, (k,), the class that the models agree on.
-        quality: float64, (k,), 0..1, the probability that the models give to the label; 0 is worst.
+        suggested: int64, (k,), the most probable class.
+        quality: float64, (k,), 0..1, the predicted probability of the label; 0 is worst.
     """
 
     indices: NDArray[np.int64]
@@ -33,18 +33,18 @@ class Suspects:
 
 
 def find_suspects(probabilities: NDArray[np.float64], labels: Labels) -> Suspects:
-    """Return the images whose label is likely to be wrong.
+    """Return the images with likely label errors.
 
     Args:
-        probabilities: (n, classes), by models that did not learn from the image in question.
-        labels: int64, (n,), what is said of the images.
+        probabilities: (n, classes), predicted by models that were not trained on the image.
+        labels: int64, (n,), the given labels.
     """
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
+    from cleanlab import filter as cleanlab_filter
+    from cleanlab import rank as cleanlab_rank
 
-    # Either rule alone suspects too many where models confuse classes (docs/experiments.md has the figures).
-    # One process: cleanlab would fork more, and a fork of a process with threads may stand still for ever.
-    wrong = find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
-    quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
-    order = np.flatnonzero(wrong)[np.argsort(quality[wrong], kind="stable")]
+    # Either filter alone flags too many images where models confuse classes (numbers in docs/experiments.md).
+    # n_jobs=1: cleanlab forks workers, and a fork of a process with threads can deadlock.
+    is_issue = cleanlab_filter.find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
+    quality = cleanlab_rank.get_label_quality_scores(labels, probabilities, method="self_confidence")
+    order = np.flatnonzero(is_issue)[np.argsort(quality[is_issue], kind="stable")]
     return Suspects(order, probabilities[order].argmax(1), quality[order])

@@ -1,4 +1,4 @@
-"""The sections of an audit that need nothing but the run and its images."""
+"""Audit sections that need no shadow models."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from tinysight.evaluation.strangers import measure_strangeness
 from tinysight.progress import Progress
 from tinysight.runs.findings import Duplicates, Gap, Interval, Pair, Robustness, Strangeness
 
-CORRUPTED = 2000  # test images at most that are corrupted in all ways
-_PAIRS = 50  # of twins that are named
+CORRUPTED = 2000  # at most so many test images are corrupted, each in every way
+_MAX_PAIRS = 50  # near-duplicate pairs listed by name
 
 
 def robustness(subject: Subject, progress: Progress) -> Robustness:
-    """Return the accuracy on corrupted test images."""
+    """Return the accuracy on corrupted test images (at most `CORRUPTED`)."""
     test = subject.dataset.test
-    some = np.random.default_rng(0).permutation(len(test))[:CORRUPTED]
-    return measure_robustness(subject.classifier, Part(test.pixels[some], test.labels[some]), progress=progress)
+    sample = np.random.default_rng(0).permutation(len(test))[:CORRUPTED]
+    return measure_robustness(subject.classifier, Part(test.pixels[sample], test.labels[sample]), progress=progress)
 
 
 def strangers(subject: Subject, progress: Progress) -> Strangeness:
-    """Return how well images of none of the classes are told."""
+    """Return how well the classifier separates out-of-distribution images from test images."""
     pixels = subject.dataset.test.pixels[:CORRUPTED]
     return measure_strangeness(subject.classifier, pixels, subject.dataset.name)
 
 
 def duplicates(subject: Subject, progress: Progress) -> Duplicates:
-    """Return the near-twins within and across splits, and what they do to the accuracy."""
-    twins = find_twins(subject.pool.pixels, progress)
-    splits = subject.splits[twins.pairs]  # (k, 2), in the order of the splits
+    """Return the near-duplicates within and across splits, and the test accuracy without those across."""
+    duplicates = find_twins(subject.pool.pixels, progress)
+    splits = subject.splits[duplicates.pairs]  # (k, 2), in the order train, validation, test
     across = (splits[:, 1] == "test") & (splits[:, 0] != "test")
-    spoiled = np.unique(twins.pairs[across, 1]) - (len(subject.names) - len(subject.correct))
+    leaked = np.unique(duplicates.pairs[across, 1]) - (len(subject.names) - len(subject.correct))  # test indices
     clean = np.ones(len(subject.correct), dtype=bool)
-    clean[spoiled] = False
+    clean[leaked] = False
     return Duplicates(
         within={split: int(((splits == split).all(1)).sum()) for split in SPLITS},
-        across=len(spoiled),
+        across=len(leaked),
         test=len(clean),
         accuracy=_accuracy(subject.correct),
         accuracy_without=_accuracy(subject.correct[clean]),
-        pairs=_pairs(twins, np.argsort(~across, kind="stable")[:_PAIRS], subject.names),
+        pairs=_pairs(duplicates, np.argsort(~across, kind="stable")[:_MAX_PAIRS], subject.names),
     )
 
 
 def gaps(subject: Subject, progress: Progress) -> tuple[Gap, ...]:
-    """Return the gaps between groups that every image has."""
+    """Return the gaps between subgroups that are computed from the pixels and, for files, the original size."""
     columns = slices(subject.dataset.test.pixels)
     folder = Path(subject.run.environment().dataset.argument)
     if subject.dataset.test.files:
@@ -67,30 +67,30 @@ def gaps(subject: Subject, progress: Progress) -> tuple[Gap, ...]:
 
 
 def gaps_of(groups: Path, subject: Subject) -> tuple[Gap, ...]:
-    """Return the gaps between the groups of a CSV file with a column `image` and at least one other.
+    """Return the gaps between the groups of a CSV file with a column `image` and at least one more.
 
     Raises:
-        DataError: it is no such file, or names images that are none of the test images.
+        DataError: the file has no such columns, or names images that are not in the test set.
     """
     rows = read_rows(groups)
     names = names_of(subject.dataset.test, "test")
     require_known([row[COLUMN] for row in rows], frozenset(names), groups, f"the test set of {subject.dataset.name}")
-    place = {name: index for index, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     columns = {column: np.full(len(names), "", dtype=object) for column in rows[0] if column and column != COLUMN}
     if not columns:
-        raise DataError(f"{groups} has no column of groups beside {COLUMN!r}; add one, such as `age` or `camera`.")
+        raise DataError(f"{groups}: no column of groups beside {COLUMN!r}. Add one, such as `age` or `camera`.")
     for row in rows:
-        for column, of_images in columns.items():
-            of_images[place[row[COLUMN]]] = row[column].strip()
+        for column, values in columns.items():
+            values[index_of[row[COLUMN]]] = row[column].strip()
     return _gaps(subject, columns)
 
 
 def original_sides(folder: Path, files: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return (n,): the side in pixels of a square as large as each picture is before it is resized."""
+    """Return the square root of each file's width x height in pixels, before resizing, float64 (n,)."""
     sizes = []
     for file in files:
-        with Image.open(folder / file) as picture:
-            sizes.append(float(np.sqrt(picture.width * picture.height)))
+        with Image.open(folder / file) as image:
+            sizes.append(float(np.sqrt(image.width * image.height)))
     return np.array(sizes)
 
 
@@ -99,15 +99,15 @@ def _gaps(subject: Subject, columns: dict[str, Groups]) -> tuple[Gap, ...]:
 
 
 def _accuracy(correct: NDArray[np.bool_]) -> tuple[float, Interval]:
-    hits = int(correct.sum())
-    return (hits / len(correct), wilson_interval(hits, len(correct))) if len(correct) else (0.0, (0.0, 1.0))
+    n_correct = int(correct.sum())
+    return (n_correct / len(correct), wilson_interval(n_correct, len(correct))) if len(correct) else (0.0, (0.0, 1.0))
 
 
-def _pairs(twins: Twins, chosen: NDArray[np.intp], names: tuple[str, ...]) -> tuple[Pair, ...]:
+def _pairs(duplicates: Twins, rows: NDArray[np.intp], names: tuple[str, ...]) -> tuple[Pair, ...]:
     return tuple(
         Pair(names[first], names[second], round(float(difference), 4), bool(mirrored))
         for (first, second), difference, mirrored in zip(
-            twins.pairs[chosen], twins.difference[chosen], twins.mirrored[chosen], strict=True
+            duplicates.pairs[rows], duplicates.difference[rows], duplicates.mirrored[rows], strict=True
         )
     )
 
@@ -118,4 +118,4 @@ SECTIONS: dict[str, Callable[[Subject, Progress], object]] = {
     "gaps": gaps,
     "duplicates": duplicates,
 }
-"""The quickest first."""
+"""Sections by their field in audit.json, fastest first."""

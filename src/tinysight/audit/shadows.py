@@ -1,8 +1,7 @@
-"""Shadow models: the same recipe trained on random halves of all images there are, to see what training on one changes.
+"""Shadow models: the recipe of a run, trained on random halves of all images.
 
-Each image is learned by half of them and unknown to the others. What the ones that know it say of it, beside what the
-others say, tells how much a model gives away of having seen it (membership); what those that do not know it say,
-tells whether its label is likely to be right (labels).
+Half of the shadow models train on each image. Membership inference compares their predictions with those of the other
+half. The other half also gives out-of-fold predictions, which label errors are found with.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from tinysight.training.precision import Precision
 from tinysight.training.randomness import derive
 from tinysight.training.trainer import Trainer
 
-VALIDATION = 1000  # images that a shadow is held against after each epoch, if only to stop early
+VALIDATION = 1000  # at most so many held-out images validate a shadow model (early stopping needs some)
 
 Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Shadow:
-    """One of them.
+    """The predictions of one shadow model.
 
     Attributes:
         knows: bool, (n,), which images it was trained on.
-        logits: float32, (n, classes), what it says of all of them.
+        logits: float32, (n, classes), its logits of all images.
     """
 
     knows: NDArray[np.bool_]
@@ -44,7 +43,7 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Shadows:
-    """All there are, as arrays: `knows` is (k, n), `logits` (k, n, classes), `labels` (n,)."""
+    """The predictions of k shadow models: `knows` (k, n), `logits` (k, n, classes), `labels` (n,)."""
 
     knows: NDArray[np.bool_]
     logits: Logits
@@ -52,30 +51,31 @@ class Shadows:
 
     @classmethod
     def of(cls, shadows: Iterable[Shadow], labels: Labels) -> Shadows:
-        """Put shadows together."""
-        every = list(shadows)
-        return cls(np.stack([one.knows for one in every]), np.stack([one.logits for one in every]), labels)
+        """Stack the predictions of shadow models."""
+        models = list(shadows)
+        return cls(np.stack([model.knows for model in models]), np.stack([model.logits for model in models]), labels)
 
     def __len__(self) -> int:
         return len(self.knows)
 
     def strangers_probabilities(self) -> NDArray[np.float64]:
-        """Return (n, classes): the mean probabilities of those shadows that do not know each image."""
-        unknown = ~self.knows[:, :, None]
-        total: NDArray[np.float64] = (softmax(self.logits.astype(np.float64), axis=2) * unknown).sum(0)
-        means: NDArray[np.float64] = total / unknown.sum(0)
+        """Return the mean probabilities of the models that were not trained on each image, (n, classes)."""
+        held_out = ~self.knows[:, :, None]
+        total: NDArray[np.float64] = (softmax(self.logits.astype(np.float64), axis=2) * held_out).sum(0)
+        means: NDArray[np.float64] = total / held_out.sum(0)
         return means
 
 
 def halves(n: int, number: int, seed: int) -> NDArray[np.bool_]:
-    """Return which of `n` images shadow `number` is trained on: half of them, and an odd one on the other half.
+    """Return which of `n` images shadow model `number` is trained on, bool (n,).
 
-    So after every second shadow, each image is known to half of them.
+    An even number draws a random half and the next odd number takes its complement. So after every second model, each
+    image is in the training half of exactly half of the models.
     """
     order = np.random.default_rng(derive(seed, "shadows", number // 2)).permutation(n)
-    knows = np.zeros(n, dtype=bool)
-    knows[order[: n // 2]] = True
-    return knows if number % 2 == 0 else ~knows
+    in_mask = np.zeros(n, dtype=bool)
+    in_mask[order[: n // 2]] = True
+    return in_mask if number % 2 == 0 else ~in_mask
 
 
 def train_shadow(
@@ -87,16 +87,16 @@ def train_shadow(
     precision: Precision,
     progress: Progress = SILENT,
 ) -> Shadow:
-    """Train shadow `number` by `recipe` on its half of `pool`, and ask it about all images."""
-    knows = halves(len(pool), number, seed)
-    learn = np.flatnonzero(knows)
-    images = Images(pool, learn, taken(pool, np.flatnonzero(~knows)[:VALIDATION]))
+    """Train shadow model `number` on its half of `pool` and predict the whole pool."""
+    in_mask = halves(len(pool), number, seed)
+    validation = taken(pool, np.flatnonzero(~in_mask)[:VALIDATION])
+    images = Images(pool, np.flatnonzero(in_mask), validation)
     trainer = Trainer(recipe, dataset, images, derive(seed, "shadow training", number), precision)
     classifier = fit(trainer, progress)
-    return Shadow(knows, logits_of(classifier, pool))
+    return Shadow(in_mask, logits_of(classifier, pool))
 
 
 def logits_of(classifier: Classifier, part: Part) -> Logits:
-    """Return float32 (n, classes): what a classifier says of images, in single precision throughout."""
-    found: Logits = replace(classifier, doubt=None).logits(part.pixels).numpy()
-    return found
+    """Return the logits of images, computed in float32 throughout, float32 (n, classes)."""
+    logits: Logits = replace(classifier, doubt=None).logits(part.pixels).numpy()
+    return logits

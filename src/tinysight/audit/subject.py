@@ -1,4 +1,4 @@
-"""What is audited: a run, the images it was made from, and what it says of them."""
+"""The input of every audit section: a run, its dataset and its predictions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Subject:
-    """A run, opened for an audit.
+    """A run with its classifier and dataset, opened for an audit.
 
     Attributes:
-        run: where it is kept.
-        classifier: what it came to.
-        dataset: the images it was made from.
-        images: which of them it learned from and which it was held against.
+        run: the run directory.
+        classifier: the trained classifier.
+        dataset: the dataset of the run.
+        images: the split of the training images into training and validation.
     """
 
     run: Run
@@ -38,24 +38,24 @@ class Subject:
 
     @classmethod
     def of(cls, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> Subject:
-        """Open a run and find its images. Raises RunError or DataError if that cannot be."""
+        """Open a run and its dataset. Raises RunError or DataError if one cannot be read."""
         classifier, dataset = run.classifier(), images_of(run, data_dir, progress)
         return cls(run, classifier, dataset, cut(dataset, run.recipe().data, run.environment().seed))
 
     @cached_property
     def answers(self) -> Labels:
-        """The classes it tells the test images to be, int64 (n,)."""
-        answers: Labels = self.classifier.probabilities(self.dataset.test.pixels).argmax(1)
-        return answers
+        """Predicted classes of the test images, int64 (n,)."""
+        predicted: Labels = self.classifier.probabilities(self.dataset.test.pixels).argmax(1)
+        return predicted
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether it is right about each test image, (n,)."""
+        """Whether each test image is classified correctly, bool (n,)."""
         return np.asarray(self.answers == self.dataset.test.labels)
 
     @cached_property
     def pool(self) -> Part:
-        """All images there are, of the splits one after the other."""
+        """The images of all splits, one split after the other."""
         parts = list(self.dataset.parts.values())
         files = tuple(name for part in parts for name in part.files)
         return Part(
@@ -64,17 +64,17 @@ class Subject:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What each image of the pool is called."""
+        """The name of each image of the pool, such as `train/17`."""
         return tuple(name for split, part in self.dataset.parts.items() for name in names_of(part, split))
 
     @cached_property
     def splits(self) -> NDArray[np.str_]:
-        """The split that each image of the pool is in, (n,)."""
+        """The split of each image of the pool, (n,)."""
         return np.concatenate([np.full(len(part), split) for split, part in self.dataset.parts.items()])
 
     @cached_property
     def members(self) -> NDArray[np.bool_]:
-        """Whether each image of the pool was learned from, (n,)."""
-        learned = np.zeros(len(self.names), dtype=bool)
-        learned[self.images.learn] = True  # the training images come first
-        return learned
+        """Whether the run trained on each image of the pool, bool (n,)."""
+        is_member = np.zeros(len(self.names), dtype=bool)
+        is_member[self.images.learn] = True  # the training images come first in the pool
+        return is_member

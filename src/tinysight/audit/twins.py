@@ -1,10 +1,10 @@
-"""Near-twins: images that are the same picture, moved a little, mirrored, re-compressed or touched up.
+"""Near-duplicates: copies of an image, shifted, mirrored, recompressed or retouched.
 
-Twins of training images in a test set make a classifier look better than it is. CIFAR-10 has them: about 3.3 % of its
-test images (Barz and Denzler, "Do We Train on Test Data?", Journal of Imaging 6, 2020).
+Near-duplicates of training images inflate test accuracy. About 3.3% of CIFAR-10's test images are such (Barz and
+Denzler, "Do We Train on Test Data?", Journal of Imaging 6, 2020).
 
-The search has two steps. All images are held against all, by a few dozen numbers each; the nearest few of every image
-are then laid over each other, pixel by pixel.
+The search has two steps. Embeddings of all images are compared with each other by cosine similarity; the nearest
+neighbors of each image are then compared pixel by pixel, at several shifts.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from torch import Tensor
 from tinysight.data.dataset import Pixels
 from tinysight.progress import SILENT, Progress
 
-THUMBNAIL = 16  # pixels a side
-NUMBERS = 64  # that an image is told by
-NEAREST = 4  # images that each may be laid over, as it is and mirrored
-PROMISING = 0.5  # similarity of these numbers, -1..1, from which two images are laid over each other
-SHIFT = 2  # pixels of images of 32 x 32, by which one may be moved over the other
-LIKE = 0.3  # root mean square difference, over contrast, up to which two images are twins (docs/experiments.md)
-LEAST_CONTRAST = 10.0  # grey levels; below that, differences are counted against this
-_ROWS = 2000  # images that are held against all at once
+THUMBNAIL = 16  # side in pixels
+NUMBERS = 64  # principal components of an embedding
+NEAREST = 4  # neighbors of each image that are compared pixel by pixel, for the image and for its mirror image
+PROMISING = 0.5  # least cosine similarity, -1..1, of two embeddings that are compared pixel by pixel
+SHIFT = 2  # largest shift, in pixels of a 32x32 image
+LIKE = 0.3  # largest RMS difference over contrast of two near-duplicates (docs/experiments.md)
+LEAST_CONTRAST = 10.0  # gray levels; flatter images are divided by this instead
+_CHUNK = 2000  # images compared with all others at a time
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Pairs of near-twins, the most alike first.
+    """Pairs of near-duplicates, the smallest difference first.
 
     Attributes:
-        pairs: int64, (k, 2), indices of the images, the smaller first.
-        difference: (k,), root mean square difference where they overlap, over their contrast; 0 is the same image.
-        mirrored: bool, (k,), whether one is the mirror image of the other.
+        pairs: int64, (k, 2), indices of the images, the smaller index first.
+        difference: (k,), RMS difference where the images overlap, divided by their contrast; 0 for equal images.
+        mirrored: bool, (k,), whether one image is mirrored.
     """
 
     pairs: NDArray[np.int64]
@@ -51,27 +51,28 @@ class Twins:
 
 @torch.inference_mode()
 def find_twins(pixels: Pixels, progress: Progress = SILENT) -> Twins:
-    """Return the near-twins among uint8 images, (n, 3, height, width)."""
-    told, mirrored = _told(pixels)
-    progress.start("looking for twins", 2 * len(pixels), "images")
-    both = [_candidates(told, query, progress) for query in (told, mirrored)]
+    """Return the near-duplicates among uint8 images, (n, 3, height, width)."""
+    embeddings, mirrored = _embed(pixels)
+    progress.start("finding near-duplicates", 2 * len(pixels), "images")
+    both = [_candidates(embeddings, queries, progress) for queries in (embeddings, mirrored)]
     progress.finish()
     pairs, flipped = np.concatenate(both), np.repeat([False, True], [len(candidates) for candidates in both])
     difference = _differences(torch.from_numpy(pixels), pairs, flipped)
     order = np.argsort(difference, kind="stable")
     order = order[difference[order] <= LIKE]
-    _, first = np.unique(pairs[order], axis=0, return_index=True)  # the better of as it is and mirrored
+    _, first = np.unique(pairs[order], axis=0, return_index=True)  # the better of plain and mirrored
     kept = order[np.sort(first)]
     return Twins(pairs[kept], difference[kept], flipped[kept])
 
 
-def _told(pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Return each image and its mirror image by a few numbers, (n, NUMBERS) of length 1.
+def _embed(pixels: Pixels) -> tuple[Tensor, Tensor]:
+    """Return embeddings of each image and of its mirror image, (n, NUMBERS) with norm 1.
 
-    They are the leading principal components of all thumbnails, made equally important, so that two blue skies are
-    not alike for being blue.
+    An embedding holds the leading principal components of a thumbnail. They are whitened, so that color, which has the
+    largest variance, does not dominate the similarity.
     """
-    small = torch.cat([_thumbnails(part) for part in torch.from_numpy(pixels).split(_ROWS)])
+    chunks = torch.from_numpy(pixels).split(_CHUNK)
+    small = torch.cat([F.adaptive_avg_pool2d(chunk.float(), THUMBNAIL).flatten(1) for chunk in chunks])
     small -= small.mean(0)
     variances, axes = torch.linalg.eigh(small.T @ small / len(small))
     whiten = (axes / variances.clamp_min(1e-3).sqrt())[:, -NUMBERS:]
@@ -79,55 +80,51 @@ def _told(pixels: Pixels) -> tuple[Tensor, Tensor]:
     return F.normalize(small @ whiten), F.normalize(mirror @ whiten)
 
 
-def _thumbnails(pixels: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(pixels.float(), THUMBNAIL).flatten(1)
-
-
-def _candidates(told: Tensor, query: Tensor, progress: Progress) -> NDArray[np.int64]:
-    """Return (m, 2): each image with those of the others that are nearest to its query, the smaller index first."""
-    found = []
-    for start in range(0, len(query), _ROWS):
-        similarity = query[start : start + _ROWS] @ told.T
+def _candidates(embeddings: Tensor, queries: Tensor, progress: Progress) -> NDArray[np.int64]:
+    """Return the pairs of each image with the nearest neighbors of its query, (m, 2), the smaller index first."""
+    pairs = []
+    for start in range(0, len(queries), _CHUNK):
+        similarity = queries[start : start + _CHUNK] @ embeddings.T
         own = torch.arange(start, start + len(similarity))
         similarity[own - start, own] = -1.0
-        most, near = similarity.topk(min(NEAREST, len(told)), dim=1)
-        row, place = (most > PROMISING).nonzero(as_tuple=True)
-        found.append(torch.stack([own[row], near[row, place]], dim=1))
+        top, neighbors = similarity.topk(min(NEAREST, len(embeddings)), dim=1)
+        rows, columns = (top > PROMISING).nonzero(as_tuple=True)
+        pairs.append(torch.stack([own[rows], neighbors[rows, columns]], dim=1))
         progress.advance(len(similarity))
-    unique: NDArray[np.int64] = np.unique(torch.cat(found).sort(1).values.numpy(), axis=0)
+    unique: NDArray[np.int64] = np.unique(torch.cat(pairs).sort(1).values.numpy(), axis=0)
     return unique
 
 
 def _differences(pixels: Tensor, pairs: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return (m,): how much the images of each pair differ, where one lies on the other best."""
+    """Return the difference of the images of each pair at the best shift, (m,)."""
     flip = torch.from_numpy(mirrored)[:, None, None, None]
-    found = [torch.empty(0)]
-    for part, flips in zip(torch.from_numpy(pairs).split(_ROWS), flip.split(_ROWS), strict=True):
-        one, other = _smoothed(pixels[part[:, 0]]), _smoothed(pixels[part[:, 1]])
-        found.append(_difference(one, torch.where(flips, other.flip(3), other)))
-    differences: NDArray[np.float32] = torch.cat(found).numpy()
+    chunks = [torch.empty(0)]
+    for rows, flips in zip(torch.from_numpy(pairs).split(_CHUNK), flip.split(_CHUNK), strict=True):
+        first, second = _smooth(pixels[rows[:, 0]]), _smooth(pixels[rows[:, 1]])
+        chunks.append(_shifted_difference(first, torch.where(flips, second.flip(3), second)))
+    differences: NDArray[np.float32] = torch.cat(chunks).numpy()
     return differences
 
 
-def _smoothed(pixels: Tensor) -> Tensor:
-    """Return each pixel as the mean of itself and its neighbours, in which little is left of what compression adds."""
+def _smooth(pixels: Tensor) -> Tensor:
+    """Return the images after a 3x3 mean filter, which removes most compression artifacts."""
     return F.avg_pool2d(F.pad(pixels.float(), (1,) * 4, mode="replicate"), 3, stride=1)
 
 
-def _difference(one: Tensor, other: Tensor) -> Tensor:
-    """Return (n,): the least difference over contrast, of all ways to lay the middle of one image over the other."""
-    height, width = one.shape[2:]
+def _shifted_difference(first: Tensor, second: Tensor) -> Tensor:
+    """Return the least RMS difference over contrast of the center of `first` from all windows of `second`, (n,)."""
+    height, width = first.shape[2:]
     shift = max(1, SHIFT * height // 32)
-    middle = _centred(one[:, :, shift:-shift, shift:-shift])
-    least = torch.full((len(one),), float("inf"))
+    middle = _center(first[:, :, shift:-shift, shift:-shift])
+    least = torch.full((len(first),), float("inf"))
     for top, left in product(range(2 * shift + 1), repeat=2):
-        window = _centred(other[:, :, top : top + height - 2 * shift, left : left + width - 2 * shift])
+        window = _center(second[:, :, top : top + height - 2 * shift, left : left + width - 2 * shift])
         contrast = ((_mean_square(middle) + _mean_square(window)) / 2).sqrt().clamp_min(LEAST_CONTRAST)
         least = torch.minimum(least, _mean_square(middle - window).sqrt() / contrast)
     return least
 
 
-def _centred(images: Tensor) -> Tensor:
+def _center(images: Tensor) -> Tensor:
     return images - images.mean((1, 2, 3), keepdim=True)
 
 

@@ -1,1 +1,1 @@
-"""Results as pictures. Plain data comes in, a Matplotlib figure goes out; `style.save` writes it."""
+"""Plots, model cards and HTML reports of runs."""

@@ -1,7 +1,7 @@
-"""The model card: what a reader must know before using a classifier, for people and for programs.
+"""Model cards, as Markdown and as JSON.
 
-After Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), and Gebru et al., "Datasheets for Datasets"
-(Communications of the ACM 64, 2021). Every figure comes from the run; of what was not measured it says so.
+Contents: Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), and Gebru et al., "Datasheets for Datasets"
+(Communications of the ACM 64, 2021). All metrics come from the run; the card marks what was not measured.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from tinysight.runs.evidence import Evidence
 from tinysight.runs.records import Environment, Summary
 from tinysight.runs.run import Run
 
-WATTS = 15.0  # that a busy core takes, with memory and losses; between 5 and 30 is usual
+WATTS = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
 
 PURPOSE = (
-    "Telling which of its classes a small colour picture shows. Learning, teaching and comparing methods; sorting "
-    "pictures where a person checks what it is unsure of."
+    "Classification of small color images into the classes of the model. Learning, teaching and comparing methods; "
+    "sorting images where a person reviews the unsure predictions."
 )
 MISUSE = (
-    "Not for recognising, identifying, counting or watching people, and not for telling their age, sex, origin, "
-    "health, belief or mood: it was neither made nor checked for that.",
-    "Not for decisions about people that they cannot contest, nor where a wrong answer hurts somebody, unless a person "
-    "looks at every answer.",
-    "Not for pictures of anything but its classes: it names one of them whatever it is shown, or says that it is "
-    "unsure.",
+    "Not for recognizing, identifying, counting or surveilling people, and not for inferring their age, sex, origin, "
+    "health, beliefs or mood. The model was neither designed nor tested for that.",
+    "Not for decisions about people that they cannot contest, and not where a wrong prediction can cause harm, unless "
+    "a person reviews every prediction.",
+    "Not for images of other classes. There is no 'none of the above' class: out-of-distribution images still get one "
+    "of the classes or are marked unsure.",
 )
 CONTEST = (
-    "Whoever is affected by an answer can ask for the picture, the answer with its probability and an explanation "
-    "(`tinysight explain`), and for a person to look at it.",
-    "Whoever finds a picture of theirs among the training images can ask for it to be forgotten (`tinysight forget`).",
-    "Whom to ask: not stated. Whoever publishes this model should name an address here.",
+    "People affected by a prediction can request the image, the prediction with its probability, an explanation "
+    "(`tinysight explain`) and a review by a person.",
+    "People who find an image of theirs in the training set can request its removal (`tinysight forget`).",
+    "Contact: not stated. The publisher of this model should name an address here.",
 )
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: what it is, the number, its 95 % interval if it has one, and whether it is a share, 0..1."""
+    """A metric: name, value, 95% interval if known, and whether the value is a share, 0..1."""
 
     name: str
     value: float
@@ -52,21 +52,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says.
+    """The contents of a model card.
 
     Attributes:
-        recipe, dataset: that the model was made by and from.
-        classes: that it tells apart.
-        image_size: height and width of the pictures, pixels.
-        remarks: what must be known before anything else.
-        purpose, misuse, contest: what it is for, what it is not for, and how to object to what it says.
-        origin: of the images.
-        measured_on: how many images of which split the figures are of; None if nobody evaluated it.
-        figures: of the whole; `recall` and `precision` of each class.
-        audit: by heading, what an audit found or that it was not measured.
-        forgotten: what was left out on somebody's request, in words; "" if nothing.
-        seconds, kilowatt_hours: of training; the energy is an estimate.
-        made: with what, on what and when, by name.
+        recipe, dataset: names of the recipe and the dataset.
+        classes: class names.
+        image_size: height and width of the images in pixels.
+        remarks: notes at the top of the card.
+        purpose, misuse, contest: intended use, out-of-scope uses, and how to contest a prediction.
+        origin: provenance of the images.
+        measured_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
+        figures: overall metrics; `recall` and `precision` hold those of each class.
+        audit: a summary of each audit section by its heading.
+        forgotten: number of images removed on request, such as "3 images"; "" if none.
+        seconds, kilowatt_hours: training time and estimated energy.
+        made: recipe, parameters, hardware, versions and dataset of the training, by name.
     """
 
     recipe: str
@@ -90,7 +90,7 @@ class Card:
 
     @classmethod
     def of(cls, run: Run) -> Card:
-        """Return the card of a run. Raises RunError if a file of it is missing or damaged."""
+        """Return the card of a run. Raises RunError if one of its files is missing or damaged."""
         summary, environment, classifier, metrics = run.summary(), run.environment(), run.classifier(), measured(run)
         forgetting = Evidence(run).forgetting()
         return cls(
@@ -115,21 +115,21 @@ class Card:
         )
 
     def markdown(self) -> str:
-        """Return the card as Markdown, under a head of metadata that model hubs read."""
+        """Return the card as Markdown with YAML front matter for model hubs."""
         return render("card.md", card=self, head=self._head(), watts=WATTS)
 
     def document(self) -> dict[str, Any]:
-        """Return the same for programs."""
+        """Return the card as a JSON-serializable dict."""
         return asdict(self)
 
     def _head(self) -> str:
-        """Return the metadata as YAML, of which JSON is a part."""
+        """Return the YAML front matter; its values are JSON, which is valid YAML."""
         results = {
             "task": {"type": "image-classification"},
             "dataset": {"name": self.dataset, "type": self.dataset},
             "metrics": [
-                {"type": one.name.split()[0].strip(","), "name": one.name, "value": round(one.value, 6)}
-                for one in self.figures
+                {"type": metric.name.split()[0].strip(","), "name": metric.name, "value": round(metric.value, 6)}
+                for metric in self.figures
             ],
         }
         head = {
@@ -144,29 +144,29 @@ class Card:
 
 
 def measured(run: Run) -> Mapping[str, Any] | None:
-    """Return what `evaluate` found of the weights that are kept, or None if nobody evaluated them."""
+    """Return metrics.json of a run, or None if the run was not evaluated."""
     return run.metrics() if (run.path / "metrics.json").exists() else None
 
 
 def _figures(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
-    spread, unsure = metrics["intervals"], metrics["unsure"]
-    averaged = metrics["accuracy_tta"]
+    intervals, selective = metrics["intervals"], metrics["unsure"]
+    with_tta = metrics["accuracy_tta"]
     figures = [
         Figure("accuracy", metrics["accuracy"], tuple(metrics["accuracy_ci95"])),
-        Figure("accuracy with test-time augmentation", averaged, tuple(spread["accuracy_tta"])) if averaged else None,
-        Figure("f1, mean of the classes", metrics["macro"]["f1"], tuple(spread["macro"]["f1"])),
-        Figure("loss, nats", metrics["loss"], tuple(spread["loss"]), is_share=False),
-        Figure("calibration error", metrics["calibration"]["ece"], tuple(spread["ece"])),
-        Figure("coverage, where it is not unsure", unsure["coverage"]),
-        Figure("error of the answers it gives then", unsure["error"]),
+        with_tta and Figure("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])),
+        Figure("f1, macro average", metrics["macro"]["f1"], tuple(intervals["macro"]["f1"])),
+        Figure("loss, nats", metrics["loss"], tuple(intervals["loss"]), is_share=False),
+        Figure("calibration error (ECE)", metrics["calibration"]["ece"], tuple(intervals["ece"])),
+        Figure("coverage (share of images not marked unsure)", selective["coverage"]),
+        Figure("error on these images", selective["error"]),
     ]
-    return tuple(figure for figure in figures if figure)
+    return tuple(metric for metric in figures if metric)
 
 
-def _by_class(metrics: Mapping[str, Any], share: str) -> dict[str, Figure]:
-    spread = metrics["intervals"]["per_class"]
+def _by_class(metrics: Mapping[str, Any], key: str) -> dict[str, Figure]:
+    intervals = metrics["intervals"]["per_class"]
     return {
-        name: Figure(share, scores[share], tuple(spread[name][share])) for name, scores in metrics["per_class"].items()
+        name: Figure(key, scores[key], tuple(intervals[name][key])) for name, scores in metrics["per_class"].items()
     }
 
 
@@ -177,6 +177,6 @@ def _made(summary: Summary, environment: Environment) -> dict[str, str]:
         "parameters": f"{summary.parameters:,}",
         "machine": f"{environment.processor}, {environment.cores} threads, {environment.precision}",
         "versions": versions,
-        # Not where they lie: a card is handed on, and whoever reads it need not know the folders of who made it.
+        # Without the path: cards are published, and a path can hold a user name.
         "images": f"{environment.dataset.name}, fingerprint {environment.dataset.fingerprint}",
     }

@@ -1,4 +1,4 @@
-"""What the charts of a page show, as places within a frame: shares of its width and height, 0..1."""
+"""Data of the SVG charts in reports; coordinates are shares of width and height, 0..1."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tinysight.runs.records import Epoch
 Points = list[tuple[float, float]]
 Ticks = list[tuple[float, str]]
 
-_SHARES: Ticks = [(0.0, "0 %"), (0.25, "25 %"), (0.5, "50 %"), (0.75, "75 %"), (1.0, "100 %")]
+_SHARES: Ticks = [(0.0, "0%"), (0.25, "25%"), (0.5, "50%"), (0.75, "75%"), (1.0, "100%")]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart.
+    """A line chart.
 
     Attributes:
-        across, up: what its sides measure.
-        x_ticks, y_ticks: which number stands where on them.
-        lines: points by what they are of.
-        dots: places of single points, with a share of the largest size each.
-        diagonal: whether there is a line from corner to corner to compare with.
+        across, up: labels of the x and the y axis.
+        x_ticks, y_ticks: position and label of each tick.
+        lines: the points of each line by its name, which is also its CSS class.
+        dots: (x, y, size) of single points; sizes are relative to the largest dot, 0..1.
+        diagonal: whether to draw the line y = x.
     """
 
     across: str
@@ -38,7 +38,7 @@ class Chart:
 
 
 def learning(history: Sequence[Epoch], key: str) -> Chart:
-    """Chart the loss or the accuracy over the epochs, on training and on validation images."""
+    """Return the training and validation loss or accuracy over the epochs."""
     values = {name: [getattr(epoch, prefix + key) for epoch in history] for name, prefix in _SPLITS.items()}
     top = 1.0 if key == "accuracy" else max(1e-9, *(value for line in values.values() for value in line))
     last = max(1, len(history))
@@ -48,27 +48,28 @@ def learning(history: Sequence[Epoch], key: str) -> Chart:
         x_ticks=[(tick / last, f"{tick:g}") for tick in _ticks(last, integer=True)],
         y_ticks=_SHARES if key == "accuracy" else [(tick / top, f"{tick:g}") for tick in _ticks(top)],
         lines={
-            name: [((at + 1) / last, value / top) for at, value in enumerate(line)] for name, line in values.items()
+            name: [((index + 1) / last, value / top) for index, value in enumerate(line)]
+            for name, line in values.items()
         },
     )
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> Chart:
-    """Chart how often answers are right against how sure they are."""
-    most = max(one["n"] for one in bins)
-    dots = tuple((one["confidence"], one["accuracy"], one["n"] / most) for one in bins)
-    line = [(one["confidence"], one["accuracy"]) for one in bins]
-    return Chart("confidence", "right answers", _SHARES, _SHARES, {"validation": line}, dots, diagonal=True)
+    """Return a reliability diagram: accuracy against confidence."""
+    largest = max(row["n"] for row in bins)
+    dots = tuple((row["confidence"], row["accuracy"], row["n"] / largest) for row in bins)
+    line = [(row["confidence"], row["accuracy"]) for row in bins]
+    return Chart("confidence", "accuracy", _SHARES, _SHARES, {"validation": line}, dots, diagonal=True)
 
 
 def coverage(unsure: Mapping[str, Any]) -> Chart:
-    """Chart how many answers are wrong against how many are given; a dot is where the classifier stands."""
+    """Return the risk-coverage curve; the dot marks the threshold of the classifier."""
     top = max(0.01, 1.15 * max(error for _, error in unsure["curve"]))
     return Chart(
-        across="images answered",
-        up="wrong answers",
+        across="coverage",
+        up="error",
         x_ticks=_SHARES,
-        y_ticks=[(tick / top, f"{100 * tick:g} %") for tick in _ticks(top)],
+        y_ticks=[(tick / top, f"{100 * tick:g}%") for tick in _ticks(top)],
         lines={"training": [(share, error / top) for share, error in unsure["curve"]]},
         dots=((unsure["coverage"], unsure["error"] / top, 0.5),),
     )
@@ -78,5 +79,5 @@ _SPLITS = {"training": "", "validation": "val_"}
 
 
 def _ticks(top: float, integer: bool = False) -> list[float]:
-    found = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=integer).tick_values(0, top)
-    return [float(tick) for tick in found if 0 <= tick <= top]
+    ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=integer).tick_values(0, top)
+    return [float(tick) for tick in ticks if 0 <= tick <= top]

@@ -1,4 +1,4 @@
-"""Several runs, told in one HTML page: their figures side by side, their differences, and where they disagree."""
+"""HTML page that compares runs: metrics, significance tests and disagreements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinysight.reporting.report import Shown
 from tinysight.runs.findings import Comparison
 from tinysight.runs.run import Run
 
-_SHOWN = 12  # pictures that one run alone is right about
+_MAX_IMAGES = 12  # per run
 
 
 def comparison(
@@ -30,15 +30,15 @@ def comparison(
     """Return the page as HTML.
 
     Args:
-        runs: by the names they are called on the page.
-        comparisons: of every two of them.
-        only_right: by run, the indices of the images that it alone is right about.
-        answers: by run, the class that each image is told to be.
-        dataset: whose `split` images these are.
-        split: "test", or another whose pictures are not shown.
+        runs: the runs by name.
+        comparisons: the comparison of each pair of runs.
+        only_right: by run, the indices of the images that only this run classifies correctly.
+        answers: by run, the predicted classes.
+        dataset: the dataset of the runs.
+        split: the evaluated split. Images are shown only for "test".
     """
-    pictures = {
-        name: [_shown(dataset, index, answers) for index in indices[:_SHOWN]] if split == "test" else []
+    images = {
+        name: [_image(dataset, index, answers) for index in indices[:_MAX_IMAGES]] if split == "test" else []
         for name, indices in only_right.items()
     }
     return render(
@@ -47,12 +47,13 @@ def comparison(
         metrics={name: measured(run) for name, run in runs.items()},
         comparisons=comparisons,
         counts={name: len(indices) for name, indices in only_right.items()},
-        pictures_of=pictures,
+        images_of=images,
         split=split,
     )
 
 
-def _shown(dataset: Dataset, index: int, answers: Mapping[str, Labels]) -> Shown:
+def _image(dataset: Dataset, index: int, answers: Mapping[str, Labels]) -> Shown:
     classes, test = dataset.class_names, dataset.test
-    said = [f"{name}: {classes[of_run[index]]}" for name, of_run in answers.items()]
-    return Shown(as_url(test.pixels[index]), (classes[test.labels[index]], *said, names_of(test, "test")[index]))
+    predictions = [f"{name}: {classes[predicted[index]]}" for name, predicted in answers.items()]
+    lines = (classes[test.labels[index]], *predictions, names_of(test, "test")[index])
+    return Shown(as_url(test.pixels[index]), lines)

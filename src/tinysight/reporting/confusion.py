@@ -1,4 +1,4 @@
-"""Which classes are taken for which: the confusion matrix as a picture."""
+"""Plot of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from tinysight.reporting.lettering import elide
 Matrix = NDArray[np.float64]
 Places = NDArray[np.bool_]
 
-# Two hues, so that the large diagonal does not drown the mistakes beside it. Each runs from light to dark,
-# which every kind of colour blindness keeps.
+# Two hues with two scales: on one scale, the large diagonal would hide the mistakes. Each runs from light to dark,
+# which all types of color blindness preserve.
 _RIGHT = LinearSegmentedColormap.from_list("right", ["#dfedf7", "#6fb1dc"])
 _WRONG = LinearSegmentedColormap.from_list("wrong", ["#fefaf5", "#f6a54c", "#b34700", "#6b2a00"])
 _NO_IMAGES = "#d9d9d9"
 
-_MOST_NUMBERS = 20  # classes; with more, a cell has no room for a number
+_MOST_NUMBERS = 20  # classes; with more, numbers do not fit into the cells
 _LONGEST_NAME = 22  # characters
 _KEYS, _NAMES = 0.8, 1.7  # inches above and below the matrix
 
 
 def confusion(matrix: ArrayLike, class_names: Sequence[str], rates: bool, title: str, note: str = "") -> Figure:
-    """Plot a confusion matrix: right answers in blue on the diagonal, mistakes in orange.
+    """Plot a confusion matrix: correct predictions in blue on the diagonal, mistakes in orange.
 
     Args:
-        matrix: (classes, classes) counts of at least two classes; rows are true, columns predicted ones.
-        class_names: one name a class, in the order of the rows.
-        rates: whether to show each count as a share (per cent) of its row instead.
-        title: dataset, split, n, recipe and whatever else tells this plot from others.
-        note: what a reader must know before trusting the plot.
+        matrix: (classes, classes) counts of at least two classes; rows are true classes, columns predicted classes.
+        class_names: names of the classes, in the order of the rows.
+        rates: whether to show percentages of each row instead of counts.
+        title: title of the plot: dataset, split, n, recipe.
+        note: a caveat below the title.
     """
     counts = np.asarray(matrix, dtype=np.float64)
     values, number, unit = (
-        (_per_cent(counts), "{:.1f}", "% of the true class") if rates else (counts, "{:,.0f}", "images")
+        (_row_percentages(counts), "{:.1f}", "% of the true class") if rates else (counts, "{:,.0f}", "images")
     )
     names = [elide(name, _LONGEST_NAME) for name in class_names]
     side = min(max(0.72 * len(names), 3.0), 9.9)  # inches
     below = side + _NAMES
-    figure = style.page(_KEYS + below, title, note, _most_frequent(values, names, number + " %" * rates))
+    figure = style.page(_KEYS + below, title, note, _most_frequent(values, names, number + "%" * rates))
     axes = _square(figure, below)
-    right, wrong = _draw(axes, values, whole=100.0 if rates else counts.sum(axis=1).max())
-    for cells, left, meaning in (right, 0.25, "right answers"), (wrong, 4.25, "mistakes"):
+    correct, wrong = _draw(axes, values, whole=100.0 if rates else counts.sum(axis=1).max())
+    for cells, left, meaning in (correct, 0.25, "correct"), (wrong, 4.25, "mistakes"):
         _draw_key(style.place(figure, left, below + 0.35, 3.2, 0.16), cells, f"{meaning}, {unit}")
         if len(names) <= _MOST_NUMBERS:
             _write_numbers(axes, cells, number, side)
@@ -59,24 +59,24 @@ def confusion(matrix: ArrayLike, class_names: Sequence[str], rates: bool, title:
     return figure
 
 
-def _per_cent(counts: Matrix) -> Matrix:
-    """Return each count in per cent of its row; NaN where the row has no images."""
+def _row_percentages(counts: Matrix) -> Matrix:
+    """Return each count as a percentage of its row; NaN in rows without images."""
     images = counts.sum(axis=1, keepdims=True)
     shares: Matrix = np.divide(100 * counts, images, out=np.full_like(counts, np.nan), where=images > 0)
     return shares
 
 
 def _most_frequent(values: Matrix, names: Sequence[str], number: str) -> str:
-    """Say in words which three mistakes are the most frequent."""
+    """Return a sentence with the three most frequent mistakes."""
     mistakes = np.nan_to_num(values) * ~np.eye(len(names), dtype=bool)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:3]
-    places = [place for place in zip(*np.unravel_index(order, values.shape), strict=True) if mistakes[place] > 0]
-    told = [f"{names[true]} taken for {names[said]} ({number.format(values[true, said])})" for true, said in places]
-    return f"Most often: {', '.join(told)}." if told else "No mistakes."
+    pairs = [pair for pair in zip(*np.unravel_index(order, values.shape), strict=True) if mistakes[pair] > 0]
+    parts = [f"{names[i]} predicted as {names[j]} ({number.format(values[i, j])})" for i, j in pairs]
+    return f"Most frequent mistakes: {', '.join(parts)}." if parts else "No mistakes."
 
 
 def _square(figure: Figure, height: float) -> Axes:
-    """Return square axes in the lowest `height` inches of the figure, placed by the room their labels take."""
+    """Return square axes in the lowest `height` inches of the figure; the layout leaves room for the labels."""
     figure.set_layout_engine("constrained", rect=(0.015, 0.01, 0.97, height / figure.get_size_inches()[1] - 0.01))
     axes = figure.add_subplot(facecolor=_NO_IMAGES, aspect="equal", anchor="NW")
     axes.spines[:].set_visible(False)
@@ -84,22 +84,22 @@ def _square(figure: Figure, height: float) -> Axes:
 
 
 def _draw(axes: Axes, values: Matrix, whole: float) -> tuple[QuadMesh, QuadMesh]:
-    """Draw the right answers and the mistakes, each with its own colours and scale."""
+    """Draw the diagonal and the mistakes, each with its own color scale."""
     wrong = ~np.eye(len(values), dtype=bool)
-    # A twentieth at least, so that the few mistakes of a good classifier do not look grave.
+    # At least a twentieth of the diagonal's scale: a few mistakes of a good classifier stay pale.
     most_wrong = max(np.nanmax(values[wrong]), whole / 20)
     return _cells(axes, values, ~wrong, _RIGHT, whole), _cells(axes, values, wrong, _WRONG, most_wrong)
 
 
-def _cells(axes: Axes, values: Matrix, where: Places, colours: Colormap, largest: float) -> QuadMesh:
-    shown = np.ma.masked_where(~where | np.isnan(values), values)
-    cells = axes.pcolormesh(shown, cmap=colours, vmin=0, vmax=largest)
+def _cells(axes: Axes, values: Matrix, where: Places, colors: Colormap, largest: float) -> QuadMesh:
+    masked = np.ma.masked_where(~where | np.isnan(values), values)
+    cells = axes.pcolormesh(masked, cmap=colors, vmin=0, vmax=largest)
     cells.set(edgecolor=style.PAPER, linewidth=min(1.5, 10 / len(values)))
     return cells
 
 
 def _draw_key(axes: Axes, cells: QuadMesh, label: str) -> None:
-    """Draw the scale of one of the two colours."""
+    """Draw the color bar of one of the two scales."""
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10])
     Colorbar(axes, cells, orientation="horizontal", ticks=ticks).outline.set_visible(False)
     axes.set_title(label, loc="left", pad=5, **style.font())
@@ -113,17 +113,17 @@ def _write_numbers(axes: Axes, cells: QuadMesh, number: str, side: float) -> Non
     for row, column in np.argwhere(values):
         value = values[row, column]
         red, green, blue, _ = cells.cmap(cells.norm(value))
-        looks = style.font(size, style.readable_on((red, green, blue)))
-        axes.text(column + 0.5, row + 0.5, number.format(value), ha="center", va="center", **looks)
+        text_style = style.font(size, style.readable_on((red, green, blue)))
+        axes.text(column + 0.5, row + 0.5, number.format(value), ha="center", va="center", **text_style)
 
 
 def _write_names(axes: Axes, names: Sequence[str], has_images: Places, side: float) -> None:
-    """Name rows and columns, in letters small enough for a line each."""
+    """Label rows and columns, in a font small enough for one line each."""
     rows = [name if any_image else f"{name} (no images)" for name, any_image in zip(names, has_images, strict=True)]
-    centres = np.arange(len(names)) + 0.5
+    centers = np.arange(len(names)) + 0.5
     size = min(style.BODY, 62 * side / len(names))
-    axes.set_yticks(centres, rows, **style.font(size))
-    axes.set_xticks(centres, names, **style.font(size, **_slant(names, side)))
+    axes.set_yticks(centers, rows, **style.font(size))
+    axes.set_xticks(centers, names, **style.font(size, **_slant(names, side)))
     axes.tick_params(length=0)
     axes.set_ylabel("true class", labelpad=8, **style.font())
     axes.set_xlabel("predicted class", labelpad=8, **style.font())
@@ -131,7 +131,7 @@ def _write_names(axes: Axes, names: Sequence[str], has_images: Places, side: flo
 
 
 def _slant(names: Sequence[str], side: float) -> dict[str, Any]:
-    """Return how far the names of columns are turned: as little as keeps them from running into each other."""
+    """Return the text properties of the column labels, with the least rotation that avoids overlap."""
     if max(map(len, names)) * 0.11 < side / len(names):
         return {"rotation": 0}
     return {"rotation": 45 if len(names) <= _MOST_NUMBERS else 90, "ha": "right", "rotation_mode": "anchor"}

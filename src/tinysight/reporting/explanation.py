@@ -1,4 +1,4 @@
-"""Why a classifier said what it said, as a picture: where it looked, how sure it is, what alike it has learned from."""
+"""Plot of explanations: occlusion map, class probabilities and nearest training images."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
+from tinysight.formatting import percent
 from tinysight.reporting import style
 from tinysight.reporting.lettering import elide
 from tinysight.reporting.mistakes import fitted
 
-_SIDE, _SMALL, _ROW = 192, 96, 264  # dots: a picture, a neighbour, a row
+_SIDE, _SMALL, _ROW = 192, 96, 264  # dots: side of an image, side of a neighbor, height of a row
 _LEFT, _GAP = 26, 14
 _HEAT = colormaps["inferno"]
-_VEIL = 0.62  # of the heat over the picture, where it is hottest
+_MAX_ALPHA = 0.62  # opacity of the occlusion map at its maximum
 
 
 @dataclass(frozen=True)
 class Explained:
-    """One picture and its explanation.
+    """An image and its explanation.
 
     Attributes:
-        name: what it is called.
+        name: name of the image.
         pixels: uint8, (3, height, width).
-        heat: float32, (height, width), 0..1.
-        choices: the likeliest classes with their probabilities, the likeliest first.
-        unsure: whether the first is too unlikely to be an answer.
-        neighbours: the pixels of the nearest training images, and the class that each is labelled as.
-        label: the true class, "" if nobody knows.
+        heat: float32, (height, width), 0..1, the occlusion map.
+        choices: the most probable classes with their probabilities, in descending order.
+        unsure: whether the classifier abstains.
+        neighbours: pixels and label of the nearest training images.
+        label: the true class, "" if unknown.
     """
 
     name: str
@@ -45,53 +46,52 @@ class Explained:
 
 
 def explanations(explained: Sequence[Explained], title: str, note: str = "") -> Figure:
-    """Draw a row for each picture.
+    """Draw one row per image.
 
     Args:
-        explained: the pictures.
-        title: whose answers these are.
-        note: what a reader must know before trusting the sheet.
+        explained: the images with their explanations.
+        title: title of the plot: recipe, dataset.
+        note: a caveat below the title.
     """
-    how = (
-        "Each row: the picture; how much less sure it is where the picture is covered (bright is much); the "
-        "likeliest classes; the training images that look most alike to the classifier, with their labels."
+    legend = (
+        "Each row: the image; its occlusion map (bright: covering this region lowers the probability most); the most "
+        "probable classes; the training images with the most similar features, with their labels."
     )
-    figure = style.page(len(explained) * _ROW / style.DPI + 0.1, title, note, how)
-    for number, one in enumerate(explained):
-        _row(figure, one, top=(len(explained) - number) * _ROW)
+    figure = style.page(len(explained) * _ROW / style.DPI + 0.1, title, note, legend)
+    for number, row in enumerate(explained):
+        _draw_row(figure, row, top=(len(explained) - number) * _ROW)
     return figure
 
 
-def _row(figure: Figure, one: Explained, top: int) -> None:
-    plain = fitted(one.pixels.transpose(1, 2, 0), _SIDE)
-    figure.figimage(plain, _LEFT, top - len(plain), origin="upper")
-    figure.figimage(veiled(plain, one.heat), _LEFT + _SIDE + _GAP, top - len(plain), origin="upper")
-    label = f"labelled {one.label}" if one.label else ""
-    _write(figure, _LEFT, top - len(plain) - 6, [(elide(one.name, 24), style.MUTED), (label, style.MUTED)])
+def _draw_row(figure: Figure, row: Explained, top: int) -> None:
+    image = fitted(row.pixels.transpose(1, 2, 0), _SIDE)
+    figure.figimage(image, _LEFT, top - len(image), origin="upper")
+    figure.figimage(veiled(image, row.heat), _LEFT + _SIDE + _GAP, top - len(image), origin="upper")
+    label = f"label: {row.label}" if row.label else ""
+    _write(figure, _LEFT, top - len(image) - 6, [(elide(row.name, 24), style.MUTED), (label, style.MUTED)])
     left = _LEFT + 2 * (_SIDE + _GAP) + 10
-    verdict = "unsure between" if one.unsure else "says"
-    lines = [(verdict, style.MUTED), *((f"{100 * p:.1f} %  {elide(name, 18)}", style.INK) for name, p in one.choices)]
+    heading = "unsure:" if row.unsure else "prediction:"
+    lines = [(heading, style.MUTED), *((f"{percent(p)}  {elide(name, 18)}", style.INK) for name, p in row.choices)]
     _write(figure, left, top - 4, lines, style.BODY)
-    for place, (pixels, name) in enumerate(one.neighbours):
-        picture = fitted(pixels.transpose(1, 2, 0), _SMALL)
-        across = left + 210 + place * (_SMALL + _GAP)
-        figure.figimage(picture, across, top - len(picture), origin="upper")
-        _write(figure, across, top - len(picture) - 4, [(elide(name, 11), style.INK)])
+    for number, (pixels, name) in enumerate(row.neighbours):
+        neighbor = fitted(pixels.transpose(1, 2, 0), _SMALL)
+        x = left + 210 + number * (_SMALL + _GAP)
+        figure.figimage(neighbor, x, top - len(neighbor), origin="upper")
+        _write(figure, x, top - len(neighbor) - 4, [(elide(name, 11), style.INK)])
 
 
 def veiled(picture: Pixels, heat: NDArray[np.float32]) -> Pixels:
-    """Return a picture, (height, width, 3), with the heat of each place laid over it, enlarged as it is."""
+    """Return an image, uint8 (height, width, 3), with its occlusion map blended over it (nearest-neighbor)."""
     height, width = picture.shape[:2]
     rows, columns = np.arange(height) * heat.shape[0] // height, np.arange(width) * heat.shape[1] // width
     enlarged = heat[np.ix_(rows, columns)][..., None]
-    colours = 255 * _HEAT(enlarged[..., 0])[..., :3]
-    share = 0.25 + (_VEIL - 0.25) * enlarged
-    mixed: Pixels = ((1 - share) * picture + share * colours).round().astype(np.uint8)
+    colors = 255 * _HEAT(enlarged[..., 0])[..., :3]
+    alpha = 0.25 + (_MAX_ALPHA - 0.25) * enlarged
+    mixed: Pixels = ((1 - alpha) * picture + alpha * colors).round().astype(np.uint8)
     return mixed
 
 
 def _write(figure: Figure, left: int, top: int, lines: Sequence[tuple[str, str]], size: float = style.SMALL) -> None:
     width, height = figure.get_size_inches() * style.DPI
-    for number, (line, colour) in enumerate(lines):
-        look = style.font(size, colour)
-        figure.text(left / width, (top - 19 * number) / height, line, va="top", **look)
+    for number, (line, color) in enumerate(lines):
+        figure.text(left / width, (top - 19 * number) / height, line, va="top", **style.font(size, color))

@@ -1,4 +1,4 @@
-"""Turning names into text that a picture can show."""
+"""Text that Matplotlib can draw: fonts, missing characters, truncation."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _FAMILIES = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Arial Unico
 
 @cache
 def families() -> list[str]:
-    """Return the installed font families to draw with, in the order in which to look for a character."""
+    """Return the installed font families, in the order of preference."""
     installed = set(font_manager.get_font_names())
     return [family for family in _FAMILIES if family in installed]
 
 
 def legible(text: str) -> str:
-    """Return `text` with a replacement mark for each character no font can draw: a line break, half a pair.
+    """Return `text` with U+FFFD for each character that no font can draw, such as a line break or a lone surrogate.
 
-    Class names are often folder names, and those may hold anything.
+    Class names are often folder names, which can hold any character.
     """
     return "".join(character if ord(character) in _drawable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def elide(text: str, limit: int) -> str:
-    """Return `text` legibly in at most `limit` characters, its middle left out if it is longer.
+    """Return `text` as drawable characters, its middle truncated to at most `limit` characters.
 
     >>> elide("Cavalier King Charles Spaniel", 16)
     'Cavalier…Spaniel'
@@ -36,15 +36,6 @@ def elide(text: str, limit: int) -> str:
         return text
     tail = (limit - 1) // 2
     return f"{text[: limit - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
-
-
-def percent(confidence: float) -> str:
-    """Return a confidence, 0..1, for people: near certainty keeps a decimal, as 99.7 % is not 100 %.
-
-    >>> percent(0.5), percent(0.997)
-    ('50 %', '99.7 %')
-    """
-    return f"{100 * confidence:.{1 if confidence > 0.99 else 0}f} %"
 
 
 @cache

@@ -1,15 +1,15 @@
-"""What is known of where the images of a dataset come from, and whether anybody was asked."""
+"""Provenance of a dataset: source, consent and license of its images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-NOT_STATED = "Not stated. Whoever publishes this model should say it here."
+NOT_STATED = "Not stated. The publisher of this model should fill this in."
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where images come from, whether the people in them or behind them agreed, and under which licence they are."""
+    """Source of the images, consent of photographers and people shown, and license."""
 
     source: str
     consent: str
@@ -18,20 +18,20 @@ class Origin:
 
 _KNOWN = {
     "cifar10": Origin(
-        "CIFAR-10 (Krizhevsky, 2009): 60,000 photographs of 32x32 pixels, chosen from 80 Million Tiny Images, which "
-        "were collected from the web by search words, and labelled by paid students.",
-        "Nobody was asked: neither the photographers nor the people who may be in the pictures. 80 Million Tiny Images "
-        "was withdrawn by its authors in 2020 for offensive labels and pictures.",
-        "None was given by those who took the photographs.",
+        "CIFAR-10 (Krizhevsky, 2009): 60,000 photographs of 32x32 pixels. They are a subset of 80 Million Tiny Images, "
+        "which was collected from the web by search terms, and were labeled by paid students.",
+        "No consent was obtained from the photographers or from people who may be shown. The authors of 80 Million "
+        "Tiny Images withdrew it in 2020 because of offensive labels and images.",
+        "The photographers granted no license.",
     ),
     "shapes": Origin(
-        "Procedural pictures that tinysight draws itself: no photographs.",
-        "There is nobody to ask: no person took these pictures or is in them.",
-        "That of tinysight.",
+        "Synthetic images that tinysight renders; no photographs.",
+        "Not required: no person took these images or is shown in them.",
+        "The license of tinysight.",
     ),
 }
 
 
 def origin_of(dataset: str) -> Origin:
-    """Return what is known of a dataset; of a folder of somebody's own, only its name."""
-    return _KNOWN.get(dataset, Origin(f"A folder of pictures named {dataset}. {NOT_STATED}", NOT_STATED, NOT_STATED))
+    """Return the provenance of a built-in dataset; of any other, only its name is known."""
+    return _KNOWN.get(dataset, Origin(f"A folder of images named {dataset}. {NOT_STATED}", NOT_STATED, NOT_STATED))

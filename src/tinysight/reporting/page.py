@@ -1,4 +1,4 @@
-"""A page that a notebook shows as it is."""
+"""HTML page that notebooks display."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 
 class Page(str):
-    """The HTML of a whole page."""
+    """The HTML of a complete page, which a notebook shows in a sandboxed frame."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Templates that become text: the one place that knows where they lie and how they are read."""
+"""Rendering of the Jinja templates of cards and reports."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from tinysight.formatting import percent, percent_interval, points
+
 
 def render(template: str, **values: object) -> str:
-    """Return the template of that name, filled in; in one that ends in .html, what is filled in is escaped."""
+    """Return a rendered template; values in `.html` templates are escaped."""
     return _environment().get_template(template).render(**values)
 
 
 @cache
 def _environment() -> Environment:
     loader = PackageLoader("tinysight.reporting")
-    return Environment(
+    environment = Environment(
         loader=loader,
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
@@ -23,3 +25,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"percent": percent, "percent_interval": percent_interval, "points": points}
+    return environment

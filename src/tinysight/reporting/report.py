@@ -1,4 +1,4 @@
-"""A run, told in one HTML page that needs nothing but itself: no network, no other file, no script."""
+"""Report of a run: one self-contained HTML page without scripts or external files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.html import as_url
 from tinysight.data.names import names_of
+from tinysight.formatting import percent
 from tinysight.recipes import loading
 from tinysight.reporting import charts
 from tinysight.reporting.card import Card, measured
-from tinysight.reporting.lettering import percent
 from tinysight.reporting.mistakes import most_confident_mistakes
 from tinysight.reporting.page import Page
 from tinysight.reporting.rendering import render
@@ -22,30 +22,30 @@ from tinysight.runs.evidence import Evidence
 from tinysight.runs.findings import Audit, Gap
 from tinysight.runs.run import Run
 
-_MISTAKES, _SUSPECTS, _TWINS, _GAPS, _EXPOSED = 24, 24, 8, 10, 12  # shown at most
-_MOST_CELLS = 40  # classes; a larger confusion matrix is no use on a page
+_MAX_MISTAKES, _MAX_SUSPECTS, _MAX_PAIRS, _MAX_GAPS, _MAX_EXPOSED = 24, 24, 8, 10, 12  # on the page
+_MAX_CLASSES = 40  # larger confusion matrices are left out
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture on the page: the picture itself, as a data URL, and what is written below it, line by line."""
+    """An image on the page: its data URL ("" if not available) and the lines below it."""
 
     source: str
     lines: tuple[str, ...]
 
 
 def report(run: Run, dataset: Dataset) -> Page:
-    """Return the page of a run as HTML; what was not measured says so.
+    """Return the report of a run as HTML; it marks what was not measured.
 
     Args:
-        run: whose training has come to an end.
-        dataset: the images it was made from.
+        run: a finished run.
+        dataset: the dataset of the run.
 
     Raises:
         RunError: a file of the run is missing or damaged.
     """
     metrics, history = measured(run), run.history()
-    album = _Album(dataset)
+    images = _ImageLookup(dataset)
     page = render(
         "report.html",
         card=Card.of(run),
@@ -56,8 +56,9 @@ def report(run: Run, dataset: Dataset) -> Page:
         metrics=metrics,
         confusion=_confusion(metrics) if metrics else (),
         mistakes=_mistakes(run, metrics, dataset) if metrics else [],
+        n_mistakes=_n_mistakes(metrics) if metrics else 0,
         sure=_sure(metrics) if metrics else [],
-        **_audited(Evidence(run).audit(), album),
+        **_audited(Evidence(run).audit(), images),
     )
     return Page(page)
 
@@ -66,8 +67,8 @@ def _sure(metrics: Mapping[str, Any]) -> list[charts.Chart]:
     return [charts.reliability(metrics["calibration"]["bins"]), charts.coverage(metrics["unsure"])]
 
 
-class _Album:
-    """Finds images by their names."""
+class _ImageLookup:
+    """The images of a dataset by name."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.images: dict[str, Pixels] = {}
@@ -79,9 +80,9 @@ class _Album:
 
 
 def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, float]]]]:
-    """Return for each true class its name, and counts with their shares of the row; nothing if there are too many."""
+    """Return each true class with the counts of its row and their shares; empty above `_MAX_CLASSES` classes."""
     names, matrix = list(metrics["per_class"]), np.array(metrics["confusion_matrix"])
-    if len(names) > _MOST_CELLS:
+    if len(names) > _MAX_CLASSES:
         return []
     shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
     return [
@@ -91,7 +92,7 @@ def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, fl
 
 
 def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Shown]:
-    """Return the mistakes on test images that the classifier was surest of."""
+    """Return the most confident mistakes on test images."""
     if metrics["split"] != "test":
         return []
     probabilities, labels = run.predictions()
@@ -100,38 +101,47 @@ def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Sh
         Shown(
             as_url(dataset.test.pixels[index]),
             (
-                classes[labels[index]],
-                f"said {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
+                f"true {classes[labels[index]]}",
+                f"predicted {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
                 names[index],
             ),
         )
-        for index in most_confident_mistakes(probabilities, labels, _MISTAKES)
+        for index in most_confident_mistakes(probabilities, labels, _MAX_MISTAKES)
     ]
 
 
-def _audited(found: Audit | None, album: _Album) -> dict[str, Any]:
-    """Return what the audit found, ready to be shown."""
-    gaps = [*((found and found.groups) or ()), *((found and found.gaps) or ())]
-    labels, twins = (found.labels, found.duplicates) if found else (None, None)
+def _n_mistakes(metrics: Mapping[str, Any]) -> int:
+    matrix = np.array(metrics["confusion_matrix"])
+    return int(matrix.sum() - matrix.trace())
+
+
+def _audited(audit: Audit | None, images: _ImageLookup) -> dict[str, Any]:
+    """Return the audit as values for the template."""
+    gaps = [*((audit and audit.groups) or ()), *((audit and audit.gaps) or ())]
+    labels, duplicates = (audit.labels, audit.duplicates) if audit else (None, None)
+    membership = audit.membership if audit else None
     return {
-        "robustness": found.robustness if found else None,
-        "strangers": found.strangers if found else None,
-        "membership": found.membership if found else None,
-        "exposed": [
-            album.show(name) for name in (found.membership.exposed[:_EXPOSED] if found and found.membership else ())
-        ],
+        "robustness": audit.robustness if audit else None,
+        "strangers": audit.strangers if audit else None,
+        "membership": membership,
+        "exposed": [images.show(name) for name in (membership.exposed[:_MAX_EXPOSED] if membership else ())],
         "gaps": _widest(gaps),
+        "n_gaps": len(gaps),
+        "n_alarms": sum(gap.alarm for gap in gaps),
         "smallest": min((gap for gap in gaps if gap.figure == "accuracy"), key=lambda gap: gap.n, default=None),
         "suspects": [
-            album.show(one.image, f"labelled {one.label}", f"looks like {one.likelier}")
-            for one in (labels.suspects[:_SUSPECTS] if labels else ())
+            images.show(suspect.image, f"label {suspect.label}", f"predicted {suspect.likelier}")
+            for suspect in (labels.suspects[:_MAX_SUSPECTS] if labels else ())
         ],
+        "n_suspects": len(labels.suspects) if labels else 0,
         "twins": [
-            (album.show(one.first), album.show(one.second), one) for one in (twins.pairs[:_TWINS] if twins else ())
+            (images.show(pair.first), images.show(pair.second), pair)
+            for pair in (duplicates.pairs[:_MAX_PAIRS] if duplicates else ())
         ],
+        "n_pairs": len(duplicates.pairs) if duplicates else 0,
     }
 
 
 def _widest(gaps: Sequence[Gap]) -> list[Gap]:
-    """Return the gaps to show: alarms first, then the widest."""
-    return sorted(gaps, key=lambda gap: (not gap.alarm, -abs(gap.gap)))[:_GAPS]
+    """Return the gaps of the page: significant ones first, the widest first."""
+    return sorted(gaps, key=lambda gap: (not gap.alarm, -abs(gap.gap)))[:_MAX_GAPS]

@@ -1,7 +1,7 @@
-"""How every plot looks: size, colours, lettering, and the way into a file.
+"""Style of all plots: sizes, colors, fonts, and saving as PNG.
 
-Everything is set on the figure itself, never in Matplotlib's global state, so that plots can be drawn in
-any thread of any program, and come out dark on light even where that program prefers light on dark.
+All settings are made on the figure, never in Matplotlib's global state. So plots can be drawn in any thread and do not
+depend on the user's Matplotlib style.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from matplotlib.typing import ColorType
 from tinysight.files import write_bytes
 from tinysight.reporting.lettering import families, legible
 
-WIDTH, DPI = 12.0, 100  # inches and dots an inch: 1200 pixels wide
+WIDTH, DPI = 12.0, 100  # inches, dots per inch: 1200 pixels wide
 
 PAPER, INK, MUTED, RULE = "#ffffff", "#222222", "#666666", "#dddddd"
-# Blue and vermilion of Okabe & Ito, "Color Universal Design", 2008: told apart by the colour-blind too.
+# Blue and vermilion of Okabe & Ito, "Color Universal Design", 2008: distinguishable with color blindness.
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
 
 SMALL, BODY, HEADING, TITLE = 10.5, 12.0, 13.0, 17.0  # points
@@ -33,38 +33,38 @@ _TITLE_CHARACTERS, _NOTE_CHARACTERS = 84, 118
 
 
 def page(height: float, title: str, *notes: str) -> Figure:
-    """Return a white figure with `height` inches of room below a title and, if not empty, some notes."""
+    """Return a figure with `height` inches below a title and the notes; empty notes are skipped."""
     lines = [(line, font(TITLE)) for line in textwrap.wrap(legible(title), _TITLE_CHARACTERS)]
     for note in notes:
         lines += [(line, font()) for line in textwrap.wrap(legible(note), _NOTE_CHARACTERS)]
     whole = height + _MARGIN + _LINE * len(lines)
     figure = Figure(figsize=(WIDTH, whole), dpi=DPI, facecolor=PAPER)
     figure.set_layout_engine("none")
-    for number, (line, looks) in enumerate(lines):
+    for number, (line, text_style) in enumerate(lines):
         baseline = whole - _LINE * (number + 1)
-        figure.text(_MARGIN / WIDTH, baseline / whole, line, **looks)
+        figure.text(_MARGIN / WIDTH, baseline / whole, line, **text_style)
     return figure
 
 
 def place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Return new axes on `figure` at a place given in inches from its lower left corner."""
+    """Add axes to `figure`; position and size are in inches from the lower left corner."""
     whole_width, whole_height = figure.get_size_inches()
     box = (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
     return figure.add_axes(box, facecolor=PAPER)
 
 
 def font(size: float = BODY, colour: str = INK, **more: Any) -> dict[str, Any]:
-    """Return the keywords that every piece of text is drawn with.
+    """Return the text properties for Matplotlib.
 
-    A dollar sign is only a dollar sign. Nothing is bold, since bold fonts lack characters that `legible`
-    found in the regular ones.
+    Math is off, so that a dollar sign is drawn as such. The weight is normal, because bold fonts lack characters that
+    `legible` finds in the regular fonts.
     """
-    plain = {"fontfamily": families(), "fontweight": "normal", "parse_math": False}
-    return {"fontsize": size, "color": colour, **plain, **more}
+    defaults = {"fontfamily": families(), "fontweight": "normal", "parse_math": False}
+    return {"fontsize": size, "color": colour, **defaults, **more}
 
 
 def plain_frame(axes: Axes) -> None:
-    """Leave of the frame the two sides that carry a scale, with pale lines to read values along."""
+    """Remove the top and right spine and add a pale horizontal grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.grid(visible=True, axis="y", color=RULE, linewidth=1)
@@ -73,32 +73,32 @@ def plain_frame(axes: Axes) -> None:
 
 
 def plain_ticks(axes: Axes) -> None:
-    """Letter the numbers of both scales."""
+    """Set font and color of the tick labels."""
     axes.tick_params(labelsize=SMALL, labelcolor=INK, color=MUTED, labelfontfamily=families())
 
 
 def readable_on(background: ColorType) -> str:
-    """Return ink or paper, whichever stands out more from a background.
+    """Return the text color, `INK` or `PAPER`, with the higher contrast on a background.
 
-    By the relative luminance and contrast ratio of the Web Content Accessibility Guidelines 2.2.
+    Relative luminance and contrast ratio are those of the Web Content Accessibility Guidelines 2.2.
     """
-    behind = _luminance(background)
-    contrast_of_paper = (1 + 0.05) / (behind + 0.05)
-    contrast_of_ink = (behind + 0.05) / (_luminance(INK) + 0.05)
+    luminance = _luminance(background)
+    contrast_of_paper = (1 + 0.05) / (luminance + 0.05)
+    contrast_of_ink = (luminance + 0.05) / (_luminance(INK) + 0.05)
     return PAPER if contrast_of_paper > contrast_of_ink else INK
 
 
-def _luminance(colour: ColorType) -> float:
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour))
+def _luminance(color: ColorType) -> float:
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` to `path` as a PNG, whole or not at all.
+    """Write `figure` to `path` as a PNG, atomically.
 
     Raises:
-        StorageError: the disk is full, or the folder cannot be written.
+        StorageError: the disk is full or the directory is not writable.
     """
-    picture = BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)  # type: ignore[no-untyped-call]
-    write_bytes(path, picture.getvalue())
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    write_bytes(path, buffer.getvalue())

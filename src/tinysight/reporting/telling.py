@@ -1,72 +1,81 @@
-"""An audit in a few sentences, for the terminal, the card and the report."""
+"""Summaries of audit sections in a sentence, for the terminal, the card and the report."""
 
 from __future__ import annotations
 
+from tinysight.formatting import percent
 from tinysight.runs.findings import Audit, Duplicates, Gap, Robustness, Strangeness, WrongLabels
 
-HEADINGS = ("corrupted images", "strange images", "twins", "slices", "groups", "labels", "privacy")
+HEADINGS = (
+    "corruption robustness",
+    "out-of-distribution",
+    "near-duplicates",
+    "subgroups",
+    "groups",
+    "label errors",
+    "membership inference",
+)
 
 
 def told(found: Audit | None) -> dict[str, str]:
-    """Return what an audit found, by heading; of what was not measured it says so."""
-    silent = "not measured"
+    """Return a summary of each audit section by heading; sections without results read "not measured"."""
+    missing = "not measured"
     if found is None:
-        return dict.fromkeys(HEADINGS, silent)
-    leaks = f"{silent}: shadow models take longer than there was; give more --minutes"
+        return dict.fromkeys(HEADINGS, missing)
+    no_shadows = f"{missing}: no time for shadow models; give more --minutes"
     sections = (
-        _robustness(found.robustness) if found.robustness else silent,
-        _strangers(found.strangers) if found.strangers else silent,
-        _duplicates(found.duplicates) if found.duplicates else silent,
-        _gaps(found.gaps) if found.gaps is not None else silent,
-        _gaps(found.groups) if found.groups is not None else f"{silent}: name a file by --groups",
-        _labels(found.labels) if found.labels else leaks,
-        found.membership.words if found.membership else leaks,
+        _robustness(found.robustness) if found.robustness else missing,
+        _ood(found.strangers) if found.strangers else missing,
+        _near_duplicates(found.duplicates) if found.duplicates else missing,
+        _gaps(found.gaps) if found.gaps is not None else missing,
+        _gaps(found.groups) if found.groups is not None else f"{missing}: give a file with --groups",
+        _label_errors(found.labels) if found.labels else no_shadows,
+        found.membership.words if found.membership else no_shadows,
     )
     return dict(zip(HEADINGS, sections, strict=True))
 
 
-def _robustness(found: Robustness) -> str:
-    worst = min(found.means, key=found.means.__getitem__)
+def _robustness(result: Robustness) -> str:
+    worst = min(result.means, key=result.means.__getitem__)
     return (
-        f"{found.mean:.1%} are told right, and {found.clean:.1%} of the same {found.n:,} as they are; worst is {worst} "
-        f"with {found.means[worst]:.1%}"
+        f"mean accuracy {percent(result.mean)} corrupted vs {percent(result.clean)} clean (n = {result.n:,}); "
+        f"worst: {worst}, {percent(result.means[worst])}"
     )
 
 
-def _strangers(found: Strangeness) -> str:
-    told = ", ".join(f"{name} {auroc:.2f}" for name, auroc in found.auroc.items())
-    return f"told from its own with an AUROC of {told} (1 is always, 0.5 is blind)"
+def _ood(result: Strangeness) -> str:
+    aurocs = ", ".join(f"{name} {auroc:.2f}" for name, auroc in result.auroc.items())
+    return f"AUROC of detection: {aurocs} (n = {result.n:,} per kind; 0.50 is chance)"
 
 
-def _duplicates(found: Duplicates) -> str:
+def _near_duplicates(result: Duplicates) -> str:
     return (
-        f"{found.across:,} of {found.test:,} test images have one among the others; without these "
-        f"{found.accuracy_without[0]:.2%} are told right, with them {found.accuracy[0]:.2%}"
+        f"{result.across:,} of {result.test:,} test images have a near-duplicate among the training or validation "
+        f"images; accuracy {percent(result.accuracy_without[0])} without them (n = {result.test - result.across:,}), "
+        f"{percent(result.accuracy[0])} with them (n = {result.test:,})"
     )
 
 
 def _gaps(gaps: tuple[Gap, ...]) -> str:
-    alarms = [gap for gap in gaps if gap.alarm]
-    if not alarms:
-        return f"no gap that is more than chance, of {len(gaps):,} looked at"
-    widest = max(alarms, key=lambda gap: abs(gap.gap))
-    more = f" and {len(alarms) - 1:,} more" if len(alarms) > 1 else ""
-    return f"{in_words(widest)}{more}, of {len(gaps):,} looked at"
+    significant = [gap for gap in gaps if gap.alarm]
+    if not significant:
+        return f"no significant gap among {len(gaps):,} comparisons"
+    widest = max(significant, key=lambda gap: abs(gap.gap))
+    return f"{len(significant):,} of {len(gaps):,} gaps are significant; widest: {in_words(widest)}"
 
 
 def in_words(gap: Gap) -> str:
-    """Say what a gap is between, in a clause."""
-    whose = f"{gap.column} {gap.group}"
-    beside = f"{gap.share:.1%} (all others {gap.others:.1%})"
-    match gap.figure:
-        case "accuracy":
-            return f"of {whose}, told right are {beside}"
-        case "missed":
-            return f"of {whose}, {gap.class_name} is missed in {beside}"
-        case _:
-            return f"of {whose}, taken for {gap.class_name} are {beside}"
+    """Return a gap as a clause, such as "accuracy 80.1% for light dark (n = 312), 91.0% for all others"."""
+    names = {
+        "accuracy": "accuracy",
+        "missed": f"false-negative rate of {gap.class_name}",
+        "mistaken": f"false-positive rate of {gap.class_name}",
+    }
+    return (
+        f"{names[gap.figure]} {percent(gap.share)} for {gap.column} {gap.group} (n = {gap.n:,}), "
+        f"{percent(gap.others)} for all others"
+    )
 
 
-def _labels(found: WrongLabels) -> str:
-    of_test = f", {found.found['test']:,} of them of test images" if found.found.get("test") else ""
-    return f"{len(found.suspects):,} of {found.n:,} are likely to be wrong{of_test} (by {found.shadows} shadow models)"
+def _label_errors(result: WrongLabels) -> str:
+    test = f", {result.found['test']:,} of them in the test set" if result.found.get("test") else ""
+    return f"{len(result.suspects):,} likely errors in {result.n:,} labels{test} ({result.shadows} shadow models)"
