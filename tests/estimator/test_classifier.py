@@ -88,8 +88,11 @@ def test_grid_search_and_cross_validation(images):
 
 
 def test_clone_keeps_the_parameters():
-    parameters = {"recipe": "deep", "epochs": 3, "changes": ["data.image_size=16"], "tta": True, "random_state": 5}
-    assert parameters.items() <= clone(ImageClassifier(**parameters)).get_params().items()
+    classifier = ImageClassifier("deep", epochs=3, changes=["data.image_size=16"], tta=True, random_state=5)
+    copy = clone(classifier)
+    assert (copy.recipe, copy.epochs, copy.changes) == ("deep", 3, ["data.image_size=16"])
+    assert (copy.tta, copy.random_state) == (True, 5)
+    assert copy.get_params() == classifier.get_params()
 
 
 def test_a_fitted_classifier_cannot_be_pickled(fitted):

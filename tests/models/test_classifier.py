@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,10 +25,6 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (batch_size(8) + 7, 3, 8, 8), np.uint8)
 
 
-def with_(classifier, **changes):
-    return Classifier(**(vars(classifier) | changes))
-
-
 def softmax(logits):
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
@@ -47,7 +45,7 @@ def test_network_input_is_normalized(classifier, pixels):
     with torch.inference_mode():
         expected = classifier.network.eval()(torch.from_numpy(normalized).float())
 
-    logits = with_(classifier, normalisation=Normalisation(mean, std)).logits(pixels)
+    logits = replace(classifier, normalisation=Normalisation(mean, std)).logits(pixels)
 
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
@@ -62,7 +60,7 @@ def test_default_normalization_divides_by_255(classifier, pixels):
 def test_temperature_divides_the_logits(classifier, pixels):
     expected = softmax(classifier.logits(pixels).numpy() / 2.5)
 
-    np.testing.assert_allclose(with_(classifier, temperature=2.5).probabilities(pixels), expected, atol=1e-6)
+    np.testing.assert_allclose(replace(classifier, temperature=2.5).probabilities(pixels), expected, atol=1e-6)
 
 
 def test_tta_averages_the_logits_of_an_image_and_its_horizontal_flip(classifier, pixels):
@@ -74,7 +72,7 @@ def test_tta_averages_the_logits_of_an_image_and_its_horizontal_flip(classifier,
 
 
 def test_tta_with_a_shift_also_averages_shifted_views(classifier, pixels):
-    shifted = with_(classifier, tta_shift=1)
+    shifted = replace(classifier, tta_shift=1)
     logits = sum(weight * classifier.logits(pixels, view).numpy() for view, weight in tta(1).items())
 
     np.testing.assert_allclose(shifted.probabilities(pixels, tta=True), softmax(logits), atol=1e-6)
@@ -99,7 +97,7 @@ def test_small_margins_in_bfloat16_are_predicted_again_in_float32(classifier, pi
     native(True)
     exact = classifier.logits(pixels)
     median = lead(exact).median().item()
-    logits = with_(classifier, doubt=median).logits(pixels)
+    logits = replace(classifier, doubt=median).logits(pixels)
 
     same = (logits == exact).all(1)
     assert 0.4 < same.float().mean() < 0.6
@@ -107,10 +105,10 @@ def test_small_margins_in_bfloat16_are_predicted_again_in_float32(classifier, pi
     torch.testing.assert_close(logits, exact, atol=0.05, rtol=0.05)
 
 
-@pytest.mark.parametrize(("doubt", "supported"), [(None, True), (0.0, False)])
-def test_bfloat16_is_not_used_if_uncalibrated_or_unsupported(classifier, pixels, native, doubt, supported):
+@pytest.mark.parametrize(("margin", "supported"), [(None, True), (0.0, False)])
+def test_bfloat16_is_not_used_if_uncalibrated_or_unsupported(classifier, pixels, native, margin, supported):
     native(supported)
-    assert torch.equal(with_(classifier, doubt=doubt).logits(pixels), classifier.logits(pixels))
+    assert torch.equal(replace(classifier, doubt=margin).logits(pixels), classifier.logits(pixels))
 
 
 def test_empty_input_gives_empty_probabilities(classifier, pixels):

@@ -19,8 +19,8 @@ from tinysight.data.looks import WHOLE, Looks
 from tinysight.data.pixels import gathered, portions
 from tinysight.machine import native_bf16
 from tinysight.memory import keep_freed_memory
-from tinysight.models import views
 from tinysight.models.views import PLAIN, View
+from tinysight.models.views import tta as tta_views
 from tinysight.recipes.schema import Model
 
 PIXELS = 2**19  # 512 images of 32x32 keep two cores busy; the limit bounds the memory for large images
@@ -120,7 +120,7 @@ class Classifier:
 
         `tta` averages the logits of several views of each image (test-time augmentation).
         """
-        weights = views.tta(self.tta_shift) if tta else {PLAIN: 1.0}
+        weights = tta_views(self.tta_shift) if tta else {PLAIN: 1.0}
         logits = torch.stack([weight * self.logits(pixels, view) for view, weight in weights.items()]).sum(0)
         probabilities: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
         return probabilities
