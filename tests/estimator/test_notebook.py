@@ -1,4 +1,4 @@
-"""What a notebook shows of datasets, runs, answers and reports."""
+"""HTML representations of datasets, runs, predictions and reports."""
 
 import numpy as np
 import pytest
@@ -12,39 +12,39 @@ def run(finished_run):
     return Run(finished_run)
 
 
-def test_a_dataset_shows_its_counts_and_an_image_of_every_class():
-    shown = load_dataset("shapes:train=50,test=20")._repr_html_()
-    assert "50 train, 20 test images of 32x32, 10 classes" in shown
-    assert shown.count("<img") == 10
+def test_dataset_html_has_counts_and_one_image_per_class():
+    html = load_dataset("shapes:train=50,test=20")._repr_html_()
+    assert "50 train, 20 test images of 32x32, 10 classes" in html
+    assert html.count("<img") == 10
 
 
-def test_a_run_says_what_became_of_it_and_how_good_it_is(run):
+def test_run_html_has_status_and_accuracy(run):
     assert "not measured" in run._repr_html_()
     metrics = evaluate(run)
     assert f"{metrics['accuracy']:.2%} of 30 test images" in run._repr_html_()
     assert "finished after 2 epochs" in run._repr_html_()
 
 
-def test_answers_show_every_image_with_its_likeliest_classes(trained):
+def test_predictions_html_has_images_with_their_top_classes(trained):
     classifier = ImageClassifier.load(trained)
-    answers = classifier.answers(shapes.draw(60, seed=1).pixels)
-    assert len(answers) == 60
-    assert list(answers.labels) == list(classifier.predict(answers.pixels))
-    assert np.array_equal(answers.unsure, answers.probabilities.max(1) < answers.unsure_below)
-    shown = answers._repr_html_()
-    assert shown.count("<img") == 50
-    assert "and 10 more" in shown
-    assert ("unsure" in shown) == answers.unsure[:50].any()
+    predictions = classifier.answers(shapes.draw(60, seed=1).pixels)
+    assert len(predictions) == 60
+    assert list(predictions.labels) == list(classifier.predict(predictions.pixels))
+    assert np.array_equal(predictions.unsure, predictions.probabilities.max(1) < predictions.unsure_below)
+    html = predictions._repr_html_()
+    assert html.count("<img") == 50
+    assert "and 10 more" in html
+    assert ("unsure" in html) == predictions.unsure[:50].any()
 
 
-def test_names_cannot_write_into_the_page(trained):
+def test_class_names_are_escaped(trained):
     classifier = ImageClassifier.load(trained)
     classifier.classes_ = np.array(["<script>"] * 10)
     assert "<script>" not in classifier.answers(shapes.draw(1, seed=1).pixels)._repr_html_()
 
 
-def test_a_report_is_framed_and_can_run_nothing(run):
+def test_report_html_is_a_sandboxed_iframe(run):
     evaluate(run)
-    shown = report(run)._repr_html_()
-    assert shown.startswith("<iframe sandbox srcdoc=")
+    html = report(run)._repr_html_()
+    assert html.startswith("<iframe sandbox srcdoc=")
     assert report(run).startswith("<!doctype html>")

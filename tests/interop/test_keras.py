@@ -1,4 +1,4 @@
-"""Keras models come in and go out, and say the same: held against Keras itself."""
+"""Keras import and export give the probabilities of Keras."""
 
 import json
 
@@ -15,7 +15,7 @@ from tinysight.interop.plain import plain
 
 h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised inside Keras
 L = keras.layers
 NOTEBOOKS = ("simple", "deep", "strided", "early-stopping")
 
@@ -31,7 +31,7 @@ def dataset():
 
 
 def notebook(name):
-    """The networks of the notebooks, as their peer builds them."""
+    """Build a notebook network in Keras."""
     if name == "early-stopping":
         layers = [
             L.Conv2D(32, 4, activation="relu"),
@@ -56,7 +56,7 @@ def notebook(name):
 
 
 def every_layer():
-    """A network with each layer on the list, padded and strided in ways that differ from torch's."""
+    """A network with each supported layer, with padding and strides that differ from torch."""
     layers = [
         L.Rescaling(1 / 127.5, offset=-1),
         L.ZeroPadding2D(((1, 2), (0, 3))),
@@ -82,22 +82,22 @@ def every_layer():
     return keras.Sequential([L.Input((32, 32, 3)), *layers])
 
 
-def randomised(model, seed=0):
-    """Give every weight a value of a usual size that a mistake would show, variances above zero."""
+def randomize(model, seed=0):
+    """Set all weights to random values of typical scale, with positive variances."""
     random = np.random.default_rng(seed)
 
-    def drawn(weight, shape):
+    def sample(weight, shape):
         if "variance" in weight.path:
             return np.abs(random.normal(1, 0.2, shape))
         return random.normal(0, 0.2 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[:-1])), shape)
 
     for layer in model.layers:
-        layer.set_weights([drawn(weight, weight.shape) for weight in layer.weights])
+        layer.set_weights([sample(weight, weight.shape) for weight in layer.weights])
     return model
 
 
-def keras_2_layout(model, path, nested=False):
-    """Write weights as Keras 1 and 2 did: a group a layer, and lists of names."""
+def save_keras_2(model, path, nested=False):
+    """Write weights in the layout of Keras 1 and 2: one group per layer, with lists of names."""
     with h5py.File(path, "w") as file:
         root = file.create_group("model_weights") if nested else file
         root.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
@@ -111,7 +111,7 @@ def keras_2_layout(model, path, nested=False):
 
 @pytest.fixture
 def saved(tmp_path):
-    """Return a function that saves a model in a layout, and returns what `import` is given."""
+    """A function that saves a model in a layout and returns the paths of architecture and weights."""
 
     def save(model, layout="3"):
         architecture = tmp_path / "architecture.json"
@@ -123,7 +123,7 @@ def saved(tmp_path):
         if layout == "3":
             model.save_weights(weights)
         else:
-            keras_2_layout(model, weights, nested=layout == "2, whole model")
+            save_keras_2(model, weights, nested=layout == "2, whole model")
         return architecture, weights
 
     return save
@@ -136,27 +136,26 @@ def expected(model, pixels, raw=False):
 
 @pytest.mark.parametrize("layout", ["3", "2", "2, whole model", "keras"])
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_the_notebooks_networks_say_what_they_said(name, layout, saved, pixels, dataset, tmp_path):
-    model = randomised(notebook(name))
+def test_imported_notebook_networks_give_the_same_probabilities(name, layout, saved, pixels, dataset, tmp_path):
+    model = randomize(notebook(name))
     run = import_model(Sources.of(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
     assert np.abs(run.classifier().probabilities(pixels) - expected(model, pixels)).max() < 1e-4
 
 
 @pytest.mark.parametrize("layout", ["3", "2"])
-def test_every_layer_on_the_list_does_what_it_did(layout, saved, pixels, dataset, tmp_path):
-    model = randomised(every_layer(), seed=1)
+def test_every_supported_layer_gives_the_same_probabilities(layout, saved, pixels, dataset, tmp_path):
+    model = randomize(every_layer(), seed=1)
     run = import_model(Sources.of(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
     assert np.abs(run.classifier().probabilities(pixels) - expected(model, pixels, raw=True)).max() < 1e-4
 
 
-def test_every_network_of_ours_says_the_same_in_keras(classifier, pixels):
-    assert (
-        np.abs(expected(to_keras(plain(classifier)), pixels, raw=True) - classifier.probabilities(pixels)).max() < 1e-4
-    )
+def test_exported_networks_give_the_same_probabilities(classifier, pixels):
+    probabilities = expected(to_keras(plain(classifier)), pixels, raw=True)
+    assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 
 
 def keras_1(**changes):
-    """An architecture as Keras 1 wrote it."""
+    """An architecture in the JSON of Keras 1."""
     first = {"nb_filter": 4, "nb_row": 3, "nb_col": 3, "border_mode": "same", "subsample": [1, 1], "dim_ordering": "tf"}
     steps = [
         ("Convolution2D", {**first, "batch_input_shape": [None, 32, 32, 3], "bias": True, "activation": "linear"}),
@@ -170,9 +169,9 @@ def keras_1(**changes):
     return json.dumps({"class_name": "Sequential", "keras_version": "1.2.2", "config": config, **changes})
 
 
-def test_the_words_of_keras_1_mean_the_same():
-    read = parse_architecture(keras_1(), "old.json")
-    assert [layer.kind for layer in read.description] == [
+def test_keras_1_argument_names_are_supported():
+    architecture = parse_architecture(keras_1(), "old.json")
+    assert [layer.kind for layer in architecture.description] == [
         "convolution",
         "activation",
         "max_pooling",
@@ -180,8 +179,8 @@ def test_the_words_of_keras_1_mean_the_same():
         "flatten",
         "dense",
     ]
-    assert read.description[0].padding == "same"
-    assert read.image_size == 32
+    assert architecture.description[0].padding == "same"
+    assert architecture.image_size == 32
 
 
 def with_layer(name, **config):
@@ -191,43 +190,43 @@ def with_layer(name, **config):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("{", "is no JSON"),
-        ("[]", "not a Sequential model"),
-        ('{"class_name": "Functional"}', "not a Sequential model"),
-        ('{"class_name": "Sequential", "config": {}}', "no network of Keras that can be read"),
-        ('{"class_name": "Sequential", "config": []}', "no network of Keras that can be read"),
-        (with_layer("Lambda", function="os.system"), "layer 2 is a 'Lambda'"),
-        (with_layer("LSTM"), "layer 2 is a 'LSTM'"),
-        (with_layer("Activation", activation="mish"), "'mish' is not known"),
-        (with_layer("Activation", activation="softmax"), "'softmax' is not known"),
+        ("{", "not valid JSON"),
+        ("[]", "is not a Sequential model"),
+        ('{"class_name": "Functional"}', "is not a Sequential model"),
+        ('{"class_name": "Sequential", "config": {}}', "not a Keras architecture that can be read"),
+        ('{"class_name": "Sequential", "config": []}', "not a Keras architecture that can be read"),
+        (with_layer("Lambda", function="os.system"), "layer 2 is an unsupported 'Lambda'"),
+        (with_layer("LSTM"), "layer 2 is an unsupported 'LSTM'"),
+        (with_layer("Activation", activation="mish"), "'mish' is not supported"),
+        (with_layer("Activation", activation="softmax"), "'softmax' is not supported"),
         (with_layer("ReLU", threshold=1.0), "threshold"),
         (with_layer("MaxPooling2D", data_format="channels_first"), "channels first"),
-        (keras_1().replace("32, 32, 3]", "32, 30, 3]"), "only square colour images"),
+        (keras_1().replace("32, 32, 3]", "32, 30, 3]"), "Only square color images"),
         (keras_1().replace('"softmax"', '"linear"'), "does not end in a softmax"),
-        (keras_1().replace('"nb_filter": 4', '"nb_filter": 100000000'), "no network of Keras"),
-        (keras_1().replace('"nb_filter": 4', '"nb_filter": "4; import os"'), "no network of Keras"),
+        (keras_1().replace('"nb_filter": 4', '"nb_filter": 100000000'), "not a Keras architecture"),
+        (keras_1().replace('"nb_filter": 4', '"nb_filter": "4; import os"'), "not a Keras architecture"),
     ],
 )
-def test_what_is_not_on_the_list_is_refused_in_a_sentence(text, said):
-    with pytest.raises(ModelError, match=said):
+def test_unsupported_architectures_are_rejected(text, message):
+    with pytest.raises(ModelError, match=message):
         parse_architecture(text, "model.json")
 
 
 @pytest.fixture
-def kept(saved):
-    """A small model in the layout of Keras 2, to be spoiled."""
+def paths(saved):
+    """The paths of a small model in the layout of Keras 2."""
     return saved(notebook("early-stopping"), "2")
 
 
-def spoil(weights, change):
+def modify(weights, change):
     with h5py.File(weights, "r+") as file:
         change(file, next(name for name in file if name.startswith("conv2d")))
 
 
-def swapped(make):
-    """Return a change that puts something else in the place of the first kernel."""
+def replaced(make):
+    """A change that replaces the first kernel."""
 
     def change(file, layer):
         group, name = file[layer], file[layer].attrs["weight_names"][0]
@@ -238,69 +237,72 @@ def swapped(make):
     return change
 
 
-SPOILT = {
-    "soft link": (swapped(lambda group, name, kernel: group.__setitem__(name, h5py.SoftLink("/dense"))), "is a link"),
+DAMAGED = {
+    "soft link": (
+        replaced(lambda group, name, kernel: group.__setitem__(name, h5py.SoftLink("/dense"))),
+        "a link, which is not followed",
+    ),
     "external link": (
-        swapped(lambda group, name, kernel: group.__setitem__(name, h5py.ExternalLink("other.h5", "/x"))),
-        "is a link",
+        replaced(lambda group, name, kernel: group.__setitem__(name, h5py.ExternalLink("other.h5", "/x"))),
+        "a link, which is not followed",
     ),
     "another shape": (
-        swapped(lambda group, name, kernel: group.create_dataset(name, data=kernel[..., :-1])),
-        "has the shape",
+        replaced(lambda group, name, kernel: group.create_dataset(name, data=kernel[..., :-1])),
+        "its shape is",
     ),
     "an enormous shape": (
-        swapped(lambda group, name, kernel: group.create_dataset(name, (2**20, 2**20), "f4", chunks=(64, 64))),
-        "has the shape",
+        replaced(lambda group, name, kernel: group.create_dataset(name, (2**20, 2**20), "f4", chunks=(64, 64))),
+        "its shape is",
     ),
     "text": (
-        swapped(lambda group, name, kernel: group.create_dataset(name, kernel.shape, dtype="S4")),
+        replaced(lambda group, name, kernel: group.create_dataset(name, kernel.shape, dtype="S4")),
         "not floating point",
     ),
     "not a number": (
-        swapped(lambda group, name, kernel: group.create_dataset(name, data=kernel * np.nan)),
+        replaced(lambda group, name, kernel: group.create_dataset(name, data=kernel * np.nan)),
         "not finite",
     ),
-    "nothing": (swapped(lambda group, name, kernel: None), "is missing"),
+    "nothing": (replaced(lambda group, name, kernel: None), "missing. Give"),
     "one layer fewer": (lambda file, layer: file[layer].attrs.__setitem__("weight_names", []), "weights of 3 layers"),
 }
 
 
-@pytest.mark.parametrize("spoilt", SPOILT)
-def test_weights_that_are_not_what_they_should_be_are_refused(spoilt, kept, dataset, tmp_path):
-    change, said = SPOILT[spoilt]
-    spoil(kept[1], change)
-    with pytest.raises(ModelError, match=said):
-        import_model(Sources.of(*kept), tmp_path / "run", dataset, "shapes")
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_invalid_weights_are_rejected(damage, paths, dataset, tmp_path):
+    change, message = DAMAGED[damage]
+    modify(paths[1], change)
+    with pytest.raises(ModelError, match=message):
+        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes")
     assert not (tmp_path / "run").exists()
 
 
-def test_an_array_in_another_file_is_refused(kept, dataset, tmp_path):
+def test_external_arrays_are_rejected(paths, dataset, tmp_path):
     (tmp_path / "secret").write_bytes(bytes(4 * 4 * 4 * 3 * 32))
-    outside = swapped(
+    external = replaced(
         lambda group, name, kernel: group.create_dataset(
             name, kernel.shape, "f4", external=[(str(tmp_path / "secret"), 0, h5py.h5f.UNLIMITED)]
         )
     )
-    spoil(kept[1], outside)
-    with pytest.raises(ModelError, match="no array of this file"):
-        import_model(Sources.of(*kept), tmp_path / "run", dataset, "shapes")
+    modify(paths[1], external)
+    with pytest.raises(ModelError, match="not an array stored in this file"):
+        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes")
 
 
-def test_weights_cut_short_are_refused(kept, dataset, tmp_path):
-    kept[1].write_bytes(kept[1].read_bytes()[:5000])
-    with pytest.raises(ModelError, match="missing, damaged or no HDF5 file"):
-        import_model(Sources.of(*kept), tmp_path / "run", dataset, "shapes")
+def test_truncated_weights_are_rejected(paths, dataset, tmp_path):
+    paths[1].write_bytes(paths[1].read_bytes()[:5000])
+    with pytest.raises(ModelError, match="missing, damaged or not an HDF5 file"):
+        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes")
 
 
-def test_other_names_than_answers_are_refused(kept, dataset, tmp_path):
-    with pytest.raises(InputError, match="tells 10 classes, and there are 2 names"):
-        import_model(Sources.of(*kept), tmp_path / "run", dataset, "shapes", ["cat", "dog"])
+def test_wrong_number_of_class_names_is_rejected(paths, dataset, tmp_path):
+    with pytest.raises(InputError, match="it has 10 outputs, but there are 2 class names"):
+        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes", ["cat", "dog"])
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"none\.json cannot be read"):
+def test_missing_files_are_named_in_errors(tmp_path):
+    with pytest.raises(ModelError, match=r"none\.json: cannot be read"):
         read_architecture(tmp_path / "none.json")
-    with pytest.raises(ModelError, match=r"none\.keras is missing"):
+    with pytest.raises(ModelError, match=r"none\.keras: missing"):
         Sources.of(tmp_path / "none.keras", None)
-    with pytest.raises(ModelError, match="name its weights"):
+    with pytest.raises(ModelError, match="Give its weights file"):
         Sources.of(tmp_path / "none.json", None)

@@ -1,4 +1,4 @@
-"""ONNX files say what the runs said that they were made of: asked of onnxruntime."""
+"""ONNX export gives the probabilities of the run, in onnxruntime."""
 
 import json
 import os
@@ -42,16 +42,16 @@ def pixels():
     return shapes.draw(70, seed=3).pixels
 
 
-def test_onnxruntime_alone_gives_the_same_probabilities(ours, file, pixels):
+def test_onnxruntime_gives_the_same_probabilities(ours, file, pixels):
     session = onnxruntime.InferenceSession(str(file))
-    for n in (1, 70):  # any number at once
-        (found,) = session.run(None, {"images": pixels[:n]})
-        assert np.abs(found - ours.probabilities(pixels[:n])).max() < 1e-4
+    for n in (1, 70):  # the batch dimension is dynamic
+        (probabilities,) = session.run(None, {"images": pixels[:n]})
+        assert np.abs(probabilities - ours.probabilities(pixels[:n])).max() < 1e-4
     names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
     assert tuple(names) == ours.class_names
 
 
-def test_the_file_is_asked_as_a_run_is(ours, file, pixels, photos):
+def test_an_onnx_file_predicts_like_the_run(ours, file, pixels, photos):
     opened = OnnxFile(file).classifier()
     assert opened.class_names == ours.class_names
     assert opened.unsure_below == ours.unsure_below
@@ -59,28 +59,28 @@ def test_the_file_is_asked_as_a_run_is(ours, file, pixels, photos):
     assert opened.image_size == 32
     assert np.abs(opened.probabilities(pixels) - ours.probabilities(pixels)).max() < 1e-4
     assert opened.probabilities(pixels[:0]).shape == (0, 10)
-    (said,) = Predictor(OnnxFile(file)).predict([str(photos / "cat" / "00.png")])
-    assert len(said["top"]) == 3
+    (prediction,) = Predictor(OnnxFile(file)).predict([str(photos / "cat" / "00.png")])
+    assert len(prediction["top"]) == 3
 
 
 @pytest.mark.slow
-def test_every_network_of_ours_says_the_same_in_onnx(classifier, pixels, tmp_path):
+def test_exported_networks_give_the_same_probabilities(classifier, pixels, tmp_path):
     export_onnx(classifier, tmp_path / "model.onnx")
-    found = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
-    assert np.abs(found - classifier.probabilities(pixels)).max() < 1e-4
+    probabilities = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
+    assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 
 
-def test_it_has_no_test_images(file):
+def test_an_onnx_file_has_no_test_images(file):
     with pytest.raises(InputError, match="test-index asks for images of a run"):
         list(Predictor(OnnxFile(file)).predict([], [0]))
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None])
-def test_what_is_no_onnx_file_is_refused(tmp_path, content):
+def test_invalid_files_are_rejected(tmp_path, content):
     path = tmp_path / "x.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelError, match="missing, damaged or no ONNX file"):
+    with pytest.raises(ModelError, match="missing, damaged or not an ONNX file"):
         OnnxFile(path).classifier()
 
 
@@ -99,36 +99,36 @@ def fewer_names(model):
     onnx.helper.set_model_props(model, {"class_names": '["cat", "dog"]', "unsure_below": "0.5", "remarks": "[]"})
 
 
-def strange_names(model):
+def invalid_names(model):
     onnx.helper.set_model_props(model, {"class_names": "{not json", "unsure_below": "0.5", "remarks": "[]"})
 
 
 def renamed_input(model):
-    model.graph.input[0].name = "pictures"
+    model.graph.input[0].name = "inputs"
     for node in model.graph.node:
         for index, name in enumerate(node.input):
             if name == "images":
-                node.input[index] = "pictures"
+                node.input[index] = "inputs"
 
 
-@pytest.mark.parametrize("change", [without_names, fewer_names, strange_names, renamed_input])
-def test_another_programs_network_is_refused(file, tmp_path, change):
-    with pytest.raises(ModelError, match="not a classifier that `tinysight export` wrote"):
+@pytest.mark.parametrize("change", [without_names, fewer_names, invalid_names, renamed_input])
+def test_onnx_files_of_other_programs_are_rejected(file, tmp_path, change):
+    with pytest.raises(ModelError, match="not written by `tinysight export`"):
         changed(file, tmp_path / "x.onnx", change).classifier()
 
 
-def test_weights_in_another_file_are_never_read(file, tmp_path):
+def test_external_weights_are_rejected(file, tmp_path):
     model = onnx.load(file)
     onnx.save(model, tmp_path / "x.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
-    with pytest.raises(ModelError, match="missing, damaged or no ONNX file"):
+    with pytest.raises(ModelError, match="missing, damaged or not an ONNX file"):
         OnnxFile(tmp_path / "x.onnx").classifier()
 
 
 @given(st.integers(0, 2**32), st.binary(min_size=1, max_size=8))
-def test_a_damaged_file_is_refused_or_answers(file, tmp_path_factory, place, noise):
+def test_a_damaged_file_is_rejected_or_opened(file, tmp_path_factory, offset, noise):
     content = bytearray(file.read_bytes())
-    place %= len(content)
-    content[place : place + len(noise)] = noise
+    offset %= len(content)
+    content[offset : offset + len(noise)] = noise
     path = tmp_path_factory.mktemp("damaged") / "x.onnx"
     path.write_bytes(content[: len(content)])
     try:
@@ -139,18 +139,18 @@ def test_a_damaged_file_is_refused_or_answers(file, tmp_path_factory, place, noi
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR does not say where CIFAR-10 is")
-def test_ten_thousand_real_images_get_the_same_classes(tinysight, monkeypatch):
+@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR is not set")
+def test_all_cifar10_test_images_get_the_same_classes(tinysight, monkeypatch):
     monkeypatch.setenv("TINYSIGHT_DATA_DIR", DATA_DIR)
     assert tinysight("train", "fast-73", "--epochs", 1, "--out", "run").code == 0
     exported = tinysight("export", "run", "--to", "onnx", "model.onnx")
     assert "onnxruntime.InferenceSession" in exported.out
     pixels = load("cifar10").test.pixels
-    ours = replace(Run(Path("run")).classifier(), doubt=None).probabilities(pixels)  # in single precision throughout
+    ours = replace(Run(Path("run")).classifier(), doubt=None).probabilities(pixels)  # float32 only
     theirs = OnnxFile(Path("model.onnx")).classifier().probabilities(pixels)
     assert len(pixels) == 10_000
     assert (ours.argmax(1) == theirs.argmax(1)).all()
     assert np.abs(ours - theirs).max() < 1e-4
     evaluated = tinysight("evaluate", "model.onnx", "--data", "cifar10")
-    right = (theirs.argmax(1) == load("cifar10").test.labels).mean()
-    assert f"test accuracy {right:.4f}" in evaluated.out
+    accuracy = (theirs.argmax(1) == load("cifar10").test.labels).mean()
+    assert f"test accuracy {accuracy:.4f}" in evaluated.out

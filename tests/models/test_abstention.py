@@ -1,4 +1,4 @@
-"""Saying "unsure": the threshold keeps the promise it was chosen for, and costs no more answers than it must."""
+"""Abstention thresholds meet their target error with maximal coverage."""
 
 import numpy as np
 import pytest
@@ -15,33 +15,33 @@ from tinysight.models.abstention import (
 
 
 @st.composite
-def answers(draw):
-    """Confidences, several of them alike, and whether the answers are right."""
+def predictions(draw):
+    """Confidences with ties, and whether each prediction is correct."""
     n = draw(st.integers(1, 40))
     confidences = draw(arrays(np.float32, n, elements=st.sampled_from([0.1, 0.2, 0.5, 0.7, 0.9, 1.0])))
     return confidences, draw(arrays(np.bool_, n))
 
 
-@given(answers(), st.sampled_from([0.0, 0.05, 0.3, 1.0]))
-def test_no_threshold_that_keeps_the_promise_answers_more(answered, wanted):
-    confidences, correct = answered
-    chosen = choose_threshold(confidences, correct, wanted)
-    others = [apply_threshold(confidences, correct, float(one)) for one in np.unique(confidences)]
+@given(predictions(), st.sampled_from([0.0, 0.05, 0.3, 1.0]))
+def test_chosen_threshold_maximizes_coverage_within_the_target_error(predictions, target):
+    confidences, correct = predictions
+    chosen = choose_threshold(confidences, correct, target)
+    candidates = [apply_threshold(confidences, correct, float(threshold)) for threshold in np.unique(confidences)]
 
-    assert chosen.error <= wanted
-    assert chosen.coverage == max([0.0, *(other.coverage for other in others if other.error <= wanted)])
+    assert chosen.error <= target
+    assert chosen.coverage == max([0.0, *(result.coverage for result in candidates if result.error <= target)])
     assert apply_threshold(confidences, correct, chosen.threshold) == chosen
 
 
-def test_where_no_answer_may_be_given_none_is():
-    never = choose_threshold(np.array([1.0, 1.0]), np.array([True, False]), wanted_error=0.1)
-    assert (never.coverage, never.error) == (0.0, 0.0)
-    assert never.threshold > 1
+def test_abstains_always_if_no_threshold_meets_the_target_error():
+    result = choose_threshold(np.array([1.0, 1.0]), np.array([True, False]), wanted_error=0.1)
+    assert (result.coverage, result.error) == (0.0, 0.0)
+    assert result.threshold > 1
 
 
-@given(answers())
-def test_the_curve_ends_with_every_answer_given(answered):
-    confidences, correct = answered
+@given(predictions())
+def test_risk_coverage_curve_ends_at_full_coverage(predictions):
+    confidences, correct = predictions
     thresholds, coverage, error = risk_coverage(confidences, correct)
 
     assert list(thresholds) == sorted(set(confidences.tolist()), reverse=True)
@@ -49,8 +49,8 @@ def test_the_curve_ends_with_every_answer_given(answered):
     assert error[-1] == pytest.approx((~correct).mean())
 
 
-def test_confidence_that_knows_its_errors_beats_confidence_that_does_not():
+def test_aurc_is_lower_for_informative_confidences():
     correct = np.arange(100) >= 20
-    knowing, blind = correct * 0.5 + 0.4, np.full(100, 0.9)
-    assert area_under_risk_coverage(knowing, correct) < 0.05
-    assert area_under_risk_coverage(blind, correct) == pytest.approx(0.2)
+    informative, constant = correct * 0.5 + 0.4, np.full(100, 0.9)
+    assert area_under_risk_coverage(informative, correct) < 0.05
+    assert area_under_risk_coverage(constant, correct) == pytest.approx(0.2)

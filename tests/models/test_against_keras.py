@@ -1,4 +1,4 @@
-"""Our four networks, and how they are trained, held against Keras."""
+"""The notebook networks and their training match Keras."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tinysight.training import optimisers
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-# Keras rounds these to float32, whatever it computes in: nothing is lost of values that float32 holds exactly.
+# Keras rounds these to float32 at any precision, so they must be exact in float32.
 EXACT = {
     "rmsprop": {"learning_rate": 2**-10},
     "adam": {"learning_rate": 2**-10, "beta_1": 1 - 2**-3, "beta_2": 1 - 2**-10},
@@ -21,50 +21,50 @@ EXACT = {
 
 
 def batches(count, size):
-    """Noise, for the same reason in numbers that float32 holds."""
+    """Random images, exact in float32, and labels."""
     random = np.random.default_rng(1)
     return [(random.random((size, 3, 32, 32), np.float32), random.integers(0, 10, size)) for _ in range(count)]
 
 
-def described(layer):
-    """What our summary says of a Keras layer."""
+def expected_row(layer):
+    """The summary row of a Keras layer."""
     activation = f" ({layer.activation.__name__})" if type(layer).__name__ == "Activation" else ""
     shape = ", ".join(str(size) for size in layer.output.shape[1:])
     return summary.Row(type(layer).__name__ + activation, f"(n, {shape})", layer.count_params())
 
 
-def test_the_summary_has_the_layers_shapes_and_counts_of_keras(name, keras_network):
+def test_summary_matches_keras(name, keras_network):
     rows = summary.rows(build(Model(architecture=name), 10, 32), 32)
 
-    assert rows == [described(layer) for layer in keras_network(name).layers]
+    assert rows == [expected_row(layer) for layer in keras_network(name).layers]
 
 
-def test_fresh_weights_are_distributed_as_in_keras(name, keras_network, as_keras_weights):
+def test_initial_weights_have_the_distribution_of_keras(name, keras_network, as_keras_weights):
     torch.manual_seed(0)
     ours, theirs = as_keras_weights(build(Model(architecture=name), 10, 32)), keras_network(name).get_weights()
 
     assert [weights.shape for weights in ours] == [weights.shape for weights in theirs]
-    for our, their in zip(ours, theirs, strict=True):
-        if our.ndim == 1:
-            assert not our.any()
-            assert not their.any()
+    for weights, keras_weights in zip(ours, theirs, strict=True):
+        if weights.ndim == 1:
+            assert not weights.any()
+            assert not keras_weights.any()
         else:
-            assert ks_2samp(our.ravel(), their.ravel()).pvalue > 1e-4
+            assert ks_2samp(weights.ravel(), keras_weights.ravel()).pvalue > 1e-4
 
 
-def test_the_same_weights_give_the_same_probabilities_as_in_keras(name, keras_network, as_keras_weights):
+def test_same_weights_give_the_probabilities_of_keras(name, keras_network, as_keras_weights):
     ours, theirs = build(Model(architecture=name), 10, 32).eval(), keras_network(name)
     theirs.set_weights(as_keras_weights(ours))
     ((images, _),) = batches(1, 20)
 
     with torch.inference_mode():
-        found = ours(torch.from_numpy(images)).softmax(1).numpy()
+        probabilities = ours(torch.from_numpy(images)).softmax(1).numpy()
     expected = theirs.predict_on_batch(images.transpose(0, 2, 3, 1))
 
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
-def test_the_optimisers_have_the_defaults_of_keras(keras):
+def test_optimizer_defaults_match_keras(keras):
     theirs = {"rmsprop": keras.optimizers.RMSprop(), "adam": keras.optimizers.Adam()}
 
     for optimiser, expected in theirs.items():
@@ -77,42 +77,41 @@ def test_the_optimisers_have_the_defaults_of_keras(keras):
 def in_float64(keras):
     """Keras computing in float64.
 
-    In float32, the order of additions decides which side of zero a ReLU falls on now and then, and of that these
-    networks make a difference in the second digit within twenty steps: equal formulas could not be told from
-    unequal ones.
+    In float32, rounding changes the sign of some ReLU inputs. Within 20 steps, the losses then differ in the second
+    digit even for equal formulas.
     """
-    _compute_in(keras, "float64")
+    _set_precision(keras, "float64")
     yield
-    _compute_in(keras, "float32")
+    _set_precision(keras, "float32")
 
 
-def _compute_in(keras, kind):
-    keras.config.set_floatx(kind)
-    keras.config.set_dtype_policy(kind)
+def _set_precision(keras, dtype):
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
 
 
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("optimiser", ["rmsprop", "adam"])
-def test_twenty_steps_have_the_losses_of_keras(name, optimiser, keras, keras_network, as_keras_weights):
+def test_losses_of_twenty_steps_match_keras(name, optimiser, keras, keras_network, as_keras_weights):
     torch.manual_seed(0)
     ours = build(Model(architecture=name), 10, 32).double().eval()  # eval: no dropout
-    # From logits, as Keras' TensorFlow backend, which the notebooks ran on, trains any softmax layer.
+    # Loss from logits, as the TensorFlow backend of Keras trains any final softmax layer.
     theirs = keras.Sequential([layer for layer in keras_network(name).layers[:-1] if "Dropout" not in str(type(layer))])
     theirs.set_weights(as_keras_weights(ours))
     their_optimiser = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}[optimiser]
     theirs.compile(their_optimiser(**EXACT[optimiser]), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     our_optimiser = optimisers.build(ours.parameters(), Optimiser(name=optimiser, **EXACT[optimiser]))
 
-    found, expected = [], []
+    losses, expected = [], []
     for images, labels in batches(20, 8):
         theirs.reset_metrics()
         expected.append(theirs.train_on_batch(images.transpose(0, 2, 3, 1), labels))
-        found.append(our_step(ours, our_optimiser, images, labels))
+        losses.append(train_step(ours, our_optimiser, images, labels))
 
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-5)
 
 
-def our_step(network, optimiser, images, labels):
+def train_step(network, optimiser, images, labels):
     loss = F.cross_entropy(network(torch.from_numpy(images).double()), torch.from_numpy(labels))
     optimiser.zero_grad()
     loss.backward()

@@ -1,4 +1,4 @@
-"""The fast family: what its parts do, held against numpy and against plain words."""
+"""The `fast` network family and its layers."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def fast(stem="fine", widths=(16, 24, 32), classes=10, size=32):
 
 @pytest.fixture
 def images():
-    """Smooth, coloured noise: neighbouring pixels and channels are alike, as in photographs."""
+    """Smooth noise whose neighboring pixels and channels are correlated, as in natural images."""
     noise = np.random.default_rng(0).normal(size=(64, 3, 18, 18))
     smooth = noise[..., :-2, :-2] + noise[..., 1:-1, 1:-1] + noise[..., 2:, 2:]
     return torch.from_numpy(smooth + smooth.mean(1, keepdims=True)).float()
@@ -25,11 +25,11 @@ def images():
 
 @pytest.mark.parametrize("stem", ["fine", "coarse"])
 @pytest.mark.parametrize(("classes", "size"), [(2, 24), (10, 32), (7, 64)])
-def test_it_takes_images_and_returns_a_logit_a_class(stem, classes, size):
+def test_output_has_one_logit_per_class(stem, classes, size):
     assert fast(stem, classes=classes, size=size)(torch.randn(3, 3, size, size)).shape == (3, classes)
 
 
-def test_it_has_as_many_parameters_as_its_widths_say():
+def test_parameter_count_follows_from_the_widths():
     inputs, expected = STEM_CHANNELS["fine"], 0
     for width in (64, 256, 256):
         expected += 9 * width * (inputs + width) + 2 * width
@@ -38,14 +38,14 @@ def test_it_has_as_many_parameters_as_its_widths_say():
 
 
 @pytest.mark.parametrize(("stem", "smallest"), [("fine", 9), ("coarse", 18)])
-def test_the_smallest_images_it_takes(stem, smallest):
+def test_smallest_image_size(stem, smallest):
     assert fast(stem, size=smallest)(torch.randn(2, 3, smallest, smallest)).shape == (2, 10)
-    with pytest.raises(RecipeError, match=rf"Images of {smallest - 1}x{smallest - 1} are too small"):
+    with pytest.raises(RecipeError, match=rf"Images of {smallest - 1}x{smallest - 1}: too small for this network"):
         fast(stem, size=smallest - 1)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 1), (4, 2)])
-def test_whitened_patches_are_uncorrelated_and_of_equal_spread(images, size, stride):
+def test_whitened_patches_have_identity_covariance(images, size, stride):
     stem = Whitening(2 * 3 * size**2, size, stride)
     stem.fit(images)
 
@@ -55,36 +55,36 @@ def test_whitened_patches_are_uncorrelated_and_of_equal_spread(images, size, str
     torch.testing.assert_close(covariance, torch.eye(3 * size**2), atol=0.02, rtol=0)
 
 
-def test_every_filter_has_its_negative_and_the_strongest_direction_comes_first(images):
+def test_filters_have_negatives_and_start_with_the_first_principal_component(images):
     stem = Whitening(8, 2, 1)
     stem.fit(images)
     assert torch.equal(stem.filters[4:], -stem.filters[:4])
 
     patches = images.unfold(2, 2, 2).unfold(3, 2, 2).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double().numpy()
-    _, _, directions = np.linalg.svd(patches, full_matrices=False)
+    _, _, components = np.linalg.svd(patches, full_matrices=False)
     first = stem.filters[0].flatten().double().numpy()
-    assert abs(first @ directions[0]) / np.linalg.norm(first) == pytest.approx(1, abs=1e-4)
+    assert abs(first @ components[0]) / np.linalg.norm(first) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_stem_is_kept_with_the_weights_but_is_not_trained():
+def test_whitening_filters_are_a_buffer_and_not_trained():
     network = fast()
     assert "0.filters" in network.state_dict()
     assert "0.filters" not in dict(network.named_parameters())
 
 
-def test_fresh_groups_hand_their_inputs_on():
+def test_initial_convolutions_are_the_identity():
     network = fast(widths=(32,)).double()
     convolution = network[2]
     images = torch.randn(1, 24, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(convolution(images)[:, :24], images)
 
 
-def test_the_scale_of_a_normalisation_is_not_trained_and_its_bias_is():
+def test_batch_norm_trains_its_bias_but_not_its_scale():
     norm = Norm(4)
     assert [norm.weight.requires_grad, norm.bias.requires_grad] == [False, True]
 
 
-def test_the_maximum_is_over_all_places():
+def test_global_max_pool_covers_all_positions():
     images = torch.zeros(1, 2, 3, 3)
     images[0, 1, 2, 0] = 5
     assert Maximum()(images).tolist() == [[0, 5]]

@@ -15,24 +15,24 @@ def build(name, classes, size):
     return registry.build(Model(architecture=name), classes, size)
 
 
-def test_each_network_has_as_many_parameters_as_in_the_notebooks():
+def test_parameter_counts_match_the_notebooks():
     assert {name: count(build(name, 10, 32)) for name in NOTEBOOK} == PARAMETERS
 
 
 @pytest.mark.parametrize(("classes", "size"), [(2, 16), (7, 33), (100, 40)])
-def test_a_network_takes_images_of_the_size_it_was_built_for_and_returns_a_logit_a_class(name, classes, size):
+def test_output_has_one_logit_per_class(name, classes, size):
     assert build(name, classes, size)(torch.zeros(3, 3, size, size)).shape == (3, classes)
 
 
-def test_the_smallest_images_a_network_takes(name):
+def test_smallest_image_size(name):
     size = SMALLEST[name]
 
     assert build(name, 2, size)(torch.zeros(1, 3, size, size)).shape == (1, 2)
-    with pytest.raises(RecipeError, match=rf"{size - 1}x{size - 1} are too small .* raise data\.image_size"):
+    with pytest.raises(RecipeError, match=rf"{size - 1}x{size - 1}: too small .* Increase data\.image_size"):
         build(name, 2, size - 1)
 
 
-def test_the_same_seed_gives_the_same_fresh_weights_and_another_seed_others(name):
+def test_initial_weights_depend_on_the_seed_only(name):
     def weights(seed):
         torch.manual_seed(seed)
         return torch.cat([parameter.flatten() for parameter in build(name, 2, 16).parameters()])

@@ -1,1 +1,1 @@
-"""A classifier as scikit-learn knows them: fitted to arrays, asked about arrays."""
+"""scikit-learn estimator for image classification."""

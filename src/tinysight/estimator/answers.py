@@ -1,4 +1,4 @@
-"""What a classifier says of some images, as a notebook shows it."""
+"""Predictions with an HTML representation for notebooks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tinysight.data.dataset import Pixels
 from tinysight.data.html import FIGURE, ROW, image_html
 from tinysight.models.classifier import likeliest
 
-_SHOWN = 50  # images; a notebook with more is slow
+_MAX_SHOWN = 50  # images; more make a notebook slow
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of some images.
+    """The predictions of a classifier for some images.
 
     Attributes:
-        pixels: uint8, (n, 3, image_size, image_size), the images as it sees them.
+        pixels: uint8, (n, 3, image_size, image_size), the first crop of each image.
         classes: (classes,), in the order of the probabilities.
-        probabilities: (n, classes).
-        unsure_below: the probability of the first choice below which it is unsure.
+        probabilities: (n, classes), 0..1.
+        unsure_below: top-1 probability below which the classifier abstains, 0..1.
     """
 
     pixels: Pixels
@@ -38,28 +38,26 @@ class Answers:
 
     @cached_property
     def labels(self) -> NDArray[Any]:
-        """The likeliest class of each image, (n,)."""
-        found: NDArray[Any] = self.classes[self.probabilities.argmax(1)]
-        return found
+        """The most probable class of each image, (n,)."""
+        labels: NDArray[Any] = self.classes[self.probabilities.argmax(1)]
+        return labels
 
     @cached_property
     def unsure(self) -> NDArray[np.bool_]:
-        """Whether that is too unlikely to be an answer, (n,)."""
-        found: NDArray[np.bool_] = self.probabilities.max(1) < self.unsure_below
-        return found
+        """Whether the classifier abstains on each image, (n,)."""
+        unsure: NDArray[np.bool_] = self.probabilities.max(1) < self.unsure_below
+        return unsure
 
     def _repr_html_(self) -> str:
-        shown = [
-            FIGURE.format(image=self._image(index), text=self._words(index)) for index in range(len(self))[:_SHOWN]
+        figures = [
+            FIGURE.format(image=image_html(self.pixels[index], str(self.labels[index])), text=self._caption(index))
+            for index in range(len(self))[:_MAX_SHOWN]
         ]
-        more = f"<p>and {len(self) - _SHOWN:,} more</p>" if len(self) > _SHOWN else ""
-        return f"<div>{ROW.format(''.join(shown))}{more}</div>"
+        more = f"<p>and {len(self) - _MAX_SHOWN:,} more</p>" if len(self) > _MAX_SHOWN else ""
+        return f"<div>{ROW.format(''.join(figures))}{more}</div>"
 
-    def _image(self, index: int) -> str:
-        return image_html(self.pixels[index], str(self.labels[index]))
-
-    def _words(self, index: int) -> str:
-        """Return the three likeliest classes, a line each, the first in bold or as a doubt."""
+    def _caption(self, index: int) -> str:
+        """Return the three most probable classes, one per line, the first in bold or marked as unsure."""
         order = likeliest(self.probabilities[index], 3)
         first, *others = (
             f"{escape(str(self.classes[label]))} {100 * self.probabilities[index, label]:.0f} %" for label in order

@@ -1,4 +1,4 @@
-"""The classifier that Python programs and notebooks use, by the conventions of scikit-learn."""
+"""ImageClassifier: a scikit-learn estimator for small color images."""
 
 from __future__ import annotations
 
@@ -37,28 +37,27 @@ from tinysight.training.train import Plan, train
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Tells the classes of small colour images.
+    """Image classifier with the scikit-learn interface.
 
-    Images are uint8 arrays, 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, of arrays or of
-    Pillow pictures. Those of another size are scaled until the shorter side fits, and cut to the centre. Asked about a
-    larger picture, a classifier that learned from an array of the size it takes looks closer at it, too.
+    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, arrays or
+    Pillow images. Images of another size are resized to fit the shorter side and center-cropped. If the classifier was
+    trained on an array of its input size, predictions for larger images also average over closer crops.
 
     Args:
-        recipe: a shipped name (`tinysight recipes list`) or the path of a TOML file.
-        minutes: how long to train. "fast" needs it; other recipes count epochs unless it is given.
-        epochs: how many epochs to train instead.
-        changes: of the recipe, `section.key=value` each, as `--set` takes them.
-        tta: whether answers are averaged over several views of an image; slower and a little better.
+        recipe: name of a built-in recipe (`tinysight recipes list`) or path of a TOML file.
+        minutes: time budget for training. "fast" requires it; other recipes use their number of epochs by default.
+        epochs: number of epochs, instead of `minutes`.
+        changes: recipe overrides, each of the form "section.key=value".
+        tta: whether to average predictions over several views of an image; slower and slightly more accurate.
         precision: "auto", "fp32" or "bf16".
         device: "auto", "cpu" or "cuda".
-        random_state: the seed; the same one gives the same weights, where epochs are counted.
-        verbose: whether to show how far the training is; None does so where somebody watches, on a terminal or in a
-            notebook.
+        random_state: seed. With a fixed number of epochs, equal seeds give equal weights.
+        verbose: whether to show training progress. None shows it in a terminal or a notebook only.
 
     Attributes:
-        classes_: the labels there are, sorted.
-        n_features_in_: numbers an image becomes: 3 * image_size ** 2.
-        run_: the run that `fit` left, in a temporary folder until `save`.
+        classes_: the class labels, sorted.
+        n_features_in_: number of values per image, 3 * image_size ** 2.
+        run_: the training run, in a temporary directory until `save`.
 
     Example:
         >>> classifier = ImageClassifier("early-stopping", epochs=1)
@@ -91,47 +90,52 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def fit(self, X: Any, y: ArrayLike) -> Self:  # noqa: N803  (scikit-learn's names)
         """Train on images and their labels.
 
+        Args:
+            X: images, as described for the class.
+            y: labels, (n,), of at least two classes.
+
         Raises:
-            InputError: these are no images.
-            ValueError: there is not a label for each, or there are fewer than two classes.
-            RecipeError, TrainingError: as `tinysight train`.
+            InputError: `X` does not contain images.
+            ValueError: the number of labels differs from the number of images, or there are fewer than two classes.
+            RecipeError: the recipe is invalid.
+            TrainingError: training failed.
         """
         begun, progress = time.perf_counter(), self._progress()
         recipe = loading.changed(self.recipe, list(self.changes), self.epochs, self.minutes)
         planning.require_time(recipe)
-        where = devices.choose(self.device)
+        device = devices.choose(self.device)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
-        recipe, numbers = settle(recipe, dataset, begun, self.precision, where, progress)
-        plan = Plan(recipe, dataset, IN_MEMORY, self.random_state, numbers, device=where, begun=begun)
+        recipe, precision = settle(recipe, dataset, begun, self.precision, device, progress)
+        plan = Plan(recipe, dataset, IN_MEMORY, self.random_state, precision, device=device, begun=begun)
         run = _temporary_run()
         train(plan, run.path, progress=progress)
-        self._hold(run, run.classifier(), classes)
+        self._set_fitted(run, run.classifier(), classes)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
-        """Return probabilities, (n, classes), in the order of `classes_`."""
-        classifier = self._fitted()
-        return self._asked(to_looks(X, classifier.image_size, classifier.looks))
+        """Return probabilities (n, classes), in the order of `classes_`."""
+        classifier = self._require_fitted()
+        return self._crop_probabilities(to_looks(X, classifier.image_size, classifier.looks))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Return the likeliest class of each image, (n,)."""
+        """Return the most probable class of each image, (n,)."""
         probabilities = self.predict_proba(X)
-        answers: NDArray[Any] = self.classes_[probabilities.argmax(1)]
-        return answers
+        labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
+        return labels
 
     def answers(self, X: Any) -> Answers:  # noqa: N803
-        """Return what it says of images, with doubts; a notebook shows them beside the images."""
-        classifier = self._fitted()
-        looks = to_looks(X, classifier.image_size, classifier.looks)
-        return Answers(looks[:, 0], self.classes_, self._asked(looks), classifier.unsure_below)
+        """Return the predictions with probabilities and abstentions; notebooks display them with the images."""
+        classifier = self._require_fitted()
+        crops = to_looks(X, classifier.image_size, classifier.looks)
+        return Answers(crops[:, 0], self.classes_, self._crop_probabilities(crops), classifier.unsure_below)
 
     def save(self, path: str | Path) -> Path:
-        """Keep the run, for `load` and for every command that takes one.
+        """Copy the run to `path`, for `load` and for the command line.
 
         Raises:
-            RunError: something is there already.
+            RunError: `path` already exists.
         """
-        self._fitted()
+        self._require_fitted()
         target = Path(path)
         Run.require_vacant(target)
         with storage_errors(target):
@@ -140,70 +144,68 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Return a classifier that was saved, or that a command has trained.
+        """Load a classifier from a run directory, written by `save` or by the command line.
 
-        Its parameters are those of the recipe; classes are told by their names.
+        The labels are the class names, as strings.
 
         Raises:
-            RunError: there is none, or it was altered.
+            RunError: `path` is not a run, or its files were altered.
         """
         run = Run.open(Path(path))
         classifier = run.classifier()
         loaded = cls(recipe=str(run.path / "recipe.toml"), random_state=run.environment().seed)
-        loaded._hold(run, classifier, np.array(classifier.class_names))
+        loaded._set_fitted(run, classifier, np.array(classifier.class_names))
         return loaded
 
     def _progress(self) -> Progress:
         return console.progress if self.verbose or (self.verbose is None and console.watched()) else SILENT
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that it takes images and no tables."""
+        """Declare that the estimator takes images, not tables."""
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         return tags
 
-    def _hold(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
+    def _set_fitted(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
         self.run_, self.classifier_, self.classes_ = run, classifier, classes
         self.n_features_in_ = 3 * classifier.image_size**2
 
-    def _asked(self, looks: Pixels) -> NDArray[np.float32]:
-        return over_looks(partial(self._fitted().probabilities, tta=self.tta), looks)
+    def _crop_probabilities(self, crops: Pixels) -> NDArray[np.float32]:
+        return over_looks(partial(self._require_fitted().probabilities, tta=self.tta), crops)
 
-    def _fitted(self) -> Classifier:
+    def _require_fitted(self) -> Classifier:
         if not hasattr(self, "classifier_"):
-            raise NotFittedError("This ImageClassifier has learned nothing yet; call fit(images, labels) first.")
+            raise NotFittedError("ImageClassifier: not fitted yet. Call fit(images, labels) first.")
         classifier: Classifier = self.classifier_
         return classifier
 
     def __getstate__(self) -> dict[str, Any]:
-        """Refuse to be pickled once it is fitted: a pickle runs whatever code is in it when it is read."""
+        """Refuse to pickle a fitted estimator, because loading a pickle can run arbitrary code."""
         if hasattr(self, "classifier_"):
-            raise TypeError(
-                "A fitted ImageClassifier is not pickled; keep it by save(path), and read it by load(path)."
-            )
+            raise TypeError("ImageClassifier: a fitted one cannot be pickled. Use save(path) and load(path).")
         state: dict[str, Any] = super().__getstate__()
         return state
 
 
 def _temporary_run() -> Run:
-    """Return a run to be made in a folder that is there as long as somebody holds the run."""
-    folder = tempfile.mkdtemp(prefix="tinysight-")
-    run = Run(Path(folder, "run"))
-    weakref.finalize(run, shutil.rmtree, folder, ignore_errors=True)
+    """Return an unwritten run in a temporary directory that is deleted together with the Run object."""
+    directory = tempfile.mkdtemp(prefix="tinysight-")
+    run = Run(Path(directory, "run"))
+    weakref.finalize(run, shutil.rmtree, directory, ignore_errors=True)
     return run
 
 
 def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
-    """Return images and labels as a dataset without test images, and the classes in the order of their numbers."""
+    """Return a dataset without test images, and the classes in the order of its labels."""
     pixels = to_pixels(images, image_size)
-    given = column_or_1d(y, warn=True)
-    check_consistent_length(pixels, given)
-    assert_all_finite(given, input_name="y")
-    check_classification_targets(given)
-    classes, labels = np.unique(given, return_inverse=True)
+    targets = column_or_1d(y, warn=True)
+    check_consistent_length(pixels, targets)
+    assert_all_finite(targets, input_name="y")
+    check_classification_targets(targets)
+    classes, labels = np.unique(targets, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"All images are of the class {classes.tolist()}; give two classes or more.")
-    nothing = Part(pixels[:0], labels[:0].astype(np.int64))
-    names = tuple(str(one) for one in classes.tolist())
-    train, looks = Part(pixels, labels.astype(np.int64)), looks_for(images, image_size)
-    return Dataset("images", train, nothing, names, "images in memory", looks=looks), classes
+        raise ValueError(f"y: it has the single class {classes.tolist()}. Give at least two classes.")
+    empty = Part(pixels[:0], labels[:0].astype(np.int64))
+    names = tuple(str(label) for label in classes.tolist())
+    train, crops = Part(pixels, labels.astype(np.int64)), looks_for(images, image_size)
+    return Dataset("images", train, empty, names, "images in memory", looks=crops), classes

@@ -1,1 +1,1 @@
-"""To and from what other programs read."""
+"""Import from and export to other model formats: Keras and ONNX."""

@@ -1,4 +1,7 @@
-"""Any classifier as a network of plain layers, normalisation and temperature included: what other programs can hold."""
+"""Portable form of a classifier: standard layers only.
+
+Normalization and temperature become part of the layers, so that other formats can hold the model.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from tinysight.recipes.layers import Layer
 
 @dataclass(frozen=True)
 class Plain:
-    """A classifier in plain layers.
+    """A classifier expressed in standard layers.
 
     Attributes:
-        layers: in their order, the first of which takes pixels of 0..255.
-        network: built from them, from float images (n, 3, height, width) to logits whose softmax is the answer.
+        layers: layer specifications, in order; the first one takes pixels of 0..255.
+        network: built from `layers`; maps float images (n, 3, height, width) to calibrated logits.
         class_names: in the order of the logits.
-        image_size: height and width of the images, pixels.
+        image_size: height and width of the images, in pixels.
     """
 
     layers: list[Layer]
@@ -35,28 +38,27 @@ class Plain:
 
 @torch.no_grad()
 def plain(classifier: Classifier) -> Plain:
-    """Return a classifier in plain layers; it answers as the classifier does without test-time augmentation."""
-    described = classifier.model.layers or [layer_of(module) for module in classifier.network]
-    std, mean = classifier.normalisation.std, classifier.normalisation.mean
-    scale = tuple(1 / one for one in std)
-    offset = tuple(-one / other for one, other in zip(mean, std, strict=True))
-    first = [layers.Rescaling(scale=scale, offset=offset)] if (scale, offset) != _AS_THEY_ARE else []
-    every = [*first, *described]
-    network = sequential(every, len(classifier.class_names), classifier.image_size).eval()
-    weighted = [module for module in network if list(module.state_dict())]
-    for ours, theirs in zip(weighted, _weighted(classifier.network), strict=True):
-        ours.load_state_dict(theirs)
-    last = weighted[-1]
-    for parameter in last.parameters():
+    """Convert a classifier to standard layers; its probabilities equal the classifier's without TTA."""
+    body = classifier.model.layers or [layer_of(module) for module in classifier.network]
+    stds, means = classifier.normalisation.std, classifier.normalisation.mean
+    scale = tuple(1 / std for std in stds)
+    offset = tuple(-mean / std for mean, std in zip(means, stds, strict=True))
+    rescaling = [layers.Rescaling(scale=scale, offset=offset)] if (scale, offset) != _IDENTITY else []
+    specs = [*rescaling, *body]
+    network = sequential(specs, len(classifier.class_names), classifier.image_size).eval()
+    stateful = [module for module in network if list(module.state_dict())]
+    for module, state in zip(stateful, _portable_states(classifier.network), strict=True):
+        module.load_state_dict(state)
+    for parameter in stateful[-1].parameters():
         parameter.div_(classifier.temperature)
-    return Plain(every, network, classifier.class_names, classifier.image_size)
+    return Plain(specs, network, classifier.class_names, classifier.image_size)
 
 
-_AS_THEY_ARE = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+_IDENTITY = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
 
-def _weighted(network: nn.Sequential) -> list[dict[str, Tensor]]:
-    """Return the states of the layers that have one, as plain layers keep it."""
+def _portable_states(network: nn.Sequential) -> list[dict[str, Tensor]]:
+    """Return the state dict of every layer that has one, converted for the standard layer."""
     states = []
     for module in network:
         match module:
@@ -71,14 +73,14 @@ def _weighted(network: nn.Sequential) -> list[dict[str, Tensor]]:
 
 @singledispatch
 def layer_of(module: nn.Module) -> Layer:
-    """Return the plain layer that does what a layer of ours does."""
+    """Return the specification of the standard layer that is equivalent to a module."""
     raise NotImplementedError(type(module).__name__)
 
 
 @layer_of.register
 def _(module: nn.Conv2d) -> Layer:
-    (height, width), edge = module.kernel_size, module.padding[0]
-    padding = "same" if edge else "valid"  # ours are padded by half their width, at stride 1, or not at all
+    height, width = module.kernel_size
+    padding = "same" if module.padding[0] else "valid"  # padding is 0, or kernel // 2 with stride 1
     return layers.Convolution(
         channels=module.out_channels,
         kernel=(height, width),

@@ -1,20 +1,20 @@
-"""The few lines with which another program uses what was exported."""
+"""Example programs that use an exported model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_PICTURE = """import numpy as np
+_IMAGE = """import numpy as np
 from PIL import Image, ImageOps
 
-picture = ImageOps.fit(Image.open("cat.jpg").convert("RGB"), ({size}, {size}))
+image = ImageOps.fit(Image.open("cat.jpg").convert("RGB"), ({size}, {size}))
 """
 
 _ONNX = """import json
 import onnxruntime
 
 session = onnxruntime.InferenceSession({path!r})
-images = np.asarray(picture).transpose(2, 0, 1)[None]  # uint8, (n, 3, {size}, {size}), 0..255
+images = np.asarray(image).transpose(2, 0, 1)[None]  # uint8, (n, 3, {size}, {size}), 0..255
 (probabilities,) = session.run(None, {{"images": images}})
 names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
 print(names[probabilities[0].argmax()], probabilities[0].max())
@@ -25,17 +25,17 @@ import keras
 
 model = keras.models.load_model({model!r})
 names = json.load(open({names!r}))
-probabilities = model.predict(np.asarray(picture, "float32")[None])  # (n, {size}, {size}, 3), 0..255
+probabilities = model.predict(np.asarray(image, "float32")[None])  # (n, {size}, {size}, 3), 0..255
 print(names[probabilities[0].argmax()], probabilities[0].max())
 """
 
 
 def onnx(path: Path, image_size: int) -> str:
-    """Return a program that asks an exported ONNX file about `cat.jpg`."""
-    return (_PICTURE + _ONNX).format(path=str(path), size=image_size)
+    """Return a program that classifies `cat.jpg` with an exported ONNX file."""
+    return (_IMAGE + _ONNX).format(path=str(path), size=image_size)
 
 
 def keras(folder: Path, image_size: int) -> str:
-    """Return a program that asks an exported Keras model about `cat.jpg`."""
+    """Return a program that classifies `cat.jpg` with an exported Keras model."""
     model, names = str(folder / "model.keras"), str(folder / "class_names.json")
-    return (_PICTURE + _KERAS).format(model=model, names=names, size=image_size)
+    return (_IMAGE + _KERAS).format(model=model, names=names, size=image_size)

@@ -1,1 +1,1 @@
-"""Networks, and the classifier that wraps one."""
+"""Network architectures and the classifier that wraps a network."""

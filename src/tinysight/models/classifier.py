@@ -1,4 +1,4 @@
-"""What predicts: a network, the names of its classes, and how images are made ready for it."""
+"""Classifier: a network with class names, normalization and calibration."""
 
 from __future__ import annotations
 
@@ -19,72 +19,72 @@ from tinysight.data.looks import WHOLE, Looks
 from tinysight.data.pixels import gathered, portions
 from tinysight.machine import native_bf16
 from tinysight.memory import keep_freed_memory
-from tinysight.models import views
 from tinysight.models.views import PLAIN, View
+from tinysight.models.views import tta as tta_views
 from tinysight.recipes.schema import Model
 
-PIXELS = 2**19  # at once, 512 images of 32 x 32: enough to keep two cores busy, and never more memory for large images
+PIXELS = 2**19  # 512 images of 32x32 keep two cores busy; the limit bounds the memory for large images
 
 
 def batch_size(image_size: int) -> int:
-    """Return how many images of this height and width, in pixels, to predict at once."""
+    """Return the prediction batch size for images of this height and width, in pixels."""
     return max(1, PIXELS // image_size**2)
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What makes 0..255 pixels into what the network was trained on: (pixel - mean) / std, a channel at a time."""
+    """Per-channel normalization of 0..255 pixels: (pixel - mean) / std."""
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
 
     @classmethod
     def standardising(cls, portions: Iterable[Pixels]) -> Normalisation:
-        """Return the normalisation that gives images mean 0 and standard deviation 1, channel by channel.
+        """Compute the normalization that gives each channel mean 0 and standard deviation 1.
 
         Args:
-            portions: uint8, (any number, 3, height, width) each; together they are all the images.
+            portions: batches of uint8 images, (n, 3, height, width) each.
         """
         counts, levels = np.zeros((3, 256), dtype=np.int64), np.arange(256)
         for pixels in portions:
             counts += [np.bincount(channel.reshape(-1), minlength=256) for channel in pixels.transpose(1, 0, 2, 3)]
         means = [float(np.average(levels, weights=count)) for count in counts]
-        spreads = [
+        stds = [
             float(np.sqrt(np.average((levels - mean) ** 2, weights=count)))
             for mean, count in zip(means, counts, strict=True)
         ]
         red, green, blue = means
-        std = tuple(max(spread, 1.0) for spread in spreads)  # images of one grey level have none
-        return cls((red, green, blue), (std[0], std[1], std[2]))
+        floored = [max(std, 1.0) for std in stds]  # a constant channel has a standard deviation of 0
+        return cls((red, green, blue), (floored[0], floored[1], floored[2]))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalise float images (n, 3, height, width) of 0..255."""
+        """Normalize float images (n, 3, height, width) of 0..255."""
         scale = 1 / images.new_tensor(self.std).view(3, 1, 1)
         offset = images.new_tensor(self.mean).view(3, 1, 1) * -scale
         return (images * scale).add_(offset)
 
 
 RAW = Normalisation(std=(1.0, 1.0, 1.0))
-"""What leaves 0..255 as they are, for networks that rescale by themselves."""
+"""Leaves 0..255 unchanged, for networks that rescale their input themselves."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Takes plain images of 0..255, gives probabilities.
+    """A trained image classifier: maps 0..255 images to class probabilities.
 
     Attributes:
-        model: what the network was built from.
-        network: from normalised images to logits.
+        model: the recipe table that the network was built from.
+        network: maps normalized images to logits.
         class_names: in the order of the logits.
-        image_size: height and width it takes, in pixels.
+        image_size: height and width of the input images, in pixels.
         normalisation: applied to every image before the network.
-        temperature: what logits are divided by before the softmax (Guo et al. 2017); 1 leaves them.
-        unsure_below: the probability of its first choice, 0..1, below which it is unsure; above 1 if it always is.
-        doubt: the lead up to which an answer found in bfloat16 is found again in float32, or None if bfloat16 was not
-            tried here; answers of larger leads were the same in both (`Trainer.calibrate` measures it).
-        looks: what of a large picture it should be shown, one after the other.
-        tta_shift: pixels by which test-time augmentation moves images; 0 if the training did not crop moved ones.
-        remarks: what a reader must know before trusting it, such as that it learned from made-up images.
+        temperature: divides the logits before the softmax (Guo et al. 2017); 1 leaves them unchanged.
+        unsure_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
+        doubt: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
+            calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
+        looks: the crops of a larger image to average over.
+        tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
+        remarks: warnings for readers, for example that the training images are synthetic.
     """
 
     model: Model
@@ -103,16 +103,16 @@ class Classifier:
     def logits(self, pixels: Pixels, view: View = PLAIN) -> Tensor:
         """Return float32 logits (n, classes) for one view of uint8 images (n, 3, image_size, image_size).
 
-        Where the processor has bfloat16 and the answer is clear, they come from that.
+        With bfloat16 hardware, the logits are computed in bfloat16 where the top-2 margin is large enough.
         """
         keep_freed_memory()
         if self.in_float32:
             return self._logits(self.network, pixels, view)
         with torch.autocast("cpu", torch.bfloat16):
             logits = self._logits(self.in_bf16, pixels, view)
-        unclear = ~(lead(logits) > (self.doubt or 0.0))  # what is not a number is unclear
-        if unclear.any():
-            logits[unclear] = self._logits(self.network, gathered(pixels, unclear.numpy()), view)
+        ambiguous = ~(lead(logits) > (self.doubt or 0.0))  # negated, so that NaN counts as ambiguous
+        if ambiguous.any():
+            logits[ambiguous] = self._logits(self.network, gathered(pixels, ambiguous.numpy()), view)
         return logits
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:
@@ -120,19 +120,19 @@ class Classifier:
 
         `tta` averages the logits of several views of each image (test-time augmentation).
         """
-        shown = views.tta(self.tta_shift) if tta else {PLAIN: 1.0}
-        logits = torch.stack([weight * self.logits(pixels, view) for view, weight in shown.items()]).sum(0)
-        found: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
-        return found
+        weights = tta_views(self.tta_shift) if tta else {PLAIN: 1.0}
+        logits = torch.stack([weight * self.logits(pixels, view) for view, weight in weights.items()]).sum(0)
+        probabilities: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
+        return probabilities
 
     @property
     def in_float32(self) -> bool:
-        """Whether bfloat16 was not tried, or this processor does not have it."""
+        """Whether all predictions use float32: bfloat16 is not calibrated or not supported by the CPU."""
         return self.doubt is None or not native_bf16()
 
     @cached_property
     def in_bf16(self) -> nn.Sequential:
-        """The network for bfloat16, with weights that autocast would otherwise convert for every batch."""
+        """A copy of the network with bfloat16 weights; autocast would convert them again for every batch."""
         network: nn.Sequential = copy.deepcopy(self.network)
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -141,34 +141,34 @@ class Classifier:
 
     def _logits(self, network: nn.Sequential, pixels: Pixels, view: View) -> Tensor:
         if network.training:
-            network.eval()  # of many layers it takes as long as one of them does for one image
-        found = [torch.empty(0, len(self.class_names))]
+            network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
+        logits = [torch.empty(0, len(self.class_names))]
         for batch in portions(pixels, batch_size(self.image_size)):
             images = self.normalisation(view(torch.from_numpy(batch).float())).contiguous(
                 memory_format=torch.channels_last
             )
-            found.append(network(images).float())
-        return torch.cat(found)
+            logits.append(network(images).float())
+        return torch.cat(logits)
 
 
 def likeliest(probabilities: NDArray[np.floating[Any]], count: int) -> NDArray[np.intp]:
-    """Return the indices of the `count` largest of probabilities (classes,), the largest first, equal ones in order."""
+    """Return the indices of the `count` largest of probabilities (classes,), largest first; ties by index."""
     return np.argsort(-probabilities, kind="stable")[:count]
 
 
 def lead(logits: Tensor) -> Tensor:
-    """Return (n,): by how much the largest of logits (n, classes) exceeds the second largest."""
+    """Return the top-2 margin of logits (n, classes): largest minus second largest, (n,)."""
     first, second = logits.topk(2, dim=1).values.unbind(1)
     return first - second
 
 
 def overrated(rough: Tensor, exact: Tensor) -> float | None:
-    """Return by how much the lead of an answer in `rough` logits exceeds its lead in `exact` ones, at most.
+    """Return the largest excess of the margin in `rough` logits over the margin of the same class in `exact` logits.
 
-    Both are (n, classes), and an answer that another class beats in `exact` has a lead below 0 there. None if that is
-    not a number.
+    Both are (n, classes). The margin in `exact` is negative where another class has the larger logit. Returns None if
+    the result is not finite.
     """
-    answers = rough.argmax(1, keepdim=True)
-    others = exact.scatter(1, answers, -math.inf).amax(1)
-    most = float((lead(rough) - (exact.gather(1, answers).squeeze(1) - others)).amax())
-    return max(0.0, most) if math.isfinite(most) else None
+    predicted = rough.argmax(1, keepdim=True)
+    runner_up = exact.scatter(1, predicted, -math.inf).amax(1)
+    excess = float((lead(rough) - (exact.gather(1, predicted).squeeze(1) - runner_up)).amax())
+    return max(0.0, excess) if math.isfinite(excess) else None

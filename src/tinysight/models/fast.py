@@ -1,8 +1,8 @@
-"""The `fast` family: a frozen whitening stem, three groups of two convolutions, and the maximum over all places.
+"""The `fast` network family: whitening stem, convolution groups, global max.
 
-The shape is that of airbench (Keller Jordan, arXiv:2404.00498) and of the networks it goes back to: David Page's "How
-to Train Your ResNet" (2018) and tysam-code's hlb-CIFAR10. Two stems and any widths make it fit for two processor cores
-as well: what a training costs grows with the square of the widths, and the coarse stem quarters it.
+The architecture follows airbench (Keller Jordan, arXiv:2404.00498) and its predecessors: David Page's "How to Train
+Your ResNet" (2018) and tysam-code's hlb-CIFAR10. Two stems and free widths scale it down to two CPU cores: the cost of
+training grows with the square of the widths, and the coarse stem divides it by four.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from torch import Tensor, nn
 
 from tinysight.errors import RecipeError
 
-STEMS = {"fine": (2, 1), "coarse": (4, 2)}  # height and width of the patches, and their distance, in pixels
+STEMS = {"fine": (2, 1), "coarse": (4, 2)}  # kernel size and stride, in pixels
 STEM_CHANNELS = {"fine": 24, "coarse": 32}
 
 
 def fast(stem: str, widths: list[int], classes: int, image_size: int) -> nn.Sequential:
-    """Build a network whose groups have `widths` channels; larger images than `image_size` go through it too.
+    """Build a network with one group of two convolutions per entry of `widths`, its number of channels.
 
-    Its stem knows nothing until `Whitening.fit` has seen images.
+    Call `Whitening.fit` before training: the filters of the stem start at zero. The network also accepts images larger
+    than `image_size`.
 
     Raises:
-        RecipeError: nothing is left of images of this size before the last group.
+        RecipeError: the images are too small for this many groups.
     """
-    if _places_left(stem, len(widths), image_size) < 1:
+    if _final_resolution(stem, len(widths), image_size) < 1:
         raise RecipeError(
-            f"Images of {image_size}x{image_size} are too small for this network; take larger ones (data.image_size), "
-            "the fine stem or fewer groups."
+            f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size, use the fine "
+            "stem, or remove groups."
         )
     whitening = Whitening(STEM_CHANNELS[stem], *STEMS[stem])
     layers: list[nn.Module] = [whitening, nn.SiLU()]
@@ -41,9 +42,9 @@ def fast(stem: str, widths: list[int], classes: int, image_size: int) -> nn.Sequ
 
 
 class Whitening(nn.Module):
-    """Filters that make the colours of neighbouring pixels uncorrelated, and the negatives of those filters.
+    """A convolution with frozen patch-whitening filters and their negatives.
 
-    They follow from the images alone and are not trained: `fit` sets them.
+    The filters decorrelate the pixels and channels of a patch. `fit` computes them from images; they are not trained.
     """
 
     filters: Tensor
@@ -55,41 +56,42 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Set the filters to the main directions of the patches of `images`, each divided by its spread.
+        """Set the filters to the principal components of image patches, each divided by its standard deviation.
 
         Args:
-            images: normalised, float, (n, 3, height, width); a few thousand are enough.
+            images: normalized float images, (n, 3, height, width); a few thousand are enough.
         """
-        channels, patch = len(self.filters), self.filters.shape[1:]
-        patches = F.unfold(images, tuple(patch[1:]), stride=patch[1]).transpose(1, 2).flatten(0, 1).double()
-        variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (directions / (variances + 5e-4).sqrt()).T.flip(0)[: channels // 2].view(-1, *patch)
+        channels, patch_shape = len(self.filters), self.filters.shape[1:]
+        size = patch_shape[1]
+        patches = F.unfold(images, tuple(patch_shape[1:]), stride=size).transpose(1, 2).flatten(0, 1).double()
+        variances, components = torch.linalg.eigh(patches.T @ patches / len(patches))
+        filters = (components / (variances + 5e-4).sqrt()).T.flip(0)[: channels // 2].view(-1, *patch_shape)
         self.filters.copy_(torch.cat([filters, -filters]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (n, channels, fewer rows, fewer columns)."""
-        # In float32: bfloat16 convolutions of 2 x 2 were wrong in some versions of torch (pytorch/pytorch#163347).
+        """Return features, (n, channels, out_height, out_width)."""
+        # float32, because 2x2 bfloat16 convolutions are wrong in some versions of torch (pytorch/pytorch#163347).
         with torch.autocast(images.device.type, enabled=False):
             return F.conv2d(images.float(), self.filters, stride=self.stride)
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalisation whose scale stays 1, since the convolution after it would undo another one."""
+    """Batch normalization with a fixed scale of 1; the next layers can absorb any scale."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, momentum=0.4)
         self.weight.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return images of mean 0 and standard deviation 1, plus the bias of each channel."""
+        """Normalize each channel to mean 0 and standard deviation 1, then add its bias."""
         if images.numel() > self.num_features:
             return super().forward(images)
-        # A single value a channel has no spread of its own: it is held against those of the batches before.
+        # One value per channel has no variance: use the running statistics.
         return F.batch_norm(images, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class Maximum(nn.Module):
-    """The largest value of each channel, wherever in the image it is."""
+    """Global max pooling over height and width."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, channels)."""
@@ -97,7 +99,7 @@ class Maximum(nn.Module):
 
 
 class Head(nn.Linear):
-    """One direction a class, of unit spread; logits are divided by the number of features."""
+    """A linear layer without bias, initialized from N(0, 1), whose outputs are divided by the number of features."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__(features, classes, bias=False)
@@ -108,14 +110,14 @@ class Head(nn.Linear):
         return super().forward(features) / self.in_features
 
 
-def _places_left(stem: str, groups: int, image_size: int) -> int:
-    """Return height and width of what the last group hands on."""
+def _final_resolution(stem: str, groups: int, image_size: int) -> int:
+    """Return the height and width of the last group's output."""
     size, stride = STEMS[stem]
     return ((image_size - size) // stride + 1) >> groups
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """Return a 3x3 convolution that at first hands its inputs on, and adds noise in the channels left over."""
+    """Return a 3x3 convolution initialized to the identity (Dirac); any extra output channels are random."""
     conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     nn.init.dirac_(conv.weight[: min(inputs, outputs)])
     return conv

@@ -1,4 +1,4 @@
-"""What a classifier says of pictures that it looks at more than once."""
+"""Averaging of probabilities over several crops of an image."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Probabilities = NDArray[np.float32]
 
 
 def over_looks(probabilities: Callable[[Pixels], Probabilities], looks: Pixels) -> Probabilities:
-    """Return the probabilities of pictures, (n, classes), averaged over the looks at each.
+    """Return probabilities (n, classes), averaged over the crops of each image.
 
     Args:
-        probabilities: says those of images (any number, 3, height, width).
-        looks: (n, looks, 3, height, width). One that shows what the first one does is not asked about again.
+        probabilities: maps images (n, 3, height, width) to probabilities (n, classes).
+        looks: (n, crops, 3, height, width). Crops that equal the first one are not predicted again.
     """
-    whole = probabilities(looks[:, 0])
-    total = whole.copy()
+    first = probabilities(looks[:, 0])
+    total = first.copy()
     for index in range(1, looks.shape[1]):
-        other = (looks[:, index] != looks[:, 0]).any(axis=(1, 2, 3))
-        total[~other] += whole[~other]
-        if other.any():
-            total[other] += probabilities(looks[other, index])
+        differs = (looks[:, index] != looks[:, 0]).any(axis=(1, 2, 3))
+        total[~differs] += first[~differs]
+        if differs.any():
+            total[differs] += probabilities(looks[differs, index])
     mean: Probabilities = total / np.float32(looks.shape[1])
     return mean

@@ -1,6 +1,7 @@
-"""The four networks of the course notebooks, layer for layer (after Gulli & Pal, Deep Learning with Keras, 2017).
+"""Four small CNNs from course notebooks (Gulli & Pal 2017).
 
-Each returns logits: the softmax that the notebooks write as a layer belongs to the loss and to the classifier.
+They reproduce the networks of "Deep Learning with Keras" layer by layer, but return logits: the loss and the classifier
+apply the softmax that the notebooks write as a layer.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from tinysight.models.layers import Dropout, Flatten
 
 
 def simple(classes: int, image_size: int) -> nn.Sequential:
-    """One convolution and a wide dense layer: 4,200,842 parameters for ten classes of 32x32."""
-    return _finish([*_conv(3, 32, padding=1), nn.MaxPool2d(2), Dropout(0.25)], classes, image_size)
+    """Build one convolution and a wide dense layer: 4,200,842 parameters for 10 classes, 32x32."""
+    return _with_head([*_conv(3, 32, padding=1), nn.MaxPool2d(2), Dropout(0.25)], classes, image_size)
 
 
 def deep(classes: int, image_size: int) -> nn.Sequential:
-    """Two pairs of convolutions: 1,676,842 parameters for ten classes of 32x32."""
-    return _finish([*_first_pair(), *_second_pair(stride=1)], classes, image_size)
+    """Build two pairs of convolutions: 1,676,842 parameters for 10 classes, 32x32."""
+    return _with_head([*_first_pair(), *_second_pair(stride=1)], classes, image_size)
 
 
 def strided(classes: int, image_size: int) -> nn.Sequential:
-    """As `deep`, but the last convolution has stride 3: 202,282 parameters.
+    """Build `deep` with stride 3 in its last convolution: 202,282 parameters for 10 classes, 32x32.
 
-    The notebooks write `Conv2D(64, 3, 3)`, which meant a 3x3 kernel in Keras 1 and means stride 3 since Keras 2.
+    The notebooks write `Conv2D(64, 3, 3)`: a 3x3 kernel in Keras 1, but stride 3 since Keras 2.
     """
-    return _finish([*_first_pair(), *_second_pair(stride=3)], classes, image_size)
+    return _with_head([*_first_pair(), *_second_pair(stride=3)], classes, image_size)
 
 
 def early_stopping(classes: int, image_size: int) -> nn.Sequential:
-    """Two 4x4 convolutions without dropout: 225,610 parameters for ten classes of 32x32."""
+    """Build two 4x4 convolutions without dropout: 225,610 parameters for 10 classes, 32x32."""
     features = [
         *_conv(3, 32, kernel=4),
         nn.MaxPool2d(2),
@@ -40,8 +41,8 @@ def early_stopping(classes: int, image_size: int) -> nn.Sequential:
         nn.MaxPool2d(2),
         Flatten(),
     ]
-    width = _width(features, image_size)
-    return _initialised([*features, nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, classes)])
+    width = _num_features(features, image_size)
+    return _init_like_keras([*features, nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, classes)])
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 0) -> list[nn.Module]:
@@ -56,17 +57,17 @@ def _second_pair(stride: int) -> list[nn.Module]:
     return [*_conv(32, 64, padding=1), *_conv(64, 64, stride=stride), nn.MaxPool2d(2), Dropout(0.25)]
 
 
-def _finish(features: list[nn.Module], classes: int, image_size: int) -> nn.Sequential:
-    """Add the notebooks' head: a dense layer of 512 with half of it dropped, and the classes."""
+def _with_head(features: list[nn.Module], classes: int, image_size: int) -> nn.Sequential:
+    """Append the notebooks' head: Dense(512), ReLU, Dropout(0.5), Dense(classes)."""
     features = [*features, Flatten()]
-    width = _width(features, image_size)
-    return _initialised([*features, nn.Linear(width, 512), nn.ReLU(), Dropout(0.5), nn.Linear(512, classes)])
+    width = _num_features(features, image_size)
+    return _init_like_keras([*features, nn.Linear(width, 512), nn.ReLU(), Dropout(0.5), nn.Linear(512, classes)])
 
 
-def _width(features: Iterable[nn.Module], image_size: int) -> int:
-    """Return how many numbers `features` makes of one image, counted and not tried: that would need the memory."""
+def _num_features(layers: Iterable[nn.Module], image_size: int) -> int:
+    """Compute the number of features after `layers` from the layer sizes, without a forward pass."""
     channels, size = 3, image_size
-    for layer in features:
+    for layer in layers:
         if isinstance(layer, nn.Conv2d):
             border = 2 * int(layer.padding[0]) - layer.kernel_size[0]
             channels, size = layer.out_channels, (size + border) // layer.stride[0] + 1
@@ -74,13 +75,13 @@ def _width(features: Iterable[nn.Module], image_size: int) -> int:
             size //= 2
         if size < 1:
             raise RecipeError(
-                f"Images of {image_size}x{image_size} are too small for this network; raise data.image_size."
+                f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size."
             )
     return channels * size**2
 
 
-def _initialised(layers: list[nn.Module]) -> nn.Sequential:
-    """Start as Keras does: weights Glorot-uniform (Glorot & Bengio 2010), biases zero."""
+def _init_like_keras(layers: list[nn.Module]) -> nn.Sequential:
+    """Initialize as Keras does: Glorot-uniform weights (Glorot & Bengio 2010), zero biases."""
     for layer in layers:
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_uniform_(layer.weight)

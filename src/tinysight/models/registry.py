@@ -1,4 +1,4 @@
-"""From a recipe's `[model]` table to a network."""
+"""Builds networks from the `[model]` table of a recipe."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def build(model: Model, classes: int, image_size: int) -> nn.Sequential:
     """Build a network with fresh weights from torch's global generator.
 
     Args:
-        model: which, and how wide.
-        classes: how many logits it returns.
-        image_size: height and width of the images it takes, in pixels.
+        model: the architecture and its widths.
+        classes: number of classes.
+        image_size: height and width of the input images, in pixels.
 
     Returns:
-        A network from normalised images (n, 3, image_size, image_size) to logits (n, classes).
+        A network from normalized images (n, 3, image_size, image_size) to logits (n, classes).
 
     Raises:
-        RecipeError: the images are too small for it, or its widths were left to a time that nobody gave.
+        RecipeError: the images are too small, or the recipe leaves the widths to a time budget that was not given.
     """
     if model.architecture == "fast":
         if model.stem is None or model.widths is None:
             raise RecipeError(
-                "The recipe leaves the widths of the network to the time there is: give model.stem and model.widths "
-                "in a recipe of your own, or say to `train` or `recipes show` how long by --minutes."
+                "Recipe: it does not fix the width of the network. Set a time budget in minutes, or model.stem and "
+                "model.widths."
             )
         return fast(model.stem, model.widths, classes, image_size)
     if model.layers is not None:
@@ -48,9 +48,9 @@ def build(model: Model, classes: int, image_size: int) -> nn.Sequential:
 
 
 def takes(model: Model, image_size: int) -> bool:
-    """Return whether images of this height and width, in pixels, are large enough for the network."""
+    """Whether images of this height and width, in pixels, are large enough for the network."""
     try:
-        with torch.device("meta"):  # shapes without memory
+        with torch.device("meta"):  # shapes only, no memory
             build(model, classes=2, image_size=image_size)
     except RecipeError:
         return False

@@ -1,4 +1,7 @@
-"""A network built layer by layer from what a recipe says; how Keras pads, pools and flattens."""
+"""Builds networks from a recipe's list of layers, with Keras semantics.
+
+Padding, pooling and flattening follow Keras.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from tinysight.errors import RecipeError
 from tinysight.models.layers import Dropout, Flatten
 from tinysight.recipes import layers
 
-Edges = tuple[int, int, int, int]  # left, right, top, bottom, as torch pads
+Edges = tuple[int, int, int, int]  # left, right, top, bottom: the order of torch.nn.functional.pad
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What flows from one layer to the next: channels of height x width, or, once flattened, `channels` numbers."""
+    """The shape of a layer's output: channels x height x width, or `channels` features once flattened."""
 
     channels: int
     height: int
@@ -27,68 +30,70 @@ class Shape:
     flat: bool = False
 
     def __str__(self) -> str:
-        return f"{self.channels} numbers" if self.flat else f"{self.channels} channels of {self.height}x{self.width}"
+        return f"{self.channels} features" if self.flat else f"{self.channels} channels of {self.height}x{self.width}"
 
 
 def sequential(description: list[layers.Layer], classes: int, image_size: int) -> nn.Sequential:
-    """Build the network.
+    """Build a network from layer specifications.
 
     Raises:
-        RecipeError: a layer cannot take what the one before it gives, or the last one does not give a logit a class.
+        RecipeError: a layer does not fit the output of the previous one, or the output is not one logit per class.
     """
     shape, modules = Shape(3, image_size, image_size), []
     for number, layer in enumerate(description):
         try:
-            more, shape = module_for(layer, shape)
+            layer_modules, shape = module_for(layer, shape)
         except ValueError as error:
-            raise RecipeError(f"Layer {number + 1} ({layer.kind}) cannot take {shape}: {error}.") from error
-        modules += more
+            raise RecipeError(f"Layer {number + 1} ({layer.kind}): cannot take {shape}. {error}.") from error
+        modules += layer_modules
     if not shape.flat or shape.channels != classes:
-        raise RecipeError(f"The layers end in {shape}, but there are {classes} classes: a number each is needed.")
+        raise RecipeError(
+            f"Layers: the output is {shape}, not {classes} logits. End in a dense layer with {classes} outputs."
+        )
     return nn.Sequential(*modules)
 
 
 @singledispatch
 def module_for(layer: layers.Layer, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    """Return the modules of a layer, and what they make of what comes in. Raises ValueError if they cannot take it."""
+    """Return the modules and output shape of a layer. Raises ValueError if `shape` does not fit the layer."""
     raise NotImplementedError(type(layer))
 
 
 @module_for.register
 def _(layer: layers.Convolution, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    _require_places(shape)
+    _require_spatial(shape)
     if shape.channels % layer.groups or layer.channels % layer.groups:
-        raise ValueError(f"{layer.groups} groups do not divide the channels")
-    edges, after = _windows(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
+        raise ValueError(f"The number of channels is not a multiple of {layer.groups} groups")
+    edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
     conv = nn.Conv2d(
         shape.channels, layer.channels, layer.kernel, layer.stride, 0, layer.dilation, layer.groups, bias=layer.bias
     )
-    return [*_padded(edges), conv], replace(after, channels=layer.channels)
+    return [*_pad(edges), conv], replace(after, channels=layer.channels)
 
 
 @module_for.register
 def _(layer: layers.Depthwise, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    _require_places(shape)
-    edges, after = _windows(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
+    _require_spatial(shape)
+    edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
     channels = shape.channels * layer.multiplier
     conv = nn.Conv2d(
         shape.channels, channels, layer.kernel, layer.stride, 0, layer.dilation, shape.channels, bias=layer.bias
     )
-    return [*_padded(edges), conv], replace(after, channels=channels)
+    return [*_pad(edges), conv], replace(after, channels=channels)
 
 
 @module_for.register
 def _(layer: layers.Pooling, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    _require_places(shape)
-    edges, after = _windows(layer.window, layer.stride, (1, 1), layer.padding, shape)
+    _require_spatial(shape)
+    edges, after = _padding_and_shape(layer.window, layer.stride, (1, 1), layer.padding, shape)
     if layer.kind == "average_pooling":
         return [AveragePooling(layer.window, layer.stride, edges)], after
-    return [*_padded(edges, -math.inf), nn.MaxPool2d(layer.window, layer.stride)], after
+    return [*_pad(edges, -math.inf), nn.MaxPool2d(layer.window, layer.stride)], after
 
 
 @module_for.register
 def _(layer: layers.GlobalPooling, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    _require_places(shape)
+    _require_spatial(shape)
     return [GlobalPooling(maximum=layer.kind == "global_max_pooling")], Shape(shape.channels, 1, 1, flat=True)
 
 
@@ -113,7 +118,7 @@ def _(layer: layers.Flattening, shape: Shape) -> tuple[list[nn.Module], Shape]:
 @module_for.register
 def _(layer: layers.Dense, shape: Shape) -> tuple[list[nn.Module], Shape]:
     if not shape.flat:
-        raise ValueError("flatten it, or pool it globally, first")
+        raise ValueError("Add flatten or global pooling before it")
     return [nn.Linear(shape.channels, layer.outputs, layer.bias)], replace(shape, channels=layer.outputs)
 
 
@@ -127,15 +132,15 @@ def _(layer: layers.Activation, shape: Shape) -> tuple[list[nn.Module], Shape]:
         case "elu":
             return [nn.ELU(layer.slope)], shape
         case function:
-            return [_PLAIN[function]()], shape
+            return [_ACTIVATIONS[function]()], shape
 
 
 @module_for.register
 def _(layer: layers.ZeroPadding, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    _require_places(shape)
+    _require_spatial(shape)
     edges = (layer.left, layer.right, layer.top, layer.bottom)
-    grown = replace(shape, height=shape.height + layer.top + layer.bottom, width=shape.width + layer.left + layer.right)
-    return [nn.ZeroPad2d(edges)], grown
+    height, width = shape.height + layer.top + layer.bottom, shape.width + layer.left + layer.right
+    return [nn.ZeroPad2d(edges)], replace(shape, height=height, width=width)
 
 
 @module_for.register
@@ -143,7 +148,7 @@ def _(layer: layers.Rescaling, shape: Shape) -> tuple[list[nn.Module], Shape]:
     return [Rescaling(layer.scale, layer.offset)], shape
 
 
-_PLAIN: dict[str, type[nn.Module]] = {
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "selu": nn.SELU,
@@ -155,14 +160,14 @@ _PLAIN: dict[str, type[nn.Module]] = {
 
 
 class AveragePooling(nn.Module):
-    """The mean of every window, without what was padded."""
+    """Average pooling that excludes the padding from the mean."""
 
     def __init__(self, window: tuple[int, int], stride: tuple[int, int], edges: Edges) -> None:
         super().__init__()
         self.window, self.stride, self.edges = window, stride, edges
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (n, channels, fewer rows, fewer columns)."""
+        """Return (n, channels, out_height, out_width)."""
         means = F.avg_pool2d(F.pad(images, self.edges), self.window, self.stride)
         if not any(self.edges):
             return means
@@ -171,7 +176,7 @@ class AveragePooling(nn.Module):
 
 
 class GlobalPooling(nn.Module):
-    """The maximum or the mean of every channel."""
+    """Global max or average pooling over height and width."""
 
     def __init__(self, maximum: bool) -> None:
         super().__init__()
@@ -183,7 +188,7 @@ class GlobalPooling(nn.Module):
 
 
 class Rescaling(nn.Module):
-    """x * scale + offset, channel by channel."""
+    """Per-channel x * scale + offset."""
 
     scale: Tensor
     offset: Tensor
@@ -191,7 +196,7 @@ class Rescaling(nn.Module):
     def __init__(self, scale: float | tuple[float, ...], offset: float | tuple[float, ...]) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("offset", offset)):
-            # It is a setting and no weight: there even where shapes are built without memory.
+            # Settings, not weights: on the CPU even inside torch.device("meta").
             self.register_buffer(name, torch.tensor(value, device="cpu").view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -199,26 +204,26 @@ class Rescaling(nn.Module):
         return images * self.scale + self.offset
 
 
-def _require_places(shape: Shape) -> None:
+def _require_spatial(shape: Shape) -> None:
     if shape.flat:
-        raise ValueError("it is flattened already")
+        raise ValueError("The input is already flattened")
 
 
-def _windows(
+def _padding_and_shape(
     window: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: layers.Padding, shape: Shape
 ) -> tuple[Edges, Shape]:
-    """Return how much is padded where, and how many windows there are: `same` pads what is missing, more at the end."""
+    """Return the padding and the output shape; `same` puts the odd pixel of padding at the end, as Keras does."""
     sizes, edges = [], []
-    for side, k, step, spread in zip((shape.height, shape.width), window, stride, dilation, strict=True):
-        reach = (k - 1) * spread + 1
-        missing = max(0, (math.ceil(side / step) - 1) * step + reach - side) if padding == "same" else 0
-        sizes.append((side + missing - reach) // step + 1)
+    for side, kernel, step, rate in zip((shape.height, shape.width), window, stride, dilation, strict=True):
+        extent = (kernel - 1) * rate + 1
+        missing = max(0, (math.ceil(side / step) - 1) * step + extent - side) if padding == "same" else 0
+        sizes.append((side + missing - extent) // step + 1)
         edges.append((missing // 2, missing - missing // 2))
     if min(sizes) < 1:
-        raise ValueError("its windows are larger than that")
+        raise ValueError("The kernel is larger than the input")
     (top, bottom), (left, right) = edges
     return (left, right, top, bottom), replace(shape, height=sizes[0], width=sizes[1])
 
 
-def _padded(edges: Edges, value: float = 0.0) -> list[nn.Module]:
+def _pad(edges: Edges, value: float = 0.0) -> list[nn.Module]:
     return [nn.ConstantPad2d(edges, value)] if any(edges) else []

@@ -1,4 +1,4 @@
-"""The table of layers that `model.summary()` prints in the notebooks."""
+"""Layer table and parameter counts, like `model.summary()` in Keras."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ _NAMES = {
     "Linear": "Dense",
     "MaxPool2d": "MaxPooling2D",
     "ReLU": "Activation (relu)",
+    "ByteDropout": "Dropout",
+    "ChannelsLastFlatten": "Flatten",
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: its name in the notebooks' words, its output shape (n, height, width, channels), its parameters."""
+    """One layer: its Keras name, output shape (n, height, width, channels) and number of trainable parameters."""
 
     layer: str
     output: str
@@ -25,20 +27,20 @@ class Row:
 
 
 def rows(network: nn.Sequential, image_size: int) -> list[Row]:
-    """Return one row a layer, for images of `image_size`, the softmax included that the loss applies."""
-    found = []
+    """Return one row per layer for images of `image_size`, plus the softmax that the loss applies."""
+    table = []
     network = network.eval()
     values = torch.zeros(1, 3, image_size, image_size)
     with torch.no_grad():
         for layer in network:
             values = layer(values)
             kind = type(layer).__name__
-            found.append(Row(_NAMES.get(kind, kind), _shape(values), count(layer)))
-    return [*found, Row("Activation (softmax)", _shape(values), 0)]
+            table.append(Row(_NAMES.get(kind, kind), _shape(values), count(layer)))
+    return [*table, Row("Activation (softmax)", _shape(values), 0)]
 
 
 def count(network: nn.Module) -> int:
-    """Return how many numbers training may change."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

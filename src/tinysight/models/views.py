@@ -1,4 +1,4 @@
-"""Test-time augmentation (TTA): the views of an image whose logits are averaged."""
+"""Test-time augmentation (TTA): the views whose logits are averaged."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class View:
-    """An image mirrored left to right or not, then moved down and to the right by `shift` pixels (negative: back)."""
+    """A horizontal flip, if `mirrored`, then a shift of `shift` pixels down and right (negative: up and left)."""
 
     mirrored: bool = False
     shift: int = 0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return float images (n, 3, height, width) as they look so; what is moved in is their mirrored border."""
+        """Transform float images (n, 3, height, width); a shift fills the border by reflection."""
         images = images.flip(3) if self.mirrored else images
         if not self.shift:
             return images
-        height, width, reach = *images.shape[2:], abs(self.shift)
-        start = reach - self.shift
-        return F.pad(images, (reach,) * 4, mode="reflect")[..., start : start + height, start : start + width]
+        height, width, margin = *images.shape[2:], abs(self.shift)
+        start = margin - self.shift
+        return F.pad(images, (margin,) * 4, mode="reflect")[..., start : start + height, start : start + width]
 
 
 PLAIN = View()
 
 
 def tta(shift: int) -> dict[View, float]:
-    """Return views and their weights: an image and its mirror image and, with `shift`, both moved two ways.
+    """Return the TTA views and their weights, which sum to 1.
 
-    The unmoved ones have half of the weight together, as in Jordan's airbench (arXiv:2404.00498).
+    The views are the image and its horizontal flip and, if `shift` is not 0, both shifted by `-shift` and `shift`. The
+    unshifted views then have half of the total weight, as in airbench (Jordan, arXiv:2404.00498).
     """
-    still = {View(mirrored): 0.5 for mirrored in (False, True)}
+    unshifted = {View(mirrored): 0.5 for mirrored in (False, True)}
     if not shift:
-        return still
-    moved = {View(mirrored, way): 0.125 for mirrored in (False, True) for way in (-shift, shift)}
-    return {view: weight / 2 for view, weight in still.items()} | moved
+        return unshifted
+    shifted = {View(mirrored, offset): 0.125 for mirrored in (False, True) for offset in (-shift, shift)}
+    return {view: weight / 2 for view, weight in unshifted.items()} | shifted

@@ -1,5 +1,5 @@
-"""Models as Keras keeps them, read without Keras: an architecture in JSON, weights in HDF5.
+"""Keras import, without Keras installed, and Keras export.
 
-Nothing in a file is trusted: only layers on a list are read, only arrays of the very shapes that these layers have, and
-no code, no pickle and no link to another file is ever followed.
+The importer does not trust the files. It accepts listed layers and arrays of the expected shapes only. It never runs
+code, reads pickles or follows links to other files.
 """

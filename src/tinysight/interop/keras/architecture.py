@@ -1,4 +1,4 @@
-"""The architecture JSON of Keras 1, 2 and 3, into layers of ours."""
+"""Reads the architecture JSON of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_LAYERS = 1000
 
 @dataclass(frozen=True)
 class Weighted:
-    """A Keras layer: its class and name, and ours that do the same. A separable convolution is two of ours."""
+    """A Keras layer: class, name and equivalent layer specifications; a separable convolution has two."""
 
     kind: str
     name: str
@@ -29,12 +29,12 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as Keras wrote it down.
+    """The architecture of a sequential Keras model.
 
     Attributes:
-        image_size: height and width of what it takes, pixels.
-        layers: in their order, a closing softmax left out.
-        takes_raw_pixels: whether its first layer rescales, so that it takes 0..255; others are given 0..1.
+        image_size: height and width of the input images, in pixels.
+        layers: in order, without the final softmax.
+        takes_raw_pixels: whether its first layer rescales pixels of 0..255; other models take 0..1.
     """
 
     image_size: int
@@ -43,78 +43,86 @@ class Architecture:
 
     @property
     def description(self) -> list[Layer]:
-        """All layers of ours, in their order."""
-        return [one for layer in self.layers for one in layer.layers]
+        """All layer specifications, in order."""
+        return [spec for layer in self.layers for spec in layer.layers]
 
 
 def read_architecture(path: Path) -> Architecture:
-    """Return the architecture in a JSON file that `model.to_json()` wrote.
+    """Read the architecture from a JSON file that `model.to_json()` returned.
 
     Raises:
-        ModelError: it is no such file, or has layers that are not on the list or are set in a way that is not known.
+        ModelError: the file is not such a file, or it has unsupported layers or settings.
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise ModelError(f"{path} is far too large for an architecture.")
+            raise ModelError(
+                f"{path}: larger than {LARGEST // 1_000_000} MB. Give the JSON file from `model.to_json()`."
+            )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be read; name the JSON file that `model.to_json()` gave.") from error
+        raise ModelError(f"{path}: cannot be read. Give the JSON file from `model.to_json()`.") from error
     return parse_architecture(text, str(path))
 
 
 def parse_architecture(text: str, source: str) -> Architecture:
-    """Return the architecture in JSON `text`; `source` names it in errors. Raises ModelError as `read_architecture`."""
+    """Parse the architecture in JSON `text`; `source` is its name in errors. Raises like `read_architecture`."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{source} is no JSON ({reprlib.repr(str(error))}).") from error
+        raise ModelError(
+            f"{source}: not valid JSON ({reprlib.repr(str(error))}). Give the JSON from `model.to_json()`."
+        ) from error
     try:
-        return _architecture(_steps(values))
+        return _architecture(_layer_configs(values))
     except StrangeError as error:
         raise ModelError(f"{source}: {error}") from error
     except (LookupError, TypeError, ValueError, AttributeError, ValidationError) as error:
-        raise ModelError(f"{source} describes no network of Keras that can be read: {_first_line(error)}.") from error
+        raise ModelError(f"{source}: not a Keras architecture that can be read ({_first_line(error)}).") from error
 
 
-def _steps(values: Any) -> list[Config]:
-    """Return the layers of a sequential model, whichever version wrote it."""
+def _layer_configs(values: Any) -> list[Config]:
+    """Return the layer configurations of a sequential model of any Keras version."""
     if not isinstance(values, dict) or values.get("class_name") != "Sequential":
         kind = values.get("class_name") if isinstance(values, dict) else type(values).__name__
-        raise StrangeError(f"it is a {reprlib.repr(kind)} and not a Sequential model, the only kind that is read.")
+        raise StrangeError(f"{reprlib.repr(kind)} is not a Sequential model. Only Sequential models can be imported.")
     config = values["config"]
-    steps = config if isinstance(config, list) else config["layers"]  # a bare list until Keras 2.2
-    if len(steps) > MOST_LAYERS:
-        raise StrangeError(f"it has {len(steps):,} layers; at most {MOST_LAYERS:,} are read.")
-    return cast("list[Config]", steps)
+    layers = config if isinstance(config, list) else config["layers"]  # a bare list until Keras 2.2
+    if len(layers) > MOST_LAYERS:
+        raise StrangeError(f"{len(layers):,} layers are too many. At most {MOST_LAYERS:,} can be imported.")
+    return cast("list[Config]", layers)
 
 
-def _architecture(steps: list[Config]) -> Architecture:
-    size, found = _image_size(steps), []
-    for number, step in enumerate(steps):
-        kind, config = step["class_name"], step["config"]
+def _architecture(configs: list[Config]) -> Architecture:
+    size, layers = _image_size(configs), []
+    for index, entry in enumerate(configs):
+        kind, config = entry["class_name"], entry["config"]
         if not isinstance(kind, str) or kind not in READERS:
-            raise StrangeError(f"layer {number + 1} is a {reprlib.repr(kind)}.{nearest(str(kind), READERS)}")
+            raise StrangeError(
+                f"layer {index + 1} is an unsupported {reprlib.repr(kind)}.{nearest(str(kind), READERS)}"
+            )
         if config.get("data_format", "channels_last") == "channels_first" or config.get("dim_ordering", "tf") == "th":
-            raise StrangeError(f"layer {number + 1} ({kind}) wants channels first; only channels last is read.")
-        own = [*READERS[kind](config), *activation(config.get("activation"), last=number == len(steps) - 1)]
-        found.append(Weighted(kind, str(config.get("name", "")), tuple(own)))
-    if not _ends_in_softmax(steps):
-        raise StrangeError("it does not end in a softmax, so its answers are no probabilities of classes.")
-    raw = next((layer.layers[0].kind == "rescaling" for layer in found if layer.layers), False)
-    return Architecture(size, tuple(found), raw)
+            raise StrangeError(f"layer {index + 1} ({kind}) is channels first. Only channels last is supported.")
+        specs = [*READERS[kind](config), *activation(config.get("activation"), last=index == len(configs) - 1)]
+        layers.append(Weighted(kind, str(config.get("name", "")), tuple(specs)))
+    if not _ends_in_softmax(configs):
+        raise StrangeError("the model does not end in a softmax. Add one, so that it returns class probabilities.")
+    raw = next((layer.layers[0].kind == "rescaling" for layer in layers if layer.layers), False)
+    return Architecture(size, tuple(layers), raw)
 
 
-def _image_size(steps: list[Config]) -> int:
-    config = steps[0]["config"]
+def _image_size(configs: list[Config]) -> int:
+    config = configs[0]["config"]
     shape = config.get("batch_shape") or config.get("batch_input_shape") or [None, *config["input_shape"]]
     _, height, width, channels = shape
     if height != width or channels != 3 or not isinstance(height, int) or not 8 <= height <= 512:
-        raise StrangeError(f"it takes images of the shape {shape[1:]}; only square colour images of 8 to 512 are read.")
+        raise StrangeError(
+            f"the input shape is {shape[1:]}. Only square color images of 8 to 512 pixels are supported."
+        )
     return height
 
 
-def _ends_in_softmax(steps: list[Config]) -> bool:
-    last = steps[-1]
+def _ends_in_softmax(configs: list[Config]) -> bool:
+    last = configs[-1]
     return last["class_name"] == "Softmax" or name_of(last["config"].get("activation")) == "softmax"
 
 

@@ -1,6 +1,6 @@
-"""A classifier as Keras keeps models: the notebooks' pair of architecture and weights, and one .keras file.
+"""Export of a classifier to Keras.
 
-Keras itself writes them, so they are what its version writes.
+The installed version of Keras writes the files: architecture JSON, HDF5 weights and a .keras archive.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NAMES = "class_names.json"
 
 
 def export_keras(classifier: Classifier, folder: Path) -> None:
-    """Write a classifier into a new folder, for Keras 3 on any backend.
+    """Write a classifier to a new directory, for Keras 3 on any backend.
 
-    The model takes float images of 0..255, (n, height, width, 3), and gives probabilities.
+    The model takes float images of 0..255, (n, height, width, 3), and returns probabilities (n, classes).
 
     Raises:
         InputError: Keras is not installed.
-        StorageError: there is something at `folder`, or the disk is full.
+        StorageError: `folder` already exists, or the disk is full.
     """
     packages.require("keras", extra="keras")
     model = to_keras(plain(classifier))
@@ -43,14 +43,15 @@ def export_keras(classifier: Classifier, folder: Path) -> None:
 
 
 def to_keras(network: Plain) -> Any:
-    """Return the classifier as a `keras.Sequential`."""
+    """Convert a portable model to a `keras.Sequential`."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
-    own = [(layer, keras_layer(layer)) for layer in network.layers]
-    model = keras.Sequential([keras.Input((network.image_size, network.image_size, 3)), *(one for _, one in own)])
+    pairs = [(spec, keras_layer(spec)) for spec in network.layers]
+    image_shape = (network.image_size, network.image_size, 3)
+    model = keras.Sequential([keras.Input(image_shape), *(layer for _, layer in pairs)])
     model.add(keras.layers.Softmax())
-    weighted = tuple(Weighted(type(theirs).__name__, theirs.name, (ours,)) for ours, theirs in own)
+    weighted = tuple(Weighted(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
     state = network.network.state_dict()
     for layer, slots in slots_of(Architecture(network.image_size, weighted, takes_raw_pixels=True), network.network):
         values = [slot.back(state[slot.key].numpy()).reshape(slot.shape) for slot in slots]
@@ -60,11 +61,11 @@ def to_keras(network: Plain) -> Any:
 
 @singledispatch
 def keras_layer(layer: Layer) -> Any:
-    """Return the layer of Keras that does what one of ours does."""
+    """Return the Keras layer for a layer specification."""
     raise NotImplementedError(type(layer).__name__)
 
 
-def _windows(layer: layers.Convolution | layers.Depthwise) -> dict[str, Any]:
+def _conv_arguments(layer: layers.Convolution | layers.Depthwise) -> dict[str, Any]:
     return {
         "kernel_size": layer.kernel,
         "strides": layer.stride,
@@ -78,14 +79,14 @@ def _windows(layer: layers.Convolution | layers.Depthwise) -> dict[str, Any]:
 def _(layer: layers.Convolution) -> Any:
     from keras.layers import Conv2D
 
-    return Conv2D(layer.channels, groups=layer.groups, **_windows(layer))
+    return Conv2D(layer.channels, groups=layer.groups, **_conv_arguments(layer))
 
 
 @keras_layer.register
 def _(layer: layers.Depthwise) -> Any:
     from keras.layers import DepthwiseConv2D
 
-    return DepthwiseConv2D(depth_multiplier=layer.multiplier, **_windows(layer))
+    return DepthwiseConv2D(depth_multiplier=layer.multiplier, **_conv_arguments(layer))
 
 
 @keras_layer.register

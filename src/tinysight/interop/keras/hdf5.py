@@ -1,4 +1,4 @@
-"""Reading HDF5 with distrust: no links, no other files, no array of another shape or size than was expected."""
+"""Safe HDF5 reading: no links, no external files, only expected shapes."""
 
 from __future__ import annotations
 
@@ -22,80 +22,87 @@ Array = NDArray[np.float32]
 
 @contextmanager
 def opened(source: Path | BinaryIO, name: str) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading; whatever h5py stumbles over inside the block becomes a ModelError."""
+    """Open an HDF5 file for reading. Any h5py error inside the block becomes a ModelError."""
     packages.require("h5py", extra="keras")
     import h5py
 
     try:
         if isinstance(source, Path) and source.stat().st_size > LARGEST:
-            raise ModelError(f"{name} is larger than {LARGEST >> 30} GiB.")
+            raise ModelError(f"{name}: larger than {LARGEST >> 30} GiB. Give a smaller weights file.")
         with h5py.File(source, "r") as file:
             yield file
     except ModelError:
         raise
-    # h5py gives no list of what damaged files make it raise.
+    # h5py does not document its exceptions for damaged files.
     except Exception as error:
-        raise ModelError(f"{name} is missing, damaged or no HDF5 file; name the weights that Keras saved.") from error
+        raise ModelError(
+            f"{name}: missing, damaged or not an HDF5 file. Give a weights file that Keras saved."
+        ) from error
 
 
 def group(parent: h5py.Group, name: str) -> h5py.Group:
-    """Return a group directly below another one. Raises ModelError if it is not there, or a link."""
+    """Return a subgroup of `parent`. Raises ModelError if it is missing, a link or not a group."""
     import h5py
 
-    found = _member(parent, name)
-    if not isinstance(found, h5py.Group):
-        raise ModelError(f"{_place(parent, name)} is no group.")
-    return found
+    member = _member(parent, name)
+    if not isinstance(member, h5py.Group):
+        raise ModelError(f"{_path(parent, name)}: not a group. Give a weights file that Keras saved.")
+    return member
 
 
 def array(parent: h5py.Group, name: str, shape: Sequence[int]) -> Array:
-    """Return a dataset of floating point numbers as float32.
+    """Read a floating-point dataset as float32.
 
     Raises:
-        ModelError: it is not there, is a link or lies in another file, or has another shape or kind.
+        ModelError: it is missing, a link, in another file, or has another shape or type.
     """
     import h5py
 
-    found = _member(parent, name)
-    where = _place(parent, name)
-    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
-        raise ModelError(f"{where} is no array of this file.")
-    if found.shape != tuple(shape):
-        raise ModelError(f"{where} has the shape {found.shape}, but the architecture says {tuple(shape)}.")
-    if found.dtype.kind != "f":
-        raise ModelError(f"{where} holds {found.dtype} and not floating point numbers.")
-    values: Array = np.asarray(found[...], dtype=np.float32)
+    member = _member(parent, name)
+    path = _path(parent, name)
+    if not isinstance(member, h5py.Dataset) or member.external or member.is_virtual:
+        raise ModelError(f"{path}: not an array stored in this file. Give a weights file that Keras saved.")
+    if member.shape != tuple(shape):
+        raise ModelError(
+            f"{path}: its shape is {member.shape}, but the architecture needs {tuple(shape)}. Give the weights of this "
+            "architecture."
+        )
+    if member.dtype.kind != "f":
+        raise ModelError(
+            f"{path}: its type is {member.dtype}, not floating point. Give a weights file that Keras saved."
+        )
+    values: Array = np.asarray(member[...], dtype=np.float32)
     if not np.isfinite(values).all():
-        raise ModelError(f"{where} holds numbers that are not finite.")
+        raise ModelError(f"{path}: contains values that are not finite. Give the weights of a training that converged.")
     return values
 
 
 def names(parent: h5py.Group, attribute: str) -> list[str]:
-    """Return a list of names that is kept as an attribute, or in several of them (NAME0, NAME1, ...) if it is long."""
+    """Return a list of names from an attribute; a long list is split over NAME0, NAME1, ..."""
     if attribute in parent.attrs:
         return [_text(name) for name in parent.attrs[attribute]]
-    found, number = [], 0
-    while f"{attribute}{number}" in parent.attrs:
-        found += [_text(name) for name in parent.attrs[f"{attribute}{number}"]]
-        number += 1
-    return found
+    parts, index = [], 0
+    while f"{attribute}{index}" in parent.attrs:
+        parts += [_text(name) for name in parent.attrs[f"{attribute}{index}"]]
+        index += 1
+    return parts
 
 
 def _member(parent: h5py.Group, name: str) -> Any:
-    """Return what a path below a group leads to, if every step of it is a part of this very file."""
+    """Resolve a path below a group; every step must be a hard link in the same file."""
     import h5py
 
-    here: Any = parent
+    member: Any = parent
     for step in name.split("/"):
-        if not isinstance(here, h5py.Group) or step in ("", ".", "..") or step not in here:
-            raise ModelError(f"{_place(parent, name)} is missing: these are not the weights of that architecture.")
-        if not isinstance(here.get(step, getlink=True), h5py.HardLink):
-            raise ModelError(f"{_place(parent, name)} is a link to somewhere else, which is not followed.")
-        here = here[step]
-    return here
+        if not isinstance(member, h5py.Group) or step in ("", ".", "..") or step not in member:
+            raise ModelError(f"{_path(parent, name)}: missing. Give the weights of this architecture.")
+        if not isinstance(member.get(step, getlink=True), h5py.HardLink):
+            raise ModelError(f"{_path(parent, name)}: a link, which is not followed. Save the weights without links.")
+        member = member[step]
+    return member
 
 
-def _place(parent: h5py.Group, name: str) -> str:
+def _path(parent: h5py.Group, name: str) -> str:
     return f"{parent.name.rstrip('/')}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""A Keras model becomes a run, for every command that takes one."""
+"""Import of a Keras model as a run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.environment import describe
 
-BROUGHT = "Brought along from Keras: how it was trained, and on which images, nobody checked."
+BROUGHT = "Imported from Keras: its training procedure and training images were not verified."
 _LARGEST_MEMBER = 2**30  # bytes of one file in a .keras archive
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a Keras model lies: its architecture, and its weights; or both in one .keras file."""
+    """The architecture and the weights of a Keras model.
+
+    `weights` is the path of an HDF5 file, or the content of one in a .keras archive; `name` is its name in errors.
+    """
 
     architecture: Architecture
     weights: Path | BinaryIO
@@ -38,31 +41,31 @@ class Sources:
 
     @classmethod
     def of(cls, model: Path, weights: Path | None) -> Sources:
-        """Open an architecture and its weights, or a .keras file. Raises ModelError if they cannot be read."""
+        """Open an architecture and its weights, or a .keras file. Raises ModelError if one cannot be read."""
         if model.suffix == ".keras":
             if weights is not None:
-                raise ModelError(f"{model} has weights of its own; leave out {weights}.")
-            text, content = _unpacked(model)
+                raise ModelError(f"{model}: contains its own weights. Omit {weights}.")
+            text, content = _unzip(model)
             return cls(parse_architecture(text, f"{model}/config.json"), content, f"{model}/model.weights.h5")
         if weights is None:
-            raise ModelError(f"{model} is an architecture; name its weights (.h5) as well.")
+            raise ModelError(f"{model}: contains no weights. Give its weights file (.h5) as well.")
         return cls(read_architecture(model), weights, str(weights))
 
 
 def import_model(sources: Sources, out: Path, dataset: Dataset, argument: str, classes: Sequence[str] = ()) -> Run:
-    """Make a run of a Keras model.
+    """Create a run from a Keras model.
 
     Args:
         sources: the model.
-        out: the run directory to make.
-        dataset: the images that it was made from, as far as anybody knows.
-        argument: what names them, as `--data` does.
-        classes: what its answers are called, unless that is what the dataset's are.
+        out: the run directory to create.
+        dataset: the dataset that the model was presumably trained on.
+        argument: the dataset's name or path, as in `load_dataset`.
+        classes: the class names, if they differ from the dataset's.
 
     Raises:
         ModelError: the model cannot be read.
-        InputError: there are not as many names as answers.
-        RunError: there is something at `out`.
+        InputError: the number of class names differs from the number of outputs.
+        RunError: `out` already exists.
     """
     Run.require_vacant(out)
     architecture = sources.architecture
@@ -71,8 +74,8 @@ def import_model(sources: Sources, out: Path, dataset: Dataset, argument: str, c
     raw = architecture.takes_raw_pixels
     data = Data(image_size=architecture.image_size, normalisation="none" if raw else "scale")
     recipe = Recipe(name="imported", data=data, model=model)
-    _require_names(architecture, names)
-    with torch.device("meta"):  # shapes without memory
+    _check_class_names(architecture, names)
+    with torch.device("meta"):  # shapes only, no memory
         network = sequential(architecture.description, len(names), architecture.image_size)
     with hdf5.opened(sources.weights, sources.name) as file:
         network.load_state_dict(read_weights(file, architecture, network), assign=True)
@@ -98,20 +101,24 @@ def import_model(sources: Sources, out: Path, dataset: Dataset, argument: str, c
     return run
 
 
-def _require_names(architecture: Architecture, names: Sequence[str]) -> None:
+def _check_class_names(architecture: Architecture, names: Sequence[str]) -> None:
     dense = [layer for layer in architecture.description if layer.kind == "dense"]
     outputs = dense[-1].outputs if dense else 0
     if outputs != len(names):
-        raise InputError(f"The model tells {outputs} classes, and there are {len(names)} names; say them by --classes.")
+        raise InputError(
+            f"Model: it has {outputs} outputs, but there are {len(names)} class names. Give one class name per output."
+        )
 
 
-def _unpacked(path: Path) -> tuple[str, BinaryIO]:
-    """Return the architecture and the weights in a .keras file, which is a ZIP archive."""
+def _unzip(path: Path) -> tuple[str, BinaryIO]:
+    """Return the architecture and the weights from a .keras file, which is a ZIP archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             for name in ("config.json", "model.weights.h5"):
                 if archive.getinfo(name).file_size > _LARGEST_MEMBER:
-                    raise ModelError(f"{path}/{name} is larger than {_LARGEST_MEMBER >> 30} GiB.")
+                    raise ModelError(f"{path}/{name}: larger than {_LARGEST_MEMBER >> 30} GiB. Give a smaller model.")
             return archive.read("config.json").decode(), io.BytesIO(archive.read("model.weights.h5"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
-        raise ModelError(f"{path} is missing, damaged or no .keras file.") from error
+        raise ModelError(
+            f"{path}: missing, damaged or not a .keras file. Give a file that `model.save()` wrote."
+        ) from error

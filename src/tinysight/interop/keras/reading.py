@@ -1,4 +1,7 @@
-"""The layers of Keras that are known, each into layers of ours: by the words of Keras 1 and of those after."""
+"""Converts Keras layer configurations to layer specifications.
+
+The readers accept the argument names of Keras 1 and of later versions.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +17,34 @@ Config = dict[str, Any]
 
 
 class StrangeError(Exception):
-    """Something that is readable, but not on the list."""
+    """A layer or a setting that the importer does not support."""
 
 
 def name_of(activation: Any) -> str:
-    """Return the name of an activation, which Keras 3 may write as an object."""
+    """Return the name of an activation; Keras 3 may write it as an object."""
     if isinstance(activation, dict):
         activation = activation.get("config") or activation.get("class_name")
     return "linear" if activation is None else str(activation)
 
 
-def activation(given: Any, last: bool = False) -> list[Layer]:
-    """Return the layer of ours that a named function is; a softmax at the end is the classifier's own, and none."""
-    match name_of(given):
+def activation(value: Any, last: bool = False) -> list[Layer]:
+    """Return the layer for an activation; `linear` and a softmax in the last layer give none."""
+    match name_of(value):
         case "linear":
             return []
         case "softmax" if last:
-            return []  # the classifier's own
+            return []  # the classifier applies it
         case "swish":
             return [layers.Activation(function="silu")]
         case "leaky_relu":
             return [layers.Activation(function="leaky_relu", slope=0.2)]
-        case name if name in _NAMED:
+        case name if name in _ACTIVATIONS:
             return [layers.Activation(function=name)]
         case name:
-            raise StrangeError(f"the activation {reprlib.repr(name)} is not known.{nearest(name, _NAMED)}")
+            raise StrangeError(f"the activation {reprlib.repr(name)} is not supported.{nearest(name, _ACTIVATIONS)}")
 
 
-_NAMED = ("relu", "relu6", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
+_ACTIVATIONS = ("relu", "relu6", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -49,7 +52,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _windows(config: Config) -> Config:
-    """Return kernel, stride, dilation and padding by our names, from those of Keras 1 or those after."""
+    """Return kernel, stride, dilation and padding from the names of Keras 1 or later versions."""
     kernel = [config["nb_row"], config["nb_col"]] if "nb_row" in config else config["kernel_size"]
     return {
         "kernel": _pair(kernel),
@@ -96,16 +99,16 @@ def _pooling(kind: Any) -> Callable[[Config], list[Layer]]:
 def _global_pooling(kind: Any) -> Callable[[Config], list[Layer]]:
     def read(config: Config) -> list[Layer]:
         if config.get("keepdims"):
-            raise StrangeError("global pooling that keeps its dimensions is not known.")
+            raise StrangeError("global pooling with keepdims is not supported.")
         return [layers.GlobalPooling(kind=kind)]
 
     return read
 
 
-def _normalising(config: Config) -> list[Layer]:
+def _batch_norm(config: Config) -> list[Layer]:
     axis = config.get("axis", -1)
     if axis not in (-1, 3, [-1], [3], 1) or config.get("mode", 0) != 0:
-        raise StrangeError(f"batch normalisation along {axis} is not known; only that of channels, the last axis, is.")
+        raise StrangeError(f"batch normalization over axis {axis} is not supported. Only the last axis, channels, is.")
     return [
         layers.Normalising(
             epsilon=config.get("epsilon", 0.001), scale=config.get("scale", True), shift=config.get("center", True)
@@ -113,7 +116,7 @@ def _normalising(config: Config) -> list[Layer]:
     ]
 
 
-def _dropping(config: Config) -> list[Layer]:
+def _dropout(config: Config) -> list[Layer]:
     return [layers.Dropping(share=config["rate"] if "rate" in config else config["p"])]
 
 
@@ -123,12 +126,12 @@ def _dense(config: Config) -> list[Layer]:
 
 
 def _relu(config: Config) -> list[Layer]:
-    slope, most = config.get("negative_slope") or 0.0, config.get("max_value")
-    if config.get("threshold") or (slope and most is not None):
-        raise StrangeError("a ReLU with a threshold, or with a slope and a limit, is not known.")
+    slope, max_value = config.get("negative_slope") or 0.0, config.get("max_value")
+    if config.get("threshold") or (slope and max_value is not None):
+        raise StrangeError("a ReLU with a threshold, or with both negative_slope and max_value, is not supported.")
     if slope:
         return [layers.Activation(function="leaky_relu", slope=slope)]
-    return [layers.Activation(function="relu", most=most)]
+    return [layers.Activation(function="relu", most=max_value)]
 
 
 def _leaky_relu(config: Config) -> list[Layer]:
@@ -153,17 +156,17 @@ def _rescaling(config: Config) -> list[Layer]:
 
 def _softmax(config: Config) -> list[Layer]:
     if config.get("axis", -1) not in (-1, 1):
-        raise StrangeError("a softmax is known along the last axis only.")
+        raise StrangeError("a softmax is supported over the last axis only.")
     return []
 
 
-def _nothing(config: Config) -> list[Layer]:
+def _no_layers(config: Config) -> list[Layer]:
     return []
 
 
 READERS: dict[str, Callable[[Config], list[Layer]]] = {
-    "InputLayer": _nothing,
-    "Activation": _nothing,  # its config names a function, which is read as that of any layer is
+    "InputLayer": _no_layers,
+    "Activation": _no_layers,  # `read_activation` handles the activation of every layer
     "Conv2D": _convolution,
     "Convolution2D": _convolution,
     "DepthwiseConv2D": _depthwise,
@@ -172,8 +175,8 @@ READERS: dict[str, Callable[[Config], list[Layer]]] = {
     "AveragePooling2D": _pooling("average_pooling"),
     "GlobalMaxPooling2D": _global_pooling("global_max_pooling"),
     "GlobalAveragePooling2D": _global_pooling("global_average_pooling"),
-    "BatchNormalization": _normalising,
-    "Dropout": _dropping,
+    "BatchNormalization": _batch_norm,
+    "Dropout": _dropout,
     "Flatten": lambda config: [layers.Flattening()],
     "Dense": _dense,
     "ReLU": _relu,

@@ -1,4 +1,4 @@
-"""The weights of a Keras model, from both layouts of HDF5 that there are, as tensors of our network."""
+"""Reads Keras weights from HDF5 files of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Slot:
-    """A tensor of our network, the shape that Keras keeps it in, and the ways from Keras' order to ours and back."""
+    """A tensor of the network, its shape in Keras, and the conversions from and to the layout of Keras."""
 
     key: str
     shape: tuple[int, ...]
@@ -33,28 +33,29 @@ class Slot:
 
 
 def read_weights(file: h5py.File, architecture: Architecture, network: nn.Sequential) -> dict[str, Tensor]:
-    """Return the state of `network`, which was built from the architecture's description, as the file has it.
+    """Read the state dict of `network`, which was built from the architecture, from an HDF5 file.
 
     Raises:
-        ModelError: the file holds the weights of another architecture, or anything that is not read.
+        ModelError: the weights do not match the architecture, or the file has unsupported content.
     """
     root = hdf5.group(file, "model_weights") if "model_weights" in file else file
     slots = slots_of(architecture, network)
-    arrays = _listed(root, slots) if hdf5.names(root, "layer_names") else _numbered(root, architecture, slots)
-    state = dict(_fixed(network))
+    is_keras_2 = bool(hdf5.names(root, "layer_names"))
+    arrays = _read_keras_2(root, slots) if is_keras_2 else _read_keras_3(root, architecture, slots)
+    state = dict(_default_state(network))
     state |= {slot.key: torch.from_numpy(slot.turned(values).copy()) for slot, values in arrays}
     return state
 
 
 def slots_of(architecture: Architecture, network: nn.Sequential) -> list[tuple[Weighted, list[Slot]]]:
-    """Return for every layer of Keras that has weights what it keeps, in its order."""
-    own = iter([(key, module) for key, module in network.named_children() if _has_weights(module)])
-    found = []
+    """Return each Keras layer that has weights with its arrays, in the order of Keras."""
+    modules = iter([(key, module) for key, module in network.named_children() if _has_weights(module)])
+    layer_slots = []
     for layer in architecture.layers:
-        kept = [(one, *next(own)) for one in layer.layers if one.kind in _WITH_WEIGHTS]
-        if kept:
-            found.append((layer, [slot for one, key, module in kept for slot in _slots(one, key, module)]))
-    return found
+        weighted = [(spec, *next(modules)) for spec in layer.layers if spec.kind in _WITH_WEIGHTS]
+        if weighted:
+            layer_slots.append((layer, [slot for spec, key, module in weighted for slot in _slots(spec, key, module)]))
+    return layer_slots
 
 
 _WITH_WEIGHTS = ("convolution", "depthwise", "dense", "batch_normalisation")
@@ -65,19 +66,19 @@ def _has_weights(module: nn.Module) -> bool:
 
 
 def _slots(layer: Layer, key: str, module: nn.Module) -> Iterator[Slot]:
-    """Yield the arrays of one of our layers, in the order in which Keras keeps them."""
+    """Yield the arrays of one layer specification, in the order of Keras."""
     match layer, module:
         case layers.Normalising(), nn.BatchNorm1d() | nn.BatchNorm2d():
-            kept = {"weight": layer.scale, "bias": layer.shift, "running_mean": True, "running_var": True}
-            for name in [name for name, is_kept in kept.items() if is_kept]:
-                yield Slot(f"{key}.{name}", (module.num_features,), _same, _same)
+            saved = {"weight": layer.scale, "bias": layer.shift, "running_mean": True, "running_var": True}
+            for name in [name for name, is_saved in saved.items() if is_saved]:
+                yield Slot(f"{key}.{name}", (module.num_features,), _identity, _identity)
         case layers.Depthwise(), nn.Conv2d():
-            turned = tuple(module.weight.shape)
-            shape = (*turned[2:], module.in_channels, layer.multiplier)
+            torch_shape = tuple(module.weight.shape)
+            shape = (*torch_shape[2:], module.in_channels, layer.multiplier)
             yield Slot(
                 f"{key}.weight",
                 shape,
-                lambda values: values.transpose(2, 3, 0, 1).reshape(turned),
+                lambda values: values.transpose(2, 3, 0, 1).reshape(torch_shape),
                 lambda values: values.reshape(*shape[2:], *shape[:2]).transpose(2, 3, 0, 1),
             )
         case layers.Convolution(), nn.Conv2d():
@@ -93,15 +94,15 @@ def _slots(layer: Layer, key: str, module: nn.Module) -> Iterator[Slot]:
             shape = (module.in_features, module.out_features)
             yield Slot(f"{key}.weight", shape, lambda values: values.T, lambda values: values.T)
     if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-        yield Slot(f"{key}.bias", tuple(module.bias.shape), _same, _same)
+        yield Slot(f"{key}.bias", tuple(module.bias.shape), _identity, _identity)
 
 
-def _same(values: Array) -> Array:
+def _identity(values: Array) -> Array:
     return values
 
 
-def _fixed(network: nn.Sequential) -> Iterator[tuple[str, Tensor]]:
-    """Yield what Keras does not keep, since it never changes: scales of 1, shifts of 0, and counts nobody needs."""
+def _default_state(network: nn.Sequential) -> Iterator[tuple[str, Tensor]]:
+    """Yield the batch normalization tensors that Keras may not save: scale 1, shift 0, batch count 0."""
     for key, module in network.named_children():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             yield f"{key}.weight", torch.ones(module.num_features)
@@ -109,37 +110,43 @@ def _fixed(network: nn.Sequential) -> Iterator[tuple[str, Tensor]]:
             yield f"{key}.num_batches_tracked", torch.tensor(0)
 
 
-def _listed(root: h5py.Group, slots: list[tuple[Weighted, list[Slot]]]) -> Iterator[tuple[Slot, Array]]:
-    """Yield what Keras 1 and 2 wrote: a group a layer, each with a list of its arrays; matched by their order."""
-    layers = [(name, hdf5.group(root, name)) for name in hdf5.names(root, "layer_names")]
-    with_weights = [(name, group, kept) for name, group in layers if (kept := hdf5.names(group, "weight_names"))]
-    if len(with_weights) != len(slots):
-        raise ModelError(f"There are weights of {len(with_weights)} layers, but the architecture has {len(slots)}.")
-    for (name, group, kept), (layer, wanted) in zip(with_weights, slots, strict=True):
-        if len(kept) != len(wanted):
-            raise ModelError(f"{name} has {len(kept)} arrays, but the architecture's {layer.kind} has {len(wanted)}.")
-        for array, slot in zip(kept, wanted, strict=True):
+def _read_keras_2(root: h5py.Group, slots: list[tuple[Weighted, list[Slot]]]) -> Iterator[tuple[Slot, Array]]:
+    """Yield the arrays of Keras 1 and 2: one group per layer, each with a list of its arrays, matched by order."""
+    groups = [(name, hdf5.group(root, name)) for name in hdf5.names(root, "layer_names")]
+    weighted = [(name, group, arrays) for name, group in groups if (arrays := hdf5.names(group, "weight_names"))]
+    if len(weighted) != len(slots):
+        raise ModelError(
+            f"Weights: the file has weights of {len(weighted)} layers, but the architecture needs {len(slots)}. "
+            "Give the weights of this architecture."
+        )
+    for (name, group, arrays), (layer, layer_slots) in zip(weighted, slots, strict=True):
+        if len(arrays) != len(layer_slots):
+            raise ModelError(
+                f"{name}: the file has {len(arrays)} arrays, but {layer.kind} has {len(layer_slots)}. Give the "
+                "weights of this architecture."
+            )
+        for array, slot in zip(arrays, layer_slots, strict=True):
             yield slot, hdf5.array(group, array, slot.shape)
 
 
-def _numbered(
+def _read_keras_3(
     root: h5py.Group, architecture: Architecture, slots: list[tuple[Weighted, list[Slot]]]
 ) -> Iterator[tuple[Slot, Array]]:
-    """Yield what Keras 3 writes: layers/CLASS_NUMBER/vars/NUMBER, layers of a class numbered in their order."""
+    """Yield the arrays of Keras 3: layers/CLASS_NUMBER/vars/NUMBER, with the layers of a class numbered in order."""
     if "layers" not in root:
         raise ModelError(
-            "These weights have neither a list of layers nor a group `layers`, so Keras did not save them."
+            "Weights: the file has neither `layer_names` nor a group `layers`. Give a weights file that Keras saved."
         )
-    seen: Counter[str] = Counter()
-    wanted = {id(layer): slots_of_layer for layer, slots_of_layer in slots}
+    counts: Counter[str] = Counter()
+    slots_by_layer = {id(layer): layer_slots for layer, layer_slots in slots}
     for layer in architecture.layers:
         name = snake_case(layer.kind)
-        place = f"layers/{name}_{seen[name]}" if seen[name] else f"layers/{name}"
-        seen[name] += 1
-        for number, slot in enumerate(wanted.get(id(layer), [])):
-            yield slot, hdf5.array(root, f"{place}/vars/{number}", slot.shape)
+        group = f"layers/{name}_{counts[name]}" if counts[name] else f"layers/{name}"
+        counts[name] += 1
+        for index, slot in enumerate(slots_by_layer.get(id(layer), [])):
+            yield slot, hdf5.array(root, f"{group}/vars/{index}", slot.shape)
 
 
 def snake_case(kind: str) -> str:
-    """Return the name of a class as Keras 3 writes it into files: SeparableConv2D is separable_conv2d."""
+    """Return a class name as Keras 3 writes it in weight files: SeparableConv2D becomes separable_conv2d."""
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()

@@ -1,1 +1,1 @@
-"""Classifiers as single ONNX files: written from runs, and asked like runs."""
+"""ONNX export, and prediction with exported ONNX files."""

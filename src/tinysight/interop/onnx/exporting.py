@@ -1,4 +1,4 @@
-"""A classifier as one ONNX file: images of 0..255 in, probabilities out, the names of its classes inside."""
+"""Export of a classifier to one ONNX file."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tinysight.models.classifier import Classifier
 OPSET = 18
 
 
-class _Answering(nn.Module):
-    """From uint8 images to probabilities."""
+class _ProbabilityNetwork(nn.Module):
+    """Maps uint8 images to probabilities."""
 
     def __init__(self, network: nn.Sequential) -> None:
         super().__init__()
@@ -31,15 +31,15 @@ class _Answering(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, classes) for (n, 3, height, width)."""
-        found: Tensor = self.network(images.float()).softmax(1)
-        return found
+        probabilities: Tensor = self.network(images.float()).softmax(1)
+        return probabilities
 
 
 def export_onnx(classifier: Classifier, path: Path) -> None:
-    """Write a classifier to a file.
+    """Write a classifier to an ONNX file.
 
-    Its input `images` is uint8, (any number, 3, height, width), its output `probabilities` float32. Metadata holds the
-    names of the classes, below which probability it is unsure, and remarks, each as JSON.
+    The input `images` is uint8, (n, 3, height, width); the output `probabilities` is float32, (n, classes). The
+    metadata properties are those of `Facts`, each as JSON.
 
     Raises:
         InputError: onnx or onnxscript is not installed.
@@ -48,25 +48,25 @@ def export_onnx(classifier: Classifier, path: Path) -> None:
     packages.require("onnxscript", extra="onnx")
     import onnx
 
-    model = _as_onnx(classifier)
-    facts = Facts(
+    model = _to_onnx(classifier)
+    metadata = Facts(
         class_names=classifier.class_names,
         unsure_below=classifier.unsure_below,
         remarks=classifier.remarks,
         looks=classifier.looks,
     )
-    onnx.helper.set_model_props(model, facts.as_metadata())
+    onnx.helper.set_model_props(model, metadata.as_metadata())
     content = io.BytesIO()
     onnx.save_model(model, content)
     with atomic_writer(path) as file:
         file.write(content.getvalue())
 
 
-def _as_onnx(classifier: Classifier) -> Any:
+def _to_onnx(classifier: Classifier) -> Any:
     images = torch.zeros(2, 3, classifier.image_size, classifier.image_size, dtype=torch.uint8)
-    with _without_warnings():
+    with _quiet_exporter():
         program = torch.onnx.export(
-            _Answering(plain(classifier).network).eval(),
+            _ProbabilityNetwork(plain(classifier).network).eval(),
             (images,),
             input_names=["images"],
             output_names=["probabilities"],
@@ -79,8 +79,8 @@ def _as_onnx(classifier: Classifier) -> Any:
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep to itself what torch's exporter says of its own ways, and of packages that are not needed here."""
+def _quiet_exporter() -> Iterator[None]:
+    """Suppress the warnings of torch's exporter about its internals and about optional packages."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

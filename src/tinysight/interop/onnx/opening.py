@@ -1,4 +1,4 @@
-"""An ONNX file that tinysight exported, asked as a run is."""
+"""ONNX classifiers that tinysight exported, run by onnxruntime."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tinysight.models.classifier import batch_size
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-LARGEST = 2 * 2**30  # bytes; the format itself holds no more in one file
+LARGEST = 2 * 2**30  # bytes; protobuf's limit for one file
 
 
 class Facts(BaseModel):
-    """What an exported file says of itself, beside its network."""
+    """Metadata of an exported ONNX file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,26 +35,26 @@ class Facts(BaseModel):
     looks: Looks = WHOLE
 
     def as_metadata(self) -> dict[str, str]:
-        """Return them as ONNX keeps metadata: each as JSON text."""
+        """Return the ONNX metadata properties; each value is JSON text."""
         return {key: json.dumps(value, ensure_ascii=False) for key, value in self.model_dump(mode="json").items()}
 
     @classmethod
     def of_metadata(cls, metadata: dict[str, str]) -> Facts:
-        """Read them back. Raises ValueError if something is missing or strange."""
+        """Parse ONNX metadata properties. Raises ValueError if one is missing or invalid."""
         return cls.model_validate({key: json.loads(metadata[key]) for key in cls.model_fields if key in metadata})
 
 
 @dataclass(frozen=True)
 class OnnxClassifier:
-    """Takes plain images of 0..255, gives probabilities; the network runs in onnxruntime.
+    """An exported classifier: maps 0..255 images to class probabilities in onnxruntime.
 
     Attributes:
-        session: the network.
-        image_size: height and width it takes, pixels.
+        session: the onnxruntime session.
+        image_size: height and width of the input images, in pixels.
         class_names: in the order of the probabilities.
-        unsure_below: the probability of its first choice below which it is unsure.
-        remarks: what a reader must know before trusting it.
-        looks: what of a large picture it should be shown, one after the other.
+        unsure_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
+        remarks: warnings for readers, for example that the training images are synthetic.
+        looks: the crops of a larger image to average over.
     """
 
     session: InferenceSession
@@ -67,72 +67,75 @@ class OnnxClassifier:
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size)."""
         size = batch_size(self.image_size)
-        found = [np.empty((0, len(self.class_names)), np.float32)]
+        probabilities = [np.empty((0, len(self.class_names)), np.float32)]
         for start in range(0, len(pixels), size):
-            found += self.session.run(None, {"images": np.ascontiguousarray(pixels[start : start + size])})
-        return np.concatenate(found)
+            probabilities += self.session.run(None, {"images": np.ascontiguousarray(pixels[start : start + size])})
+        return np.concatenate(probabilities)
 
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """Where such a classifier lies."""
+    """The path of an exported ONNX classifier."""
 
     path: Path
 
     def classifier(self) -> OnnxClassifier:
-        """Read it.
+        """Open the file in onnxruntime.
 
         Raises:
             InputError: onnxruntime is not installed.
-            ModelError: there is no such file, or tinysight did not write it.
+            ModelError: the file is missing or was not written by tinysight.
         """
         packages.require("onnxruntime", extra="onnx")
         session = _session(self.path)
         try:
-            image_size, answers = _shape(session)
-            facts = Facts.of_metadata(session.get_modelmeta().custom_metadata_map)
-            if len(facts.class_names) != answers:
-                raise ValueError("not a name for every answer")
+            image_size, num_classes = _shapes(session)
+            metadata = Facts.of_metadata(session.get_modelmeta().custom_metadata_map)
+            if len(metadata.class_names) != num_classes:
+                raise ValueError("the numbers of class names and outputs differ")
         except (ValueError, ValidationError) as error:
             raise ModelError(
-                f"{self.path} is not a classifier that `tinysight export` wrote: it lacks what that says of classes, "
-                "or its images or answers have other shapes."
+                f"{self.path}: not written by `tinysight export`; metadata or shapes differ. Export the run again."
             ) from error
-        return OnnxClassifier(session, image_size, facts.class_names, facts.unsure_below, facts.remarks, facts.looks)
+        return OnnxClassifier(
+            session, image_size, metadata.class_names, metadata.unsure_below, metadata.remarks, metadata.looks
+        )
 
     def weights_seal(self) -> str:
         """Return the SHA-256 (hex) of the file."""
         try:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         except OSError as error:
-            raise ModelError(f"{self.path} cannot be read; name what `tinysight export` wrote.") from error
+            raise ModelError(f"{self.path}: cannot be read. Give the path of an exported ONNX file.") from error
 
 
 def _session(path: Path) -> InferenceSession:
-    """Open the network from memory, where no part of it can lie in another file."""
+    """Open the network from memory, so that onnxruntime cannot read external data files."""
     import onnxruntime
 
     try:
         if path.stat().st_size > LARGEST:
-            raise ModelError(f"{path} is larger than {LARGEST >> 30} GiB.")
+            raise ModelError(f"{path}: larger than {LARGEST >> 30} GiB. Give the path of an exported ONNX file.")
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong is said below, in a sentence
+        options.log_severity_level = 4  # fatal only: the ModelError below replaces its messages
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except ModelError:
         raise
-    # onnxruntime gives no common class of what damaged files make it raise.
+    # onnxruntime's exceptions for damaged files have no common base class.
     except Exception as error:
-        raise ModelError(f"{path} is missing, damaged or no ONNX file; name what `tinysight export` wrote.") from error
+        raise ModelError(
+            f"{path}: missing, damaged or not an ONNX file. Give the path of an exported ONNX file."
+        ) from error
 
 
-def _shape(session: InferenceSession) -> tuple[int, int]:
-    """Return the image size and the number of answers. Raises ValueError for another kind of network."""
+def _shapes(session: InferenceSession) -> tuple[int, int]:
+    """Return the image size and the number of classes. Raises ValueError if the inputs or outputs differ."""
     inputs: list[Any] = session.get_inputs()
     outputs: list[Any] = session.get_outputs()
-    if [one.name for one in inputs] != ["images"] or inputs[0].type != "tensor(uint8)" or len(outputs) != 1:
-        raise ValueError("another input or output")
+    if [node.name for node in inputs] != ["images"] or inputs[0].type != "tensor(uint8)" or len(outputs) != 1:
+        raise ValueError("unexpected inputs or outputs")
     _, channels, height, width = inputs[0].shape
-    _, answers = outputs[0].shape
-    if channels != 3 or height != width or not isinstance(height, int) or not isinstance(answers, int):
-        raise ValueError("another shape")
-    return height, answers
+    _, num_classes = outputs[0].shape
+    if channels != 3 or height != width or not isinstance(height, int) or not isinstance(num_classes, int):
+        raise ValueError("unexpected shapes")
+    return height, num_classes
