@@ -48,7 +48,7 @@ def study(tmp_path, record):
 
 
 @pytest.fixture
-def other(study):
+def second_worker(study):
     """The same study, joined by a second worker."""
     second = Study.open(study.path)
     with second.joined():

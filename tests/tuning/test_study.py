@@ -60,10 +60,10 @@ def test_random_trials_change_at_most_three_values(study, search):
     assert max(counts[10:]) > 3
 
 
-def test_processes_see_each_others_trials(study, other, ended):
+def test_processes_see_each_others_trials(study, second_worker, ended):
     study.search().finish(ended(0.5))
-    other.search().finish(ended(0.7))
-    assert study.trials() == other.trials()
+    second_worker.search().finish(ended(0.7))
+    assert study.trials() == second_worker.trials()
     assert [trial.accuracy for trial in study.trials()] == [0.5, 0.7]
     assert [trial.worker for trial in study.trials()] == [0, 1]
 
@@ -173,9 +173,9 @@ def test_nothing_is_trained_again_unless_a_trial_beats_the_baseline(study, searc
     assert study.train_again() is None
 
 
-def test_lost_training_with_a_new_seed_is_repeated(study, other, search):
+def test_lost_training_with_a_new_seed_is_repeated(study, second_worker, search):
     search(0.5, 0.7)
-    assert (other.train_again().of, study.train_again().of) == (0, 1)
+    assert (second_worker.train_again().of, study.train_again().of) == (0, 1)
     os.unlink(study.path / "workers" / "1")  # as if its process had died
     task = study.train_again()
     assert (task.of, task.fresh) == (0, 1)

@@ -120,7 +120,7 @@ def test_no_trial_starts_after_the_deadline(run):
 
 
 @pytest.mark.parametrize(
-    ("other", "difference"),
+    ("changes", "difference"),
     [
         ({"seed": 1}, "seed: 0 there, 1 requested"),
         ({"recipe": loading.load("early-stopping", ["training.epochs=3"])}, "training.epochs: 2 there, 3 requested"),
@@ -129,10 +129,10 @@ def test_no_trial_starts_after_the_deadline(run):
         ({"dataset": load("shapes:train=100,test=30,seed=1")}, "is a study of other images than shapes"),
     ],
 )
-def test_study_with_other_settings_is_not_joined(run, other, difference):
+def test_study_with_other_settings_is_not_joined(run, changes, difference):
     run(1)
     with pytest.raises(RunError, match=difference):
-        run(1, **other)
+        run(1, **changes)
 
 
 def test_other_test_images_are_allowed(run):

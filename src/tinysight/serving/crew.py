@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from socket import socket
 
 import torch
 import uvicorn
@@ -21,15 +21,15 @@ import uvicorn
 from tinysight.errors import TinysightError
 from tinysight.runs.run import Run
 from tinysight.screen.console import complain
-from tinysight.serving import figures
 from tinysight.serving.app import create_app
+from tinysight.serving.figures import shared
 from tinysight.serving.subject import Served
 
 _GRACE_SECONDS = 15  # for requests in flight at shutdown
 _EXIT_CANNOT_START = 3
 
 
-def answer(run: Path, lines: Sequence[socket], token: str | None = None) -> None:
+def answer(run: Path, lines: Sequence[socket.socket], token: str | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in flight are finished first.
 
     Args:
@@ -38,31 +38,32 @@ def answer(run: Path, lines: Sequence[socket], token: str | None = None) -> None
         token: bearer token that requests must carry, or None.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with figures.shared(), suppress(KeyboardInterrupt):
-        processes = [_start(run, line, token) for line in lines]
+    with shared(), suppress(KeyboardInterrupt):
+        processes = [_start(run, listener, token) for listener in lines]
         try:
             while True:
                 wait([process.sentinel for process in processes])
                 processes = [
-                    _restart_if_dead(process, run, line, token) for process, line in zip(processes, lines, strict=True)
+                    _restart_if_dead(process, run, listener, token)
+                    for process, listener in zip(processes, lines, strict=True)
                 ]
         finally:
             _terminate(processes)
 
 
-def _start(run: Path, line: socket, token: str | None) -> SpawnProcess:
-    process = get_context("spawn").Process(target=_serve, args=(run, line, token), daemon=True)
+def _start(run: Path, listener: socket.socket, token: str | None) -> SpawnProcess:
+    process = get_context("spawn").Process(target=_serve, args=(run, listener, token), daemon=True)
     process.start()
     return process
 
 
-def _restart_if_dead(process: SpawnProcess, run: Path, line: socket, token: str | None) -> SpawnProcess:
+def _restart_if_dead(process: SpawnProcess, run: Path, listener: socket.socket, token: str | None) -> SpawnProcess:
     """Return the process, or a new one if it is dead."""
     if process.is_alive():
         return process
     if process.exitcode == _EXIT_CANNOT_START:
         sys.exit(1)  # a new process would fail in the same way; the error is already printed
-    return _start(run, line, token)
+    return _start(run, listener, token)
 
 
 def _terminate(processes: Sequence[SpawnProcess]) -> None:
@@ -72,7 +73,7 @@ def _terminate(processes: Sequence[SpawnProcess]) -> None:
         process.join()
 
 
-def _serve(run: Path, line: socket, token: str | None) -> None:
+def _serve(run: Path, listener: socket.socket, token: str | None) -> None:
     """Serve in one process of the pool."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(1)
@@ -86,7 +87,7 @@ def _serve(run: Path, line: socket, token: str | None) -> None:
         app, log_level="warning", access_log=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS
     )
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([line])
+        uvicorn.Server(config).run([listener])
 
 
 def _exit_with_parent() -> None:

@@ -49,34 +49,34 @@ def best_text(study: Study, verdict: Verdict, dataset: str) -> str:
 
 def in_words(study: Study, verdict: Verdict) -> list[str]:
     """Summarize the results of the search, one sentence per item."""
-    record, start = study.record, verdict.start
+    record, baseline = study.record, verdict.start
     length = f"{record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     if record.epochs < record.recipe.training.epochs:
         length += f" of {record.recipe.training.epochs}"
-    baseline = f"baseline {start.accuracy:.4f}" if start else "the baseline never finished"
+    reference = f"baseline {baseline.accuracy:.4f}" if baseline else "the baseline never finished"
     sentences = [
         f"Best trial: {verdict.best.number}, validation accuracy {verdict.best.accuracy:.4f} after {length} "
-        f"({baseline})."
+        f"({reference})."
     ]
     if verdict.rival is not None:
         sentences.append(_comparison(verdict.rival, verdict))
     if verdict.refuted:
         others = "1 other" if verdict.refuted == 1 else f"{verdict.refuted} others"
         sentences.append(f"{others} beat the baseline in the search, but not with new seeds.")
-    if verdict.rival is None and start is not None and verdict.chosen != start:
+    if verdict.rival is None and baseline is not None and verdict.chosen != baseline:
         sentences.append("There was no time to train both with new seeds, so the gain may be due to chance.")
-    if verdict.chosen == start:
+    if verdict.chosen == baseline:
         sentences.append("No better values were found; the best recipe is the baseline.")
     return sentences
 
 
-def _comparison(rival: Trial, verdict: Verdict) -> str:
+def _comparison(trial: Trial, verdict: Verdict) -> str:
     n = len(verdict.pairs)
     baseline, challenger = (sum(values) / n for values in zip(*verdict.pairs, strict=True))
     seeds = "1 new seed" if n == 1 else f"the same {n} new seeds"
     interval = "" if verdict.interval is None else " (95 % interval {:+.4f} to {:+.4f})".format(*verdict.interval)
     return (
-        f"Mean accuracy with {seeds}: trial {rival.number} {challenger:.4f}, baseline {baseline:.4f}, difference "
+        f"Mean accuracy with {seeds}: trial {trial.number} {challenger:.4f}, baseline {baseline:.4f}, difference "
         f"{challenger - baseline:+.4f}{interval}."
     )
 

@@ -133,11 +133,11 @@ class Study:
         """
         with self._locked():
             self._fail_orphans()
-            start, rival = self.start, self._best_challenger()
-            if start is None or rival is None:
+            baseline, challenger = self.start, self._best_challenger()
+            if baseline is None or challenger is None:
                 return None
             taken = {(trial.of, trial.fresh) for trial in self.fresh() if trial.state not in _REPEATED}
-            sequence = ((trial, seed) for seed in itertools.count(1) for trial in (start, rival))
+            sequence = ((trial, seed) for seed in itertools.count(1) for trial in (baseline, challenger))
             trial, seed = next((trial, seed) for trial, seed in sequence if (trial.number, seed) not in taken)
             optuna_trial = self._fresh.ask()
             for key, value in {"worker": self._worker, "of": trial.number, "fresh": seed}.items():
@@ -180,13 +180,13 @@ class Study:
 
     def _best_challenger(self) -> Trial | None:
         """Return the best trial to compare with the baseline, or None."""
-        start, fresh = self.start, self.fresh()
-        if start is None:
+        baseline, reseeded = self.start, self.fresh()
+        if baseline is None:
             return None
         return best_of(
             trial
             for trial in self.trials()
-            if trial.accuracy > start.accuracy and not refuted(pairs_of(start, trial, fresh))
+            if trial.accuracy > baseline.accuracy and not refuted(pairs_of(baseline, trial, reseeded))
         )
 
     def _partial_values(self, number: int) -> dict[str, Plain]:

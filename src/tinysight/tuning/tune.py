@@ -40,8 +40,8 @@ class Tuned:
         """Return the `count` most accurate trials, best first; the baseline is always included."""
         finished = [trial for trial in self.study.trials() if trial.state == "finished"]
         top = sorted(finished, key=lambda trial: -trial.accuracy)[:count]
-        start = self.verdict.start
-        return [*top, *([start] if start and start not in top else [])]
+        baseline = self.verdict.start
+        return [*top, *([baseline] if baseline and baseline not in top else [])]
 
     def told(self, trial: Trial) -> str:
         """Describe the differences of a trial from the baseline."""

@@ -68,27 +68,27 @@ def judge(study: Study) -> Verdict:
         TrainingError: no trial has finished.
     """
     trials, fresh = study.trials(), study.fresh()
-    best, start = best_of(trials), study.start
+    best, baseline = best_of(trials), study.start
     if best is None:
         errors = [trial.error for trial in trials if trial.error]
         first_error = f" First error: {errors[0]}" if errors else ""
         raise TrainingError(
             f"{study.path}: no trial has finished. Tune again with this output directory to resume.{first_error}"
         )
-    if start is None or best == start:
-        return Verdict(best, best, start, (), None, len(trials))
+    if baseline is None or best == baseline:
+        return Verdict(best, best, baseline, (), None, len(trials))
     repeated = {training.of for training in fresh}
     challengers = [
         (trial, pairs)
         for trial in trials
-        if trial.number != start.number and trial.number in repeated and (pairs := pairs_of(start, trial, fresh))
+        if trial.number != baseline.number and trial.number in repeated and (pairs := pairs_of(baseline, trial, fresh))
     ]
     if not challengers:
-        return Verdict(best, best, start, (), None, len(trials))
-    rival, pairs = max(challengers, key=_rank)
-    n_rejected = sum(refuted(trial_pairs) for trial, trial_pairs in challengers if trial != rival)
-    chosen = rival if statistics.mean(gains(pairs)) > 0 else start
-    return Verdict(chosen, best, start, pairs, rival, len(trials), n_rejected)
+        return Verdict(best, best, baseline, (), None, len(trials))
+    challenger, pairs = max(challengers, key=_rank)
+    n_rejected = sum(refuted(trial_pairs) for trial, trial_pairs in challengers if trial != challenger)
+    chosen = challenger if statistics.mean(gains(pairs)) > 0 else baseline
+    return Verdict(chosen, best, baseline, pairs, challenger, len(trials), n_rejected)
 
 
 def _rank(challenger: tuple[Trial, Pairs]) -> tuple[int, float]:
