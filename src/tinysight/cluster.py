@@ -1,4 +1,4 @@
-"""The Ray cluster that work is handed to: the one that RAY_ADDRESS names, or one of this machine alone."""
+"""Connection to a Ray cluster: the one at RAY_ADDRESS, or a local one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tinysight import packages
 from tinysight.errors import InputError
 from tinysight.machine import usable_cores
 
-_STORE = 100_000_000  # bytes for what Ray's own processes hand to each other; images do not go this way
+_OBJECT_STORE_BYTES = 100_000_000  # for Ray's own messages; images do not pass through the object store
 
 
 @contextmanager
 def connected(workers: int = 1) -> Iterator[None]:
-    """Be connected inside the block; whoever is connected already stays so.
+    """Connect to Ray inside the block; an existing connection is reused and stays open.
 
     Args:
-        workers: how many a cluster of this machine must have room for.
+        workers: minimum number of cores of a local cluster.
 
     Raises:
-        InputError: Ray is not installed, or the cluster cannot be reached.
+        InputError: Ray is not installed, or the cluster is not reachable.
     """
     packages.require("ray", extra="scale")
     import ray
@@ -31,17 +31,17 @@ def connected(workers: int = 1) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves this machine that nobody asked for
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends no usage statistics unless the user enables them
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if "RAY_ADDRESS" in os.environ:
             ray.init(**quiet)
         else:
             cores = max(workers, usable_cores())
-            ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE, **quiet)
+            ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         address = os.environ.get("RAY_ADDRESS", "this machine")
-        raise InputError(f"Ray at {address} cannot be reached ({error}); does its head node run?") from error
+        raise InputError(f"Ray at {address}: is not reachable ({error}). Check that its head node runs.") from error
     try:
         yield
     finally:
@@ -49,7 +49,7 @@ def connected(workers: int = 1) -> Iterator[None]:
 
 
 def resource(name: str) -> int:
-    """Return how many of something, such as "CPU", the cluster has just now: machines come and go."""
+    """Return the cluster's current amount of a resource such as "CPU"; machines may join or leave."""
     import ray
 
     resources: dict[str, float] = ray.cluster_resources()

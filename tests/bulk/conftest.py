@@ -1,4 +1,4 @@
-"""A folder of everything that a bulk prediction takes, and what is told of it."""
+"""Fixtures for batch prediction: inputs of every kind, and the rows that are expected."""
 
 import io
 import tarfile
@@ -14,7 +14,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 
 def png(seed):
-    """Return the bytes of a small picture, another one for every seed."""
+    """Return the bytes of a small PNG, different for every seed."""
     pixels = np.random.default_rng(seed).integers(0, 255, (40, 32, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -23,12 +23,12 @@ def png(seed):
 
 @dataclass
 class Inputs:
-    """A folder of pictures in every form, and where each of them ought to be found: its name and its bytes."""
+    """A directory of images in every supported form, and the expected names with their bytes."""
 
     folder: Path
     expected: dict[str, bytes | None] = field(default_factory=dict)
 
-    def picture(self, name, content):
+    def image(self, name, content):
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -37,18 +37,18 @@ class Inputs:
     def parquet(self, name, contents, column="image", wrapped=False, row_group_size=4):
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        cells = [{"bytes": one, "path": None} for one in contents] if wrapped else contents
+        cells = [{"bytes": content, "path": None} for content in contents] if wrapped else contents
         pq.write_table(pa.table({"label": list(range(len(cells))), column: cells}), path, row_group_size=row_group_size)
         self.expected |= {f"{path}:{row}": content for row, content in enumerate(contents)}
 
     def tar(self, name, members, compression=""):
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(path, f"w:{compression}") as shard:
+        with tarfile.open(path, f"w:{compression}") as archive:
             for member, content in members.items():
                 info = tarfile.TarInfo(member)
                 info.size = len(content)
-                shard.addfile(info, io.BytesIO(content))
+                archive.addfile(info, io.BytesIO(content))
                 if member.endswith(".png"):
                     self.expected[f"{path}:{member}"] = content
 
@@ -60,12 +60,12 @@ def empty(tmp_path):
 
 @pytest.fixture
 def inputs(empty):
-    """Pictures in folders, in tar files and in Parquet files of either kind, one of each kind unreadable."""
+    """Images in directories, tar files and both kinds of Parquet files; some are unreadable."""
     for number in range(7):
-        empty.picture(f"{'abc'[number % 3]}/{number}.png", png(number))
-    empty.picture("a/_5.png", png(5))
-    empty.picture("a/broken.jpg", b"no picture")
-    (empty.folder / "a" / "notes.txt").write_text("not asked about")
+        empty.image(f"{'abc'[number % 3]}/{number}.png", png(number))
+    empty.image("a/_5.png", png(5))
+    empty.image("a/broken.jpg", b"not an image")
+    (empty.folder / "a" / "notes.txt").write_text("ignored")
     (empty.folder / "a" / ".hidden.png").write_bytes(png(0))
     empty.parquet("plain.parquet", [png(seed) for seed in range(20, 30)] + [None])
     empty.parquet("wrapped.parquet", [*(png(seed) for seed in range(30, 33)), b"broken"], wrapped=True)
@@ -75,15 +75,15 @@ def inputs(empty):
 
 
 @pytest.fixture(autouse=True)
-def _small_units(monkeypatch):
-    """As many units from few pictures as there would be from millions."""
+def _small_shards(monkeypatch):
+    """Make shards of three images, so that few images give many shards."""
     from tinysight.bulk import units
 
     monkeypatch.setattr(units, "PICTURES", 3)
 
 
 def table(path):
-    """Return the rows of an output, by the names of the inputs; each name must be there once."""
+    """Return the rows of an output by input name; every name must occur once."""
     rows = pq.read_table(path).to_pylist()
     by_name = {row["input"]: row for row in rows}
     assert len(by_name) == len(rows), "an input appears twice"

@@ -1,4 +1,4 @@
-"""Inputs and outputs in an object store: a server that speaks S3 stands in for one."""
+"""Inputs and outputs in an object store, with moto as an S3 server."""
 
 import logging
 from pathlib import Path
@@ -25,29 +25,29 @@ def server():
 
 @pytest.fixture
 def store(server, monkeypatch):
-    """Return how to write down a place in the store."""
+    """Return a function that makes a URI in the store."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     options = f"?endpoint_override={server}&scheme=http&region=us-east-1&allow_bucket_creation=true"
-    bucket = Place.of(f"s3://pictures{options}")
-    bucket.filesystem.create_dir("pictures")
-    yield lambda name: f"s3://pictures/{name}{options}"
-    bucket.filesystem.delete_dir_contents("pictures")
+    bucket = Place.of(f"s3://images{options}")
+    bucket.filesystem.create_dir("images")
+    yield lambda name: f"s3://images/{name}{options}"
+    bucket.filesystem.delete_dir_contents("images")
 
 
-def uploaded(inputs, store):
-    """Copy a folder into the store; return the names that its pictures have there."""
+def upload(inputs, store):
+    """Copy the inputs into the store; return the expected names."""
     place = Place.of(store("in"))
     for file in inputs.folder.rglob("*"):
         if file.is_file():
             path = f"{place.path}/{file.relative_to(inputs.folder).as_posix()}"
             with place.filesystem.open_output_stream(path, compression=None) as stream:
                 stream.write(file.read_bytes())
-    return {name.replace(str(inputs.folder), "s3://pictures/in") for name in inputs.expected}
+    return {name.replace(str(inputs.folder), "s3://images/in") for name in inputs.expected}
 
 
-def downloaded(uri, folder):
+def download(uri, folder):
     place = Place.of(uri)
     folder.mkdir()
     for info in place.files():
@@ -55,51 +55,52 @@ def downloaded(uri, folder):
     return folder
 
 
-def bulk(run, asked, out):
-    return predict(Run.open(Path(run)), asked, out, workers=1)
+def predict_all(run, images, out):
+    return predict(Run.open(Path(run)), images, out, workers=1)
 
 
-def test_pictures_in_a_store_give_the_rows_that_they_give_at_home(trained, inputs, store, tmp_path):
-    names = uploaded(inputs, store)
-    bulk(trained, str(inputs.folder), str(tmp_path / "home"))
-    bulk(trained, store("in"), store("out.parquet"))
-    away = table(downloaded(store("out.parquet"), tmp_path / "away"))
-    assert away.keys() == names
+def test_object_store_gives_the_same_rows_as_local_files(trained, inputs, store, tmp_path):
+    names = upload(inputs, store)
+    predict_all(trained, str(inputs.folder), str(tmp_path / "local"))
+    predict_all(trained, store("in"), store("out.parquet"))
+    remote = table(download(store("out.parquet"), tmp_path / "remote"))
+    assert remote.keys() == names
 
-    def at_home(text):
-        return text and text.replace("s3://pictures/in", str(inputs.folder))
+    def local_name(text):
+        return text and text.replace("s3://images/in", str(inputs.folder))
 
-    said = {
-        at_home(name): {**row, "input": at_home(name), "error": at_home(row["error"])} for name, row in away.items()
+    renamed = {
+        local_name(name): {**row, "input": local_name(name), "error": local_name(row["error"])}
+        for name, row in remote.items()
     }
-    assert said == table(tmp_path / "home")
+    assert renamed == table(tmp_path / "local")
 
 
-def test_it_goes_on_in_a_store_as_anywhere(trained, inputs, store, tmp_path):
-    uploaded(inputs, store)
-    first = bulk(trained, store("in"), store("out.parquet"))
+def test_resumes_in_an_object_store(trained, inputs, store, tmp_path):
+    upload(inputs, store)
+    first = predict_all(trained, store("in"), store("out.parquet"))
     place = Place.of(store("out.parquet"))
-    gone = next(info.path for info in place.files() if info.base_name.startswith("part"))
-    place.filesystem.delete_file(gone)
-    again = bulk(trained, store("in"), store("out.parquet"))
+    part = next(info.path for info in place.files() if info.base_name.startswith("part"))
+    place.filesystem.delete_file(part)
+    again = predict_all(trained, store("in"), store("out.parquet"))
     assert 0 < again.rows < first.rows
-    assert len(table(downloaded(store("out.parquet"), tmp_path / "away"))) == first.rows
+    assert len(table(download(store("out.parquet"), tmp_path / "remote"))) == first.rows
 
 
-def test_a_glob_in_a_store_stands_for_what_fits(trained, inputs, store, tmp_path):
-    names = uploaded(inputs, store)
-    bulk(trained, store("in/**/*.png"), str(tmp_path / "out"))
+def test_glob_in_an_object_store(trained, inputs, store, tmp_path):
+    names = upload(inputs, store)
+    predict_all(trained, store("in/**/*.png"), str(tmp_path / "out"))
     assert set(table(tmp_path / "out")) == {name for name in names if name.endswith(".png") and ".tar" not in name}
 
 
-def test_a_store_that_refuses_is_one_sentence(trained, inputs, store, tmp_path):
-    with pytest.raises(InputError, match="There is no s3://pictures/nothing; check the name"):
-        bulk(trained, store("nothing"), str(tmp_path / "out"))
-    elsewhere = store("out").replace("pictures", "no-such-bucket").replace("allow_bucket_creation=true", "")
+def test_object_store_errors_are_one_sentence(trained, inputs, store, tmp_path):
+    with pytest.raises(InputError, match=r"s3://images/nothing: does not exist\. Check the name"):
+        predict_all(trained, store("nothing"), str(tmp_path / "out"))
+    missing = store("out").replace("images", "no-such-bucket").replace("allow_bucket_creation=true", "")
     with pytest.raises((InputError, StorageError), match="s3://no-such-bucket/out"):
-        bulk(trained, str(inputs.folder), elsewhere)
+        predict_all(trained, str(inputs.folder), missing)
 
 
-def test_secrets_in_a_name_are_told_to_nobody(server):
-    place = Place.of(f"s3://key:secret@pictures/in?endpoint_override={server}&scheme=http&region=us-east-1")
-    assert str(place) == "s3://pictures/in"
+def test_credentials_in_a_uri_are_not_displayed(server):
+    place = Place.of(f"s3://key:secret@images/in?endpoint_override={server}&scheme=http&region=us-east-1")
+    assert str(place) == "s3://images/in"

@@ -1,4 +1,4 @@
-"""Ray does the same work, and loses none of it when workers or machines are lost."""
+"""The Ray backend gives the same rows, also when workers or machines are lost."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ psutil = pytest.importorskip("psutil")
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-# Ray leaves its pipes to the collector of garbage.
+# Ray leaves its pipes to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without cores, which hands the work out, and two machines of one core, all of them processes here."""
+    """A head node without cores and two nodes with one core each, all of them local processes."""
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -34,14 +34,14 @@ def cluster():
 
 @pytest.fixture
 def many(empty):
-    """Enough pictures for a hundred units."""
+    """Enough images for a hundred shards."""
     for number in range(300):
-        empty.picture(f"{number:03}.png", png(number))
+        empty.image(f"{number:03}.png", png(number))
     return empty
 
 
-class Losing:
-    """Watches the progress of a prediction, and has something happen when a third of it is done."""
+class FailureAtThird:
+    """Progress that calls `event` once a third of the input is done."""
 
     def __init__(self, event):
         self.event, self.done = event, 0
@@ -56,38 +56,38 @@ class Losing:
             event()
 
     def finish(self, line=""):
-        assert self.event is None or not self.done, "nothing was lost"
+        assert self.event is None or not self.done, "the event was not triggered"
 
     def note(self, message):
-        """Say nothing."""
+        """Ignore notices."""
 
 
-def bulk(run, inputs, out, **options):
+def predict_on_ray(run, inputs, out, **options):
     return predict(Run.open(Path(run)), str(inputs.folder), str(out), engine="ray", **options)
 
 
-def test_ray_writes_the_rows_that_one_process_writes(trained, inputs, cluster, tmp_path):
-    bulk(trained, inputs, tmp_path / "ray")
+def test_ray_writes_the_same_rows_as_one_process(trained, inputs, cluster, tmp_path):
+    predict_on_ray(trained, inputs, tmp_path / "ray")
     predict(Run.open(Path(trained)), str(inputs.folder), str(tmp_path / "local"), workers=1)
     assert table(tmp_path / "ray") == table(tmp_path / "local")
 
 
-def test_a_killed_worker_and_then_a_lost_machine_cost_no_row(trained, many, cluster, tmp_path):
+def test_killed_worker_and_lost_machine_lose_no_row(trained, many, cluster, tmp_path):
     def kill_a_worker():
-        while not (found := [process for process in psutil.process_iter() if process.name() == "ray::_do"]):
-            pass  # both are between two units
-        found[0].kill()
+        while not (workers := [process for process in psutil.process_iter() if process.name() == "ray::_run_shard"]):
+            pass  # both workers are between two shards
+        workers[0].kill()
 
     def lose_a_machine():
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
-    cluster.add_node(num_cpus=1)  # the one that will be lost
+    cluster.add_node(num_cpus=1)  # the node to lose
     for event, out in ((kill_a_worker, tmp_path / "worker"), (lose_a_machine, tmp_path / "machine")):
-        bulk(trained, many, out, progress=Losing(event))
+        predict_on_ray(trained, many, out, progress=FailureAtThird(event))
         assert table(out).keys() == many.expected.keys()
 
 
-def test_what_fails_on_a_worker_is_the_sentence_that_it_is_here(trained, many, cluster, tmp_path):
-    losing = Losing((tmp_path / "out" / "_tinysight.json").unlink)
-    with pytest.raises(InputError, match="out cannot be seen from every machine; name an --output that can"):
-        bulk(trained, many, tmp_path / "out", progress=losing)
+def test_error_on_a_worker_reaches_the_driver(trained, many, cluster, tmp_path):
+    failure = FailureAtThird((tmp_path / "out" / "_tinysight.json").unlink)
+    with pytest.raises(InputError, match=r"out: is not visible from every machine\. Choose a shared output"):
+        predict_on_ray(trained, many, tmp_path / "out", progress=failure)

@@ -1,4 +1,4 @@
-"""Patterns mean what they mean to Python's own glob."""
+"""Globs select the same files as Python's glob module."""
 
 import glob
 import os
@@ -41,31 +41,36 @@ def tree(tmp_path_factory):
         max_size=6,
     ).map("".join)
 )
-def test_a_pattern_finds_what_glob_finds(tree, pattern):
-    wanted = f"{tree}/{pattern}"
-    if pattern.strip("/") != pattern or not glob.has_magic(pattern) or "//" in pattern or any_star_glued(pattern):
+def test_glob_equals_pythons_glob(tree, pattern):
+    path = f"{tree}/{pattern}"
+    if (
+        pattern.strip("/") != pattern
+        or not glob.has_magic(pattern)
+        or "//" in pattern
+        or has_attached_double_star(pattern)
+    ):
         return
-    expected = {path for path in glob.glob(wanted, recursive=True) if os.path.isfile(path)}
-    assert found(wanted) == expected
+    expected = {match for match in glob.glob(path, recursive=True) if os.path.isfile(match)}
+    assert matches(path) == expected
 
 
-def found(wanted):
+def matches(path):
     try:
-        return {info.path for info in Place.of(wanted).matches()}
-    except InputError:  # what is above the pattern is not there either
+        return {info.path for info in Place.of(path).matches()}
+    except InputError:  # the directory above the first wildcard does not exist
         return set()
 
 
-def any_star_glued(pattern):
-    """Return whether ** is glued to a name, which glob takes for * and nobody means."""
+def has_attached_double_star(pattern):
+    """Return whether ** is attached to a name, where Python's glob treats it as *."""
     return any("**" in part and part != "**" for part in pattern.split("/"))
 
 
-def test_a_name_with_signs_of_a_pattern_is_found_as_it_is(tree):
+def test_existing_name_with_wildcard_characters_is_literal(tree):
     assert [info.base_name for info in Place.of(f"{tree}/a[1].png").matches()] == ["a[1].png"]
 
 
-def test_a_relative_path_is_made_absolute(tree, monkeypatch):
+def test_relative_path_is_made_absolute(tree, monkeypatch):
     monkeypatch.chdir(tree)
     assert str(Place.of("sub/a.png")) == str(tree / "sub" / "a.png")
     assert Place.of(f"file://{tree}/sub/a.png").path == Place.of("sub/a.png").path

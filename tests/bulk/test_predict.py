@@ -1,4 +1,4 @@
-"""Every picture of an input becomes one row, which says what `predict` says of it alone."""
+"""Batch prediction gives one row per image, equal to its prediction alone."""
 
 import json
 import shutil
@@ -17,12 +17,12 @@ from tinysight.errors import ImageError, InputError, RunError, StorageError
 from tinysight.runs.run import Run
 
 
-def bulk(run, inputs, out, **options):
+def predict_all(run, inputs, out, **options):
     return predict(Run.open(Path(run)), str(inputs), str(out), **{"workers": 1, **options})
 
 
-def alone(run, content):
-    """Return what the classifier says of one picture, as bytes, or None if it is none."""
+def predict_one(run, content):
+    """Return the probabilities of one encoded image, (classes,), or None if it is invalid."""
     classifier = Run.open(run).classifier()
     try:
         pixels = read_image(content or b"", (classifier.image_size,) * 2)
@@ -31,78 +31,78 @@ def alone(run, content):
     return classifier.probabilities(pixels[None])[0]
 
 
-def test_every_picture_of_every_kind_of_input_becomes_one_row(trained, inputs, tmp_path):
-    total = bulk(trained, inputs.folder, tmp_path / "out.parquet")
-    found = table(tmp_path / "out.parquet")
-    assert found.keys() == inputs.expected.keys()
+def test_every_image_of_every_kind_of_input_becomes_one_row(trained, inputs, tmp_path):
+    total = predict_all(trained, inputs.folder, tmp_path / "out.parquet")
+    rows = table(tmp_path / "out.parquet")
+    assert rows.keys() == inputs.expected.keys()
     names = Run.open(trained).classifier().class_names
     for name, content in inputs.expected.items():
-        row, expected = found[name], alone(trained, content)
+        row, expected = rows[name], predict_one(trained, content)
         if expected is None:
             assert row["class"] is None
             assert row["error"]
         else:
             assert row["class"] == names[expected.argmax()]
             assert row["probability"] == pytest.approx(expected.max(), abs=1e-5)
-            assert [one["class"] for one in row["top"]] == [names[i] for i in np.argsort(-expected)[:3]]
+            assert [choice["class"] for choice in row["top"]] == [names[i] for i in np.argsort(-expected)[:3]]
             assert row["error"] is None
-    assert (total.rows, total.errors) == (len(found), sum(bool(row["error"]) for row in found.values()))
+    assert (total.rows, total.errors) == (len(rows), sum(bool(row["error"]) for row in rows.values()))
     assert total.errors == 3
 
 
 def test_several_processes_write_the_same_rows_as_one(trained, inputs, tmp_path):
-    bulk(trained, inputs.folder, tmp_path / "one")
-    bulk(trained, inputs.folder, tmp_path / "two", workers=2)
+    predict_all(trained, inputs.folder, tmp_path / "one")
+    predict_all(trained, inputs.folder, tmp_path / "two", workers=2)
     assert table(tmp_path / "one") == table(tmp_path / "two")
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stops=st.lists(st.integers(1, 5), max_size=4))
-def test_stopped_anywhere_it_goes_on_and_no_row_is_lost_or_written_twice(trained, inputs, tmp_path, stops):
+def test_resuming_after_interruptions_loses_and_duplicates_no_row(trained, inputs, tmp_path, stops):
     out = tmp_path / "out.parquet"
     shutil.rmtree(out, ignore_errors=True)
     for stop in stops:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(local.Work, "do", power_goes_after(stop, local.Work.do))
+            patch.setattr(local.Work, "do", interrupt_after(stop, local.Work.do))
             try:
-                bulk(trained, inputs.folder, out)
+                predict_all(trained, inputs.folder, out)
             except KeyboardInterrupt:
                 continue
     before = len(list(out.glob("part-*")))
-    total = bulk(trained, inputs.folder, out)
+    total = predict_all(trained, inputs.folder, out)
     assert total.before == before
     assert table(out).keys() == inputs.expected.keys()
-    assert bulk(trained, inputs.folder, out).rows == 0
+    assert predict_all(trained, inputs.folder, out).rows == 0
 
 
-def power_goes_after(units, do):
-    left = iter(range(units))
+def interrupt_after(shards, do):
+    remaining = iter(range(shards))
 
-    def stopping(work, numbered):
-        if next(left, None) is None:
+    def interrupted(work, numbered):
+        if next(remaining, None) is None:
             raise KeyboardInterrupt
         return do(work, numbered)
 
-    return stopping
+    return interrupted
 
 
-def test_what_has_changed_meanwhile_is_predicted_anew_and_what_is_gone_has_no_row(trained, inputs, tmp_path):
+def test_changed_images_are_predicted_again_and_removed_ones_have_no_row(trained, inputs, tmp_path):
     out = tmp_path / "out.parquet"
-    bulk(trained, inputs.folder, out)
-    inputs.picture("a/0.png", png(99))
-    inputs.picture("b/new.png", png(98))
-    inputs.expected = {name: one for name, one in inputs.expected.items() if "wrapped" not in name}
+    predict_all(trained, inputs.folder, out)
+    inputs.image("a/0.png", png(99))
+    inputs.image("b/new.png", png(98))
+    inputs.expected = {name: content for name, content in inputs.expected.items() if "wrapped" not in name}
     (inputs.folder / "wrapped.parquet").unlink()
-    total = bulk(trained, inputs.folder, out)
+    total = predict_all(trained, inputs.folder, out)
     fresh = tmp_path / "fresh"
-    bulk(trained, inputs.folder, fresh)
+    predict_all(trained, inputs.folder, fresh)
     assert table(out) == table(fresh)
     assert table(out).keys() == inputs.expected.keys()
     assert total.before > 0
 
 
 @pytest.mark.parametrize(
-    ("pattern", "fits"),
+    ("pattern", "selects"),
     [
         ("a/*.png", lambda name: "/a/" in name and name.endswith(".png")),
         ("**/*.png", lambda name: name.endswith(".png") and ".tar" not in name),
@@ -112,15 +112,15 @@ def test_what_has_changed_meanwhile_is_predicted_anew_and_what_is_gone_has_no_ro
         ("shard.tar", lambda name: "shard.tar:" in name),
     ],
 )
-def test_a_glob_or_a_single_file_stands_for_what_fits(trained, inputs, tmp_path, pattern, fits):
-    bulk(trained, inputs.folder / pattern, tmp_path / "out")
-    assert set(table(tmp_path / "out")) == {name for name in inputs.expected if fits(name)}
+def test_glob_or_single_file_selects_its_images(trained, inputs, tmp_path, pattern, selects):
+    predict_all(trained, inputs.folder / pattern, tmp_path / "out")
+    assert set(table(tmp_path / "out")) == {name for name in inputs.expected if selects(name)}
 
 
-def test_large_row_groups_are_one_unit_and_small_ones_are_put_together(trained, empty, tmp_path):
+def test_large_row_groups_are_one_shard_and_small_ones_are_combined(trained, empty, tmp_path):
     empty.parquet("large.parquet", [png(seed) for seed in range(10)], row_group_size=10)
-    empty.parquet("small.parquet", [png(seed) for seed in range(10)], row_group_size=1, column="picture")
-    bulk(trained, empty.folder, tmp_path / "out")
+    empty.parquet("small.parquet", [png(seed) for seed in range(10)], row_group_size=1, column="data")
+    predict_all(trained, empty.folder, tmp_path / "out")
     assert table(tmp_path / "out").keys() == empty.expected.keys()
     sizes = [pq.read_metadata(part).num_rows for part in sorted((tmp_path / "out").glob("part-*"))]
     assert sizes == [10, 3, 3, 3, 1]
@@ -129,60 +129,60 @@ def test_large_row_groups_are_one_unit_and_small_ones_are_put_together(trained, 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("x.parquet", b"PAR1 cut short", "is damaged or cut short"),
-        ("x.parquet", b"", "is damaged or cut short"),
-        ("x.tar", b"\x01" * 700, "is damaged or cut short"),
-        ("x.tar.gz", b"\x1f\x8b\x08 no deflate", "is damaged or cut short"),
+        ("x.parquet", b"PAR1 cut short", "is damaged or truncated"),
+        ("x.parquet", b"", "is damaged or truncated"),
+        ("x.tar", b"\x01" * 700, "is damaged or truncated"),
+        ("x.tar.gz", b"\x1f\x8b\x08 no deflate", "is damaged or truncated"),
         ("x.png", b"", "Image: empty file."),
     ],
 )
-def test_what_cannot_be_read_is_a_row_that_says_so(trained, empty, tmp_path, name, content, sentence):
-    empty.picture(name, content)
-    bulk(trained, empty.folder, tmp_path / "out")
+def test_unreadable_input_becomes_a_row_with_an_error(trained, empty, tmp_path, name, content, sentence):
+    empty.image(name, content)
+    predict_all(trained, empty.folder, tmp_path / "out")
     (row,) = table(tmp_path / "out").values()
     assert row["input"] == str(empty.folder / name)
     assert sentence in row["error"]
     assert row["class"] is None
 
 
-def test_a_tar_file_cut_short_gives_the_pictures_before_the_cut_and_a_row_for_the_rest(trained, empty, tmp_path):
+def test_truncated_tar_gives_the_images_before_the_end_and_one_error(trained, empty, tmp_path):
     empty.tar("x.tar", {f"{seed}.png": png(seed) for seed in range(6)})
     path = empty.folder / "x.tar"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    bulk(trained, empty.folder, tmp_path / "out")
-    found = table(tmp_path / "out")
-    assert found[str(path)]["error"]
-    good = [name for name, row in found.items() if row["class"]]
+    predict_all(trained, empty.folder, tmp_path / "out")
+    rows = table(tmp_path / "out")
+    assert rows[str(path)]["error"]
+    good = [name for name, row in rows.items() if row["class"]]
     assert good == [f"{path}:{number}.png" for number in range(len(good))]
     assert 1 <= len(good) < 6
 
 
-def test_a_parquet_file_damaged_within_gives_every_row_once(trained, empty, tmp_path):
+def test_damaged_parquet_file_gives_every_row_once(trained, empty, tmp_path):
     empty.parquet("x.parquet", [png(seed) for seed in range(12)], row_group_size=4)
     path = empty.folder / "x.parquet"
     content = bytearray(path.read_bytes())
-    place = pq.read_metadata(path).row_group(1).column(1).dictionary_page_offset or 0
-    content[place : place + 200] = bytes(200)
+    offset = pq.read_metadata(path).row_group(1).column(1).dictionary_page_offset or 0
+    content[offset : offset + 200] = bytes(200)
     path.write_bytes(content)
-    bulk(trained, empty.folder, tmp_path / "out")
-    found = table(tmp_path / "out")
-    assert found.keys() == empty.expected.keys()
-    assert [row["error"] is None for row in found.values()] == [True] * 4 + [False] * 4 + [True] * 4
+    predict_all(trained, empty.folder, tmp_path / "out")
+    rows = table(tmp_path / "out")
+    assert rows.keys() == empty.expected.keys()
+    assert [row["error"] is None for row in rows.values()] == [True] * 4 + [False] * 4 + [True] * 4
 
 
-def test_an_empty_parquet_file_has_no_rows_and_does_no_harm(trained, empty, tmp_path):
+def test_empty_parquet_file_has_no_rows(trained, empty, tmp_path):
     empty.parquet("a.parquet", [png(0)])
     pq.write_table(pq.read_table(empty.folder / "a.parquet").slice(0, 0), empty.folder / "b.parquet")
-    bulk(trained, empty.folder, tmp_path / "out")
+    predict_all(trained, empty.folder, tmp_path / "out")
     assert table(tmp_path / "out").keys() == empty.expected.keys()
 
 
-def test_a_parquet_file_without_pictures_is_told_with_its_columns(trained, empty, tmp_path):
+def test_parquet_file_without_images_gives_an_error_with_its_columns(trained, empty, tmp_path):
     empty.folder.mkdir()
     pq.write_table(pq.read_table(_numbers(empty.folder)), empty.folder / "x.parquet")
-    bulk(trained, empty.folder, tmp_path / "out")
+    predict_all(trained, empty.folder, tmp_path / "out")
     (row,) = table(tmp_path / "out").values()
-    assert row["error"].endswith("has no column of pictures; its columns are a, b.")
+    assert row["error"].endswith("has no column of images, only a, b. Store encoded images as binary values.")
 
 
 def _numbers(folder):
@@ -192,70 +192,70 @@ def _numbers(folder):
     return folder / "x.parquet"
 
 
-def test_an_output_of_other_work_is_left_alone(trained, finished_run, inputs, tmp_path):
+def test_output_of_another_job_is_not_overwritten(trained, finished_run, inputs, tmp_path):
     out = tmp_path / "out"
-    bulk(trained, inputs.folder, out)
+    predict_all(trained, inputs.folder, out)
     before = table(out)
-    with pytest.raises(InputError, match="holds predictions with another top; name another --output"):
-        bulk(trained, inputs.folder, out, top=1)
-    with pytest.raises(InputError, match="with another input and classifier;"):
-        bulk(finished_run, inputs.folder / "a", out)
+    with pytest.raises(InputError, match=r"holds predictions with a different top\. Choose another output"):
+        predict_all(trained, inputs.folder, out, top=1)
+    with pytest.raises(InputError, match=r"with a different input and classifier\."):
+        predict_all(finished_run, inputs.folder / "a", out)
     assert table(out) == before
 
 
-def test_a_folder_of_something_else_is_left_alone(trained, inputs, tmp_path):
+def test_directory_of_other_files_is_not_overwritten(trained, inputs, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(InputError, match="is there already, and no output of predict; name another"):
-        bulk(trained, inputs.folder, tmp_path / "out")
+    with pytest.raises(InputError, match=r"exists and is not an output of batch prediction\. Choose another"):
+        predict_all(trained, inputs.folder, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
-def test_an_output_within_the_input_is_refused(trained, inputs):
-    with pytest.raises(InputError, match="name an --output outside of it"):
-        bulk(trained, inputs.folder, inputs.folder / "out")
+def test_output_inside_the_input_is_rejected(trained, inputs):
+    with pytest.raises(InputError, match="Choose an output outside of it"):
+        predict_all(trained, inputs.folder, inputs.folder / "out")
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nowhere", "There is no .*nowhere; check the name"),
-        ("a/*.gif", "there are no pictures there"),
-        ("s4://bucket/x", "s4://bucket/x cannot be opened .*; check how it is written"),
+        ("nowhere", "nowhere: does not exist. Check the name"),
+        ("a/*.gif", "contains no images"),
+        ("s4://bucket/x", "s4://bucket/x: cannot be opened .*. Check its spelling"),
     ],
 )
-def test_an_input_of_nothing_is_refused_before_anything_is_written(trained, inputs, tmp_path, name, sentence):
-    where = name if "://" in name else inputs.folder / name
+def test_input_without_images_is_rejected_before_anything_is_written(trained, inputs, tmp_path, name, sentence):
+    path = name if "://" in name else inputs.folder / name
     with pytest.raises(InputError, match=sentence):
-        bulk(trained, where, tmp_path / "out")
+        predict_all(trained, path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_is_half_written(trained, inputs, tmp_path, monkeypatch):
+def test_full_disk_leaves_no_partial_file(trained, inputs, tmp_path, monkeypatch):
     def full(path, content):
         raise StorageError(f"Cannot write {path}: the disk is full; make room and try again.")
 
-    bulk(trained, inputs.folder / "a", tmp_path / "out")
-    inputs.picture("a/more.png", png(1))
+    predict_all(trained, inputs.folder / "a", tmp_path / "out")
+    inputs.image("a/more.png", png(1))
     with monkeypatch.context() as patch:
         patch.setattr(output, "write_bytes", full)
         with pytest.raises(StorageError, match="the disk is full"):
-            bulk(trained, inputs.folder / "a", tmp_path / "out")
-    bulk(trained, inputs.folder / "a", tmp_path / "out")
+            predict_all(trained, inputs.folder / "a", tmp_path / "out")
+    predict_all(trained, inputs.folder / "a", tmp_path / "out")
     assert set(table(tmp_path / "out")) == {name for name in inputs.expected if "/a/" in name}
 
 
-def test_a_network_that_predicts_no_numbers_ends_the_work(finished_run, inputs, tmp_path, monkeypatch):
+def test_network_with_infinite_weights_fails_the_job(finished_run, inputs, tmp_path, monkeypatch):
     run = Run.open(finished_run)
     classifier = run.classifier()
     for weights in classifier.network.parameters():
         weights.data.mul_(float("inf"))
     monkeypatch.setattr(Run, "classifier", lambda run: classifier)
-    with pytest.raises(RunError, match="predicts no numbers"):
-        bulk(finished_run, inputs.folder, tmp_path / "out")
+    with pytest.raises(RunError, match="outputs are not finite"):
+        predict_all(finished_run, inputs.folder, tmp_path / "out")
 
 
-def test_the_command_line_says_what_was_written_and_how_to_read_it(tinysight, finished_run, inputs):
+def test_command_line_prints_counts_and_how_to_read_the_output(tinysight, finished_run, inputs):
     outcome = tinysight("predict", finished_run, inputs.folder, "--output", "out.parquet", "--workers", 1)
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
@@ -263,9 +263,9 @@ def test_the_command_line_says_what_was_written_and_how_to_read_it(tinysight, fi
         "3 of them hold no prediction, and in the column `error` why",
         "next: pandas.read_parquet('out.parquet'), or whatever else reads a folder of Parquet files",
     ]
-    facts = json.loads(Path("out.parquet", "_tinysight.json").read_text())
-    assert facts["classifier"] == str(finished_run)
-    assert facts["remarks"] == list(Run.open(finished_run).classifier().remarks)
+    metadata = json.loads(Path("out.parquet", "_tinysight.json").read_text())
+    assert metadata["classifier"] == str(finished_run)
+    assert metadata["remarks"] == list(Run.open(finished_run).classifier().remarks)
     again = tinysight("predict", finished_run, inputs.folder, "--output", "out.parquet", "--workers", 1)
     parts = len(list(Path("out.parquet").glob("part-*")))
     assert again.out.splitlines()[0] == f"0 rows written to out.parquet beside the {parts} parts of an earlier sitting"
@@ -281,27 +281,27 @@ def test_the_command_line_says_what_was_written_and_how_to_read_it(tinysight, fi
         (["a", "--workers", 2], "--engine and --workers are for --output OUT.parquet"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(tinysight, finished_run, options, sentence):
+def test_conflicting_options_are_rejected(tinysight, finished_run, options, sentence):
     assert tinysight("predict", finished_run, *options).refusal().startswith(sentence)
 
 
 @pytest.mark.parametrize(("package", "options"), [("pyarrow", []), ("ray", ["--engine", "ray"])])
-def test_without_the_extra_it_says_what_to_install(tinysight, finished_run, inputs, monkeypatch, package, options):
+def test_missing_extra_names_what_to_install(tinysight, finished_run, inputs, monkeypatch, package, options):
     from tinysight import packages
 
-    found = packages.version
-    monkeypatch.setattr(packages, "version", lambda name: None if name == package else found(name))
+    version = packages.version
+    monkeypatch.setattr(packages, "version", lambda name: None if name == package else version(name))
     outcome = tinysight("predict", finished_run, inputs.folder, "--output", "out", *options)
     assert outcome.refusal() == f"This needs {package}, which is not installed: pip install 'tinysight[scale]'."
 
 
-def test_inputs_are_walked_in_the_same_order_every_time(tmp_path):
+def test_shards_are_deterministic_and_sorted(tmp_path):
     from tinysight.bulk.places import Place
     from tinysight.bulk.units import size, units
 
     inputs = Inputs(tmp_path / "in")
     for number in np.random.default_rng(0).permutation(20):
-        inputs.picture(f"{number % 3}/{number:02}.png", png(0))
+        inputs.image(f"{number % 3}/{number:02}.png", png(0))
     place = Place.of(str(inputs.folder))
     assert [*units(place)] == [*units(place)]
     assert [path for unit in units(place) for path in unit.paths] == sorted(inputs.expected)

@@ -1,4 +1,4 @@
-"""Every verb that looks at images takes those of a folder that is mapped from the cache, as it takes others."""
+"""Every command works on memory-mapped images of a folder."""
 
 import json
 
@@ -24,7 +24,7 @@ def run(tinysight, photos, tmp_path, _mapped):
     return tmp_path / "run"
 
 
-def test_a_run_on_mapped_images_is_evaluated_explained_and_reported(tinysight, run, photos):
+def test_run_on_mapped_images_is_evaluated_explained_and_reported(tinysight, run, photos):
     for command in (["evaluate", run, "--tta"], ["evaluate", run, "--split", "validation"], ["report", run]):
         done = tinysight(*command)
         assert done.code == 0, done.err
@@ -37,13 +37,13 @@ def test_a_run_on_mapped_images_is_evaluated_explained_and_reported(tinysight, r
     assert tinysight("preview", "early-stopping", "--data", photos, "--out", run / "preview.png").code == 0
 
 
-def test_mapped_images_come_to_the_same_weights_every_time(tinysight, run, photos, tmp_path):
+def test_training_on_mapped_images_is_deterministic(tinysight, run, photos, tmp_path):
     settings = [word.format(photos=photos) for word in TINY]
     assert tinysight("train", "early-stopping", *settings, "--out", tmp_path / "again").code == 0
-    one, other = (load_file(path / "model.safetensors") for path in (run, tmp_path / "again"))
-    assert all(np.array_equal(one[name], other[name]) for name in one)
+    first, second = (load_file(path / "model.safetensors") for path in (run, tmp_path / "again"))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_a_run_on_mapped_images_is_audited(tinysight, run):
+def test_run_on_mapped_images_is_audited(tinysight, run):
     done = tinysight("audit", run)
     assert done.code == 0, done.err

@@ -1,6 +1,7 @@
-"""`tinysight tune`: what it prints, what it leaves, and what it refuses."""
+"""`tinysight tune`: output, files and errors."""
 
 import os
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -12,17 +13,17 @@ from tinysight.recipes import loading
 from tinysight.tuning import work
 
 DATA = ("--data", "shapes:train=100,test=30")
-BRIEFLY = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
+SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
 
 
 @pytest.fixture
 def _two_trials(monkeypatch):
-    """Press Ctrl-C as the third trial begins."""
-    attempt, begun = work.attempt, []
+    """Send Ctrl-C at the start of every third trial."""
+    attempt, calls = work.attempt, []
 
     def counted(*arguments):
-        begun.append(arguments)
-        if len(begun) % 3 == 0:
+        calls.append(arguments)
+        if len(calls) % 3 == 0:
             os.kill(os.getpid(), signal.SIGINT)
         return attempt(*arguments)
 
@@ -30,13 +31,13 @@ def _two_trials(monkeypatch):
 
 
 @pytest.mark.usefixtures("_two_trials")
-def test_it_tells_the_best_trials_and_what_to_do_next(tinysight):
-    outcome = tinysight("tune", "early-stopping", *BRIEFLY)
-    assert outcome.code == 1  # it was interrupted, as a training that was has this code
+def test_prints_the_best_trials_and_the_next_command(tinysight):
+    outcome = tinysight("tune", "early-stopping", *SHORT)
+    assert outcome.code == 1  # interrupted, as for train
     folder = Path("runs/early-stopping-tuned-1")
     assert f"files: {folder}/best.toml" in outcome.out
-    assert "nothing" in outcome.out  # what the recipe as it was differs in
-    assert "came furthest: validation accuracy" in outcome.out
+    assert "none (baseline)" in outcome.out  # its changes
+    assert re.search(r"Best trial: \d, validation accuracy 0\.\d{4} after 1 epoch", outcome.out)
     again = next(line for line in outcome.out.splitlines() if line.startswith("go on with:"))
     assert again.endswith(f"--out {folder}")
     notices = outcome.err.splitlines()
@@ -47,8 +48,8 @@ def test_it_tells_the_best_trials_and_what_to_do_next(tinysight):
 
 
 @pytest.mark.usefixtures("_two_trials")
-def test_the_best_recipe_can_be_checked_and_trained(tinysight):
-    tinysight("tune", "early-stopping", *BRIEFLY, "--out", "study")
+def test_best_recipe_can_be_checked_and_trained(tinysight):
+    tinysight("tune", "early-stopping", *SHORT, "--out", "study")
     assert Path("study/best.toml").read_text().startswith("# Found by `tinysight tune early-stopping` on shapes")
     assert tinysight("recipes", "check", "study/best.toml").code == 0
     trained = tinysight("train", "study/best.toml", *DATA, "--out", "run")
@@ -56,7 +57,7 @@ def test_the_best_recipe_can_be_checked_and_trained(tinysight):
     assert loading.load("study/best.toml").training.epochs == 1
 
 
-def test_without_the_extra_it_says_what_to_install(tinysight, monkeypatch):
+def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
     version = packages.version
     monkeypatch.setattr(packages, "version", lambda name: None if name == "optuna" else version(name))
     refusal = tinysight("tune", "deep", "--minutes", "1").refusal()
@@ -64,22 +65,22 @@ def test_without_the_extra_it_says_what_to_install(tinysight, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "error"),
     [
         (["depe", "--minutes", "1"], "Did you mean 'deep'?"),
-        (["fast", "--minutes", "1"], "The recipe fast goes by the clock"),
-        (["deep", "--minutes", "1", "--out", "."], "exists already and is no study"),
+        (["fast", "--minutes", "1"], "fast: its trainings depend on a time budget"),
+        (["deep", "--minutes", "1", "--out", "."], "exists and is not a tuning study"),
         (["deep", "--minutes", "1", "--data", "nowhere"], "'nowhere': no such dataset or folder"),
         (["deep", "--minutes", "1", "--set", "optimiser.learning_rte=1"], "optimiser.learning_rte"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(tinysight, command, said):
+def test_invalid_arguments_are_one_sentence(tinysight, command, error):
     Path("mine").write_text("mine")
-    assert said in tinysight("tune", *command).refusal()
+    assert error in tinysight("tune", *command).refusal()
     assert os.listdir() == ["mine"]
 
 
-def test_too_little_time_is_said_in_a_sentence(tinysight):
+def test_too_little_time_is_one_sentence(tinysight):
     refusal = tinysight("tune", "deep", "--minutes", "0.05", *DATA).refusal(1)
-    assert "The time is too short to tune deep on these images" in refusal
+    assert "deep: the time is too short to tune it" in refusal
     assert os.listdir() == []

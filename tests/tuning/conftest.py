@@ -1,4 +1,4 @@
-"""Studies of a small recipe on a hundred drawn pictures, and trials that nobody has to train."""
+"""Fixtures for tuning: a small recipe and dataset, and trials with given results."""
 
 import time
 
@@ -48,16 +48,16 @@ def study(tmp_path, record):
 
 
 @pytest.fixture
-def other(study):
-    """The same study as another process sees it, which has joined as well."""
-    again = Study.open(study.path)
-    with again.joined():
-        yield again
+def second_worker(study):
+    """The same study, joined by a second worker."""
+    second = Study.open(study.path)
+    with second.joined():
+        yield second
 
 
 @pytest.fixture
 def search(study, ended):
-    """Return a function that makes trials of the search as accurate as told, the recipe as it is first."""
+    """Return a function that adds trials with the given accuracies; the first is the baseline."""
 
     def make(*accuracies):
         for accuracy in accuracies:
@@ -68,19 +68,19 @@ def search(study, ended):
 
 @pytest.fixture(scope="session")
 def ended():
-    """Return a function that says how a trial may have ended."""
+    """Return a function that makes the result of a trial."""
     return lambda accuracy=0.5, ending="finished", error="": Outcome(ending, accuracy, 2, 1.0, error)
 
 
 @pytest.fixture(scope="session")
 def wait_for():
-    """Return a function that returns what a condition returns as soon as that is true of anything."""
+    """Return a function that waits for a true value of a condition and returns it."""
 
     def wait(condition, seconds=120):
         end = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, "it never came to pass"
+        while not (value := condition()):
+            assert time.monotonic() < end, "timed out"
             time.sleep(0.05)
-        return found
+        return value
 
     return wait

@@ -1,4 +1,4 @@
-"""Several processes work on one study, and one of them is killed without a word."""
+"""Several processes share one study, and one of them is killed."""
 
 import os
 import signal
@@ -34,18 +34,18 @@ def tuning(folder, *options):
 
 
 def trials_of(folder, worker, *states):
-    """Return the numbers of the trials that a process has in one of some states, once there is a study."""
+    """Return the numbers of a worker's trials in the given states; empty before the study exists."""
     trials = Study.open(folder).trials() if Study.is_at(folder) else []
     return {trial.number for trial in trials if trial.worker == worker and trial.state in states}
 
 
-def started_by(process):
-    """Return the processes that one has started."""
+def children_of(process):
+    """Return the ids of the child processes."""
     return [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-def end_soon(process, folder, worker, wait_for):
-    """Have a process finish three trials more, then press Ctrl-C; return what it said."""
+def interrupt(process, folder, worker, wait_for):
+    """Wait for three more trials, send Ctrl-C, and return stdout and stderr."""
     before = len(trials_of(folder, worker, "finished", "pruned"))
     wait_for(lambda: len(trials_of(folder, worker, "finished", "pruned")) >= before + 3)
     process.send_signal(signal.SIGINT)
@@ -54,8 +54,8 @@ def end_soon(process, folder, worker, wait_for):
     return out, err
 
 
-def require_sound(folder, before):
-    """Assert that nothing which was finished is gone, nothing was done twice, and one trial at most was lost."""
+def assert_consistent(folder, before):
+    """Assert that no finished trial is gone or repeated, and that at most one trial was lost."""
     study = Study.open(folder)
     trials = study.trials()
     states = Counter(trial.state for trial in trials)
@@ -67,25 +67,25 @@ def require_sound(folder, before):
     assert loading.load(str(folder / "best.toml")).name == "early-stopping-tuned"
 
 
-def test_a_further_process_that_is_killed_leaves_the_others_their_work(folder, wait_for):
+def test_killed_worker_does_not_stop_the_others(folder, wait_for):
     with tuning(folder, "--workers", "2") as process:
         wait_for(lambda: trials_of(folder, 0, "finished"))
         wait_for(lambda: trials_of(folder, 1, "running"))
         before = trials_of(folder, 0, "finished", "pruned")
-        (other,) = started_by(process)
-        os.kill(other, signal.SIGKILL)
-        out, err = end_soon(process, folder, 0, wait_for)
-    assert "Of 2 processes 1 died before their time" in err
-    assert "came furthest" in out
-    require_sound(folder, before)
+        (child,) = children_of(process)
+        os.kill(child, signal.SIGKILL)
+        out, err = interrupt(process, folder, 0, wait_for)
+    assert "1 of 2 processes died early. The others completed the search." in err
+    assert "Best trial: " in out
+    assert_consistent(folder, before)
 
 
-def test_of_two_commands_on_one_folder_either_may_be_killed(folder, wait_for):
+def test_of_two_commands_on_one_directory_either_may_be_killed(folder, wait_for):
     with tuning(folder) as first, tuning(folder) as second:
         wait_for(lambda: trials_of(folder, 0, "finished") and trials_of(folder, 1, "finished"))
         before = trials_of(folder, 0, "finished", "pruned") | trials_of(folder, 1, "finished", "pruned")
         first.send_signal(signal.SIGKILL)
         first.communicate()
         (survivor,) = (worker for worker in (0, 1) if is_held(folder / "workers" / str(worker)))
-        end_soon(second, folder, survivor, wait_for)
-    require_sound(folder, before)
+        interrupt(second, folder, survivor, wait_for)
+    assert_consistent(folder, before)

@@ -1,4 +1,4 @@
-"""Whatever is tried is a valid recipe, differs from the start in what has an effect, and stays within its range."""
+"""Tried recipes are valid, in range, and differ only in keys that have an effect."""
 
 import pytest
 from hypothesis import given
@@ -10,16 +10,16 @@ from tinysight.recipes import loading, shelf
 from tinysight.recipes.schema import SECTIONS
 from tinysight.tuning.space import Space, value_of
 
-NAMES = [name for name in shelf.shipped() if name != "fast"]  # whose network is left to the time
+NAMES = [name for name in shelf.shipped() if name != "fast"]  # its network depends on the time budget
 SPACES = {name: Space.of(loading.load(name)) for name in NAMES}
 
 
 def suggestions(space):
-    """Any values that Optuna may suggest."""
-    return st.fixed_dictionaries({key: one(distribution) for key, distribution in space.distributions.items()})
+    """Return a strategy for all values that Optuna may suggest."""
+    return st.fixed_dictionaries({key: values_of(distribution) for key, distribution in space.distributions.items()})
 
 
-def one(distribution):
+def values_of(distribution):
     if isinstance(distribution, CategoricalDistribution):
         return st.sampled_from(distribution.choices)
     if isinstance(distribution, FloatDistribution):
@@ -27,32 +27,32 @@ def one(distribution):
     return st.integers(distribution.low, distribution.high)
 
 
-def plain(recipe):
-    """Every value of a recipe, by key."""
+def flatten(recipe):
+    """Return every value of a recipe, by key."""
     content = recipe.model_dump()
     return {f"{section}.{key}": value for section in SECTIONS for key, value in (content[section] or {}).items()}
 
 
 @given(data=st.data(), name=st.sampled_from(NAMES))
-def test_every_suggestion_is_a_recipe_that_can_be_written_and_read_back(data, name):
+def test_every_suggestion_survives_writing_and_reading(data, name):
     tried = SPACES[name].recipe_with(data.draw(suggestions(SPACES[name])))
     assert loading.parse(loading.dump(tried), name) == tried
 
 
 @given(data=st.data(), name=st.sampled_from(NAMES))
-def test_only_what_is_suggested_changes_and_to_three_digits_of_it(data, name):
+def test_only_suggested_keys_change_with_three_significant_digits(data, name):
     space = SPACES[name]
     values = data.draw(suggestions(space))
-    before, after = plain(space.recipe), plain(space.recipe_with(values))
+    before, after = flatten(space.recipe), flatten(space.recipe_with(values))
     for key, value in after.items():
-        near = pytest.approx(values[key], rel=0.006) if isinstance(values.get(key), float) else values.get(key)
-        assert value == (near if key in values else before[key])
+        expected = pytest.approx(values[key], rel=0.006) if isinstance(values.get(key), float) else values.get(key)
+        assert value == (expected if key in values else before[key])
     changed = {key: (before[key], after[key]) for key in after if before[key] != after[key]}
     assert changed == space.changes(values)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_search_starts_from_the_recipe_as_it_is(name):
+def test_search_starts_from_the_unchanged_recipe(name):
     space = SPACES[name]
     assert space.recipe_with(space.start) == space.recipe
     assert space.changes(space.start) == {}
@@ -61,7 +61,7 @@ def test_the_search_starts_from_the_recipe_as_it_is(name):
         assert distribution._contains(distribution.to_internal_repr(value)), key
 
 
-def test_values_of_ones_own_are_kept_to_the_last_digit():
+def test_the_recipes_own_values_are_not_rounded():
     recipe = loading.load("deep", ["optimiser.learning_rate=0.00123456", "training.label_smoothing=0.45"])
     space = Space.of(recipe)
     assert space.recipe_with(space.start) == recipe
@@ -70,18 +70,18 @@ def test_values_of_ones_own_are_kept_to_the_last_digit():
 
 @pytest.mark.parametrize("key", ["optimiser.learning_rate", "optimiser.schedule", "training.batch_size"])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_matters_everywhere_is_searched_in_every_shipped_recipe(name, key):
+def test_important_keys_are_searched_in_every_shipped_recipe(name, key):
     assert key in SPACES[name].distributions
 
 
 def test_every_range_in_the_schema_is_searched_in_some_shipped_recipe():
-    noted = {
+    ranges = {
         f"{section}.{name}"
         for section, kind in SECTIONS.items()
         for name, field in kind.model_fields.items()
         if any(isinstance(note, Range) for note in field.metadata)
     }
-    assert noted == set().union(*(space.distributions for space in SPACES.values()))
+    assert ranges == set().union(*(space.distributions for space in SPACES.values()))
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_every_range_in_the_schema_is_searched_in_some_shipped_recipe():
         ("fast-85", {"optimiser.rho", "optimiser.beta_1", "augmentation.horizontal_flip"}),
     ],
 )
-def test_what_would_have_no_effect_is_left_alone(name, absent):
+def test_keys_without_effect_are_not_searched(name, absent):
     assert not absent & set(SPACES[name].distributions)
 
 
-def test_a_range_ends_where_the_schema_does():
+def test_ranges_respect_the_limits_of_the_schema():
     space = Space.of(loading.load("fast-85", ["optimiser.learning_rate=90", "optimiser.head_learning_rate=5000"]))
     assert space.distributions["optimiser.learning_rate"].high == 100
     assert space.distributions["optimiser.head_learning_rate"].high == 10_000
 
 
-def test_batches_are_halved_and_doubled():
+def test_batch_size_is_halved_and_doubled():
     space = Space.of(loading.load("deep", ["training.batch_size=1"]))
     assert space.distributions["training.batch_size"].choices == (1, 2)
     assert value_of(space.recipe, "training.batch_size") == 1

@@ -1,4 +1,4 @@
-"""A study is shared: nothing is taken twice, nothing is lost but what a dead process had in hand."""
+"""A shared study: no trial is taken twice, and only trials of dead processes are lost."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tinysight.errors import RunError
-from tinysight.tuning.study import Study, best_of
+from tinysight.tuning.study import Study
+from tinysight.tuning.trial import best_of
 
 TAKE_AND_WAIT = """
 import sys, time
@@ -26,8 +27,8 @@ with study.joined():
 
 
 @pytest.fixture
-def stranger(study):
-    """Another process that has taken a trial and would never finish it."""
+def worker(study):
+    """Another process that has taken a trial and never finishes it."""
     command = [sys.executable, "-c", TAKE_AND_WAIT, str(study.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "taken\n"
@@ -40,39 +41,39 @@ def kill(process):
     process.wait()
 
 
-def test_the_first_trial_is_the_recipe_as_it_is(study):
+def test_first_trial_is_the_baseline(study):
     task = study.search()
     assert (task.kept.number, study.trial_recipe(task.values)) == (0, study.record.recipe)
 
 
-def test_later_trials_are_others(study, search):
+def test_trials_are_distinct(study, search):
     search(0.5, 0.4, 0.6)
     tried = [str(trial.values) for trial in study.trials()]
     assert len(set(tried)) == 3
 
 
-def test_the_first_trials_differ_from_the_start_in_a_few_values_each(study, search):
+def test_random_trials_change_at_most_three_values(study, search):
     search(*[0.5] * 12)
-    differing = [len(study.space.changes(trial.values)) for trial in study.trials()]
-    assert differing[0] == 0
-    assert all(1 <= count <= 3 for count in differing[1:10])
-    assert max(differing[10:]) > 3
+    counts = [len(study.space.changes(trial.values)) for trial in study.trials()]
+    assert counts[0] == 0
+    assert all(1 <= count <= 3 for count in counts[1:10])
+    assert max(counts[10:]) > 3
 
 
-def test_every_process_sees_what_the_others_found(study, other, ended):
+def test_processes_see_each_others_trials(study, second_worker, ended):
     study.search().finish(ended(0.5))
-    other.search().finish(ended(0.7))
-    assert study.trials() == other.trials()
+    second_worker.search().finish(ended(0.7))
+    assert study.trials() == second_worker.trials()
     assert [trial.accuracy for trial in study.trials()] == [0.5, 0.7]
     assert [trial.worker for trial in study.trials()] == [0, 1]
 
 
 def test_no_trial_is_taken_twice(study, ended):
     def work(_):
-        own = Study.open(study.path)
-        with own.joined():
+        shared = Study.open(study.path)
+        with shared.joined():
             for _ in range(5):
-                own.search().finish(ended())
+                shared.search().finish(ended())
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -82,25 +83,25 @@ def test_no_trial_is_taken_twice(study, ended):
     assert sum(trial.values == study.space.start for trial in trials) == 1
 
 
-def test_what_a_killed_process_had_in_hand_is_lost_and_the_start_is_made_again(study, stranger):
+def test_trial_of_a_killed_process_is_lost_and_the_baseline_is_repeated(study, worker):
     assert [trial.state for trial in study.trials()] == ["running"]
     study.settle()
-    assert [trial.state for trial in study.trials()] == ["running"]  # it lives
-    kill(stranger)
+    assert [trial.state for trial in study.trials()] == ["running"]  # the process is alive
+    kill(worker)
     task = study.search()
     assert study.trials()[0].state == "lost"
     assert task.values == study.space.start
 
 
-def test_a_lost_trial_that_was_not_the_start_is_not_made_again(study, search, request):
+def test_lost_trial_other_than_the_baseline_is_not_repeated(study, search, request):
     search(0.5)
-    kill(request.getfixturevalue("stranger"))
+    kill(request.getfixturevalue("worker"))
     lost = study.trials()[1].values
     assert lost not in [study.search().values for _ in range(3)]
     assert [trial.state for trial in study.trials()] == ["finished", "lost", "running", "running", "running"]
 
 
-def test_a_start_that_failed_is_not_made_again_and_one_that_was_stopped_is(study, ended):
+def test_failed_baseline_is_not_repeated_and_a_stopped_one_is(study, ended):
     study.search().finish(ended(0, "stopped"))
     study.search().finish(ended(0, "failed", "The loss became nan."))
     study.search().finish(ended(0.3))
@@ -108,20 +109,20 @@ def test_a_start_that_failed_is_not_made_again_and_one_that_was_stopped_is(study
     assert study.trials()[1].error == "The loss became nan."
 
 
-def test_half_a_line_of_a_killed_process_harms_nobody(study, search, ended):
+def test_incomplete_line_of_a_killed_process_is_removed(study, search, ended):
     search(0.5)
     with study.journal.open("ab") as file:
         file.write(b'{"op_code":4,"worker')
-    again = Study.open(study.path)
-    with again.joined():
-        again.search().finish(ended(0.6))
+    second = Study.open(study.path)
+    with second.joined():
+        second.search().finish(ended(0.6))
     assert [trial.accuracy for trial in Study.open(study.path).trials()] == [0.5, 0.6]
     assert all(json.loads(line) for line in study.journal.read_text().splitlines())
 
 
-def test_a_killed_process_leaves_the_journal_free(study, stranger, wait_for):
-    """A process is killed while it holds the lock on the journal, which it takes for every line that it writes."""
-    kill(stranger)
+def test_killed_process_releases_the_journal(study, worker, wait_for):
+    """A process is killed while it holds the journal's lock, which it takes for every line."""
+    kill(worker)
     holder = "import fcntl, sys, time; file = open(sys.argv[1], 'ab'); fcntl.flock(file, 2); print(1, flush=True)"
     command = [sys.executable, "-c", f"{holder}; time.sleep(600)", str(study.journal)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process, ThreadPoolExecutor(1) as pool:
@@ -132,23 +133,23 @@ def test_a_killed_process_leaves_the_journal_free(study, stranger, wait_for):
         assert waiting.result().values
 
 
-def test_a_journal_that_is_none_is_refused(study):
+def test_invalid_journal_is_rejected(study):
     study.journal.write_text("not a journal\nat all\n")
-    with pytest.raises(RunError, match=r"study\.journal is damaged"):
+    with pytest.raises(RunError, match=r"study\.journal: is damaged\. Restore it from a backup"):
         Study.open(study.path)
 
 
-def test_something_else_is_left_alone(tmp_path, record):
+def test_directory_of_other_files_is_not_overwritten(tmp_path, record):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunError, match="exists already and is no study"):
+    with pytest.raises(RunError, match="exists and is not a tuning study"):
         Study.begin(tmp_path, record)
 
 
-def test_who_comes_second_joins_the_study_that_the_first_has_made(study, record):
+def test_creating_an_existing_study_opens_it(study, record):
     assert Study.begin(study.path, record.model_copy(update={"seed": 1})).record.seed == 0
 
 
-def test_bad_trials_are_given_up_and_good_ones_are_not(study, ended):
+def test_bad_trials_are_pruned_and_good_ones_are_not(study, ended):
     for _ in range(4):
         task = study.search()
         task.report(1, 0.5)
@@ -157,30 +158,30 @@ def test_bad_trials_are_given_up_and_good_ones_are_not(study, ended):
     assert not study.search().report(1, 0.55)
 
 
-def test_the_start_and_the_best_take_turns_with_the_same_fresh_seeds(study, search):
+def test_baseline_and_best_alternate_with_the_same_new_seeds(study, search):
     search(0.5, 0.7, 0.6)
-    turns = [study.train_again() for _ in range(4)]
-    assert [(task.of, task.fresh) for task in turns] == [(0, 1), (1, 1), (0, 2), (1, 2)]
-    assert turns[0].seed == turns[1].seed
-    assert len({study.record.seed, turns[0].seed, turns[2].seed}) == 3
-    assert turns[1].values == best_of(study.trials()).values
+    tasks = [study.train_again() for _ in range(4)]
+    assert [(task.of, task.fresh) for task in tasks] == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    assert tasks[0].seed == tasks[1].seed
+    assert len({study.record.seed, tasks[0].seed, tasks[2].seed}) == 3
+    assert tasks[1].values == best_of(study.trials()).values
 
 
 @pytest.mark.parametrize("accuracies", [[], [0.5], [0.5, 0.4]])
-def test_nothing_is_trained_again_unless_something_came_further_than_the_start(study, search, accuracies):
+def test_nothing_is_trained_again_unless_a_trial_beats_the_baseline(study, search, accuracies):
     search(*accuracies)
     assert study.train_again() is None
 
 
-def test_a_training_with_a_fresh_seed_that_was_lost_is_made_again(study, other, search):
+def test_lost_training_with_a_new_seed_is_repeated(study, second_worker, search):
     search(0.5, 0.7)
-    assert (other.train_again().of, study.train_again().of) == (0, 1)
-    os.unlink(study.path / "workers" / "1")  # as if its process had never lived
+    assert (second_worker.train_again().of, study.train_again().of) == (0, 1)
+    os.unlink(study.path / "workers" / "1")  # as if its process had died
     task = study.train_again()
     assert (task.of, task.fresh) == (0, 1)
 
 
-def test_what_matters_is_said_once_there_are_enough_trials(study, search):
+def test_importance_needs_ten_finished_trials(study, search):
     search(*[0.5] * 9)
     assert study.importance() == {}
     search(0.9)

@@ -1,4 +1,4 @@
-"""The best of many is told from the luckiest of many by trainings with fresh seeds."""
+"""Selection: trainings with new seeds separate the best trial from a lucky one."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tinysight.tuning.verdict import judge
 
 @pytest.fixture
 def again(study, ended):
-    """Return a function that makes trainings with fresh seeds as accurate as told; a text fails with it."""
+    """Return a function that adds trainings with new seeds; a string is the error of a failed one."""
 
     def make(*accuracies):
         for accuracy in accuracies:
@@ -22,25 +22,25 @@ def again(study, ended):
     return make
 
 
-def said(study):
+def summary(study):
     return " ".join(in_words(study, judge(study)))
 
 
-def test_without_an_ended_trial_there_is_no_verdict(study, ended):
+def test_no_finished_trial_raises(study, ended):
     study.search().finish(ended(0, "failed", "The loss became nan."))
-    with pytest.raises(TrainingError, match=r"No trial has come to its end; .* The loss became nan\."):
+    with pytest.raises(TrainingError, match=r"no trial has finished\. .* First error: The loss became nan\."):
         judge(study)
 
 
-def test_without_fresh_seeds_the_best_of_the_search_is_taken_and_called_lucky(study, search):
+def test_without_new_seeds_the_best_trial_is_selected_with_a_caveat(study, search):
     search(0.5, 0.7, 0.6)
     verdict = judge(study)
     assert (verdict.chosen.number, verdict.gain, verdict.interval) == (1, None, None)
-    assert "validation accuracy 0.7000 after 2 epochs, where the recipe as it was has 0.5000" in said(study)
-    assert "may be luck" in said(study)
+    assert "validation accuracy 0.7000 after 2 epochs (baseline 0.5000)" in summary(study)
+    assert "the gain may be due to chance" in summary(study)
 
 
-def test_a_gain_is_that_of_pairs_and_its_interval_students(study, search, again):
+def test_gain_and_interval_equal_a_paired_t_test(study, search, again):
     search(0.5, 0.7)
     start, best = np.array([0.52, 0.55, 0.5, 0.53]), np.array([0.6, 0.66, 0.61, 0.57])
     again(*np.stack([start, best], 1).ravel())
@@ -48,65 +48,65 @@ def test_a_gain_is_that_of_pairs_and_its_interval_students(study, search, again)
     assert verdict.chosen.number == 1
     assert verdict.gain == pytest.approx((best - start).mean())
     assert verdict.interval == pytest.approx((expected.low, expected.high))
-    assert "with 4 fresh seeds, each for both: 0.6100 and 0.5250, a difference of +0.0850" in said(study)
+    assert "with the same 4 new seeds: trial 1 0.6100, baseline 0.5250, difference +0.0850" in summary(study)
 
 
-def test_what_was_only_lucky_is_not_taken(study, search, again):
+def test_lucky_trial_is_not_selected(study, search, again):
     search(0.5, 0.7)
     again(0.55, 0.5, 0.55, 0.52)
     verdict = judge(study)
     assert (verdict.chosen.number, verdict.rival.number, verdict.interval) == (0, 1, None)
-    assert "Nothing better was found" in said(study)
+    assert "No better values were found" in summary(study)
     recipe = loading.parse(best_text(study, verdict, "shapes"), "best.toml")
     assert recipe == study.record.recipe.model_copy(update={"name": "early-stopping-tuned"})
 
 
-def test_a_rival_that_is_refuted_makes_room_for_the_next(study, search, again):
+def test_next_challenger_follows_a_rejected_one(study, search, again):
     search(0.5, 0.7, 0.6, 0.4)
     again(0.5, 0.4, 0.5, 0.5, 0.5, 0.4)  # three pairs without a gain
     assert [judge(study).chosen.number, judge(study).refuted] == [0, 0]
-    again(0.55, 0.55)  # the start has had these seeds: the next best is trained with two of them
-    assert [(one.of, one.fresh) for one in study.fresh()][6:] == [(2, 1), (2, 2)]
+    again(0.55, 0.55)  # the baseline already has these seeds
+    assert [(training.of, training.fresh) for training in study.fresh()][6:] == [(2, 1), (2, 2)]
     verdict = judge(study)
     assert (verdict.chosen.number, verdict.rival.number, verdict.refuted) == (2, 2, 1)
-    assert "1 other came further in the search, but not with fresh seeds" in said(study)
+    assert "1 other beat the baseline in the search, but not with new seeds" in summary(study)
     again(0.2)
-    assert study.train_again() is None  # nobody is left who came further than the start
+    assert study.train_again() is None  # no challenger is left
 
 
-def test_a_half_pair_counts_for_nothing(study, search, again):
+def test_incomplete_pair_is_ignored(study, search, again):
     search(0.5, 0.7)
     again(0.5, 0.6, 0.9)
     assert judge(study).pairs == ((0.5, 0.6),)
-    assert "with one fresh seed:" in said(study)
+    assert "with 1 new seed:" in summary(study)
 
 
-def test_a_training_that_diverges_with_a_fresh_seed_speaks_against_its_recipe(study, search, again):
+def test_diverged_training_counts_as_accuracy_zero(study, search, again):
     search(0.5, 0.7)
     again(0.5, 0.6, 0.5, "The loss became nan.")
     assert judge(study).pairs == ((0.5, 0.6), (0.5, 0.0))
     assert judge(study).chosen.number == 0
 
 
-def test_a_start_that_fails_does_not_end_the_study(study, ended):
+def test_failed_baseline_does_not_end_the_study(study, ended):
     study.search().finish(ended(0, "failed", "The loss became nan."))
     study.search().finish(ended(0.4))
     assert judge(study).chosen.number == 1
-    assert "the recipe as it was never came to its end" in said(study)
+    assert "(the baseline never finished)" in summary(study)
 
 
-def test_of_several_that_were_trained_again_the_one_that_gained_most_is_taken(study, search, again):
+def test_challenger_with_the_largest_gain_is_selected(study, search, again):
     search(0.5, 0.7)
     again(0.5, 0.6, 0.5, 0.6)
     search(0.8)
-    again(0.52, 0.54, 0.5)  # the start's first two seeds are known: only the new best is trained with them
-    fresh = [(one.of, one.fresh) for one in study.fresh()]
+    again(0.52, 0.54, 0.5)  # the baseline already has the first two seeds
+    fresh = [(training.of, training.fresh) for training in study.fresh()]
     assert fresh == [(0, 1), (1, 1), (0, 2), (1, 2), (2, 1), (2, 2), (0, 3)]
     verdict = judge(study)
     assert (verdict.best.number, verdict.chosen.number) == (2, 1)
 
 
-def test_short_trials_are_told_as_such(study, search, record, tmp_path, ended):
+def test_shortened_trials_are_mentioned(study, search, record, tmp_path, ended):
     from tinysight.tuning.study import Study
 
     short = Study.begin(tmp_path / "short", record.model_copy(update={"epochs": 1}))
@@ -114,5 +114,5 @@ def test_short_trials_are_told_as_such(study, search, record, tmp_path, ended):
         task = short.search()
         assert short.trial_recipe(task.values).training.epochs == 1
         task.finish(ended(0.5))
-    assert "after 1 epoch of 2" in said(short)
+    assert "after 1 epoch of 2" in summary(short)
     assert loading.parse(best_text(short, judge(short), "shapes"), "best.toml").training.epochs == 2

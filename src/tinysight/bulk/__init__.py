@@ -1,1 +1,1 @@
-"""What a classifier says of more pictures than anybody would name one by one, on one machine or on many."""
+"""Batch prediction of large image collections, on one machine or a Ray cluster."""

@@ -1,4 +1,4 @@
-"""The engine for one machine: a process a core."""
+"""Local backend of batch prediction: one process per core."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from tinysight.bulk.work import Done, Numbered, Work
 from tinysight.errors import TinysightError
 from tinysight.machine import usable_cores
 
-_AHEAD = 2  # units a worker that are handed out: one in hand and one to go on with
+_PREFETCH = 2  # shards submitted per worker: one in progress and one queued
 
 
 def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
-    """Do all units, and yield what came of each.
+    """Process all shards and yield a result for each, in order of completion.
 
     Args:
-        work: what is done with each.
-        units: handed out in this order, as workers become free.
-        workers: how many processes; one a core unless given.
+        work: the job.
+        units: numbered shards, submitted in this order as workers become free.
+        workers: number of processes; one per core by default.
 
     Raises:
-        TinysightError: a worker failed, or was lost; what is written stays, and the same command goes on from there.
+        TinysightError: a worker failed or was killed; results written so far stay, and a rerun resumes.
     """
     count = workers or usable_cores()
     if count == 1:
-        yield from _here(work, units)
+        yield from _run_inline(work, units)
         return
-    # Not a fork: torch's threads do not live through one.
+    # Spawn, because torch's threads do not survive a fork.
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
-    going: set[Future[Done]] = set()
+    pending: set[Future[Done]] = set()
     try:
         for numbered in units:
-            with _deaf_to_interrupts():
-                going.add(pool.submit(work.do, numbered))
-            while len(going) >= _AHEAD * count:
-                done, going = wait(going, return_when=FIRST_COMPLETED)
+            with _sigint_blocked():
+                pending.add(pool.submit(work.do, numbered))
+            while len(pending) >= _PREFETCH * count:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
-        yield from (future.result() for future in as_completed(going))
+        yield from (future.result() for future in as_completed(pending))
     except BrokenProcessPool as error:
         raise TinysightError(
-            "A process that predicts was killed, perhaps for want of memory; the same command goes on from here."
+            "Prediction: a worker process was killed, perhaps for lack of memory. Rerun the same command to resume."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _here(work: Work, units: Iterator[Numbered]) -> Iterator[Done]:
-    """Do all units in this process, and leave its threads as they were."""
+def _run_inline(work: Work, units: Iterator[Numbered]) -> Iterator[Done]:
+    """Process all shards in this process; restore its number of threads at the end."""
     threads = torch.get_num_threads()
     try:
         yield from map(work.do, units)
@@ -62,10 +62,10 @@ def _here(work: Work, units: Iterator[Numbered]) -> Iterator[Done]:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Have processes that are started in the block leave Ctrl-C to this one: what they have in hand is finished."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT in processes started inside the block, so that they finish their shard on Ctrl-C."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

@@ -1,4 +1,4 @@
-"""The engine for many machines: units as tasks of Ray, which does those of a lost worker or machine again."""
+"""Ray backend of batch prediction; Ray retries the shards of lost workers."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from tinysight.bulk.work import Done, Numbered, Work
 from tinysight.cluster import connected, resource
 from tinysight.errors import InputError, TinysightError
 
-_AHEAD = 2  # units a core that are handed out: one in hand and one to go on with
+_PREFETCH = 2  # shards submitted per core: one in progress and one queued
 
 
 def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
-    """Do all units on the cluster that RAY_ADDRESS names, or on one of this machine alone.
+    """Process all shards on the cluster at RAY_ADDRESS, or on a local one.
 
     Args:
-        work: what is done with each.
-        units: handed out in this order, as workers become free.
-        workers: how many units at a time; as many as the cluster has cores unless given.
+        work: the job.
+        units: numbered shards, submitted in this order as workers become free.
+        workers: maximum number of shards in flight; two per core by default.
 
     Raises:
-        InputError: Ray is not installed, or the cluster cannot be reached.
-        TinysightError: the work failed; what is written stays, and the same command goes on from there.
+        InputError: Ray is not installed, or the cluster is not reachable.
+        TinysightError: a shard failed; results written so far stay, and a rerun resumes.
     """
     with connected(workers or 1):
         yield from _run(work, units, workers)
 
 
 def _run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
-    """Keep so many tasks going, and hand out the next unit for each that is done."""
+    """Keep the number of tasks constant: submit the next shard when one is done."""
     import ray
 
     shared = ray.put(work)
-    # A task may be done again however often: it writes the same file.
-    task = ray.remote(num_cpus=1, max_retries=-1, retry_exceptions=False)(_do)
-    going: list[Any] = []
+    # Unlimited retries are safe: a shard always writes the same file.
+    task = ray.remote(num_cpus=1, max_retries=-1, retry_exceptions=False)(_run_shard)
+    pending: list[Any] = []
     for numbered in units:
-        going.append(task.remote(shared, numbered))
-        if len(going) >= (workers or _AHEAD * max(1, resource("CPU"))):
-            done, going = ray.wait(going)
+        pending.append(task.remote(shared, numbered))
+        if len(pending) >= (workers or _PREFETCH * max(1, resource("CPU"))):
+            done, pending = ray.wait(pending)
             yield _result(ray, done[0])
-    while going:
-        done, going = ray.wait(going)
+    while pending:
+        done, pending = ray.wait(pending)
         yield _result(ray, done[0])
 
 
-def _do(work: Work, numbered: Numbered) -> Done:
+def _run_shard(work: Work, numbered: Numbered) -> Done:
     return work.do(numbered)
 
 
@@ -59,10 +59,10 @@ def _result(ray: Any, reference: Any) -> Done:
         if isinstance(error.cause, ray.exceptions.RaySystemError):
             *_, reason = str(error.cause).strip().splitlines()
             raise InputError(
-                f"Workers cannot begin ({reason}); is this tinysight installed on every machine?"
+                f"Ray workers: cannot start ({reason}). Install this version of tinysight on every machine."
             ) from error
         raise
     except ray.exceptions.RayError as error:
-        brief = " ".join(str(error).split())[:300]
-        raise TinysightError(f"Ray lost the work ({brief}); the same command goes on from here.") from error
+        reason = " ".join(str(error).split())[:300]
+        raise TinysightError(f"Ray: lost the job ({reason}). Rerun the same command to resume.") from error
     return result

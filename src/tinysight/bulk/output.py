@@ -1,7 +1,7 @@
-"""Where a bulk prediction leaves its rows: a folder of Parquet files, one for each unit of work.
+"""Output of batch prediction: a directory with one Parquet file per shard.
 
-The name of a file carries its unit's number and digest, so that one look into the folder tells what is done, and a
-unit whose pictures have changed since is done again.
+File names contain the shard's number and digest. A directory listing therefore shows which shards are done, and a
+shard whose images have changed is predicted again.
 """
 
 from __future__ import annotations
@@ -24,67 +24,69 @@ from tinysight.errors import InputError, StorageError
 from tinysight.files import write_bytes
 
 FORMAT = 1
-FACTS = "_tinysight.json"  # what readers of Parquet leave out begins with an underscore
+FACTS = "_tinysight.json"  # Parquet readers skip files that begin with an underscore
 _PART = re.compile(r"part-(\d+)-([0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True)
 class Output:
-    """A folder of rows."""
+    """A directory of Parquet files."""
 
     place: Place
 
     def begin(self, facts: dict[str, Any]) -> None:
-        """Make the folder, or see that it is one of the same work, which can go on.
+        """Create the directory, or check that an existing one belongs to the same job.
 
         Args:
-            facts: what the rows depend on, beside the pictures: the classifier, the input, the settings.
+            facts: what the rows depend on besides the images: classifier, input, settings.
 
         Raises:
-            InputError: something else is there, or rows of other work.
+            InputError: the directory holds other files, or the output of another job.
             StorageError: it cannot be written.
         """
-        wanted = {"format": FORMAT, **facts}
+        expected = {"format": FORMAT, **facts}
         if self._is_vacant():
-            self._write(FACTS, json.dumps(wanted, indent=2, ensure_ascii=False).encode())
+            self._write(FACTS, json.dumps(expected, indent=2, ensure_ascii=False).encode())
             return
         try:
-            there = json.loads(self.place.within(FACTS).read(2**20))
+            existing = json.loads(self.place.within(FACTS).read(2**20))
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.place} is there already, and no output of predict; name another.") from error
-        if not isinstance(there, dict) or there != wanted:
-            others = [key for key in wanted if not isinstance(there, dict) or there.get(key) != wanted[key]]
             raise InputError(
-                f"{self.place} holds predictions with another {' and '.join(others) or 'format'}; "
-                "name another --output."
+                f"{self.place}: exists and is not an output of batch prediction. Choose another output."
+            ) from error
+        if not isinstance(existing, dict) or existing != expected:
+            keys = [key for key in expected if not isinstance(existing, dict) or existing.get(key) != expected[key]]
+            raise InputError(
+                f"{self.place}: holds predictions with a different {' and '.join(keys) or 'format'}. "
+                "Choose another output."
             )
 
     def _is_vacant(self) -> bool:
-        """Return whether nothing is there, or an empty folder."""
+        """Return whether the directory is missing or empty."""
         kind = self.place.info().type
         return kind == FileType.NotFound or (kind == FileType.Directory and not next(self.place.files(), None))
 
     def require_visible(self) -> None:
-        """Raise InputError unless the folder can be seen from here: another machine has disks of its own."""
+        """Raise InputError unless this machine sees the directory; a remote worker has its own disks."""
         if self.place.within(FACTS).info().type != FileType.File:
             raise InputError(
-                f"{self.place} cannot be seen from every machine; name an --output that can, such as s3://BUCKET/NAME."
+                f"{self.place}: is not visible from every machine. Choose a shared output, such as s3://BUCKET/NAME."
             )
 
     def parts(self) -> dict[int, str]:
-        """Return the names of the files that are there, by the numbers of their units."""
+        """Return the names of the existing Parquet files, by shard number."""
         try:
             infos = self.place.filesystem.get_file_info(FileSelector(self.place.path))
         except OSError as error:
-            raise InputError(f"{self.place} cannot be read ({error}); check its permissions.") from error
-        found = (_PART.fullmatch(info.base_name) for info in infos)
-        return {int(match[1]): match[0] for match in found if match}
+            raise InputError(f"{self.place}: cannot be read ({error}). Check its permissions.") from error
+        matches = (_PART.fullmatch(info.base_name) for info in infos)
+        return {int(match[1]): match[0] for match in matches if match}
 
     def write(self, number: int, unit: Unit, batches: Iterable[pa.RecordBatch]) -> tuple[int, int]:
-        """Write the rows of a unit as one file, which is there whole or not at all.
+        """Write the rows of a shard as one file, atomically.
 
         Returns:
-            How many rows there are, and how many of them tell of an error.
+            The number of rows, and the number of them that hold an error.
 
         Raises:
             StorageError: it cannot be written.
@@ -100,27 +102,29 @@ class Output:
         return rows, errors
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files whose units are there no more, or have changed."""
+        """Remove the files of shards that have changed or no longer exist."""
         for name in names:
             try:
                 self.place.filesystem.delete_file(self.place.within(name).path)
             except FileNotFoundError:
-                continue  # another process of the same work was quicker
+                continue  # another process of the same job has removed it
             except OSError as error:
-                raise StorageError(f"Cannot remove {self.place.within(name)}: {error}.") from error
+                raise StorageError(
+                    f"{self.place.within(name)}: cannot be removed ({error}). Check its permissions."
+                ) from error
 
     def _write(self, name: str, content: bytes | pa.Buffer) -> None:
         place = self.place.within(name)
         if place.is_local:
             write_bytes(Path(place.path), bytes(content))
             return
-        try:  # an object comes into being when it is whole
+        try:  # object stores publish an object only when it is complete
             with place.filesystem.open_output_stream(place.path, compression=None) as stream:
                 stream.write(content)
         except OSError as error:
-            raise StorageError(f"Cannot write {place}: {error}.") from error
+            raise StorageError(f"{place}: cannot be written ({error}). Check its permissions.") from error
 
 
 def part_name(number: int, unit: Unit) -> str:
-    """Return what the file of a unit is called."""
+    """Return the file name of a shard's rows."""
     return f"part-{number:06}-{unit.digest}.parquet"

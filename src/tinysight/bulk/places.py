@@ -1,4 +1,4 @@
-"""Files and folders on whatever filesystem pyarrow opens: this machine's, S3, Google Cloud Storage, HDFS, Azure."""
+"""Paths on any pyarrow filesystem: local, S3, Google Cloud Storage, HDFS, Azure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSy
 
 from tinysight.errors import InputError
 
-REQUESTS = 32  # files that are asked for together: of an object store each takes a while to come, however small
+REQUESTS = 32  # concurrent reads; hides the latency of object stores
 
 _MAGIC = re.compile(r"[*?\[]")
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -21,12 +21,12 @@ _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 @dataclass(frozen=True)
 class Place:
-    """A file or a folder.
+    """A file or directory on a filesystem.
 
     Attributes:
-        filesystem: where it is.
-        path: as that filesystem has it.
-        scheme: what goes before the path to tell people, such as "s3://"; "" for this machine's own files.
+        filesystem: the filesystem.
+        path: the path on it.
+        scheme: the prefix for display, such as "s3://"; "" for local files.
     """
 
     filesystem: FileSystem
@@ -35,10 +35,10 @@ class Place:
 
     @classmethod
     def of(cls, argument: str) -> Place:
-        """Return the place that somebody named: a path of this machine, made absolute, or a URI.
+        """Parse a URI, or a local path, which is made absolute.
 
         Raises:
-            InputError: it is a URI that no filesystem understands.
+            InputError: no filesystem can open the URI.
         """
         scheme, separator, _ = argument.partition("://")
         if not separator:
@@ -46,50 +46,52 @@ class Place:
         try:
             filesystem, path = FileSystem.from_uri(argument)
         except (ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{argument} cannot be opened ({_brief(error)}); check how it is written.") from error
+            raise InputError(f"{argument}: cannot be opened ({_reason(error)}). Check its spelling.") from error
         return cls(filesystem, path, "" if scheme == "file" else f"{scheme}://")
 
     def __str__(self) -> str:
-        """Return how people write it."""
+        """Return the path with its scheme; credentials and options of the URI are left out."""
         return f"{self.scheme}{self.path}"
 
     def at(self, path: str) -> Place:
-        """Return another path of the same filesystem."""
+        """Return another path on the same filesystem."""
         return replace(self, path=path)
 
     def within(self, name: str) -> Place:
-        """Return what is called `name` in this folder."""
+        """Return the path of `name` in this directory."""
         return self.at(posixpath.join(self.path, name))
 
     @property
     def is_local(self) -> bool:
-        """Whether it is among this machine's own files."""
+        """Whether the filesystem is local."""
         return isinstance(self.filesystem, LocalFileSystem)
 
     def info(self) -> FileInfo:
-        """Return what is there.
+        """Return the file information.
 
         Raises:
-            InputError: nobody can tell: no connection, no permission.
+            InputError: no connection or no permission.
         """
         try:
             return self.filesystem.get_file_info(self.path)
         except OSError as error:
-            raise InputError(f"{self} cannot be looked at ({_brief(error)}); check name and permissions.") from error
+            raise InputError(
+                f"{self}: cannot be accessed ({_reason(error)}). Check the name and permissions."
+            ) from error
 
     def files(self) -> Iterator[FileInfo]:
-        """Yield the files of this folder and of those in it, hidden ones left out, in an order that stays.
+        """Yield the files below this directory in sorted order, without hidden ones.
 
-        One folder's names are held at a time, however many there are in all.
+        Lists one directory at a time, so that memory does not grow with their number.
 
         Raises:
-            InputError: a folder cannot be read.
+            InputError: a directory cannot be read.
         """
         try:
-            found = self.filesystem.get_file_info(FileSelector(self.path))
+            infos = self.filesystem.get_file_info(FileSelector(self.path))
         except OSError as error:
-            raise InputError(f"{self} cannot be read ({_brief(error)}); check name and permissions.") from error
-        for info in sorted(found, key=lambda info: info.path):
+            raise InputError(f"{self}: cannot be read ({_reason(error)}). Check the name and permissions.") from error
+        for info in sorted(infos, key=lambda info: info.path):
             if info.base_name.startswith("."):
                 continue
             if info.type == FileType.Directory:
@@ -98,12 +100,12 @@ class Place:
                 yield info
 
     def matches(self) -> Iterator[FileInfo]:
-        """Yield the files that this path stands for: itself, all in a folder, or those that fit a pattern.
+        """Yield the files that this path selects: itself, all below a directory, or the matches of a glob.
 
-        In a pattern * and ? stand for anything within a name, [..] for one of some signs, ** for any folders.
+        In a glob, * and ? match within a name, [..] matches one character of a set, ** matches any directories.
 
         Raises:
-            InputError: there is nothing of that name.
+            InputError: the path does not exist.
         """
         info = self.info()
         if info.type == FileType.Directory:
@@ -111,41 +113,41 @@ class Place:
         elif info.type == FileType.File:
             yield info
         elif not _MAGIC.search(self.path):
-            raise InputError(f"There is no {self}; check the name.")
+            raise InputError(f"{self}: does not exist. Check the name.")
         else:
-            above, fits = self._above_magic(), pattern(self.path)
-            if above.info().type != FileType.Directory:
-                raise InputError(f"There is no folder {above}; check the name.")
-            yield from (info for info in above.files() if fits.fullmatch(info.path))
+            parent, regex = self._glob_root(), pattern(self.path)
+            if parent.info().type != FileType.Directory:
+                raise InputError(f"{parent}: is not a directory. Check the name.")
+            yield from (info for info in parent.files() if regex.fullmatch(info.path))
 
-    def _above_magic(self) -> Place:
-        """Return the innermost folder above everything that a pattern leaves open."""
+    def _glob_root(self) -> Place:
+        """Return the deepest directory above the first wildcard."""
         parts = self.path.split("/")
         first = next(number for number, part in enumerate(parts) if _MAGIC.search(part))
         return self.at("/".join(parts[:first]) or "/")
 
     def read(self, most: int) -> bytes:
-        """Return the content of a file, its first `most` bytes if there are more. Raises OSError."""
+        """Return at most the first `most` bytes of a file. Raises OSError."""
         with self.filesystem.open_input_stream(self.path, compression=None) as stream:
             content: bytes = stream.read(most)
         return content
 
 
 def pattern(glob: str) -> re.Pattern[str]:
-    """Return what fits the paths that a pattern of the shell stands for."""
-    return re.compile("".join(map(_meaning, re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^/\]]+\])", glob))))
+    """Translate a glob to a regular expression for whole paths."""
+    return re.compile("".join(map(_translate, re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^/\]]+\])", glob))))
 
 
-def _meaning(part: str) -> str:
-    """Return the regular expression for a part of a pattern that is one wildcard, or holds none."""
+def _translate(part: str) -> str:
+    """Return the regular expression for one wildcard, or for text without wildcards."""
     if part in _WILDCARDS:
         return _WILDCARDS[part]
     if part.startswith("[") and part.endswith("]"):
-        signs = re.escape(part[1:-1].removeprefix("!")).replace(r"\-", "-")  # a dash still means a range
-        return f"[^{signs}]" if part[1] == "!" else f"[{signs}]"
+        characters = re.escape(part[1:-1].removeprefix("!")).replace(r"\-", "-")  # keep ranges such as [a-z]
+        return f"[^{characters}]" if part[1] == "!" else f"[{characters}]"
     return re.escape(part)
 
 
-def _brief(error: Exception) -> str:
-    """Return the reason that a library gives, on one line."""
+def _reason(error: Exception) -> str:
+    """Return an exception's message on one line, at most 200 characters."""
     return " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]

@@ -1,4 +1,4 @@
-"""Bulk prediction: every picture of an input becomes one row, however often the work is stopped and begun anew."""
+"""Batch prediction: one row per image, resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _ENGINES: dict[Engine, Callable[[Work, Iterator[Numbered], int | None], Iterator
 
 @dataclass(frozen=True)
 class Total:
-    """What came of a bulk prediction.
+    """Counts of a batch prediction.
 
     Attributes:
-        rows: written now.
-        errors: how many of these tell why there is no prediction.
-        before: units that had been done already.
+        rows: rows written by this call.
+        errors: how many of these hold an error instead of a prediction.
+        before: shards that an earlier call had finished.
     """
 
     rows: int
@@ -48,77 +48,77 @@ def predict(
     top: int = 3,
     progress: Progress = SILENT,
 ) -> Total:
-    """Predict all pictures of `input` into Parquet files in the folder `output`; what is there already is kept.
+    """Predict all images of `input` into Parquet files in the directory `output`; finished shards are skipped.
 
     Args:
-        source: where the classifier lies, by an absolute path; every machine must see it.
-        input: a folder, a pattern such as "photos/**/*.jpg", a Parquet file or a tar file, or a folder of these; a path
+        source: where the classifier is stored, as an absolute path that every machine can read.
+        input: a directory, a glob such as "images/**/*.jpg", a Parquet or tar file, or a directory of these; a path
             or a URI of any filesystem that pyarrow opens.
         output: a path or a URI.
-        engine: "local" has this machine's cores do it, "ray" a cluster.
-        workers: how many at a time; as many as there are cores unless given.
-        top: how many classes to name.
-        progress: told how many bytes of the input are done.
+        engine: "local" uses this machine's cores, "ray" a cluster.
+        workers: number of shards in parallel; the number of cores by default.
+        top: number of classes per row.
+        progress: counts input bytes.
 
     Raises:
-        InputError: there is nothing to predict, or `output` holds something else.
+        InputError: there are no images, or `output` holds something else.
         StorageError: `output` cannot be written.
-        TinysightError: the work failed; begun anew, it goes on from there.
+        TinysightError: a worker failed; the same call resumes.
     """
-    asked, into = Place.of(input), Output(Place.of(output))
-    _require_apart(asked, into.place)
-    total = size(asked)
-    facts = {"input": str(asked), "classifier": str(source.path), "weights": source.weights_seal(), "top": top}
-    into.begin(facts | {"remarks": list(source.classifier().remarks)})
-    remaining = _Remaining(asked, into, progress)
+    images, rows_dir = Place.of(input), Output(Place.of(output))
+    _check_output_outside_input(images, rows_dir.place)
+    total = size(images)
+    facts = {"input": str(images), "classifier": str(source.path), "weights": source.weights_seal(), "top": top}
+    rows_dir.begin(facts | {"remarks": list(source.classifier().remarks)})
+    remaining = _RemainingShards(images, rows_dir, progress)
     rows = errors = 0
     progress.start("predicting", total, "B")
     try:
-        for done in _done(engine, Work(source, top, asked, into), remaining, workers):
+        for done in _run(engine, Work(source, top, images, rows_dir), remaining, workers):
             rows, errors = rows + done.rows, errors + done.errors
             progress.advance(done.size)
     except KeyboardInterrupt:
-        progress.note("What is written stays; the same command goes on from there.")
+        progress.note("Rows written so far are kept. Rerun the same command to resume.")
         raise
     finally:
         progress.finish()
-    into.remove(remaining.stale.values())
-    return Total(rows, errors, remaining.before)
+    rows_dir.remove(remaining.stale.values())
+    return Total(rows, errors, remaining.skipped)
 
 
-def _done(engine: Engine, work: Work, remaining: _Remaining, workers: int | None) -> Iterator[Done]:
-    """Have the engine do what remains; where nothing does, no engine is started."""
-    units = iter(remaining)
-    if (first := next(units, None)) is not None:
-        yield from _ENGINES[engine](work, chain([first], units), workers)
+def _run(engine: Engine, work: Work, remaining: _RemainingShards, workers: int | None) -> Iterator[Done]:
+    """Process the remaining shards; if there are none, no workers are started."""
+    shards = iter(remaining)
+    if (first := next(shards, None)) is not None:
+        yield from _ENGINES[engine](work, chain([first], shards), workers)
 
 
-class _Remaining:
-    """The units that are still to be done; files of units that have changed are removed on the way.
+class _RemainingShards:
+    """Iterates over unfinished shards; removes the files of shards that have changed.
 
     Attributes:
-        before: units that were done already.
-        stale: files that no unit has claimed so far.
+        skipped: finished shards so far.
+        stale: existing files that no shard has claimed so far, by shard number.
     """
 
-    def __init__(self, asked: Place, into: Output, progress: Progress) -> None:
-        self.asked, self.into, self.progress = asked, into, progress
-        self.before, self.stale = 0, into.parts()
+    def __init__(self, images: Place, output: Output, progress: Progress) -> None:
+        self.images, self.output, self.progress = images, output, progress
+        self.skipped, self.stale = 0, output.parts()
 
     def __iter__(self) -> Iterator[Numbered]:
-        for number, unit in enumerate(units(self.asked)):
-            there = self.stale.pop(number, None)
-            if there == part_name(number, unit):
-                self.before += 1
+        for number, unit in enumerate(units(self.images)):
+            existing = self.stale.pop(number, None)
+            if existing == part_name(number, unit):
+                self.skipped += 1
                 self.progress.advance(unit.size)
                 continue
-            if there is not None:
-                self.into.remove([there])
+            if existing is not None:
+                self.output.remove([existing])
             yield number, unit
 
 
-def _require_apart(asked: Place, into: Place) -> None:
-    """Refuse an output within the input, where the next look would find it."""
-    inside = f"{into.path}/".startswith(f"{asked.path.rstrip('/')}/")
-    if asked.scheme == into.scheme and inside:
-        raise InputError(f"{into} lies in {asked}, whose pictures are predicted; name an --output outside of it.")
+def _check_output_outside_input(images: Place, output: Place) -> None:
+    """Raise InputError for an output inside the input, where a rerun would take it for input."""
+    inside = f"{output.path}/".startswith(f"{images.path.rstrip('/')}/")
+    if images.scheme == output.scheme and inside:
+        raise InputError(f"{output}: is inside the input {images}. Choose an output outside of it.")

@@ -1,4 +1,4 @@
-"""The input of a bulk prediction, cut into portions of work that are the same ones every time."""
+"""Deterministic shards of the input of batch prediction."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tinysight.bulk.places import REQUESTS, Place
 from tinysight.data.folders.listing import SUFFIXES
 from tinysight.errors import InputError
 
-PICTURES = 1000  # in a unit: half a second's work, so that little is lost with a worker
+PICTURES = 1000  # images per shard: half a second of work, which bounds the loss when a worker dies
 TARS = (".tar", ".tar.gz", ".tgz")
 PARQUET = ".parquet"
 KINDS = (*SUFFIXES, *TARS, PARQUET)
 
-Kind = Literal["pictures", "parquet", "tar"]
+Kind = Literal["images", "parquet", "tar"]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A portion that one worker takes at a time, and whose rows become one file.
+    """The input of one task, whose rows are written to one file.
 
     Attributes:
-        kind: "pictures" for picture files, else what its one file is.
-        paths: of its files.
-        size: bytes of these files, or of the share of one.
-        row_groups: of a Parquet file, those meant, one after the other; none if the file cannot be opened.
-        digest: names what it was made of (paths, sizes, dates, row groups), 16 hexadecimal digits.
+        kind: "images" for image files; "parquet" or "tar" for (part of) one such file.
+        paths: paths of its files.
+        size: bytes of these files, or of the part of one.
+        digest: hash of paths, sizes, modification times and row groups, 16 hexadecimal digits.
+        row_groups: consecutive row groups of a Parquet file; empty if it cannot be opened.
     """
 
     kind: Kind
@@ -45,87 +45,87 @@ class Unit:
 
 
 def units(place: Place) -> Iterator[Unit]:
-    """Yield the portions that an input falls into: pictures by the thousand, tar files, groups of Parquet's row groups.
+    """Yield the shards of an input: up to 1000 image files, a tar file, or row groups of a Parquet file.
 
-    They are found while they are worked on, and never held all at once.
+    Shards are listed lazily, so that memory does not grow with their number.
 
     Raises:
-        InputError: there is nothing of that name, or nothing in it that holds pictures.
+        InputError: the input does not exist, or holds no images.
     """
-    pictures: list[FileInfo] = []
-    for info, row_groups in _looked_into(place):
+    images: list[FileInfo] = []
+    for info, row_groups in _with_row_groups(place):
         name = info.base_name.lower()
         if name.endswith(SUFFIXES):
-            pictures.append(info)
-            if len(pictures) == PICTURES:
-                yield _whole("pictures", pictures)
-                pictures = []
+            images.append(info)
+            if len(images) == PICTURES:
+                yield _shard("images", images)
+                images = []
         elif name.endswith(TARS):
-            yield _whole("tar", [info])
+            yield _shard("tar", [info])
         else:
-            yield from _of_parquet(info, row_groups)
-    if pictures:
-        yield _whole("pictures", pictures)
+            yield from _parquet_shards(info, row_groups)
+    if images:
+        yield _shard("images", images)
 
 
 def size(place: Place) -> int:
-    """Return how many bytes all of them have together, without opening any.
+    """Return the total bytes of all shards, without opening a file.
 
     Raises:
-        InputError: as `units` does.
+        InputError: the input does not exist, or holds no images.
     """
     return sum(info.size for info in _files(place))
 
 
 def _files(place: Place) -> Iterator[FileInfo]:
-    """Yield the files that may hold pictures. Raises InputError if there are none."""
-    found = False
+    """Yield the files that may hold images. Raises InputError if there are none."""
+    empty = True
     for info in place.matches():
         if info.base_name.lower().endswith(KINDS):
-            found = True
+            empty = False
             yield info
-    if not found:
-        raise InputError(f"{place}: there are no pictures there (looked for {', '.join(KINDS)}).")
+    if empty:
+        raise InputError(f"{place}: contains no images. Supported files are {', '.join(KINDS)}.")
 
 
-def _looked_into(place: Place) -> Iterator[tuple[FileInfo, list[int]]]:
-    """Yield the files, and how many rows the row groups of Parquet files have; several are opened at a time."""
+def _with_row_groups(place: Place) -> Iterator[tuple[FileInfo, list[int]]]:
+    """Yield the files, with the row counts of Parquet row groups; opens 32 files concurrently."""
     infos = _files(place)
     with ThreadPoolExecutor(REQUESTS) as pool:
-        while some := list(islice(infos, REQUESTS)):
-            yield from zip(some, pool.map(lambda info: _row_groups(place.at(info.path)), some), strict=True)
+        while batch := list(islice(infos, REQUESTS)):
+            yield from zip(batch, pool.map(lambda info: _row_groups(place.at(info.path)), batch), strict=True)
 
 
 def _row_groups(place: Place) -> list[int]:
-    """Return how many rows each row group has; nothing if it is no Parquet file, or cannot be opened."""
+    """Return the rows of each row group; empty if the file is not Parquet or cannot be opened."""
     if not place.path.lower().endswith(PARQUET):
         return []
     try:
         with pq.ParquetFile(place.path, filesystem=place.filesystem) as file:
-            facts = file.metadata
-            return [facts.row_group(number).num_rows for number in range(facts.num_row_groups)]
+            metadata = file.metadata
+            return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     except (ArrowException, OSError, ValueError):
         return []
 
 
-def _whole(kind: Kind, infos: list[FileInfo]) -> Unit:
+def _shard(kind: Kind, infos: list[FileInfo]) -> Unit:
     return Unit(kind, tuple(info.path for info in infos), sum(info.size for info in infos), _digest(infos))
 
 
-def _of_parquet(info: FileInfo, row_groups: list[int]) -> Iterator[Unit]:
-    """Yield row groups, small ones together until they hold as many pictures as a unit of files."""
-    if not row_groups:  # a worker will say in a row why it holds none
-        yield _whole("parquet", [info])
+def _parquet_shards(info: FileInfo, row_groups: list[int]) -> Iterator[Unit]:
+    """Yield shards of consecutive row groups, each of at least 1000 rows unless it is the last."""
+    if not row_groups:  # the worker writes the error as a row
+        yield _shard("parquet", [info])
     groups: list[int] = []
     for number in range(len(row_groups)):
         groups.append(number)
         rows = sum(row_groups[group] for group in groups)
         if rows >= PICTURES or number == len(row_groups) - 1:
-            share = info.size * rows // max(1, sum(row_groups))
-            yield Unit("parquet", (info.path,), share, _digest([info], groups), tuple(groups))
+            size = info.size * rows // max(1, sum(row_groups))
+            yield Unit("parquet", (info.path,), size, _digest([info], groups), tuple(groups))
             groups = []
 
 
 def _digest(infos: list[FileInfo], extra: object = None) -> str:
-    facts = [(info.path, info.size, info.mtime_ns) for info in infos]
-    return hashlib.sha256(repr((facts, extra)).encode()).hexdigest()[:16]
+    files = [(info.path, info.size, info.mtime_ns) for info in infos]
+    return hashlib.sha256(repr((files, extra)).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What one worker does with one unit, whichever engine has it done."""
+"""The job of a batch-prediction worker: classify one shard and write its rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from tinysight.evaluation.answering import Answering, Source
 from tinysight.memory import keep_freed_memory
 
 Numbered = tuple[int, Unit]
-"""A unit and its number, counted from 0 in the order of the input."""
+"""A shard and its number, counted from 0 in input order."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a unit: of so many bytes so many rows, some of which tell of an error."""
+    """Counts of a finished shard.
+
+    Attributes:
+        size: input bytes.
+        rows: rows written.
+        errors: how many of the rows hold an error instead of a prediction.
+    """
 
     size: int
     rows: int
@@ -30,13 +36,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Work:
-    """All that a worker must know; it travels to other processes and machines.
+    """The settings of a job, sent to every worker.
 
     Attributes:
-        source: where the classifier lies.
-        top: how many classes to name.
-        input: what is predicted.
-        output: where the rows go.
+        source: where the classifier is stored.
+        top: number of classes per row.
+        input: the images.
+        output: the directory of the rows.
     """
 
     source: Source
@@ -45,17 +51,16 @@ class Work:
     output: Output
 
     def do(self, numbered: Numbered) -> Done:
-        """Predict a unit and write its rows. Doing it twice leaves the same as doing it once."""
+        """Predict a shard and write its rows. Idempotent."""
         number, unit = numbered
-        torch.set_num_threads(1)  # a worker is a core
+        torch.set_num_threads(1)  # one worker per core
         self.output.require_visible()
-        classifier = _prepared(self.source)
-        found = rows(classifier, self.top, pictures(self.input, unit))
-        return Done(unit.size, *self.output.write(number, unit, found))
+        batches = rows(_classifier(self.source), self.top, pictures(self.input, unit))
+        return Done(unit.size, *self.output.write(number, unit, batches))
 
 
 @lru_cache(maxsize=1)
-def _prepared(source: Source) -> Answering:
-    """Read the classifier, once a process."""
+def _classifier(source: Source) -> Answering:
+    """Load the classifier once per process."""
     keep_freed_memory()
     return source.classifier()

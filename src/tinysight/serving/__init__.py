@@ -1,1 +1,1 @@
-"""A run as an HTTP server with a page."""
+"""HTTP server and web page for one run."""

@@ -1,4 +1,4 @@
-"""What the server answers, as JSON."""
+"""JSON schemas of the HTTP API's responses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class Choice(BaseModel):
-    """A class that the picture may show."""
+    """A class and its predicted probability."""
 
     name: str = Field(examples=["cat"])
     index: int = Field(examples=[3])
@@ -14,42 +14,42 @@ class Choice(BaseModel):
 
 
 class Neighbour(BaseModel):
-    """A training image that looks alike to the classifier."""
+    """A training image that is near in the classifier's feature space."""
 
     label: str = Field(examples=["cat"])
     picture: str = Field(description="a PNG as a data URL")
 
 
 class Explanation(BaseModel):
-    """Why: where in the picture, and what alike it has learned from."""
+    """Occlusion map of a prediction, and the nearest training images."""
 
-    heat: list[list[float]] = Field(description="of each place of the picture as the classifier sees it, 0..1")
-    picture: str = Field(description="the picture as the classifier sees it: a PNG as a data URL")
+    heat: list[list[float]] = Field(description="occlusion map over the classified image, 0..1, one value per pixel")
+    picture: str = Field(description="the classified image, resized for the network: a PNG as a data URL")
     neighbours: list[Neighbour]
 
 
 class Answer(BaseModel):
-    """What is said of a picture."""
+    """The prediction for one image."""
 
     top: list[Choice]
-    unsure: bool = Field(description="whether the first choice is too unlikely to be an answer")
+    unsure: bool = Field(description="whether the highest probability is below the abstention threshold")
     explanation: Explanation | None = None
 
 
 class ModelFacts(BaseModel):
-    """What a user must know of the classifier."""
+    """Description of the served classifier."""
 
     recipe: str
     dataset: str
     classes: list[str]
     image_size: int
     unsure_below: float
-    accuracy: float | None = Field(description="on test images; null if nobody measured it")
+    accuracy: float | None = Field(description="on the test images; null if not measured")
     remarks: list[str]
     not_for: list[str]
 
 
 class Problem(BaseModel):
-    """Why there is no answer."""
+    """The body of an error response."""
 
     reason: str = Field(examples=["Image: empty file. Get a new copy or remove it."])

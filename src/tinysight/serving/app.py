@@ -1,4 +1,4 @@
-"""The HTTP application: a picture in, an answer out, and a page to drop pictures on."""
+"""FastAPI application: prediction endpoint, health, metrics, web page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tinysight.serving.limits import Limits
 from tinysight.serving.site import site
 from tinysight.serving.subject import Served
 
-_PROBLEMS = {status: {"model": Problem} for status in (400, 401, 413, 415, 422, 429, 503)}
-_PICTURE = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {"requestBody": {"required": True, "content": dict.fromkeys(TYPES, _PICTURE)}}
+_ERROR_RESPONSES = {status: {"model": Problem} for status in (400, 401, 413, 415, 422, 429, 503)}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_REQUEST_BODY = {"requestBody": {"required": True, "content": dict.fromkeys(TYPES, _BINARY)}}
 
 
 def create_app(served: Served, limits: Limits | None = None, token: str | None = None) -> FastAPI:
@@ -30,8 +30,8 @@ def create_app(served: Served, limits: Limits | None = None, token: str | None =
 
     Args:
         served: the run.
-        limits: what it bears.
-        token: what every request for an answer must carry; None lets everybody ask.
+        limits: request limits of this process.
+        token: bearer token required by /predict and /model; None disables authentication.
     """
     desk = Desk(served, limits or Limits())
 
@@ -43,74 +43,74 @@ def create_app(served: Served, limits: Limits | None = None, token: str | None =
 
     app = FastAPI(title="tinysight", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Headers)
-    app.exception_handler(HTTPException)(_reason)
-    app.exception_handler(RequestValidationError)(_misspelt)
-    _predicting(app, desk, token)
-    app.include_router(_questions(desk, token))
-    app.include_router(_figures(desk))
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    _add_predict(app, desk, token)
+    app.include_router(_model_routes(desk, token))
+    app.include_router(_status_routes(desk))
     app.include_router(site())
     return app
 
 
-def _predicting(app: FastAPI, desk: Desk, token: str | None) -> None:
-    """Add what all this is for."""
+def _add_predict(app: FastAPI, desk: Desk, token: str | None) -> None:
+    """Add the prediction endpoint."""
     app.router.route_class = DirectRoute
 
-    @app.post("/predict", response_model=Answer, responses=_PROBLEMS, openapi_extra=_BODY)  # type: ignore[arg-type]
+    @app.post("/predict", response_model=Answer, responses=_ERROR_RESPONSES, openapi_extra=_REQUEST_BODY)  # type: ignore[arg-type]
     async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
-        """Say what is on the picture that is the body of the request."""
+        """Classify the image in the request body."""
         require_token(request, token)
-        answer = await desk.answer(request, options.top, options.explain)
-        return Response(answer.model_dump_json(), media_type="application/json")
+        response = await desk.answer(request, options.top, options.explain)
+        return Response(response.model_dump_json(), media_type="application/json")
 
 
-def _questions(desk: Desk, token: str | None) -> APIRouter:
-    """Return what else needs the token, if there is one."""
+def _model_routes(desk: Desk, token: str | None) -> APIRouter:
+    """Return the other routes that need the token."""
 
-    async def allowed(request: Request) -> None:
+    async def authorize(request: Request) -> None:
         require_token(request, token)
 
-    router = APIRouter(dependencies=[Depends(allowed)])
+    router = APIRouter(dependencies=[Depends(authorize)])
 
     @router.get("/model", response_model=ModelFacts)
     async def model() -> ModelFacts:
-        """Say what a user must know of the classifier."""
-        desk.remember()  # whoever asks this will ask for reasons, too
+        """Describe the classifier: classes, accuracy, intended use."""
+        desk.remember()  # the web page loads this first and requests explanations next
         return desk.served.facts
 
     return router
 
 
-def _figures(desk: Desk) -> APIRouter:
-    """Return what whoever runs the server asks."""
+def _status_routes(desk: Desk) -> APIRouter:
+    """Return the routes for monitoring, which need no token."""
     router = APIRouter()
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Say that the process is alive."""
+        """Liveness probe."""
         return {"status": "ok"}
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Say whether it would take one more picture."""
+        """Readiness probe: 503 while the maximum number of requests is in flight."""
         return JSONResponse({"ready": desk.ready}, 200 if desk.ready else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        """Tell what has been answered, in the format of Prometheus."""
+        """Request counts and latencies in Prometheus format."""
         return Response(desk.figures.text(), media_type="text/plain; version=0.0.4")
 
     return router
 
 
-async def _reason(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     return JSONResponse({"reason": error.detail}, error.status_code, error.headers)
 
 
-async def _misspelt(request: Request, error: Exception) -> JSONResponse:
-    """Say in one sentence which part of the address is not understood."""
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Return the first invalid query parameter as one sentence."""
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]

@@ -1,4 +1,4 @@
-"""Where requests for answers are taken in: so many at a time, each within its time, all of them counted."""
+"""Prediction service: admission control, timeouts, decoding, batching."""
 
 from __future__ import annotations
 
@@ -23,87 +23,87 @@ from tinysight.serving.intake import read_body
 from tinysight.serving.limits import Limits
 from tinysight.serving.subject import Served
 
-_AGAIN = {"Retry-After": "1"}
-_SMALL = 2**14  # pixels that are decoded sooner than another thread could be asked to
+_RETRY_AFTER = {"Retry-After": "1"}
+_INLINE_PIXELS = 2**14  # below this, decoding takes less time than handing it to another thread
 
 
 class Desk:
-    """Answers requests for one run."""
+    """Serves the predictions of one run."""
 
     def __init__(self, served: Served, limits: Limits) -> None:
         self.served, self.limits, self.figures = served, limits, Figures()
         self._engine = Engine(partial(over_looks, served.classifier.probabilities), limits.batch(served.classifier))
-        self._beside = ThreadPoolExecutor(2, "beside")  # one remembers while the other decodes or explains already
-        self._in_hand, self._remembers = 0, False
+        self._threads = ThreadPoolExecutor(2, "prediction")  # one builds the index, one decodes and explains
+        self._in_flight, self._indexing = 0, False
 
     def open(self) -> None:
-        """Be ready to answer: what torch does at its first picture is done before the first request."""
+        """Classify one blank image, so that torch's one-time setup is not part of the first request."""
         side = self.served.classifier.image_size
         self.served.classifier.probabilities(np.zeros((1, 3, side, side), dtype=np.uint8))
 
     def remember(self) -> None:
-        """Begin to remember what explanations need; it takes a while, and until then they lack it."""
-        if not self._remembers:
-            self._remembers = True
-            self._beside.submit(self.served.remember)
+        """Start to build the feature index in the background; explanations lack neighbors until it is ready."""
+        if not self._indexing:
+            self._indexing = True
+            self._threads.submit(self.served.remember)
 
     def close(self) -> None:
-        """Answer nothing any more."""
+        """Cancel background work."""
         self.served.forget()
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def ready(self) -> bool:
-        """Whether it would take one more picture."""
-        return self._in_hand < self.limits.waiting
+        """Whether another request would be accepted."""
+        return self._in_flight < self.limits.waiting
 
     async def answer(self, request: Request, top: int, explain: bool) -> Answer:
-        """Return what is on the picture that is the body of a request.
+        """Classify the image in the body of a request.
 
         Raises:
-            HTTPException: with the status that says why there is no answer.
+            HTTPException: the image is invalid, the service is full, or the time limit is exceeded.
         """
-        with self._counted():
+        with self._admitted():
             try:
                 async with asyncio.timeout(self.limits.seconds):
-                    return await self._answer(request, top, explain)
+                    return await self._predict(request, top, explain)
             except TimeoutError as error:
-                reason = f"This took longer than {self.limits.seconds:g} s; try again."
-                raise HTTPException(503, reason, _AGAIN) from error
+                reason = f"Request: took longer than {self.limits.seconds:g} s. Try again."
+                raise HTTPException(503, reason, _RETRY_AFTER) from error
 
-    async def _answer(self, request: Request, top: int, explain: bool) -> Answer:
-        looks = await self._looks(await read_body(request, self.limits.body))
-        answer = self.served.answer(await self._engine.probabilities(looks), top)
+    async def _predict(self, request: Request, top: int, explain: bool) -> Answer:
+        crops = await self._crops(await read_body(request, self.limits.body))
+        response = self.served.answer(await self._engine.probabilities(crops), top)
         if explain and self.served.explains:
             self.remember()
-            why = partial(self.served.explain, looks[0], answer.top[0].index)
-            answer.explanation = await asyncio.get_running_loop().run_in_executor(self._beside, why)
-        return answer
+            explanation = partial(self.served.explain, crops[0], response.top[0].index)
+            response.explanation = await asyncio.get_running_loop().run_in_executor(self._threads, explanation)
+        return response
 
-    async def _looks(self, content: bytes) -> Pixels:
-        """Return what the classifier looks at of a picture; a large one is decoded beside the event loop."""
+    async def _crops(self, content: bytes) -> Pixels:
+        """Return the classifier's crops of an image, (crops, 3, height, width); decode large images in a thread."""
         side = self.served.classifier.image_size
         try:
-            picture = Opened(content)
-            decode = partial(picture.looks, (side, side), self.served.classifier.looks)
-            if picture.area <= _SMALL:
+            image = Opened(content)
+            decode = partial(image.looks, (side, side), self.served.classifier.looks)
+            if image.area <= _INLINE_PIXELS:
                 return decode()
-            return await asyncio.get_running_loop().run_in_executor(self._beside, decode)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, decode)
         except ImageError as error:
             raise HTTPException(422, str(error)) from error
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count one request, and refuse it if too many are in hand."""
-        begun, status = time.perf_counter(), 200
-        self._in_hand += 1
+    def _admitted(self) -> Iterator[None]:
+        """Count one request, and reject it with 429 if too many are in flight."""
+        start, status = time.perf_counter(), 200
+        self._in_flight += 1
         try:
-            if self._in_hand > self.limits.waiting:
-                raise HTTPException(429, "Too many pictures at once; try again in a second.", _AGAIN)
+            if self._in_flight > self.limits.waiting:
+                raise HTTPException(429, "Server: too many requests in flight. Try again in a second.", _RETRY_AFTER)
             yield
         except HTTPException as error:
             status = error.status_code
             raise
         finally:
-            self._in_hand -= 1
-            self.figures.count(status, time.perf_counter() - begun)
+            self._in_flight -= 1
+            self.figures.count(status, time.perf_counter() - start)

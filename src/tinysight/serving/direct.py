@@ -1,4 +1,4 @@
-"""A short way to the one endpoint that has to be fast."""
+"""Route class that skips FastAPI's dependency injection."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from starlette.types import Receive, Scope, Send
 
 
 class Options(BaseModel):
-    """What a request for an answer may say in its address."""
+    """Query parameters of /predict."""
 
-    top: int = Field(3, ge=1, le=1000, description="How many classes to name.")
-    explain: bool = Field(False, description="Whether to say why.")
+    top: int = Field(3, ge=1, le=1000, description="Number of classes to return.")
+    explain: bool = Field(False, description="Whether to add an explanation.")
 
 
-_USUAL = Options()
+_DEFAULTS = Options()
 
 
 class DirectRoute(APIRoute):
-    """A route that FastAPI describes, and that is taken past it: `endpoint(request, options)`.
+    """A route that calls `endpoint(request, options)` without FastAPI's dependency injection.
 
-    What FastAPI does to find out arguments and dependencies takes as long as the network does for a picture
-    (docs/experiments.md), so an endpoint of this kind can have no others.
+    Resolving arguments and dependencies takes FastAPI as long as the network takes for an image
+    (docs/experiments.md). The endpoint therefore takes exactly these two arguments. FastAPI still documents it.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. Raises RequestValidationError for options that are none."""
+        """Handle a request. Raises RequestValidationError for invalid query parameters."""
         request = Request(scope, receive)
-        response = await self.endpoint(request, _options(request) if scope["query_string"] else _USUAL)
+        response = await self.endpoint(request, _options(request) if scope["query_string"] else _DEFAULTS)
         await response(scope, receive, send)
 
 

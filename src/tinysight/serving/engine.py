@@ -1,4 +1,4 @@
-"""Pictures that arrive one by one, looked at together: while a batch is worked on, the next one gathers."""
+"""Dynamic batching: concurrent requests share one forward pass."""
 
 from __future__ import annotations
 
@@ -15,51 +15,50 @@ Waiting = tuple[Pixels, "asyncio.Future[Probabilities]"]
 
 
 class Engine:
-    """Answers pictures in batches, on the event loop itself.
+    """Classifies queued images in batches, on the event loop itself.
 
-    A network is many small steps, and Python lets one thread of a process work at a time: from a thread beside the
-    loop, every step would have to wait for its turn (docs/experiments.md). So requests wait while a batch is worked
-    on, which must be short; other cores have processes of their own.
+    A forward pass is many small operations. In a thread beside the loop, each of them would wait for the GIL
+    (docs/experiments.md). Requests therefore wait during a batch, which must be short; each core has its own process.
 
     Args:
-        probabilities: says those, (n, classes), of what is looked at, (n, looks, 3, height, width).
-        batch: how many pictures at once, at most.
+        probabilities: returns (n, classes) for crops of shape (n, crops, 3, height, width).
+        batch: maximum number of images per batch.
     """
 
     def __init__(self, probabilities: Callable[[Pixels], Probabilities], batch: int) -> None:
         self._probabilities, self._batch = probabilities, batch
-        self._waiting: deque[Waiting] = deque()
-        self._gathered = 0
+        self._queue: deque[Waiting] = deque()
+        self._last_length = 0
 
     async def probabilities(self, looks: Pixels) -> Probabilities:
-        """Return (classes,) for the looks at one picture, (looks, 3, height, width)."""
+        """Return (classes,) for the crops of one image, (crops, 3, height, width)."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Probabilities] = loop.create_future()
-        if not self._waiting:
-            loop.call_soon(self._gather)
-        self._waiting.append((looks, answer))
-        return await answer
+        result: asyncio.Future[Probabilities] = loop.create_future()
+        if not self._queue:
+            loop.call_soon(self._poll)
+        self._queue.append((looks, result))
+        return await result
 
-    def _gather(self) -> None:
-        """Begin with a batch as soon as a turn of the loop has brought no more pictures."""
-        if self._gathered < len(self._waiting) < self._batch:
-            self._gathered = len(self._waiting)
+    def _poll(self) -> None:
+        """Run a batch once it is full or one turn of the loop has added no images."""
+        if self._last_length < len(self._queue) < self._batch:
+            self._last_length = len(self._queue)
         else:
-            self._gathered = 0
-            self._work()
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._gather)
+            self._last_length = 0
+            self._run_batch()
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._poll)
 
-    def _work(self) -> None:
-        taken = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
-        wanted = [(looks, answer) for looks, answer in taken if not answer.done()]  # nobody waits for the others
-        if not wanted:
+    def _run_batch(self) -> None:
+        requests = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
+        pending = [(crops, result) for crops, result in requests if not result.done()]  # the others were cancelled
+        if not pending:
             return
         try:
-            found = self._probabilities(np.stack([looks for looks, _ in wanted]))
-        except Exception as error:  # whoever waits is told, and the next batch is answered
-            for _, answer in wanted:
-                answer.set_exception(error)
+            probabilities = self._probabilities(np.stack([crops for crops, _ in pending]))
+        except Exception as error:  # fails this batch only
+            for _, result in pending:
+                result.set_exception(error)
             return
-        for (_, answer), row in zip(wanted, found, strict=True):
-            answer.set_result(row)
+        for (_, result), row in zip(pending, probabilities, strict=True):
+            result.set_result(row)

@@ -1,4 +1,4 @@
-"""What /metrics tells, of every process of the server together."""
+"""Prometheus metrics, aggregated over the server's processes."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where prometheus_client keeps what several processes count; read on its import
+_MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"  # directory of shared counters; prometheus_client reads it on import
 
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """Let the processes that are started within the block count together."""
+    """Share counters among the processes started inside the block."""
     with tempfile.TemporaryDirectory(prefix="tinysight-") as folder:
-        os.environ[_SHARED] = folder
+        os.environ[_MULTIPROC_DIR] = folder
         try:
             yield
         finally:
-            del os.environ[_SHARED]
+            del os.environ[_MULTIPROC_DIR]
 
 
 class Figures:
-    """Counts requests for answers."""
+    """Counts and latencies of prediction requests."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        said = "Requests for answers, by status"
-        self._answers = Counter("tinysight_answers", said, ["status"], registry=self._registry)
-        self._seconds = Histogram("tinysight_seconds", "From request to answer", registry=self._registry)
+        self._requests = Counter(
+            "tinysight_answers", "Prediction requests, by status", ["status"], registry=self._registry
+        )
+        self._seconds = Histogram("tinysight_seconds", "Latency of prediction requests", registry=self._registry)
 
     def count(self, status: int, seconds: float) -> None:
-        """Add one."""
-        self._answers.labels(status).inc()
+        """Record one request."""
+        self._requests.labels(status).inc()
         self._seconds.observe(seconds)
 
     def text(self) -> bytes:
-        """Return them in the format of Prometheus."""
-        if _SHARED not in os.environ:
+        """Return the metrics in Prometheus text format."""
+        if _MULTIPROC_DIR not in os.environ:
             return generate_latest(self._registry)
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

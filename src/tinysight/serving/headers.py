@@ -1,10 +1,10 @@
-"""Headers that every response carries."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Nothing but what comes with the page: no other server, no script in the text, no frame.
+# Allows only the page's own files: no other origin, no inline script, no frame.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -17,13 +17,13 @@ _HEADERS = [
 
 
 class Headers:
-    """Adds what keeps browsers from doing more than the page needs."""
+    """ASGI middleware that adds the security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and add headers to its response."""
+        """Forward the request and add the headers to its response."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""What the server bears before it says no."""
+"""Request limits of a server process."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tinysight.models.classifier import Classifier, batch_size
 
 @dataclass(frozen=True)
 class Limits:
-    """What each process of the server bears.
+    """Request limits of a server process.
 
     Attributes:
-        body: bytes of a picture.
-        waiting: requests in hand at once; the next one is asked to come back.
-        seconds: from the first byte of a request to its answer.
+        body: maximum bytes of an image.
+        waiting: maximum requests in flight; further ones get status 429.
+        seconds: time limit of a request, from its first byte to its response.
     """
 
     body: int = 10 * 2**20
@@ -22,5 +22,5 @@ class Limits:
     seconds: float = 10.0
 
     def batch(self, classifier: Classifier) -> int:
-        """Return how many pictures are classified at once: few, since everybody waits for them."""
+        """Return the maximum number of images per batch: small, because all requests wait for it."""
         return max(1, batch_size(classifier.image_size) // 16)

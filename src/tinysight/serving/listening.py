@@ -1,4 +1,4 @@
-"""Where the server listens."""
+"""Listening sockets of the server."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import sys
 
 from tinysight.errors import InputError
 
-# The kernel of Linux shares connections out among sockets of one address; elsewhere all processes take from one.
-_SHARED_OUT = sys.platform == "linux"
+# Linux balances connections among sockets that share a port. Elsewhere, all processes accept from one socket.
+_PORT_SHARING = sys.platform == "linux"
 
 
 def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
-    """Return `count` sockets that listen there; port 0 is any that is free.
+    """Return `count` listening sockets; port 0 picks a free port.
 
     Raises:
-        InputError: the port is taken, or this machine has no such address.
+        InputError: the port is in use, or the address is not available.
     """
     try:
-        # Alone at first: two servers of this program must not share a port.
-        with socket.create_server((host, port), family=_family(host)) as alone:
-            port = alone.getsockname()[1]
-        if not _SHARED_OUT:
+        # First without port sharing: two servers must not use the same port.
+        with socket.create_server((host, port), family=_family(host)) as exclusive:
+            port = exclusive.getsockname()[1]
+        if not _PORT_SHARING:
             return [socket.create_server((host, port), family=_family(host))] * count
         return [socket.create_server((host, port), family=_family(host), reuse_port=True) for _ in range(count)]
     except OSError as error:
         raise InputError(
-            f"{host}, port {port}, cannot be listened on ({error.strerror}); choose another --port or --host."
+            f"{host}:{port}: cannot be listened on ({error.strerror}). Choose another port or host."
         ) from error
 
 

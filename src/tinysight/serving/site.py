@@ -1,4 +1,4 @@
-"""The files of the page, out of the package."""
+"""Static files of the web page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FILES = {"page.css": "text/css", "page.js": "text/javascript"}
 
 
 def site() -> APIRouter:
-    """Return the page and what it is made of; nothing else can be asked for by name."""
+    """Return the routes of the web page; other file names get status 404."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -20,12 +20,12 @@ def site() -> APIRouter:
     @router.get("/{name}")
     async def file(name: str) -> Response:
         if name not in _FILES:
-            raise HTTPException(404, "There is nothing here.")
+            raise HTTPException(404, "Not found.")
         return _file(name, _FILES[name])
 
     return router
 
 
-def _file(name: str, kind: str) -> Response:
+def _file(name: str, media_type: str) -> Response:
     content = resources.files("tinysight.serving").joinpath("page", name).read_bytes()
-    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+    return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})

@@ -1,4 +1,4 @@
-"""What is served: one run, opened once, with all that is asked of it."""
+"""The served model: a run's classifier, description and explanations."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from tinysight.serving.answers import Answer, Choice, Explanation, ModelFacts, N
 NEIGHBOURS = 3
 
 
-class _EndedError(Exception):
-    """Nobody wants it any more."""
+class _CancelledError(Exception):
+    """Indexing was cancelled."""
 
 
-class _Until(Silent):
-    """Ends work, where it says how far it is, once it is not wanted any more."""
+class _CancellableProgress(Silent):
+    """Progress that raises once the work is cancelled."""
 
-    def __init__(self, ended: Callable[[], bool]) -> None:
-        self._ended = ended
+    def __init__(self, cancelled: Callable[[], bool]) -> None:
+        self._cancelled = cancelled
 
     def advance(self, amount: int, **figures: float) -> None:
-        """Raise _EndedError if it is over."""
-        if self._ended():
-            raise _EndedError
+        """Raise _CancelledError if the work is cancelled."""
+        if self._cancelled():
+            raise _CancelledError
 
 
 class Served:
-    """A run that is served. A request never names another one."""
+    """A run with its classifier loaded. Requests cannot choose another run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._learned: Learned | None = None
-        self._ended = False
+        self._index: Learned | None = None
+        self._cancelled = False
         self.classifier: Classifier = run.classifier()
 
     @cached_property
     def facts(self) -> ModelFacts:
-        """What a user must know of it."""
+        """Description of the classifier, from its model card."""
         card = Card.of(self.run)
         accuracy = next((figure.value for figure in card.figures if figure.name == "accuracy"), None)
         return ModelFacts(
@@ -66,43 +66,51 @@ class Served:
         )
 
     def answer(self, probabilities: np.ndarray, top: int) -> Answer:
-        """Return the `top` likeliest classes, the likeliest first."""
-        order = likeliest(probabilities, top)
+        """Return the `top` most probable classes, in descending order.
+
+        Args:
+            probabilities: (classes,).
+            top: number of classes.
+        """
         names = self.classifier.class_names
-        choices = [Choice(name=names[i], index=int(i), probability=float(probabilities[i])) for i in order]
+        choices = [
+            Choice(name=names[i], index=int(i), probability=float(probabilities[i]))
+            for i in likeliest(probabilities, top)
+        ]
         return Answer(top=choices, unsure=choices[0].probability < self.classifier.unsure_below)
 
     def explain(self, pixels: Pixels, label: int) -> Explanation:
-        """Return why an image, (3, height, width), is told to be of class `label`."""
+        """Explain why an image, (3, height, width), is assigned to class `label`."""
         (heat,) = heat_maps(self.classifier, pixels[None], np.array([label]))
         rows = [[round(float(value), 3) for value in row] for row in heat]
-        return Explanation(heat=rows, picture=as_url(pixels), neighbours=self._neighbours(pixels))
+        return Explanation(heat=rows, picture=as_url(pixels), neighbours=self._neighbors(pixels))
 
     def remember(self) -> None:
-        """Make ready to find the nearest of the training images, if they are still there; nothing is downloaded."""
-        with suppress(_EndedError):
-            self._learned = self._learned or self._remembered()
+        """Build the index of training-image features, if the images are local; nothing is downloaded."""
+        with suppress(_CancelledError):
+            self._index = self._index or self._build_index()
 
     def forget(self) -> None:
-        """Stop remembering, if that is not done yet."""
-        self._ended = True
+        """Cancel the indexing if it is running."""
+        self._cancelled = True
 
-    def _remembered(self) -> Learned | None:
+    def _build_index(self) -> Learned | None:
         if not at_hand(self.run):
             return None
         try:
-            return Learned.by(self.run, self.classifier, images_of(self.run), _Until(lambda: self._ended))
+            progress = _CancellableProgress(lambda: self._cancelled)
+            return Learned.by(self.run, self.classifier, images_of(self.run), progress)
         except InputError:
             return None
 
-    def _neighbours(self, pixels: Pixels) -> list[Neighbour]:
-        if self._learned is None:
+    def _neighbors(self, pixels: Pixels) -> list[Neighbour]:
+        if self._index is None:
             return []
-        names, learned = self.classifier.class_names, self._learned.part
-        near = self._learned.memory.nearest(pixels[None], NEIGHBOURS).indices[0]
-        return [Neighbour(label=names[learned.labels[i]], picture=as_url(learned.pixels[i])) for i in near]
+        names, train = self.classifier.class_names, self._index.part
+        indices = self._index.memory.nearest(pixels[None], NEIGHBOURS).indices[0]
+        return [Neighbour(label=names[train.labels[i]], picture=as_url(train.pixels[i])) for i in indices]
 
     @property
     def explains(self) -> bool:
-        """Whether what explanations need is installed."""
+        """Whether the packages for explanations are installed."""
         return version("captum") is not None

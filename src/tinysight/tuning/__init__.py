@@ -1,1 +1,1 @@
-"""Tuning: looking for values of a recipe that come further on the validation images, by many trainings."""
+"""Hyperparameter search: many short trainings, compared on the validation set."""

@@ -1,4 +1,4 @@
-"""How a study begins, or is joined: what is measured and settled before the first trial, once for all who take part."""
+"""Setup of a study: check the request, measure the speed, fix the trial length."""
 
 from __future__ import annotations
 
@@ -23,19 +23,23 @@ from tinysight.tuning.study import Study
 from tinysight.tuning.trial import Subject
 from tinysight.tuning.work import SEARCHING, Hours
 
-TRIALS = 12  # whole ones that should fit into the search; the fewer epochs they may have
-FEWEST = 4  # trainings that make a study worth the name
-_PROBE = 1.0  # seconds of training that tell how long an epoch takes
+TRIALS = 12  # unpruned trials that should fit into the search; determines their epochs
+FEWEST = 4  # minimum number of trainings in a study
+_PROBE_SECONDS = 1.0  # of training, to measure the speed
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for.
+    """Settings of a search.
 
     Attributes:
-        argument: what `--data` said, made absolute.
-        data_dir: where CIFAR-10 was said to lie.
-        skip_bad: whether to go on without pictures that cannot be read.
+        recipe: the recipe to start from.
+        argument: the dataset, as given by `--data`; directories as absolute paths.
+        seed: seed of the split, the trials and the search.
+        precision: requested precision.
+        device: requested device.
+        data_dir: directory of CIFAR-10, or None for the default.
+        skip_bad: whether to skip unreadable images.
     """
 
     recipe: Recipe
@@ -48,16 +52,16 @@ class Order:
 
 
 def require_tunable(recipe: Recipe) -> None:
-    """Raise InputError unless trainings by the recipe can be compared: by epochs, with the same network."""
+    """Raise InputError unless the recipe fixes its network and its number of epochs."""
     if recipe.model.is_open or recipe.training.minutes is not None:
         raise InputError(
-            f"The recipe {recipe.name} goes by the clock, so that its trainings do not compare; tune one that names "
-            "its network and its epochs, such as fast-85."
+            f"{recipe.name}: its trainings depend on a time budget and cannot be compared. Tune a recipe with a "
+            "fixed network and number of epochs, such as fast-85."
         )
 
 
 def require_free_or_same(path: Path, order: Order) -> None:
-    """Raise RunError if there is something at `path` that is not the study that was asked for."""
+    """Raise RunError if `path` exists and is not the requested study."""
     if Study.is_at(path):
         require_same(Study.open(path), order)
     else:
@@ -65,45 +69,47 @@ def require_free_or_same(path: Path, order: Order) -> None:
 
 
 def require_same(study: Study, order: Order) -> None:
-    """Raise RunError if the study is another than the one that was asked for, as far as is known without images."""
-    kept = study.record
-    others = {"seed": (kept.seed, order.seed)} | _differences(kept.recipe, order.recipe)
+    """Raise RunError if the study has other settings than `order`; images are not compared."""
+    record = study.record
+    settings = {"seed": (record.seed, order.seed)} | _paired_values(record.recipe, order.recipe)
     if order.precision != "auto":
-        others["precision"] = (kept.precision, order.precision)
-    for name, (there, here) in others.items():
-        if there != here:
+        settings["precision"] = (record.precision, order.precision)
+    for name, (existing, requested) in settings.items():
+        if existing != requested:
             raise RunError(
-                f"{study.path} is the study of another recipe or seed ({name}: {there} there, {here} here); ask for "
-                "the same, or choose another --out."
+                f"{study.path}: is a study with other settings ({name}: {existing} there, {requested} requested). "
+                "Use the same settings or choose another output directory."
             )
 
 
 def require_same_images(study: Study, dataset: Dataset) -> None:
-    """Raise RunError if the study's images are others than those of `dataset`, which has no test images in it."""
+    """Raise RunError if the study has other images than `dataset`, whose test split must be empty."""
     if study.record.fingerprint != dataset.fingerprint:
-        raise RunError(f"{study.path} is the study of other images than {dataset.name}; choose another --out.")
+        raise RunError(
+            f"{study.path}: is a study of other images than {dataset.name}. Choose another output directory."
+        )
 
 
 def begin(
     path: Path, order: Order, dataset: Dataset, hours: Hours, workers: int = 1, progress: Progress = SILENT
 ) -> Study:
-    """Make a study at `path`, with trials so long that enough of them fit into the time of so many processes.
+    """Create a study at `path`; shorten its trials so that about a dozen fit into the time.
 
     Raises:
-        TrainingError: the time is too short for anything.
-        InputError: a graphics card or bfloat16 was asked for, and cannot be used.
+        TrainingError: the time is too short.
+        InputError: the requested device or precision is not available.
     """
     device = devices.choose(order.device)
     precision = precisions.choose(order.precision, order.recipe, device, progress)
     subject = Subject.of(dataset, order.recipe, order.seed, precision, device)
     epoch = epoch_seconds(subject, order.recipe, order.seed)
-    length = _length(order.recipe, epoch / workers, hours)
-    if length < order.recipe.training.epochs:
-        progress.note(_shortened(order.recipe, length, epoch / workers))
+    trial_epochs = _trial_epochs(order.recipe, epoch / workers, hours)
+    if trial_epochs < order.recipe.training.epochs:
+        progress.note(_shortened_notice(order.recipe, trial_epochs, epoch / workers))
     record = StudyRecord(
         recipe=order.recipe,
-        epochs=length,
-        trial_seconds=length * epoch,
+        epochs=trial_epochs,
+        trial_seconds=trial_epochs * epoch,
         argument=order.argument,
         skip_bad=order.skip_bad,
         fingerprint=subject.dataset.fingerprint,
@@ -116,49 +122,54 @@ def begin(
 
 
 def epoch_seconds(subject: Subject, recipe: Recipe, seed: int) -> float:
-    """Return how long an epoch takes here, the look at the validation images included, by training for a moment."""
+    """Measure the seconds of an epoch, including validation, by training for about a second."""
     trainer = Trainer(recipe, subject.dataset, subject.images, seed, subject.precision, subject.device)
     trainer.step()
-    trainer.position = Position()  # what torch does once must not be counted for every step
+    trainer.position = Position()  # excludes the first step, which includes one-time setup
     start = time.perf_counter()
-    ended = next(epochs(trainer, stop=lambda: time.perf_counter() - start > _PROBE), None)
-    pace = ended.images_per_second if ended else trainer.position.seen / trainer.position.seconds
-    return (trainer.feed.images_an_epoch + LOOK * len(subject.images.validation)) / pace
+    state = next(epochs(trainer, stop=lambda: time.perf_counter() - start > _PROBE_SECONDS), None)
+    images_per_second = state.images_per_second if state else trainer.position.seen / trainer.position.seconds
+    return (trainer.feed.images_an_epoch + LOOK * len(subject.images.validation)) / images_per_second
 
 
-def _length(recipe: Recipe, epoch: float, hours: Hours) -> int:
-    """Return how many epochs a trial may have, of which all processes together need `epoch` seconds for each.
+def _trial_epochs(recipe: Recipe, epoch: float, hours: Hours) -> int:
+    """Return the number of epochs of a trial.
+
+    Args:
+        recipe: the recipe; its epochs are the maximum.
+        epoch: seconds per epoch, divided by the number of processes.
+        hours: start and deadline.
 
     Raises:
-        TrainingError: there is no time for a few trials of one epoch.
+        TrainingError: the time is too short for four trials of one epoch.
     """
-    left = hours.end - time.perf_counter()
-    if left < FEWEST * epoch:
-        needed = math.ceil((FEWEST * epoch + hours.end - hours.begin - left + 10) / 6) / 10
+    remaining = hours.end - time.perf_counter()
+    if remaining < FEWEST * epoch:
+        needed = math.ceil((FEWEST * epoch + hours.end - hours.begin - remaining + 10) / 6) / 10
         raise TrainingError(
-            f"The time is too short to tune {recipe.name} on these images: one epoch takes {epoch:.1f} s here, so give "
-            f"at least --minutes {needed:g}, or take fewer images."
+            f"{recipe.name}: the time is too short to tune it, because one epoch takes {epoch:.1f} s. Allow at least "
+            f"{needed:g} minutes or use fewer images."
         )
-    return max(1, min(recipe.training.epochs, int(SEARCHING * left / (TRIALS * epoch))))
+    return max(1, min(recipe.training.epochs, int(SEARCHING * remaining / (TRIALS * epoch))))
 
 
-def _shortened(recipe: Recipe, length: int, epoch: float) -> str:
-    whole = math.ceil(TRIALS * recipe.training.epochs * epoch / SEARCHING / 60)
+def _shortened_notice(recipe: Recipe, trial_epochs: int, epoch: float) -> str:
+    minutes = math.ceil(TRIALS * recipe.training.epochs * epoch / SEARCHING / 60)
     return (
-        f"Trials last {length} of the recipe's {recipe.training.epochs} epochs, so that a dozen fit into the time; "
-        f"what is best for so few may not be best for all. Whole ones would take about --minutes {whole}."
+        f"Trials are shortened to {trial_epochs} of {recipe.training.epochs} epochs, so that {TRIALS} fit into the "
+        f"time. The best values for the full length may differ. Full-length trials need about {minutes} minutes."
     )
 
 
-def _differences(one: Recipe, other: Recipe) -> dict[str, tuple[object, object]]:
-    """Return the values in which two recipes differ, by key."""
-    if one.early_stopping is None or other.early_stopping is None:
+def _paired_values(first: Recipe, second: Recipe) -> dict[str, tuple[object, object]]:
+    """Return the values of two recipes, by key."""
+    if first.early_stopping is None or second.early_stopping is None:
         sections = {name: kind for name, kind in SECTIONS.items() if name != "early_stopping"}
-        found: dict[str, tuple[object, object]] = {"early_stopping": (one.early_stopping, other.early_stopping)}
+        values: dict[str, tuple[object, object]] = {"early_stopping": (first.early_stopping, second.early_stopping)}
     else:
-        sections, found = SECTIONS, {}
+        sections, values = SECTIONS, {}
     for section, kind in sections.items():
         for name in kind.model_fields:
             key = f"{section}.{name}"
-            found[key] = (value_of(one, key), value_of(other, key))
-    return found
+            values[key] = (value_of(first, key), value_of(second, key))
+    return values

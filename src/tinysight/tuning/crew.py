@@ -1,4 +1,4 @@
-"""Further processes of this machine that work on the same study. Whichever of them dies, the others go on."""
+"""Further worker processes of a study on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from tinysight.progress import SILENT, Progress
 from tinysight.training.interruption import Interruption
 
-_GRACE = 30  # seconds that a process has to come to the end of its step when it is asked to stop
+_GRACE_SECONDS = 30  # for a process to finish its step after SIGTERM
 
 Hand = subprocess.Popen[bytes]
 
@@ -24,34 +24,34 @@ Hand = subprocess.Popen[bytes]
 def crew(
     path: Path, others: int, end: float, data_dir: Path | None, interruption: Interruption, progress: Progress = SILENT
 ) -> Iterator[None]:
-    """Have `others` processes work on the study at `path` as well, each with as many threads as this one.
+    """Run `others` further worker processes during the block, each with as many threads as this one.
 
-    They have come to their end when the block has: by themselves, or sooner where somebody asks to stop.
+    They have exited at the end of the block: when their time is over, or earlier on interruption.
 
     Args:
-        path: the study's folder.
-        others: how many beside this one.
-        end: when their time is over, by `time.perf_counter` of this process.
-        data_dir: where CIFAR-10 lies, if that is to be said.
-        interruption: whether somebody has asked.
-        progress: told of those that died.
+        path: the study's directory.
+        others: number of processes besides this one.
+        end: their deadline, by `time.perf_counter` of this process.
+        data_dir: directory of CIFAR-10, or None for the default.
+        interruption: whether the user has asked to stop.
+        progress: receives a notice about processes that died.
     """
-    hands = [_start(path, end, data_dir) for _ in range(others)]
+    processes = [_start(path, end, data_dir) for _ in range(others)]
     try:
         yield
-        for hand in hands:
-            _wait(hand, 0 if interruption.asked else end + _GRACE - time.perf_counter())
-        if died := sum(bool(hand.poll()) for hand in hands):
-            progress.note(f"Of {others + 1} processes {died} died before their time; the others went on without them.")
+        for process in processes:
+            _wait(process, 0 if interruption.asked else end + _GRACE_SECONDS - time.perf_counter())
+        if died := sum(bool(process.poll()) for process in processes):
+            progress.note(f"{died} of {others + 1} processes died early. The others completed the search.")
     finally:
-        _end(hands)
+        _terminate(processes)
 
 
 @contextmanager
 def share_of_threads(workers: int) -> Iterator[None]:
-    """Have torch use, inside the block, only this process' share of the threads that it would use alone.
+    """Divide torch's number of threads by `workers` inside the block.
 
-    Threads of several processes that wait for each other's turn cost many times what they do.
+    Oversubscribed cores would slow down every process many times over.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, before // workers))
@@ -62,23 +62,23 @@ def share_of_threads(workers: int) -> Iterator[None]:
 
 
 def _start(path: Path, end: float, data_dir: Path | None) -> Hand:
-    wall = time.time() + end - time.perf_counter()
-    command = [sys.executable, "-m", "tinysight.tuning.hand", str(path), repr(wall), str(data_dir or "")]
+    wall_end = time.time() + end - time.perf_counter()
+    command = [sys.executable, "-m", "tinysight.tuning.hand", str(path), repr(wall_end), str(data_dir or "")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, stderr=quiet)  # noqa: S603
+    null = subprocess.DEVNULL
+    return subprocess.Popen(command, env=environment, stdin=null, stdout=null, stderr=null)  # noqa: S603
 
 
-def _end(hands: Sequence[Hand]) -> None:
-    """Have them finish the step in hand, and leave none behind."""
-    for hand in hands:
-        hand.terminate()
-    for hand in hands:
-        _wait(hand, _GRACE)
-        hand.kill()
-        hand.wait()
+def _terminate(processes: Sequence[Hand]) -> None:
+    """Let the processes finish their current step, and kill those that do not exit."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        _wait(process, _GRACE_SECONDS)
+        process.kill()
+        process.wait()
 
 
-def _wait(hand: Hand, seconds: float) -> None:
+def _wait(process: Hand, seconds: float) -> None:
     with suppress(subprocess.TimeoutExpired):
-        hand.wait(max(0.0, seconds))
+        process.wait(max(0.0, seconds))

@@ -1,4 +1,4 @@
-"""One further process of a study: python -m tinysight.tuning.hand PATH END DATA_DIR, as `crew` starts it."""
+"""Worker process of a study: python -m tinysight.tuning.hand PATH END DATA_DIR."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tinysight.tuning.work import Hours, subject_of, work
 
 
 def main() -> None:
-    """Work on the study at PATH until END, in seconds since 1970; DATA_DIR is empty if nobody said it."""
+    """Run trials of the study at PATH until END, in seconds since 1970; an empty DATA_DIR is the default."""
     path, end, data_dir = sys.argv[1:]
     hours = Hours(time.perf_counter(), time.perf_counter() + float(end) - time.time())
     keep_freed_memory()
     with listening() as interruption:
         study = Study.open(Path(path))
         record = study.record
-        where = Path(data_dir) if data_dir else None
-        dataset = load.load(record.argument, record.recipe.data.image_size, where, record.skip_bad)
+        cifar_dir = Path(data_dir) if data_dir else None
+        dataset = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_bad)
         with study.joined():
             work(study, subject_of(record, dataset), hours, interruption)
 

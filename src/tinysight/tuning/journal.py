@@ -1,8 +1,7 @@
-"""Where a study is written down: one file that any number of processes add lines to, killed ones included.
+"""Crash-safe storage of an Optuna study: one append-only file for all processes.
 
-Optuna's own locks are files that a killed process leaves behind, so that all others wait for half a minute. This one
-is the kernel's, and gone with its holder. Nor does half a line, which a killed process or a full disk leaves, stay to
-spoil what is written after it.
+Optuna's own lock files outlive a killed process and block the others for half a minute. `flock` is released by the
+kernel. An incomplete last line, left by a killed process or a full disk, is removed before the next write.
 """
 
 from __future__ import annotations
@@ -17,44 +16,44 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from tinysight.errors import RunError
 from tinysight.files import storage_errors
 
-_BLOCK = 65_536  # bytes that are looked through for the last whole line; lines are far shorter
+_TAIL_BYTES = 65_536  # searched for the last complete line; lines are far shorter
 
 
 def opened(path: Path) -> JournalStorage:
-    """Return the storage in the file at `path`, which is made if it is not there.
+    """Open the journal at `path`; create it if it is missing.
 
     Raises:
-        RunError: the file is no such journal.
+        RunError: the file is not a journal.
         StorageError: it cannot be written.
     """
     with storage_errors(path):
         try:
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path)))
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
         except (ValueError, KeyError, AssertionError) as error:
-            raise RunError(f"{path} is damaged; restore it from a copy or tune anew in another folder.") from error
+            raise RunError(f"{path}: is damaged. Restore it from a backup or tune in another directory.") from error
 
 
-class _Lock(JournalFileOpenLock):
-    """The lock on the journal itself, as Optuna's backend takes one."""
+class _JournalLock(JournalFileOpenLock):
+    """Lock on the journal itself, with the interface of Optuna's lock files."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._handle = path, -1
 
     def acquire(self) -> bool:
-        """Wait for the lock, and cut off what another process left of half a line."""
+        """Wait for the lock and remove an incomplete last line."""
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
-        _mend(self._handle)
+        _truncate_to_last_line(self._handle)
         return True
 
     def release(self) -> None:
-        """Let the others."""
+        """Release the lock."""
         os.close(self._handle)
 
 
-def _mend(handle: int) -> None:
+def _truncate_to_last_line(handle: int) -> None:
     size = os.lseek(handle, 0, os.SEEK_END)
-    start = max(0, size - _BLOCK)
-    end = os.pread(handle, size - start, start)
-    if not end.endswith(b"\n"):
-        os.ftruncate(handle, start + end.rfind(b"\n") + 1)
+    start = max(0, size - _TAIL_BYTES)
+    tail = os.pread(handle, size - start, start)
+    if not tail.endswith(b"\n"):
+        os.ftruncate(handle, start + tail.rfind(b"\n") + 1)

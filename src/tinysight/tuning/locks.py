@@ -1,4 +1,4 @@
-"""Whether somebody holds a lock of `tinysight.data.cache.locked`, which is gone with its process, however that ends."""
+"""Lock test: whether a process holds a lock file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 def is_held(path: Path) -> bool:
     """Return whether a process holds the lock file at `path`."""
     try:
-        handle = os.open(path, os.O_RDWR)  # of a network's file system only writers may lock
+        handle = os.open(path, os.O_RDWR)  # network file systems allow an exclusive lock only on writable files
     except FileNotFoundError:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Pairs of trainings with the same fresh seed: the recipe as it was, and a rival that came further in the search."""
+"""Paired validation accuracies: baseline and challenger, trained with the same new seeds."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from collections.abc import Sequence
 from tinysight.tuning.trial import Trial
 
 Pairs = tuple[tuple[float, float], ...]
-"""Validation accuracies, 0..1, of the recipe as it was and of the rival, a pair for each seed."""
+"""Validation accuracies (baseline, challenger), 0..1, one pair per seed."""
 
-ENOUGH = 3  # pairs without a gain in the mean, after which the next rival has its turn
+ENOUGH = 3  # pairs; without a mean gain in these, a challenger is rejected
 
 
 def pairs_of(start: Trial, trial: Trial, fresh: Sequence[Trial]) -> Pairs:
-    """Return the accuracies of start and trial for each fresh seed that both were trained with.
+    """Return the accuracies of baseline and trial for each new seed that both were trained with.
 
-    A training that diverged counts as no right answer at all: left out, it would make its recipe look better.
+    A diverged training counts as accuracy 0; leaving it out would favor its recipe.
     """
-    found = {
-        (one.of, one.fresh): one.accuracy if one.state == "finished" else 0.0
-        for one in fresh
-        if one.state in ("finished", "failed")
+    accuracies = {
+        (training.of, training.fresh): training.accuracy if training.state == "finished" else 0.0
+        for training in fresh
+        if training.state in ("finished", "failed")
     }
-    seeds = sorted({seed for of, seed in found if of == trial.number})
+    seeds = sorted({seed for number, seed in accuracies if number == trial.number})
     return tuple(
-        (found[start.number, seed], found[trial.number, seed]) for seed in seeds if (start.number, seed) in found
+        (accuracies[start.number, seed], accuracies[trial.number, seed])
+        for seed in seeds
+        if (start.number, seed) in accuracies
     )
 
 
 def gains(pairs: Pairs) -> list[float]:
-    """Return by how much the rival was better, for each seed."""
-    return [after - before for before, after in pairs]
+    """Return the challenger's accuracy minus the baseline's, for each seed."""
+    return [challenger - baseline for baseline, challenger in pairs]
 
 
 def refuted(pairs: Pairs) -> bool:
-    """Whether a rival has shown that what it gained in the search was luck."""
+    """Return whether a challenger has enough pairs and no mean gain."""
     return len(pairs) >= ENOUGH and statistics.mean(gains(pairs)) <= 0

@@ -1,4 +1,4 @@
-"""How a search went, and which values made the difference, at a glance."""
+"""Plots of a search: accuracy by trial, and hyperparameter importance."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tinysight.reporting import style
 from tinysight.tuning.trial import Trial
 from tinysight.tuning.verdict import Verdict
 
-_BAR = 0.42  # inches from one bar to the next
+_BAR_HEIGHT = 0.42  # inches from one bar to the next
 
 
 def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
-    """Plot the validation accuracy of every trial in the order of their beginning.
+    """Plot the validation accuracy of the trials, in order of their start.
 
     Args:
-        trials: those of the search; what failed or was lost is counted in the note.
-        verdict: what came of them.
-        title: recipe, dataset and whatever else tells this plot from others.
+        trials: trials of the search; failed and lost ones are counted in the note.
+        verdict: the best trial and the baseline.
+        title: recipe and dataset.
     """
     shown = [trial for trial in trials if trial.epochs and trial.state != "failed"]
     floor = _floor([trial.accuracy for trial in shown])
@@ -32,35 +32,35 @@ def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
     axes = style.place(figure, 1.15, 0.75, 8.0, 4.1)
     _dots(axes, shown, floor)
     _best_so_far(axes, shown)
-    _name_lines(axes, verdict)
+    _label_lines(axes, verdict)
     axes.set_ylim(bottom=floor)
     _frame(axes)
     return figure
 
 
 def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
-    """Plot how much of the differences between trials each value of the recipe explains.
+    """Plot the importance of each hyperparameter.
 
     Args:
-        shares: by key, 0..1, together 1.
-        ended: how many trials they were found from.
+        shares: fraction of the variance of accuracy by recipe key, 0..1; the sum is 1.
+        ended: number of finished trials that they are estimated from.
         title: as for `history`.
     """
     note = (
-        f"Estimated (fANOVA) from the {ended} trials that came to their end: the fewer they are, the rougher. A short "
-        "bar does not say that a value is right, only that others in its range did as well."
+        f"fANOVA estimate from {ended} finished trials; it is rough if there are few. A short bar means that other "
+        "values in the range gave a similar accuracy."
     )
-    height = _BAR * len(shares)
-    figure = style.page(height + 1.0, f"{title}: what made the difference", note)
+    height = _BAR_HEIGHT * len(shares)
+    figure = style.page(height + 1.0, f"{title}: hyperparameter importance", note)
     axes = style.place(figure, 3.4, 0.75, 7.6, height)
-    names, values = zip(*sorted(shares.items(), key=lambda share: share[1]), strict=True)
-    places = range(len(names))
-    axes.barh(places, values, color=style.TRAINING, height=0.6)
-    for place, value in zip(places, values, strict=True):
-        axes.text(value + 0.01, place, f"{100 * value:.0f} %", va="center", **style.font(style.SMALL))
-    axes.set_yticks(places, labels=names)
+    names, values = zip(*sorted(shares.items(), key=lambda item: item[1]), strict=True)
+    positions = range(len(names))
+    axes.barh(positions, values, color=style.TRAINING, height=0.6)
+    for position, value in zip(positions, values, strict=True):
+        axes.text(value + 0.01, position, f"{100 * value:.0f} %", va="center", **style.font(style.SMALL))
+    axes.set_yticks(positions, labels=names)
     axes.set_xlim(0, max(values) * 1.12)
-    axes.set_xlabel("share of the differences in validation accuracy", labelpad=6, **style.font())
+    axes.set_xlabel("share of the variance of validation accuracy", labelpad=6, **style.font())
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=0))
     style.plain_frame(axes)
     axes.grid(visible=False, axis="y")
@@ -68,46 +68,46 @@ def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
 
 
 def _note(trials: Sequence[Trial], below: bool) -> str:
-    lost = sum(trial.state in ("failed", "lost") for trial in trials)
+    failed = sum(trial.state in ("failed", "lost") for trial in trials)
     return (
-        "Full dots: trials that came to their end. Rings: given up early, with the accuracy they had then. "
-        f"{'Triangles: further below. ' if below else ''}The line is the best so far."
-        f"{f' {lost} failed, or were lost with their process.' if lost else ''}"
+        "Filled circles: finished trials. Open circles: pruned trials, at their last accuracy. "
+        f"{'Triangles: below the axis. ' if below else ''}Line: best so far."
+        f"{f' {failed} failed or were lost.' if failed else ''}"
     )
 
 
 def _floor(accuracies: Sequence[float]) -> float:
-    """Return where the scale begins: what went quite wrong must not press all others together."""
-    middle, best = float(np.median(accuracies)), max(accuracies)
-    return max(0.0, middle - 3 * max(best - middle, 0.01))
+    """Return the lower end of the axis, so that outliers do not compress the other trials."""
+    median, best = float(np.median(accuracies)), max(accuracies)
+    return max(0.0, median - 3 * max(best - median, 0.01))
 
 
 def _dots(axes: Axes, trials: Sequence[Trial], floor: float) -> None:
     for trial in trials:
-        inside = style.TRAINING if trial.state == "finished" else style.PAPER
+        fill = style.TRAINING if trial.state == "finished" else style.PAPER
         marker, height = ("v", floor) if trial.accuracy < floor else ("o", trial.accuracy)
-        looks: dict[str, Any] = {"markerfacecolor": inside, "markeredgecolor": style.TRAINING, "markersize": 6.5}
-        axes.plot(trial.number, height, marker, zorder=3, clip_on=False, **looks)
+        marker_style: dict[str, Any] = {"markerfacecolor": fill, "markeredgecolor": style.TRAINING, "markersize": 6.5}
+        axes.plot(trial.number, height, marker, zorder=3, clip_on=False, **marker_style)
 
 
 def _best_so_far(axes: Axes, trials: Sequence[Trial]) -> None:
-    """Draw a line that only trials which came to their end can raise."""
-    reached = (trial.accuracy if trial.state == "finished" else 0.0 for trial in trials)
-    best = [value or np.nan for value in itertools.accumulate(reached, max)]  # no line before the first of them
+    """Draw the highest accuracy of the finished trials so far."""
+    accuracies = (trial.accuracy if trial.state == "finished" else 0.0 for trial in trials)
+    best = [value or np.nan for value in itertools.accumulate(accuracies, max)]  # no line before the first of them
     axes.step([trial.number for trial in trials], best, where="post", color=style.VALIDATION, linewidth=2.2)
 
 
-def _name_lines(axes: Axes, verdict: Verdict) -> None:
-    """Write beside the lines what they are; the two names keep clear of each other."""
-    _beside(axes, verdict.best.accuracy, "best of the search", style.VALIDATION, "bottom")
+def _label_lines(axes: Axes, verdict: Verdict) -> None:
+    """Label the lines at the right; the two labels do not overlap."""
+    _label(axes, verdict.best.accuracy, "best trial", style.VALIDATION, "bottom")
     if verdict.start is not None:
         axes.axhline(verdict.start.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
-        _beside(axes, verdict.start.accuracy, "the recipe as it was", style.MUTED, "top")
+        _label(axes, verdict.start.accuracy, "baseline", style.MUTED, "top")
 
 
-def _beside(axes: Axes, height: float, name: str, colour: str, side: str) -> None:
-    looks = style.font(colour=colour, va=side, linespacing=1.15)
-    axes.text(1.02, height, f"{name}\n{100 * height:.1f} %", transform=axes.get_yaxis_transform(), **looks)
+def _label(axes: Axes, height: float, name: str, color: str, side: str) -> None:
+    font = style.font(colour=color, va=side, linespacing=1.15)
+    axes.text(1.02, height, f"{name}\n{100 * height:.1f} %", transform=axes.get_yaxis_transform(), **font)
 
 
 def _frame(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""What study.json holds: which search this is, so that whoever joins it searches the same."""
+"""Schema of study.json: the settings that all processes of a study share."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tinysight.training.precision import Precision
 class StudyRecord(Record):
     """study.json."""
 
-    recipe: Recipe = Field(description="the one that the search starts from, whole")
-    epochs: int = Field(ge=1, description="of a trial, at most; fewer than the recipe's where the time was short")
-    trial_seconds: Finite = Field(description="that a trial was expected to take where the study was begun")
-    argument: str = Field(description="what --data was given, a folder's path made absolute")
+    recipe: Recipe = Field(description="the complete recipe that the search starts from")
+    epochs: int = Field(ge=1, description="maximum epochs of a trial; fewer than the recipe's if the time is short")
+    trial_seconds: Finite = Field(description="expected seconds of a trial on the machine that created the study")
+    argument: str = Field(description="the dataset, as given by --data; directories as absolute paths")
     skip_bad: bool
     fingerprint: str = Field(description="of the training and validation images")
     seed: int
     precision: Precision
     device: Device
-    date: str = Field(description="when it was begun, in UTC")
+    date: str = Field(description="date of creation, in UTC")
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:

@@ -1,4 +1,4 @@
-"""What a study leaves for people: the best recipe, a line a trial, and two plots."""
+"""Results of a study: best recipe, trials.jsonl and two plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tinysight.tuning.verdict import Verdict
 
 
 def best_path(folder: Path) -> Path:
-    """Return where the best recipe of a study is."""
+    """Return the path of a study's best recipe."""
     return folder / "best.toml"
 
 
@@ -36,59 +36,59 @@ def write_results(study: Study, verdict: Verdict, dataset: str) -> None:
 
 
 def best_text(study: Study, verdict: Verdict, dataset: str) -> str:
-    """Return the best recipe as TOML, under a comment that says how it was found."""
-    recipe = _named(study.space.recipe_with(verdict.chosen.values))
+    """Return the best recipe as TOML, with a comment that describes the search."""
+    recipe = _renamed(study.space.recipe_with(verdict.chosen.values))
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    head = [
+    comment = [
         f"Found by `tinysight tune {study.record.recipe.name}` on {dataset}, {verdict.trials} trials, {today}.",
         *in_words(study, verdict),
-        "The test images had no part in it.",
+        "The test images were not used.",
     ]
-    return "".join(f"# {line}\n" for line in head) + f"\n{loading.dump(recipe)}"
+    return "".join(f"# {line}\n" for line in comment) + f"\n{loading.dump(recipe)}"
 
 
 def in_words(study: Study, verdict: Verdict) -> list[str]:
-    """Say what was found, in sentences."""
-    record, start = study.record, verdict.start
+    """Summarize the results of the search, one sentence per item."""
+    record, baseline = study.record, verdict.start
     length = f"{record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     if record.epochs < record.recipe.training.epochs:
         length += f" of {record.recipe.training.epochs}"
-    before = f"the recipe as it was has {start.accuracy:.4f}" if start else "the recipe as it was never came to its end"
-    said = [
-        f"Trial {verdict.best.number} came furthest: validation accuracy {verdict.best.accuracy:.4f} after {length}, "
-        f"where {before}."
+    reference = f"baseline {baseline.accuracy:.4f}" if baseline else "the baseline never finished"
+    sentences = [
+        f"Best trial: {verdict.best.number}, validation accuracy {verdict.best.accuracy:.4f} after {length} "
+        f"({reference})."
     ]
     if verdict.rival is not None:
-        said.append(_compared(verdict.rival, verdict))
+        sentences.append(_comparison(verdict.rival, verdict))
     if verdict.refuted:
         others = "1 other" if verdict.refuted == 1 else f"{verdict.refuted} others"
-        said.append(f"{others} came further in the search, but not with fresh seeds.")
-    if verdict.rival is None and start is not None and verdict.chosen != start:
-        said.append("There was no time to train both with fresh seeds, so that much of this may be luck.")
-    if verdict.chosen == start:
-        said.append("Nothing better was found, so the best recipe is the one as it was.")
-    return said
+        sentences.append(f"{others} beat the baseline in the search, but not with new seeds.")
+    if verdict.rival is None and baseline is not None and verdict.chosen != baseline:
+        sentences.append("There was no time to train both with new seeds, so the gain may be due to chance.")
+    if verdict.chosen == baseline:
+        sentences.append("No better values were found; the best recipe is the baseline.")
+    return sentences
 
 
-def _compared(rival: Trial, verdict: Verdict) -> str:
+def _comparison(trial: Trial, verdict: Verdict) -> str:
     n = len(verdict.pairs)
-    before, after = (sum(values) / n for values in zip(*verdict.pairs, strict=True))
-    seeds = "one fresh seed" if n == 1 else f"{n} fresh seeds, each for both"
+    baseline, challenger = (sum(values) / n for values in zip(*verdict.pairs, strict=True))
+    seeds = "1 new seed" if n == 1 else f"the same {n} new seeds"
     interval = "" if verdict.interval is None else " (95 % interval {:+.4f} to {:+.4f})".format(*verdict.interval)
     return (
-        f"Trial {rival.number} and the recipe as it was with {seeds}: {after:.4f} and {before:.4f}, a difference of "
-        f"{after - before:+.4f}{interval}."
+        f"Mean accuracy with {seeds}: trial {trial.number} {challenger:.4f}, baseline {baseline:.4f}, difference "
+        f"{challenger - baseline:+.4f}{interval}."
     )
 
 
-def _named(recipe: Recipe) -> Recipe:
-    """Return the recipe under a name of its own."""
+def _renamed(recipe: Recipe) -> Recipe:
+    """Return the recipe with the suffix "-tuned" in its name."""
     name = recipe.name if recipe.name.endswith("-tuned") else f"{recipe.name}-tuned"
     return recipe.model_copy(update={"name": name})
 
 
 def _line(study: Study, trial: Trial) -> dict[str, Any]:
-    """Return the line of trials.jsonl: what Optuna suggested as the recipe would hold it."""
+    """Return a trial's line of trials.jsonl, with its changes as rounded for the recipe."""
     changes = {key: new for key, (_, new) in study.space.changes(trial.values).items()}
-    told = {key: value for key, value in asdict(trial).items() if key != "values"}
-    return {**told, "changes": changes}
+    fields = {key: value for key, value in asdict(trial).items() if key != "values"}
+    return {**fields, "changes": changes}

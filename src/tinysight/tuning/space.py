@@ -1,4 +1,4 @@
-"""What may be varied in a recipe, and how: from the ranges in its schema to Optuna's distributions, and back."""
+"""Search space of a recipe: schema ranges as Optuna distributions, and back."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tinysight.recipes.schema import SECTIONS, Recipe
 Values = Mapping[str, Plain]
 """Values of a recipe by their keys, such as "optimiser.learning_rate"."""
 
-_DIGITS = 3  # of what is tried; more say nothing, and are hard to read in a recipe
+_DIGITS = 3  # significant digits of tried values; more have no effect on accuracy
 
 
 @dataclass(frozen=True)
 class Space:
-    """All recipes that may be tried in place of one.
+    """The search space around one recipe.
 
     Attributes:
-        recipe: the one that the search starts from.
-        distributions: what may be varied, by its key.
+        recipe: the recipe that the search starts from.
+        distributions: Optuna's distributions, by recipe key.
     """
 
     recipe: Recipe
@@ -33,16 +33,16 @@ class Space:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Space:
-        """Return what the schema says may be varied in `recipe`; only what has an effect in it."""
-        return cls(recipe, {key: _distribution(recipe, key, field, note) for key, field, note in _searched(recipe)})
+        """Return the search space of `recipe`: all keys with a range in the schema that have an effect."""
+        return cls(recipe, {key: _distribution(recipe, key, field, note) for key, field, note in _searchable(recipe)})
 
     @property
     def start(self) -> dict[str, Plain]:
-        """The values of the recipe itself."""
+        """The recipe's own values."""
         return {key: value_of(self.recipe, key) for key in self.distributions}
 
     def recipe_with(self, values: Values) -> Recipe:
-        """Return the recipe with other values; numbers are rounded to a few digits, those of the recipe itself kept."""
+        """Return the recipe with other values; new numbers are rounded to three significant digits."""
         content = self.recipe.model_dump()
         for key, (_, value) in self.changes(values).items():
             section, name = key.split(".")
@@ -50,20 +50,20 @@ class Space:
         return Recipe.model_validate(content)
 
     def changes(self, values: Values) -> dict[str, tuple[Plain, Plain]]:
-        """Return what `values` change, by key: the recipe's own value and the new one."""
+        """Return the changed values by key, as pairs (recipe's value, new value)."""
         start = self.start
-        told = {key: (start[key], _rounded(value)) for key, value in values.items() if value != start[key]}
-        return {key: (old, new) for key, (old, new) in told.items() if old != new}
+        pairs = {key: (start[key], _rounded(value)) for key, value in values.items() if value != start[key]}
+        return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
-    """Return the value that stands at a key such as "optimiser.name"."""
+    """Return the value of a key such as "optimiser.name"."""
     section, name = key.split(".")
     return getattr(getattr(recipe, section), name)
 
 
-def _searched(recipe: Recipe) -> Iterator[tuple[str, FieldInfo, Range]]:
-    """Yield every key that is worth varying in `recipe`, with its field and its range."""
+def _searchable(recipe: Recipe) -> Iterator[tuple[str, FieldInfo, Range]]:
+    """Yield every key with an effect in `recipe`, with its field and its range."""
     for section, kind in SECTIONS.items():
         for name, field in kind.model_fields.items():
             for note in field.metadata:
@@ -92,7 +92,7 @@ def _distribution(recipe: Recipe, key: str, field: FieldInfo, note: Range) -> Ba
         case OneOf(values):
             return CategoricalDistribution(list(dict.fromkeys([*values, own])))
         case _:
-            raise TypeError(f"{key} has the range {note!r}, which nobody knows how to search.")
+            raise TypeError(f"{key} has the range {note!r}, which has no Optuna distribution.")
 
 
 def _rounded(value: Plain) -> Plain:

@@ -1,4 +1,4 @@
-"""A training that one process has taken from a study: what to do, and where to say how it goes."""
+"""A training that a process has taken from a study."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tinysight.tuning.trial import Outcome
 
 @dataclass(frozen=True)
 class Task:
-    """One training.
+    """One training to run.
 
     Attributes:
-        kept: where Optuna keeps it.
-        values: what to train with.
-        seed: what to draw with.
-        of: the trial whose values are trained again, or None in the search.
-        fresh: the number of the fresh seed, from 1; 0 in the search.
+        kept: Optuna's trial, which stores the result.
+        values: the recipe values to train with.
+        seed: the training seed.
+        of: number of the trial whose values are trained again, or None in the search.
+        fresh: number of the new seed, from 1; 0 in the search.
     """
 
     kept: optuna.Trial
@@ -31,16 +31,16 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What people call it."""
-        return f"trial {self.kept.number}" if self.of is None else f"trial {self.of}, fresh seed {self.fresh}"
+        """The name for display."""
+        return f"trial {self.kept.number}" if self.of is None else f"trial {self.of}, new seed {self.fresh}"
 
     def report(self, epoch: int, accuracy: float) -> bool:
-        """Keep the validation accuracy after an epoch; return whether to give up."""
+        """Store the validation accuracy after an epoch; return whether to prune the trial."""
         self.kept.report(accuracy, epoch)
         return self.kept.should_prune()
 
     def finish(self, outcome: Outcome) -> None:
-        """Keep how it ended."""
+        """Store the result."""
         for key, value in asdict(outcome).items():
             self.kept.set_user_attr(key, value)
         study = self.kept.study

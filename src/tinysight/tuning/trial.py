@@ -1,9 +1,9 @@
-"""One training of a study: what it works on, how it goes, and what is kept of it."""
+"""A trial: one training of a study, and its stored result."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,11 +28,13 @@ State = Literal["waiting", "running", "lost", "finished", "pruned", "stopped", "
 
 @dataclass(frozen=True)
 class Subject:
-    """What all trials of a study share; there are no test images in it.
+    """The data and settings that all trials of a study share.
 
     Attributes:
-        dataset: with an empty test part.
-        images: what is learned from, and what every trial is held against.
+        dataset: the dataset with an empty test split.
+        images: training and validation images, the same for all trials.
+        precision: training precision.
+        device: training device.
     """
 
     dataset: Dataset
@@ -42,20 +44,21 @@ class Subject:
 
     @classmethod
     def of(cls, dataset: Dataset, recipe: Recipe, seed: int, precision: Precision, device: Device) -> Subject:
-        """Cut the images as `train` does, and leave the test images behind. Raises DataError as `cut` does."""
+        """Split the images as `train` does and drop the test images. Raises DataError if there are too few."""
         return cls(dataset.without_test(), cut(dataset, recipe.data, seed), precision, device)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended.
+    """The result of a training.
 
     Attributes:
-        ending: pruned: others were better after as many epochs; stopped: the time was over, or somebody asked.
-        accuracy: 0..1, on the validation images, of the weights that would be kept; 0 if no epoch was finished.
-        epochs: how many were finished.
-        seconds: how long it took.
-        error: why it failed, in a sentence; else empty.
+        ending: "finished"; "pruned": worse than other trials after as many epochs; "stopped": the deadline or an
+            interruption; "failed": see `error`.
+        accuracy: validation accuracy of the weights that would be kept, 0..1; 0 if no epoch was finished.
+        epochs: number of finished epochs.
+        seconds: duration.
+        error: why it failed, as a sentence; else empty.
     """
 
     ending: Ending
@@ -73,26 +76,26 @@ def attempt(
     stop: Callable[[], bool],
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Train once, and keep nothing but how it went.
+    """Train once and return the result; nothing is written.
 
     Args:
-        subject: the images.
-        recipe: how to train on them.
-        seed: of all that is drawn.
-        prune: told after every epoch its number and the validation accuracy; returns whether to give up.
-        stop: asked after every step whether to break off.
-        progress: started by the caller, advanced by every image learned from.
+        subject: data and settings of the study.
+        recipe: the recipe to train with.
+        seed: seed of initialization, order and augmentation.
+        prune: called after every epoch with its number and validation accuracy; returns whether to prune.
+        stop: called after every step; returns whether to stop.
+        progress: started by the caller; counts training images.
     """
-    start, finished, accuracy = time.perf_counter(), 0, 0.0
+    start, finished_epochs, accuracy = time.perf_counter(), 0, 0.0
 
     def outcome(ending: Ending, error: str = "") -> Outcome:
-        return Outcome(ending, accuracy, finished, time.perf_counter() - start, error)
+        return Outcome(ending, accuracy, finished_epochs, time.perf_counter() - start, error)
 
     try:
         with enough_memory(SMALLER, TrainingError):
             trainer = Trainer(recipe, subject.dataset, subject.images, seed, subject.precision, subject.device)
             for epoch in epochs(trainer, progress, stop):
-                finished, accuracy = epoch.epoch, trainer.val_accuracy or 0.0
+                finished_epochs, accuracy = epoch.epoch, trainer.val_accuracy or 0.0
                 if prune(epoch.epoch, epoch.val_accuracy) and not trainer.done:
                     return outcome("pruned")
             return outcome("finished" if trainer.done else "stopped")
@@ -102,16 +105,20 @@ def attempt(
 
 @dataclass(frozen=True)
 class Trial:
-    """What the study knows of one training.
+    """A trial as stored in the study's journal.
 
     Attributes:
-        number: counted from 0 in the order of their beginning; trial 0 is the recipe as it was.
-        state: lost: its process was killed; the others as in `Outcome`.
-        values: what was tried, by key; empty for a training with a fresh seed.
-        accuracy: 0..1, validation, as in `Outcome`.
-        curve: the validation accuracy after each epoch.
-        of: the trial whose values were trained with a fresh seed, or None in the search.
-        fresh: the number of that seed, from 1; 0 in the search.
+        number: counted from 0 in order of start; trial 0 of the search is the baseline.
+        state: "lost": its process was killed; the others as in `Outcome`.
+        values: the tried values, by recipe key; empty for a training with a new seed.
+        accuracy: validation accuracy as in `Outcome`, 0..1.
+        curve: validation accuracy after each epoch.
+        epochs: number of finished epochs.
+        seconds: duration.
+        error: why it failed, as a sentence; else empty.
+        of: number of the trial whose values are trained again with a new seed, or None in the search.
+        fresh: number of that seed, from 1; 0 in the search.
+        worker: number of the process that runs it.
     """
 
     number: int
@@ -128,11 +135,29 @@ class Trial:
 
     @classmethod
     def read(cls, kept: FrozenTrial) -> Trial:
-        """Return what stands in the journal."""
-        told: dict[str, Any] = {key: value for key, value in kept.user_attrs.items() if key != "ending"}
-        state: State = kept.user_attrs.get("ending", "lost") if kept.state.is_finished() else _UNFINISHED[kept.state]
-        curve = tuple(kept.intermediate_values[epoch] for epoch in sorted(kept.intermediate_values))
-        return cls(kept.number, state, kept.params, curve=curve, **told)
+        """Convert a trial of Optuna."""
+        stored: dict[str, Any] = kept.user_attrs
+        ending = stored.get("ending", "lost")
+        state: State = ending if kept.state.is_finished() else _UNFINISHED[kept.state]
+        return cls(
+            kept.number,
+            state,
+            kept.params,
+            accuracy=stored.get("accuracy", 0.0),
+            curve=tuple(kept.intermediate_values[epoch] for epoch in sorted(kept.intermediate_values)),
+            epochs=stored.get("epochs", 0),
+            seconds=stored.get("seconds", 0.0),
+            error=stored.get("error", ""),
+            of=stored.get("of"),
+            fresh=stored.get("fresh", 0),
+            worker=stored.get("worker"),
+        )
 
 
 _UNFINISHED: dict[TrialState, State] = {TrialState.WAITING: "waiting", TrialState.RUNNING: "running"}
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """Return the finished trial with the highest accuracy; the oldest one of equals, or None."""
+    finished = [trial for trial in trials if trial.state == "finished"]
+    return max(finished, key=lambda trial: trial.accuracy, default=None)

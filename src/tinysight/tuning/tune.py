@@ -1,4 +1,4 @@
-"""Tuning from beginning to end: a recipe, images and some minutes go in, a folder with a better recipe comes out."""
+"""Hyperparameter search from recipe and dataset to the tuned recipe."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from tinysight.tuning.trial import Trial
 from tinysight.tuning.verdict import Verdict, judge
 from tinysight.tuning.work import Hours, subject_of, work
 
-CLOSING = ENDING + 5.0  # seconds that what mattered, the plots and leaving Python take
+CLOSING = ENDING + 5.0  # seconds reserved for importance, plots and exit
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What came of it.
+    """The result of a search.
 
     Attributes:
-        study: the folder with everything that was found.
-        interrupted: whether somebody asked to stop before the time was over.
+        study: the study.
+        verdict: the selected recipe and the evidence for it.
+        interrupted: whether the user stopped the search before the deadline.
     """
 
     study: Study
@@ -36,16 +37,16 @@ class Tuned:
     interrupted: bool
 
     def best(self, count: int) -> list[Trial]:
-        """Return the trials of the search that came furthest, best first, and the recipe as it was wherever it came."""
-        ended = [trial for trial in self.study.trials() if trial.state == "finished"]
-        first = sorted(ended, key=lambda trial: -trial.accuracy)[:count]
-        start = self.verdict.start
-        return [*first, *([start] if start and start not in first else [])]
+        """Return the `count` most accurate trials, best first; the baseline is always included."""
+        finished = [trial for trial in self.study.trials() if trial.state == "finished"]
+        top = sorted(finished, key=lambda trial: -trial.accuracy)[:count]
+        baseline = self.verdict.start
+        return [*top, *([baseline] if baseline and baseline not in top else [])]
 
     def told(self, trial: Trial) -> str:
-        """Say what a trial differs in from the recipe as it was."""
+        """Describe the differences of a trial from the baseline."""
         changes = self.study.space.changes(trial.values)
-        return ", ".join(f"{key.split('.')[1]} {new}" for key, (_, new) in changes.items()) or "nothing"
+        return ", ".join(f"{key.split('.')[1]} {new}" for key, (_, new) in changes.items()) or "none (baseline)"
 
 
 def tune(
@@ -57,34 +58,34 @@ def tune(
     workers: int = 1,
     progress: Progress = SILENT,
 ) -> Tuned:
-    """Look for values of a recipe that come further on the validation images; the test images are left alone.
+    """Search a recipe's hyperparameters on the validation set; the test set is not used.
 
     Args:
-        path: the study's folder; one that is there is gone on with.
-        order: what to tune.
-        dataset: the images that the order names.
-        minutes: how long all of it may take.
-        begun: when these minutes began, by `time.perf_counter`.
-        workers: processes that share the work, this one included.
-        progress: told about every trial.
+        path: the study's directory; an existing study is resumed or joined.
+        order: settings of the search.
+        dataset: the dataset that the settings name.
+        minutes: time limit of the whole call.
+        begun: start of that time, by `time.perf_counter`.
+        workers: number of processes, including this one.
+        progress: receives a line per trial.
 
     Raises:
-        RunError: `path` is in use by something else, or the study of something else.
-        TrainingError: the time is too short, or no trial came to its end.
+        RunError: `path` is not a study, or one with other settings.
+        TrainingError: the time is too short, or no trial finished.
         StorageError: the disk is full or read-only.
     """
-    hours, blind = Hours(begun, begun + 60 * minutes - CLOSING), dataset.without_test()
+    hours = Hours(begun, begun + 60 * minutes - CLOSING)
     keep_freed_memory()
     with listening() as interruption, share_of_threads(workers), enough_memory(SMALLER):
         study = Study.open(path) if Study.is_at(path) else begin(path, order, dataset, hours, workers, progress)
         require_same(study, order)
-        require_same_images(study, blind)
+        require_same_images(study, dataset.without_test())
         subject = subject_of(study.record, dataset)
         try:
             with crew(path, workers - 1, hours.end, order.data_dir, interruption, progress), study.joined():
                 work(study, subject, hours, interruption, progress)
         finally:
-            progress.finish()  # no error may leave a live bar behind
+            progress.finish()  # removes the live bar after an error, too
         study.settle()
         verdict = judge(study)
         write_results(study, verdict, dataset.name)

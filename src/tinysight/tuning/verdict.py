@@ -1,7 +1,7 @@
-"""What came of a study: whether a recipe was found that is better than the start, and not merely luckier.
+"""Selection of the final recipe of a study, corrected for the luck of the best trial.
 
-The best of many trials owes part of its accuracy to chance. So it and the start are trained again with fresh seeds,
-each seed for both, and the differences of these pairs decide. If that was all of it, the next best has its turn.
+The accuracy of the best of many trials is biased upward. It and the baseline are therefore trained again with the same
+new seeds, and the paired differences decide. If the mean gain is not positive, the next best trial is tested.
 """
 
 from __future__ import annotations
@@ -9,30 +9,32 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scipy.stats import t as student
 
 from tinysight.errors import TrainingError
 from tinysight.tuning.pairs import Pairs, gains, pairs_of, refuted
-from tinysight.tuning.study import Study, best_of
-from tinysight.tuning.trial import Trial
+from tinysight.tuning.trial import Trial, best_of
 
-_ENOUGH = 2  # pairs; of trials that have as many, the mean decides
+if TYPE_CHECKING:
+    from tinysight.tuning.study import Study
+
+_MIN_RANKED_PAIRS = 2  # challengers with at least as many pairs are ranked by mean gain
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which recipe is to be written, and why.
+    """The selected trial and the evidence for it.
 
     Attributes:
-        chosen: the trial with its values.
-        best: the trial that came furthest in the search.
-        start: the trial of the recipe as it was, or None if that never came to its end.
-        pairs: validation accuracies (start, chosen) of trainings with the same fresh seed; where the start is
-            chosen, those of the trial that was held against it.
-        rival: the trial that these pairs are about, or None if there are none.
-        trials: how many were begun in the search.
-        refuted: how many others came further than the start in the search, but not with fresh seeds.
+        chosen: the selected trial.
+        best: the most accurate trial of the search.
+        start: the baseline: the trial of the unchanged recipe, or None if it never finished.
+        pairs: validation accuracies (baseline, challenger) of trainings with the same new seed.
+        rival: the challenger of `pairs`, or None if there are none.
+        trials: number of trials started in the search.
+        refuted: number of other trials that beat the baseline in the search, but not with new seeds.
     """
 
     chosen: Trial
@@ -45,46 +47,51 @@ class Verdict:
 
     @property
     def gain(self) -> float | None:
-        """By how much the rival was better than the start with fresh seeds, in the mean; None if nobody looked."""
+        """The challenger's mean gain over the baseline with new seeds; None if not measured."""
         return statistics.mean(gains(self.pairs)) if self.pairs else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of `gain` by Student's t, of at least three pairs."""
+        """The 95 % confidence interval of `gain` by Student's t; None for fewer than three pairs."""
         if len(self.pairs) < 3:
             return None
         differences = gains(self.pairs)
         reach = float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences)
-        middle = statistics.mean(differences)
-        return middle - reach / math.sqrt(len(differences)), middle + reach / math.sqrt(len(differences))
+        mean = statistics.mean(differences)
+        return mean - reach / math.sqrt(len(differences)), mean + reach / math.sqrt(len(differences))
 
 
 def judge(study: Study) -> Verdict:
-    """Return what the trials so far say.
+    """Select the best recipe from the trials so far.
 
     Raises:
-        TrainingError: none of them came to its end.
+        TrainingError: no trial has finished.
     """
     trials, fresh = study.trials(), study.fresh()
-    best, start = best_of(trials), study.start
+    best, baseline = best_of(trials), study.start
     if best is None:
         errors = [trial.error for trial in trials if trial.error]
-        why = f" The first that failed: {errors[0]}" if errors else ""
+        first_error = f" First error: {errors[0]}" if errors else ""
         raise TrainingError(
-            f"No trial has come to its end; {study.path} is kept, so go on with it by the same command with --out "
-            f"{study.path}.{why}"
+            f"{study.path}: no trial has finished. Tune again with this output directory to resume.{first_error}"
         )
-    if start is None or best == start:
-        return Verdict(best, best, start, (), None, len(trials))
-    again = {one.of for one in fresh}
-    rivals = [
+    if baseline is None or best == baseline:
+        return Verdict(best, best, baseline, (), None, len(trials))
+    repeated = {training.of for training in fresh}
+    challengers = [
         (trial, pairs)
         for trial in trials
-        if trial.number != start.number and trial.number in again and (pairs := pairs_of(start, trial, fresh))
+        if trial.number != baseline.number and trial.number in repeated and (pairs := pairs_of(baseline, trial, fresh))
     ]
-    if not rivals:
-        return Verdict(best, best, start, (), None, len(trials))
-    rival, pairs = max(rivals, key=lambda one: (min(_ENOUGH, len(one[1])), statistics.mean(gains(one[1]))))
-    others = sum(refuted(found) for trial, found in rivals if trial != rival)
-    chosen = rival if statistics.mean(gains(pairs)) > 0 else start
-    return Verdict(chosen, best, start, pairs, rival, len(trials), others)
+    if not challengers:
+        return Verdict(best, best, baseline, (), None, len(trials))
+    challenger, pairs = max(challengers, key=_rank)
+    n_rejected = sum(refuted(trial_pairs) for trial, trial_pairs in challengers if trial != challenger)
+    chosen = challenger if statistics.mean(gains(pairs)) > 0 else baseline
+    return Verdict(chosen, best, baseline, pairs, challenger, len(trials), n_rejected)
+
+
+def _rank(challenger: tuple[Trial, Pairs]) -> tuple[int, float]:
+    """Return the sort key of a challenger: number of pairs up to the minimum, then mean gain."""
+    _, pairs = challenger
+    return min(_MIN_RANKED_PAIRS, len(pairs)), statistics.mean(gains(pairs))

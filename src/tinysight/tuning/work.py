@@ -1,4 +1,4 @@
-"""The work on a study: one training after the other, until the time is over or somebody asks to stop."""
+"""The loop of a worker: run trials until the deadline or an interruption."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from tinysight.tuning.study import Study
 from tinysight.tuning.task import Task
 from tinysight.tuning.trial import Outcome, Subject, attempt
 
-SEARCHING = 0.7  # of the time; what is left is for the best and the start with fresh seeds
+SEARCHING = 0.7  # fraction of the time for the search; the rest trains the best and the baseline with new seeds
 
 
 @dataclass(frozen=True)
 class Hours:
-    """When work begins and when it has to be over, by `time.perf_counter`."""
+    """Start and deadline of the work, by `time.perf_counter`."""
 
     begin: float
     end: float
 
     @property
     def end_of_search(self) -> float:
-        """When no further trial of the search should be under way."""
+        """Deadline of the trials of the search."""
         return self.begin + SEARCHING * (self.end - self.begin)
 
 
 def subject_of(record: StudyRecord, dataset: Dataset) -> Subject:
-    """Return what the trials of a study work on."""
+    """Return the data and settings that all trials of a study share."""
     return Subject.of(dataset, record.recipe, record.seed, record.precision, record.device)
 
 
 def work(study: Study, subject: Subject, hours: Hours, interruption: Interruption, progress: Progress = SILENT) -> None:
-    """Take trainings from the study and make them, as long as there is time for another."""
+    """Run trials of the study while another one fits into the time."""
     with storage_errors(study.journal):
-        while not interruption.asked and (task := _next(study, hours)):
+        while not interruption.asked and (task := _next_task(study, hours)):
             outcome = _train(study, task, subject, hours, interruption, progress)
             task.finish(outcome)
-            progress.finish(_line(task, outcome, study.record.epochs))
+            progress.finish(_format_line(task, outcome, study.record.epochs))
 
 
-def _next(study: Study, hours: Hours) -> Task | None:
-    """Return the next training that is likely to end in time; the very first is begun in any case."""
-    now, lasting = time.perf_counter(), study.lasting()
-    if now + lasting <= hours.end_of_search or not study.trials():
+def _next_task(study: Study, hours: Hours) -> Task | None:
+    """Return the next training that is expected to end in time; the first trial is always started."""
+    now, seconds = time.perf_counter(), study.lasting()
+    if now + seconds <= hours.end_of_search or not study.trials():
         return study.search()
-    if now + lasting <= hours.end:
+    if now + seconds <= hours.end:
         return study.train_again() or study.search()
     return None
 
@@ -69,16 +69,16 @@ def _train(
     )
 
 
-def _line(task: Task, outcome: Outcome, epochs: int) -> str:
-    """Return what remains of a training on the screen; it fits into 80 columns unless it failed."""
+def _format_line(task: Task, outcome: Outcome, epochs: int) -> str:
+    """Return the summary line of a training; at most 80 columns unless it failed."""
     accuracy = "" if not outcome.epochs else f"validation accuracy {outcome.accuracy:.4f}, "
-    after = f"{outcome.epochs} of {epochs} epochs, {outcome.seconds:.0f} s"
+    length = f"{outcome.epochs} of {epochs} epochs, {outcome.seconds:.0f} s"
     match outcome.ending:
         case "finished":
-            return f"{task.name}: {accuracy}{after}"
+            return f"{task.name}: {accuracy}{length}"
         case "pruned":
-            return f"{task.name}: {accuracy}given up after {after}"
+            return f"{task.name}: {accuracy}pruned after {length}"
         case "stopped":
-            return f"{task.name}: stopped after {after}"
+            return f"{task.name}: stopped after {length}"
         case "failed":
             return f"{task.name}: {outcome.error}"

@@ -1,68 +1,68 @@
 "use strict";
 
-const KINDS = ["image/jpeg", "image/png", "image/webp"];
-const SIDE = 440; // pixels of a shown picture
+const TYPES = ["image/jpeg", "image/png", "image/webp"];
+const SIDE = 440; // pixels of a displayed image, longer side
 const find = (selector, within = document) => within.querySelector(selector);
 
-let token = ""; // what the server may want to hear, kept in this page alone
+let token = ""; // bearer token, kept in memory only
 
 async function request(address, options = {}) {
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  const answer = await fetch(address, { ...options, headers });
-  if (answer.status !== 401) return answer;
-  token = prompt("This server wants a token:") ?? "";
+  const response = await fetch(address, { ...options, headers });
+  if (response.status !== 401) return response;
+  token = prompt("This server requires a token:") ?? "";
   return token ? request(address, options) : answer;
 }
 
-async function introduce() {
-  const answer = await request("model");
-  if (!answer.ok) return;
-  const facts = await answer.json();
-  const rate = facts.accuracy === null ? "how often it is right, nobody has measured" : `right ${(100 * facts.accuracy).toFixed(1)} % of the time on test pictures`;
-  find("#about").textContent = `It knows ${facts.classes.join(", ")}, and nothing else; ${rate}. (${facts.recipe} on ${facts.dataset})`;
-  find("#not-for").replaceChildren(...[...facts.remarks, ...facts.not_for].map((sentence) => element("li", sentence)));
+async function describeModel() {
+  const response = await request("model");
+  if (!response.ok) return;
+  const model = await response.json();
+  const accuracy = model.accuracy === null ? "accuracy not measured" : `${(100 * model.accuracy).toFixed(1)} % correct on the test images`;
+  find("#about").textContent = `Recognizes only these classes: ${model.classes.join(", ")}; ${accuracy}. (${model.recipe} on ${model.dataset})`;
+  find("#not-for").replaceChildren(...[...model.remarks, ...model.not_for].map((sentence) => element("li", sentence)));
 }
 
 function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+  const created = document.createElement(name);
+  created.textContent = text;
+  return created;
 }
 
-async function ask(file, name) {
+async function classify(file, name) {
   const result = find("#result").content.cloneNode(true).firstElementChild;
   find("figcaption", result).textContent = name;
-  find(".verdict", result).textContent = "Looking …";
+  find(".prediction", result).textContent = "Classifying …";
   find("#results").prepend(result);
-  if (!KINDS.includes(file.type)) return fail(result, `${name} is no JPEG, PNG or WebP picture.`);
+  if (!TYPES.includes(file.type)) return fail(result, `${name}: is not a JPEG, PNG or WebP image. Choose another file.`);
   try {
-    const answer = await request("predict?top=3&explain=true", { method: "POST", body: file, headers: { "Content-Type": file.type } });
-    const found = await answer.json();
-    if (!answer.ok) return fail(result, found.reason ?? "There is no answer.");
-    show(result, found, name);
+    const response = await request("predict?top=3&explain=true", { method: "POST", body: file, headers: { "Content-Type": file.type } });
+    const body = await response.json();
+    if (!response.ok) return fail(result, body.reason ?? "The server returned an error.");
+    show(result, body, name);
   } catch {
-    fail(result, "The server does not answer; is it still running?");
+    fail(result, "The server does not respond. Check that it is running.");
   }
-  if (!find(".why", result).hidden) return;
-  const picture = await createImageBitmap(file).catch(() => null);
-  if (picture) draw(find("canvas", result), picture, null, 0);
+  if (!find(".explanation", result).hidden) return;
+  const image = await createImageBitmap(file).catch(() => null);
+  if (image) draw(find("canvas", result), image, null, 0);
 }
 
 function fail(result, reason) {
-  const verdict = find(".verdict", result);
-  verdict.textContent = reason;
-  verdict.classList.add("failed");
+  const heading = find(".prediction", result);
+  heading.textContent = reason;
+  heading.classList.add("failed");
   find("#status").textContent = reason;
 }
 
-function show(result, found, name) {
-  const first = found.top[0].name, verdict = find(".verdict", result);
-  verdict.textContent = found.unsure ? `Unsure, perhaps ${first}` : first;
-  verdict.classList.toggle("unsure", found.unsure);
-  find("#status").textContent = `${name}: ${verdict.textContent}`;
-  find(".bars", result).replaceChildren(...found.top.map(bar));
-  find("canvas", result).setAttribute("aria-label", `${name}: ${verdict.textContent}`);
-  if (found.explanation) explain(result, found.explanation);
+function show(result, prediction, name) {
+  const first = prediction.top[0].name, heading = find(".prediction", result);
+  heading.textContent = prediction.unsure ? `Unsure, perhaps ${first}` : first;
+  heading.classList.toggle("unsure", prediction.unsure);
+  find("#status").textContent = `${name}: ${heading.textContent}`;
+  find(".bars", result).replaceChildren(...prediction.top.map(bar));
+  find("canvas", result).setAttribute("aria-label", `${name}: ${heading.textContent}`);
+  if (prediction.explanation) explain(result, prediction.explanation);
 }
 
 function bar(choice) {
@@ -76,70 +76,70 @@ function bar(choice) {
 }
 
 async function explain(result, explanation) {
-  const why = find(".why", result), slider = find("input", why), canvas = find("canvas", result);
-  why.hidden = false;
-  const picture = new Image();
-  picture.src = explanation.picture;
-  await picture.decode();
-  const heat = heatPicture(explanation.heat);
-  const redraw = () => draw(canvas, picture, heat, slider.value / 100);
+  const section = find(".explanation", result), slider = find("input", section), canvas = find("canvas", result);
+  section.hidden = false;
+  const image = new Image();
+  image.src = explanation.picture;
+  await image.decode();
+  const overlay = heatmap(explanation.heat);
+  const redraw = () => draw(canvas, image, overlay, slider.value / 100);
   slider.addEventListener("input", redraw);
   redraw();
-  const alike = find(".alike", why);
-  alike.hidden = explanation.neighbours.length === 0;
-  find("ul", alike).replaceChildren(...explanation.neighbours.map(neighbour));
+  const similar = find(".similar", section);
+  similar.hidden = explanation.neighbours.length === 0;
+  find("ul", similar).replaceChildren(...explanation.neighbours.map(neighborItem));
 }
 
-function neighbour(one) {
-  const line = document.createElement("li"), picture = new Image();
-  picture.src = one.picture;
-  picture.alt = "";
-  line.append(picture, element("span", one.label));
+function neighborItem(neighbor) {
+  const line = document.createElement("li"), image = new Image();
+  image.src = neighbor.picture;
+  image.alt = "";
+  line.append(image, element("span", neighbor.label));
   return line;
 }
 
-/* From cold to hot as in the pictures of `tinysight explain`: black, purple, orange, yellow. */
-const COLOURS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
+/* The "inferno" colormap, as in the plots of `tinysight explain`: black, purple, orange, yellow. */
+const COLORS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
 
-function heatPicture(rows) {
+function heatmap(rows) {
   const canvas = document.createElement("canvas"), height = rows.length, width = rows[0].length;
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  rows.flat().forEach((value, place) => image.data.set([...colour(value), 60 + 195 * value], 4 * place));
+  rows.flat().forEach((value, index) => image.data.set([...color(value), 60 + 195 * value], 4 * index));
   context.putImageData(image, 0, 0);
   return canvas;
 }
 
-function colour(value) {
-  const place = value * (COLOURS.length - 1), below = Math.min(COLOURS.length - 2, Math.floor(place)), share = place - below;
-  return COLOURS[below].map((channel, index) => channel + share * (COLOURS[below + 1][index] - channel));
+function color(value) {
+  const position = value * (COLORS.length - 1), below = Math.min(COLORS.length - 2, Math.floor(position)), fraction = position - below;
+  return COLORS[below].map((channel, index) => channel + fraction * (COLORS[below + 1][index] - channel));
 }
 
-function draw(canvas, picture, heat, share) {
-  const scale = SIDE / Math.max(picture.width, picture.height), context = canvas.getContext("2d");
-  canvas.width = Math.round(picture.width * scale);
-  canvas.height = Math.round(picture.height * scale);
-  context.imageSmoothingEnabled = picture.width > SIDE;
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  if (!heat) return;
-  context.globalAlpha = share;
+function draw(canvas, image, overlay, opacity) {
+  const scale = SIDE / Math.max(image.width, image.height), context = canvas.getContext("2d");
+  canvas.width = Math.round(image.width * scale);
+  canvas.height = Math.round(image.height * scale);
+  context.imageSmoothingEnabled = image.width > SIDE;
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  if (!overlay) return;
+  context.globalAlpha = opacity;
   context.imageSmoothingEnabled = true;
-  context.drawImage(heat, 0, 0, canvas.width, canvas.height);
+  context.drawImage(overlay, 0, 0, canvas.width, canvas.height);
   context.globalAlpha = 1;
 }
 
-const askAll = (files) => [...files].forEach((file, index) => ask(file, file.name || `picture ${index + 1}`));
+const classifyAll = (files) => [...files].forEach((file, index) => classify(file, file.name || `image ${index + 1}`));
 
 const drop = find("#drop"), input = find("#files");
 find("#choose").addEventListener("click", () => input.click());
-input.addEventListener("change", () => { askAll(input.files); input.value = ""; });
-document.addEventListener("paste", (event) => askAll(event.clipboardData.files));
+input.addEventListener("change", () => { classifyAll(input.files); input.value = ""; });
+document.addEventListener("paste", (event) => classifyAll(event.clipboardData.files));
 for (const kind of ["dragover", "drop", "dragleave"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
     drop.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") askAll(event.dataTransfer.files);
+    if (kind === "drop") classifyAll(event.dataTransfer.files);
   });
 }
 
@@ -156,20 +156,20 @@ find("#camera").addEventListener("click", async () => {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     video.srcObject = stream;
-    await video.play(); // before there is a picture, there is nothing to take
+    await video.play(); // the first frame must be there before it can be captured
     live.hidden = false;
-    find("#shoot").focus();
+    find("#capture").focus();
   } catch {
-    find("#status").textContent = "There is no camera, or it may not be used; choose a picture instead.";
+    find("#status").textContent = "The camera is missing or blocked. Choose an image file instead.";
   }
 });
 find("#stop").addEventListener("click", stopCamera);
-find("#shoot").addEventListener("click", () => {
+find("#capture").addEventListener("click", () => {
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((blob) => ask(blob, "from the camera"), "image/jpeg", 0.92);
+  canvas.toBlob((blob) => classify(blob, "camera image"), "image/jpeg", 0.92);
 });
 
-introduce().catch(() => {});
+describeModel().catch(() => {});
