@@ -22,7 +22,7 @@ def test_info_tells_counts_fingerprint_and_source(tinysight):
     fingerprint = next(line.split()[1] for line in outcome.out.splitlines() if line.startswith("fingerprint: "))
     assert len(fingerprint) == len(hashlib.sha256().hexdigest())
     assert "published:   nothing to check against" in outcome.out
-    assert "note:        These are procedural pictures" in outcome.out
+    assert "note:        These are synthetic images" in outcome.out
     assert tinysight("data", "info", *SHAPES).out == outcome.out
 
 
@@ -61,8 +61,8 @@ def test_pictures_that_are_left_out_are_told_of_once(tinysight, photos):
 
 def test_help_names_the_flaws_that_can_be_planted_in_shapes(tinysight):
     (example,) = re.findall(r"shapes:\S+", tinysight("data", "info", "--help").out)
-    expected = "wrong labels 5.0%, background gives away 50.0%, near duplicates 10.0%."
-    assert f"Flaws were planted on purpose: {expected}" in tinysight("data", "info", "--data", example).out
+    expected = "label errors 5.0%, spurious backgrounds 50.0%, near-duplicates 10.0%."
+    assert f"Defects were injected on purpose: {expected}" in tinysight("data", "info", "--data", example).out
 
 
 def test_show_writes_one_image_with_its_label(tinysight):

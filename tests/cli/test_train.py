@@ -35,7 +35,7 @@ def test_a_run_is_made_under_the_first_free_name(tinysight):
 def test_notices_and_one_line_an_epoch_go_to_standard_error(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
     notice, first, second = outcome.err.splitlines()
-    assert "procedural pictures" in notice
+    assert "synthetic images" in notice
     assert first.startswith("epoch 1/2  ")
     assert second.startswith("epoch 2/2  ")
     assert re.fullmatch(r"epoch 2/2  [\d,]+ images/s(  (loss|accuracy) \d\.\d{3} \(val \d\.\d{3}\)){2}", second)
@@ -57,7 +57,7 @@ def test_the_recipe_is_kept_with_every_override(tinysight):
         (["deep", "--data", "nowhere"], "There is no folder of images 'nowhere'. Known: cifar10, shapes."),
         (["deep", "--data", "shape"], "Did you mean 'shapes'?"),
         (["deep", "--data", "shapes:trian=100"], "Did you mean 'train'?"),
-        (["deep", "--data", "shapes:train=3"], "3 train images of shapes are too few"),
+        (["deep", "--data", "shapes:train=3"], "shapes: 3 train images are too few"),
         (["deep", "--data", "cifar10", "--data-dir", "."], ". holds no CIFAR-10"),
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "CIFAR-10 is made of 32x32 images, not 64x64"),
         (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),

@@ -68,7 +68,7 @@ def test_the_folders_of_who_made_it_are_not_handed_on(run, tmp_path):
 def test_people_and_identification_are_named_among_what_it_is_not_for(cards):
     text = cards[0].markdown()
     assert "Not for recognising, identifying, counting or watching people" in text
-    assert "procedural pictures" in text
+    assert "synthetic images" in text
 
 
 def test_the_document_for_programs_is_json_with_the_same_figures(cards):
