@@ -32,16 +32,16 @@ from tinysight.augmentation.describe import describe
         ),
     ],
 )
-def test_one_line_names_what_is_on_and_nothing_else(settings, line):
+def test_the_description_lists_exactly_the_active_settings(settings, line):
     assert describe(Augmentation(**settings)) == line
 
 
-def test_every_setting_that_can_be_on_is_named():
-    on = Augmentation(
+def test_every_setting_appears_in_the_description():
+    config = Augmentation(
         rotation=1, width_shift=0.1, height_shift=0.2, shear=3, zoom=0.4, horizontal_flip=True, crop_padding=5,
         cutout=6, brightness=0.7, contrast=0.8, saturation=0.9,
     )  # fmt: skip
-    words = describe(on).replace(" shift", "_shift")
-    for name in Augmentation.model_fields.keys() - {"alternating_flip"}:  # which excludes the other flip
-        stem = name.removeprefix("horizontal_").removesuffix("_padding").removesuffix("_value")
+    words = describe(config).replace(" shift", "_shift")
+    for name in Augmentation.model_fields.keys() - {"alternating_flip"}:  # excluded by horizontal_flip
+        stem = name.removeprefix("horizontal_").removesuffix("_padding").removesuffix("_value").removesuffix("_mode")
         assert stem in words
