@@ -7,33 +7,26 @@ from tinysight.augmentation.describe import describe
 
 
 @pytest.mark.parametrize(
-    ("settings", "line"),
+    ("config", "line"),
     [
-        ({}, "none"),
+        (Augmentation(), "none"),
         (
-            {
-                "rotation": 40,
-                "width_shift": 0.2,
-                "height_shift": 0.2,
-                "shear": 0.2,
-                "zoom": 0.2,
-                "horizontal_flip": True,
-            },
+            Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.2, horizontal_flip=True),
             "rotation ±40°, shift ±0.2, shear ±0.2°, zoom 0.8 to 1.2, flip, fill nearest",
         ),
-        ({"width_shift": 0.1}, "width shift ±0.1, fill nearest"),
-        ({"height_shift": 0.3, "width_shift": 0.1}, "width shift ±0.1, height shift ±0.3, fill nearest"),
-        ({"rotation": 5, "fill": "constant", "fill_value": 127.5}, "rotation ±5°, fill constant 127.5"),
-        ({"horizontal_flip": True, "fill": "reflect"}, "flip"),
-        ({"alternating_flip": True}, "alternating flip"),
+        (Augmentation(width_shift=0.1), "width shift ±0.1, fill nearest"),
+        (Augmentation(height_shift=0.3, width_shift=0.1), "width shift ±0.1, height shift ±0.3, fill nearest"),
+        (Augmentation(rotation=5, fill="constant", fill_value=127.5), "rotation ±5°, fill constant 127.5"),
+        (Augmentation(horizontal_flip=True, fill="reflect"), "flip"),
+        (Augmentation(alternating_flip=True), "alternating flip"),
         (
-            {"crop_padding": 4, "cutout": 8, "brightness": 0.1, "contrast": 0.2, "saturation": 0.3},
+            Augmentation(crop_padding=4, cutout=8, brightness=0.1, contrast=0.2, saturation=0.3),
             "crop ±4 px, brightness ±0.1, contrast ±0.2, saturation ±0.3, cutout 8 px",
         ),
     ],
 )
-def test_the_description_lists_exactly_the_active_settings(settings, line):
-    assert describe(Augmentation(**settings)) == line
+def test_the_description_lists_exactly_the_active_settings(config, line):
+    assert describe(config) == line
 
 
 def test_every_setting_appears_in_the_description():

@@ -95,7 +95,7 @@ def test_preview_draws_a_picture_and_writes_files_only_if_asked(tinysight):
 
 def test_preview_of_an_impossible_augmentation_is_refused(tinysight):
     outcome = tinysight("preview", "deep", *SHAPES, "--set", "augmentation.crop_padding=40")
-    assert "crop_padding is 40, but it must be smaller than data.image_size, which is 32" in outcome.refusal()
+    assert "crop_padding is 40, but it must be less than data.image_size, which is 32" in outcome.refusal()
     assert list(Path().iterdir()) == []
 
 
@@ -149,7 +149,7 @@ def test_summary_of_a_run_is_that_of_its_recipe(tinysight, finished_run):
 
 
 def test_summary_of_nothing_is_refused(tinysight):
-    assert tinysight("summary", "depe").refusal() == "There is no recipe 'depe'. Did you mean 'deep'?"
+    assert tinysight("summary", "depe").refusal() == "Unknown recipe 'depe'. Did you mean 'deep'?"
     assert "summary.json is missing" in tinysight("summary", ".").refusal()
 
 

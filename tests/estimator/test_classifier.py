@@ -109,7 +109,7 @@ def test_before_it_has_learned_it_says_so(method):
     [
         ({"recipe": "fast"}, ["a", "b"] * 60, "leaves the network to the time there is"),
         ({"recipe": "depe"}, ["a", "b"] * 60, "Did you mean 'deep'"),
-        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both say how long"),
+        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both set the training length"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(images, parameters, labels, said):

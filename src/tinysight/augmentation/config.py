@@ -57,12 +57,8 @@ class Augmentation(BaseModel):
     cutout: Annotated[int, Between(0, 12)] = Field(
         0, ge=0, le=512, description="Side of a gray square at a random position, pixels, 0 to 512."
     )
-    brightness: float = Field(
-        0.0, ge=0, le=1, description="b scales the pixels by a factor from 1-b to 1+b, 0 to 1."
-    )
-    contrast: float = Field(
-        0.0, ge=0, le=1, description="c scales the contrast by a factor from 1-c to 1+c, 0 to 1."
-    )
+    brightness: float = Field(0.0, ge=0, le=1, description="b scales the pixels by a factor from 1-b to 1+b, 0 to 1.")
+    contrast: float = Field(0.0, ge=0, le=1, description="c scales the contrast by a factor from 1-c to 1+c, 0 to 1.")
     saturation: float = Field(
         0.0, ge=0, le=1, description="s scales the saturation by a factor from 1-s to 1+s, 0 to 1."
     )
