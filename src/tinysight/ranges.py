@@ -15,8 +15,8 @@ class Range:
     """Base class of the ranges.
 
     Attributes:
-        when: a recipe key and its required value. Otherwise the field has no effect and is not searched.
-        if_on: skip the field if its value in the recipe is 0.
+        condition: a recipe key and its required value. Otherwise the field has no effect and is not searched.
+        only_if_nonzero: skip the field if its value in the recipe is 0.
     """
 
     when: tuple[str, Plain] | None = None

@@ -80,7 +80,7 @@ def apply_affine(
     Args:
         images: float, (n, channels, height, width).
         parameters: the n maps.
-        fill: how pixels outside the image are filled, as in `Augmentation`.
+        fill_mode: how pixels outside the image are filled, as in `Augmentation`.
         fill_value: the value for "constant".
 
     Returns:

@@ -16,7 +16,7 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
 
 def sample_factors(n: int, share: float, generator: torch.Generator) -> Tensor:
-    """Draw `n` factors uniformly from 1 - `share` to 1 + `share`; float, (n,)."""
+    """Draw `n` factors uniformly from 1 - `strength` to 1 + `strength`; float, (n,)."""
     uniform = torch.rand(n, generator=generator, device=generator.device)
     return 1 + share * (2 * uniform - 1)
 

@@ -46,7 +46,7 @@ class Augmentation(BaseModel):
         description="How rotation, shift, shear and zoom fill pixels outside the image: the nearest edge "
         "pixel, a reflection of the image, or fill_value.",
     )
-    fill_value: float = Field(0.0, ge=0, le=255, description='Gray level for fill = "constant", 0 to 255.')
+    fill_value: float = Field(0.0, ge=0, le=255, description='Gray level for fill_mode = "constant", 0 to 255.')
     crop_padding: Annotated[int, Between(0, 4)] = Field(
         0,
         ge=0,

@@ -73,7 +73,7 @@ class Normalising(LayerSection):
 
 
 class Dropping(LayerSection):
-    """Dropout with rate `share`."""
+    """Dropout with probability `rate`."""
 
     kind: Literal["dropout"] = "dropout"
     share: float = Field(0.5, ge=0, lt=1)
@@ -94,7 +94,7 @@ class Dense(LayerSection):
 
 
 class Activation(LayerSection):
-    """Elementwise activation. `slope` applies to leaky_relu and elu; `most` caps relu."""
+    """Elementwise activation. `slope` applies to leaky_relu and elu; `max_value` caps relu."""
 
     kind: Literal["activation"] = "activation"
     function: Nonlinearity

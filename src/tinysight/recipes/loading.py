@@ -34,13 +34,13 @@ def changed(name: str, changes: Sequence[str] = (), epochs: int | None = None, m
 
     Args:
         name: name of a built-in recipe, or path to a TOML file.
-        changes: items `section.key=value`.
+        overrides: items `section.key=value`.
         epochs: shorthand for `training.epochs`.
         minutes: shorthand for `training.minutes`.
 
     Raises:
         InputError: epochs is combined with minutes, or with a recipe that sets training.minutes.
-        RecipeError: as `load` does.
+        RecipeError: see `load_recipe`.
     """
     if epochs and minutes:
         raise InputError("epochs and minutes: both set the training length. Use one of them.")
@@ -52,7 +52,7 @@ def changed(name: str, changes: Sequence[str] = (), epochs: int | None = None, m
 
 
 def parse(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Parse a recipe from TOML `text`. Errors are those of `load` and start with `source`."""
+    """Parse a recipe from TOML `text`. Errors are those of `load_recipe` and start with `source`."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -68,7 +68,7 @@ def parse(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def dump(recipe: Recipe) -> str:
-    """Return the recipe as TOML with all values, including defaults. `parse` restores it exactly."""
+    """Return the recipe as TOML with all values, including defaults. `parse_recipe` restores it exactly."""
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
 
 

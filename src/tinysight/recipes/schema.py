@@ -34,7 +34,7 @@ class Data(Section):
     exclude: str | None = Field(None, description="CSV file whose column `image` lists training images to exclude")
     normalisation: Literal["scale", "standardise", "none"] = Field(
         "scale",
-        description="scale: to 0..1; standardise: to mean 0 and standard deviation 1 per channel over the training "
+        description="scale: to 0..1; standardize: to mean 0 and standard deviation 1 per channel over the training "
         "images; none: for networks that rescale their input",
     )
 
@@ -50,7 +50,7 @@ class Model(Section):
         None,
         min_length=1,
         max_length=5,
-        description="fast: channels of each group of convolutions; by default the time budget sets stem and widths",
+        description="fast: channels of each group of convolutions; by default the time budget sets stem and channels",
     )
 
     layers: list[Layer] | None = Field(None, min_length=1, max_length=1000, description="layers: the layers in order")

@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
     """Return the text of a recipe file.
 
     Raises:
-        RecipeError: the file cannot be read, is not UTF-8 text, or is larger than `LARGEST_RECIPE`.
+        RecipeError: the file cannot be read, is not UTF-8 text, or is larger than `MAX_RECIPE_BYTES`.
     """
     try:
         if path.stat().st_size > LARGEST_RECIPE:

@@ -43,7 +43,7 @@ def require_enough(listing: Listing, unreadable: Collection[str] = ()) -> None:
     """Check that each class of a folder without a test split has at least one image per split.
 
     Args:
-        listing: the scanned folder, with or without its new test split.
+        index: the scanned folder, without the test split that `shuffle_and_split` creates.
         unreadable: files that do not count.
 
     Raises:

@@ -19,8 +19,8 @@ class Chunk:
     """Image files that are decoded together.
 
     Attributes:
-        files: number of files.
-        state: digest of everything that determines their pixels.
+        n_files: number of files.
+        state_digest: digest of everything that determines their pixels.
     """
 
     files: int
@@ -31,7 +31,7 @@ class ChunkFile:
     """Pixels of the files that could be decoded, concatenated, in a folder of their own.
 
     The journal has one line per chunk, in order: the files that failed, and a checksum. The checksum is the SHA-256
-    of the chunk's state, its failures and its pixels. A chunk whose checksum does not match is discarded, so no write
+    of the chunk's state digest, its failures and its pixels. A chunk whose checksum does not match is discarded, so no write
     needs to be synced before the end. The pixel file gets its final name when all chunks are in it. It is never
     modified after that, because other processes may have mapped it.
     """
@@ -43,7 +43,7 @@ class ChunkFile:
 
     @property
     def finished(self) -> bool:
-        """Whether `finish` was called, in this process or an earlier one."""
+        """Whether `finalize` was called, in this process or an earlier one."""
         return self._final.exists()
 
     def intact(self, chunks: Sequence[Chunk]) -> list[list[int]]:
@@ -69,11 +69,11 @@ class ChunkFile:
         return [] if self.finished and has_more else valid
 
     def cut(self, chunks: Sequence[Chunk], kept: Sequence[list[int]]) -> None:
-        """Remove all chunks after the first `len(kept)`; of a finished file, remove everything.
+        """Remove all chunks after the first `len(valid)`; of a finished file, remove everything.
 
         Args:
             chunks: all chunks.
-            kept: the failed files of each chunk to keep, as `intact` returns them.
+            valid: the failed files of each chunk to keep, as `valid_chunks` returns them.
 
         Raises:
             StorageError: the folder cannot be written to.

@@ -35,9 +35,9 @@ def load(
     images are the same on every call. Pixels that do not fit into memory are mapped from the cache.
 
     Args:
-        folder: a folder with the layout that `scan` describes.
-        image_size: height and width that every image is resized to (see `intake.read_image`), in pixels.
-        skip_bad: skip files that cannot be decoded instead of raising an error.
+        folder: a folder with the layout that `scan_folder` describes.
+        image_size: height and width that every image is resized to (see `image_io`), in pixels.
+        skip_unreadable: skip files that cannot be decoded instead of raising an error.
         progress: receives the number of decoded images.
         cache: folder for decoded images; None for tinysight's default.
 
@@ -75,7 +75,7 @@ def load(
 
 
 def _report_failures(folder: Path, files: Sequence[str], failures: Sequence[Failure], skip_bad: bool) -> str:
-    """Return the note about skipped files, or raise DataError if `skip_bad` is false."""
+    """Return the note about skipped files, or raise DataError if unreadable files are not skipped."""
     failures = sorted(failures, key=lambda failure: files[failure[0]])
     count = f"{len(failures)} of {len(files)} image files"
     if skip_bad:
@@ -98,7 +98,7 @@ def _one_line(name: str) -> str:
 
 
 def _split_pixels(listing: Listing, pixels: Pixels, unreadable: Collection[str]) -> dict[str, Part]:
-    """Return the splits as views of `pixels`, which holds all readable files in the order of the listing."""
+    """Return the splits as views of `pixels`, which holds all readable files in the order of the index."""
     parts, start = {}, 0
     for name, split in listing.splits.items():
         readable = np.array([file not in unreadable for file in split.files])

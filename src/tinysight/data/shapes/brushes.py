@@ -42,8 +42,8 @@ class Brushes:
     """Random numbers, colors and fields for one batch of images.
 
     Args:
-        random: the generator of all random numbers.
-        batch: number of images.
+        rng: the generator of all random numbers.
+        batch_size: number of images.
         grid: pixel coordinates.
     """
 
@@ -106,7 +106,7 @@ class Brushes:
 
 
 def lay(canvas: Field, cover: Field, colour: Field) -> None:
-    """Blend `colour` onto `canvas` in place, with opacity `cover` (0..1)."""
+    """Blend `color` onto `canvas` in place, with opacity `coverage` (0..1)."""
     canvas += cover[:, None] * (colour - canvas)
 
 

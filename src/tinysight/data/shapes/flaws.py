@@ -24,8 +24,8 @@ class Flaws:
     """Defects to inject, as fractions from 0 to 1.
 
     Attributes:
-        wrong_labels: fraction of the training labels replaced by another, random class.
-        background_gives_away: fraction of the training images of one class that get a pink background. The same
+        label_errors: fraction of the training labels replaced by another, random class.
+        spurious_background: fraction of the training images of one class that get a pink background. The same
             fraction of the test images of all other classes gets it too, so a network that relies on it fails.
         near_duplicates: fraction of the test images replaced by near-duplicates of training images of the same
             class: randomly flipped, shifted by at most one pixel, with a little noise.
@@ -67,10 +67,10 @@ class Planted:
         train_masks: bool, (n, size, size), True on the shape.
         test_masks: likewise.
         true_labels: labels of the training images without label errors.
-        wrong_labels: indices of the training images with a wrong label.
-        giveaway_train: indices of the training images with the spurious background.
-        giveaway_test: indices of the test images, of other classes, with that background.
-        twins: (k, 2), pairs of the index of a test image and of the training image that it nearly duplicates.
+        label_errors: indices of the training images with a wrong label.
+        spurious_train: indices of the training images with the spurious background.
+        spurious_test: indices of the test images, of other classes, with that background.
+        near_duplicates: (k, 2), pairs of the index of a test image and of the training image that it nearly duplicates.
     """
 
     train_masks: Masks

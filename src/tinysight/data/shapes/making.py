@@ -26,7 +26,7 @@ _OPTIONS = ("train", "test", "seed", *_FRACTIONS)
 
 
 def load(train: int = 10_000, test: int = 2_000, seed: int = 0, flaws: Flaws = NO_FLAWS, size: int = 32) -> Dataset:
-    """Return the dataset of `make`, without the ground truth."""
+    """Return the dataset of `make_shapes`, without the ground truth."""
     dataset, _ = make(train, test, seed, flaws, size)
     return dataset
 
@@ -40,7 +40,7 @@ def make(
         train: number of training images, at least 10.
         test: number of test images, at least 10.
         seed: 0 or more; the same seed gives bit-identical images.
-        flaws: defects to inject.
+        defects: defects to inject.
         size: height and width of the images, in pixels. Each size shows the same scenes.
 
     Returns:
@@ -68,7 +68,7 @@ def make(
 
 
 def parse(argument: str) -> dict[str, Any]:
-    """Parse "shapes" or "shapes:train=5000,wrong-labels=0.05" into keyword arguments of `load`.
+    """Parse "shapes" or "shapes:train=5000,wrong-labels=0.05" into keyword arguments of `load_shapes`.
 
     The options are train, test and seed, and the fractions wrong-labels, background and near-duplicates.
 
