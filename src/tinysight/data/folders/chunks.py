@@ -31,9 +31,9 @@ class ChunkFile:
     """Pixels of the files that could be decoded, concatenated, in a folder of their own.
 
     The journal has one line per chunk, in order: the files that failed, and a checksum. The checksum is the SHA-256
-    of the chunk's state digest, its failures and its pixels. A chunk whose checksum does not match is discarded, so no write
-    needs to be synced before the end. The pixel file gets its final name when all chunks are in it. It is never
-    modified after that, because other processes may have mapped it.
+    of the chunk's state digest, its failures and its pixels. A chunk whose checksum does not match is discarded, so
+    no write needs to be synced before the end. The pixel file gets its final name when all chunks are in it. It is
+    never modified after that, because other processes may have mapped it.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:

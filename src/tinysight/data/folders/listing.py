@@ -41,9 +41,9 @@ class Listing:
 def scan(folder: Path) -> Listing:
     """List the image files in `DIR/CLASS`, or in `DIR/train/CLASS`, `DIR/test/CLASS` and `DIR/val/CLASS`.
 
-    Image files are recognized by their suffix (`IMAGE_SUFFIXES`, case-insensitive) and sorted by path. Files in subfolders
-    of a class folder belong to the class. Hidden files and folders are ignored. A class folder may be a symbolic
-    link. Links to folders below it are not followed, because they may form a loop.
+    Image files are recognized by their suffix (`IMAGE_SUFFIXES`, case-insensitive) and sorted by path. Files in
+    subfolders of a class folder belong to the class. Hidden files and folders are ignored. A class folder may be a
+    symbolic link. Links to folders below it are not followed, because they may form a loop.
 
     Raises:
         DataError: the folder is missing or has another layout, there are fewer than two classes, a class folder has
