@@ -50,7 +50,7 @@ def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated)
 
 def test_every_file_about_shapes_says_that_they_are_no_photographs(evaluated):
     run, _, metrics = evaluated
-    remark = "These are procedural pictures that tinysight draws itself, not photographs."
+    remark = "These are synthetic images that tinysight generates, not photographs."
     assert metrics["dataset"] == "shapes"
     assert metrics["remarks"] == [remark]
     assert json.loads((run / "summary.json").read_text())["remarks"] == [remark]

@@ -22,7 +22,7 @@ def test_info_tells_counts_fingerprint_and_source(tinysight):
     fingerprint = next(line.split()[1] for line in outcome.out.splitlines() if line.startswith("fingerprint: "))
     assert len(fingerprint) == len(hashlib.sha256().hexdigest())
     assert "published:   nothing to check against" in outcome.out
-    assert "note:        These are procedural pictures" in outcome.out
+    assert "note:        These are synthetic images" in outcome.out
     assert tinysight("data", "info", *SHAPES).out == outcome.out
 
 
@@ -61,8 +61,8 @@ def test_pictures_that_are_left_out_are_told_of_once(tinysight, photos):
 
 def test_help_names_the_flaws_that_can_be_planted_in_shapes(tinysight):
     (example,) = re.findall(r"shapes:\S+", tinysight("data", "info", "--help").out)
-    expected = "wrong labels 5.0%, background gives away 50.0%, near duplicates 10.0%."
-    assert f"Flaws were planted on purpose: {expected}" in tinysight("data", "info", "--data", example).out
+    expected = "label errors 5.0%, spurious backgrounds 50.0%, near-duplicates 10.0%."
+    assert f"Defects were injected on purpose: {expected}" in tinysight("data", "info", "--data", example).out
 
 
 def test_show_writes_one_image_with_its_label(tinysight):
@@ -95,7 +95,7 @@ def test_preview_draws_a_picture_and_writes_files_only_if_asked(tinysight):
 
 def test_preview_of_an_impossible_augmentation_is_refused(tinysight):
     outcome = tinysight("preview", "deep", *SHAPES, "--set", "augmentation.crop_padding=40")
-    assert "crop_padding is 40, but it must be smaller than data.image_size, which is 32" in outcome.refusal()
+    assert "crop_padding is 40, but it must be less than data.image_size, which is 32" in outcome.refusal()
     assert list(Path().iterdir()) == []
 
 
@@ -149,7 +149,7 @@ def test_summary_of_a_run_is_that_of_its_recipe(tinysight, finished_run):
 
 
 def test_summary_of_nothing_is_refused(tinysight):
-    assert tinysight("summary", "depe").refusal() == "There is no recipe 'depe'. Did you mean 'deep'?"
+    assert tinysight("summary", "depe").refusal() == "Unknown recipe 'depe'. Did you mean 'deep'?"
     assert "summary.json is missing" in tinysight("summary", ".").refusal()
 
 

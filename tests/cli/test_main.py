@@ -23,7 +23,7 @@ def test_help_lists_every_verb_on_standard_output():
 def test_a_typing_error_is_answered_in_one_line_on_standard_error():
     answer = run("train", "depe")
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr == "error: There is no recipe 'depe'. Did you mean 'deep'?\n"
+    assert answer.stderr == "error: Unknown recipe 'depe'. Did you mean 'deep'?\n"
 
 
 def test_a_reader_that_goes_away_is_no_error():

@@ -63,7 +63,7 @@ def test_check_prints_every_value_with_the_changes(tinysight):
 
 def test_check_finds_what_is_wrong_in_a_recipe_of_ones_own(tinysight):
     Path("mine.toml").write_text("name = 'mine'\n[training]\nepoch = 3\n")
-    expected = "mine.toml: there is no key 'training.epoch'. Did you mean 'epochs'?"
+    expected = "mine.toml: unknown key 'training.epoch'. Did you mean 'epochs'?"
     assert tinysight("recipes", "check", "mine.toml").refusal() == expected
     assert tinysight("train", "mine.toml").refusal() == expected
 
@@ -71,5 +71,5 @@ def test_check_finds_what_is_wrong_in_a_recipe_of_ones_own(tinysight):
 @pytest.mark.parametrize("verb", ["show", "copy", "check"])
 def test_an_unknown_recipe_is_answered_with_the_nearest(tinysight, verb):
     outcome = tinysight("recipes", verb, "simpel")
-    assert outcome.refusal() == "There is no recipe 'simpel'. Did you mean 'simple'?"
+    assert outcome.refusal() == "Unknown recipe 'simpel'. Did you mean 'simple'?"
     assert list(Path().iterdir()) == []

@@ -35,7 +35,7 @@ def test_a_run_is_made_under_the_first_free_name(tinysight):
 def test_notices_and_one_line_an_epoch_go_to_standard_error(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
     notice, first, second = outcome.err.splitlines()
-    assert "procedural pictures" in notice
+    assert "synthetic images" in notice
     assert first.startswith("epoch 1/2  ")
     assert second.startswith("epoch 2/2  ")
     assert re.fullmatch(r"epoch 2/2  [\d,]+ images/s(  (loss|accuracy) \d\.\d{3} \(val \d\.\d{3}\)){2}", second)
@@ -52,18 +52,18 @@ def test_the_recipe_is_kept_with_every_override(tinysight):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (["depe"], "There is no recipe 'depe'. Did you mean 'deep'?"),
-        (["deep", "--set", "training.epoch=3"], "deep: there is no key 'training.epoch'. Did you mean 'epochs'?"),
+        (["depe"], "Unknown recipe 'depe'. Did you mean 'deep'?"),
+        (["deep", "--set", "training.epoch=3"], "deep: unknown key 'training.epoch'. Did you mean 'epochs'?"),
         (["deep", "--data", "nowhere"], "'nowhere': no such dataset or folder. Known: cifar10, shapes."),
         (["deep", "--data", "shape"], "Did you mean 'shapes'?"),
         (["deep", "--data", "shapes:trian=100"], "Did you mean 'train'?"),
-        (["deep", "--data", "shapes:train=3"], "3 train images of shapes are too few"),
+        (["deep", "--data", "shapes:train=3"], "shapes: 3 train images are too few"),
         (["deep", "--data", "cifar10", "--data-dir", "."], ".: no CIFAR-10"),
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "cifar10: images are 32x32, not 64x64"),
         (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),
-        (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes both say how long; give one of them."),
+        (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes: both set the training length. Use one of them."),
         (["fast"], "The recipe fast leaves the network to the time there is: say it by --minutes M."),
-        (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths go together"),
+        (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths require each other"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "There is no run directory nowhere"),
         (["deep", *SHAPES, "--out", "../run"], "../run exists already; choose another --out"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run is finished"),
@@ -193,7 +193,7 @@ def test_epochs_beside_the_minutes_of_a_recipe_are_refused(tinysight):
     text = Path("mine.toml").read_text().replace("[training]", "[training]\nminutes = 1")
     Path("mine.toml").write_text(text)
     assert (
-        "gives training.minutes, which epochs cannot outdo" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
+        "sets training.minutes, so epochs has no effect" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
     )
 
 

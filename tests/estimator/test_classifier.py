@@ -112,7 +112,7 @@ def test_unfitted_classifier_raises(method):
     [
         ({"recipe": "fast"}, ["a", "b"] * 60, "leaves the network to the time there is"),
         ({"recipe": "depe"}, ["a", "b"] * 60, "Did you mean 'deep'"),
-        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both say how long"),
+        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both set the training length"),
     ],
 )
 def test_invalid_recipes_are_rejected(images, parameters, labels, message):

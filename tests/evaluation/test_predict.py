@@ -86,7 +86,7 @@ def test_the_document_names_format_model_and_what_to_know_before_trusting_it(run
     document = Predictor(run).document([])
     (remark,) = document.pop("remarks")
     assert document == {"format": 1, "model": str(run.path), "predictions": []}
-    assert "procedural pictures" in remark
+    assert "synthetic images" in remark
 
 
 def test_the_first_picture_does_not_wait_for_what_only_training_and_plots_need(run, photos):
