@@ -251,7 +251,7 @@ def test_a_network_that_predicts_no_numbers_ends_the_work(finished_run, inputs, 
     for weights in classifier.network.parameters():
         weights.data.mul_(float("inf"))
     monkeypatch.setattr(Run, "classifier", lambda run: classifier)
-    with pytest.raises(RunError, match="predicts no numbers"):
+    with pytest.raises(RunError, match="predicts NaN or infinity"):
         bulk(finished_run, inputs.folder, tmp_path / "out")
 
 

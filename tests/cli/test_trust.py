@@ -85,17 +85,17 @@ def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["compare", "RUN"], "One run has nothing to be compared with"),
-        (["compare", "RUN", "RUN"], "is named twice"),
+        (["compare", "RUN"], "compare: needs at least two runs"),
+        (["compare", "RUN", "RUN"], ": named twice"),
         (["explain", "RUN"], "Nothing to explain"),
-        (["explain", "RUN", "--test-index", "30"], "the test set has images 0 to 29"),
+        (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
         (["explain", "RUN", "-"], "Pictures to explain are files"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv cannot be read"),
         (["forget", "RUN", "none.csv"], "none.csv cannot be read"),
         (["forget", "RUN", "test/1"], "test/1 is no image that"),
-        (["report", "none"], "There is no run directory none"),
-        (["card", "none"], "There is no run directory none"),
+        (["report", "none"], "none: no run directory"),
+        (["card", "none"], "none: no run directory"),
     ],
 )
 def test_whatever_cannot_be_done_is_said_in_a_sentence(tinysight, finished_run, command, said):

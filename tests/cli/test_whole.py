@@ -45,7 +45,7 @@ def test_the_pictures_are_found_again_from_anywhere(tinysight, run_on_pets, monk
 def test_other_pictures_than_those_trained_on_are_refused(tinysight, run_on_pets):
     shutil.move("pets/cat/00.png", "pets/dog/99.png")
     outcome = tinysight("evaluate", "run")
-    assert "these are not the images that run was trained on" in outcome.refusal()
+    assert "not the images that run was trained on" in outcome.refusal()
     assert not (run_on_pets / "metrics.json").exists()
     shutil.rmtree("pets")
     assert "There is no folder of images" in tinysight("evaluate", "run").refusal()
