@@ -50,15 +50,15 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
 
 def test_all_files_contain_the_note_on_shapes(evaluated):
     run, _, metrics = evaluated
-    remark = "These are procedural pictures that tinysight draws itself, not photographs."
+    note = "These are procedural pictures that tinysight draws itself, not photographs."
     assert metrics["dataset"] == "shapes"
-    assert metrics["remarks"] == [remark]
-    assert json.loads((run / "summary.json").read_text())["remarks"] == [remark]
-    assert json.loads((run / "environment.json").read_text())["dataset"]["remarks"] == [remark]
-    assert json.loads((run / "model.json").read_text())["remarks"] == [remark]
-    assert f"# {remark}" in (run / "recipe.toml").read_text().splitlines()
+    assert metrics["remarks"] == [note]
+    assert json.loads((run / "summary.json").read_text())["remarks"] == [note]
+    assert json.loads((run / "environment.json").read_text())["dataset"]["remarks"] == [note]
+    assert json.loads((run / "model.json").read_text())["remarks"] == [note]
+    assert f"# {note}" in (run / "recipe.toml").read_text().splitlines()
     with np.load(run / "predictions.npz") as predictions:
-        assert predictions["remarks"].tolist() == [remark]
+        assert predictions["remarks"].tolist() == [note]
 
 
 def test_plots_are_images(evaluated):

@@ -122,7 +122,7 @@ def test_confusion_plots_show_counts_and_rates(plotted):
 
 def test_every_plot_has_title_and_dataset_note(plotted, run):
     _, plots = plotted
-    (remark,) = run.summary().remarks
+    (note,) = run.summary().remarks
     title = "early-stopping on shapes"
     of_images = f"{title}, test images (n = 30)"
     titles = dict.fromkeys(("confusion", "confusion-rates", "mistakes", "confidence"), of_images) | {"curves": title}
@@ -130,7 +130,7 @@ def test_every_plot_has_title_and_dataset_note(plotted, run):
     for name, figure in plots.items():
         lines = words(figure).splitlines()
         assert lines.count(titles[name]) == 1
-        assert lines.count(remark) == 1
+        assert lines.count(note) == 1
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,9 @@ def test_no_inputs_raise(run):
 
 def test_document_has_format_model_and_notes(run):
     document = Predictor(run).document([])
-    (remark,) = document.pop("remarks")
+    (note,) = document.pop("remarks")
     assert document == {"format": 1, "model": str(run.path), "predictions": []}
-    assert "procedural pictures" in remark
+    assert "procedural pictures" in note
 
 
 def test_predict_does_not_import_training_and_plotting_libraries(run, photos):

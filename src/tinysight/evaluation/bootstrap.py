@@ -20,7 +20,7 @@ def bootstrap(
     The method is that of Efron, "Bootstrap Methods: Another Look at the Jackknife" (The Annals of Statistics 7, 1979).
 
     Args:
-        figures: computes the statistics, (k,), from the number of times each image is drawn, int64 (n,).
+        statistics: computes the statistics, (k,), from the number of times each image is drawn, int64 (n,).
             NaN marks an undefined statistic and is ignored.
         n: number of images.
         seed: seed of the resampling.

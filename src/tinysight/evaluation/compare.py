@@ -24,7 +24,7 @@ class Compared:
         runs: by short name.
         split: the split that all runs were evaluated on.
         labels: int64, (n,), the true classes.
-        answers: int64, (n,), the predicted classes, by run.
+        predictions: int64, (n,), the predicted classes, by run.
         comparisons: one for each pair of runs.
     """
 

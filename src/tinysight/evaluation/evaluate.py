@@ -47,21 +47,21 @@ def evaluate(
         RunError: a file of the run is missing or damaged.
         DataError: the images are not those that the run was trained on.
     """
-    classifier, weights_seal, history = run.classifier(), run.weights_seal(), run.history()
+    classifier, weights_checksum, history = run.classifier(), run.weights_seal(), run.history()
     dataset = images_of(run, data_dir, progress)
-    part = _select_split(run, dataset, split)
-    probabilities = classifier.probabilities(part.pixels)
+    images = _select_split(run, dataset, split)
+    probabilities = classifier.probabilities(images.pixels)
     metrics = measure(
-        probabilities, part.labels, classifier.class_names, split, classifier.temperature, classifier.unsure_below
+        probabilities, images.labels, classifier.class_names, split, classifier.temperature, classifier.unsure_below
     )
     if tta:
-        hits = int((classifier.probabilities(part.pixels, tta=True).argmax(1) == part.labels).sum())
-        metrics["accuracy_tta"] = hits / len(part)
-        metrics["intervals"]["accuracy_tta"] = list(wilson_interval(hits, len(part)))
+        hits = int((classifier.probabilities(images.pixels, tta=True).argmax(1) == images.labels).sum())
+        metrics["accuracy_tta"] = hits / len(images)
+        metrics["intervals"]["accuracy_tta"] = list(wilson_interval(hits, len(images)))
     origin = {"recipe": run.summary().recipe, "dataset": dataset.name, "remarks": list(dataset.remarks)}
-    run.write_metrics({**metrics, **origin}, weights_seal)
-    run.write_predictions(probabilities, part.labels, dataset.remarks)
-    _draw(run, history, dataset, part, probabilities, metrics)
+    run.write_metrics({**metrics, **origin}, weights_checksum)
+    run.write_predictions(probabilities, images.labels, dataset.remarks)
+    _draw(run, history, dataset, images, probabilities, metrics)
     return metrics
 
 
@@ -89,7 +89,7 @@ def _select_split(run: Run, dataset: Dataset, split: Split) -> Part:
 
 
 def _draw(
-    run: Run, history: list[Epoch], dataset: Dataset, part: Part, probabilities: Probabilities, metrics: Metrics
+    run: Run, history: list[Epoch], dataset: Dataset, images: Part, probabilities: Probabilities, metrics: Metrics
 ) -> None:
     names, matrix = dataset.class_names, metrics["confusion_matrix"]
     title = f"{run.summary().recipe} on {dataset.name}, {metrics['split']} images (n = {metrics['n']:,})"
@@ -100,7 +100,7 @@ def _draw(
         ),
         "confusion": confusion(matrix, names, rates=False, title=title, note=note),
         "confusion-rates": confusion(matrix, names, rates=True, title=title, note=note),
-        "mistakes": mistakes_sheet(part, probabilities, names, title=title, note=note),
+        "mistakes": mistakes_sheet(images, probabilities, names, title=title, note=note),
         "confidence": confidence(metrics["calibration"]["bins"], metrics["unsure"], title=title, note=note),
     }
     for name, figure in figures.items():

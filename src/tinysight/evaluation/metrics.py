@@ -89,7 +89,7 @@ def measure(
         class_names: distinct names, in the order of the labels.
         split: name of the split.
         temperature: softmax temperature of the probabilities; recorded, not applied.
-        unsure_below: confidence, 0..1, below which the classifier abstains.
+        abstain_below: confidence, 0..1, below which the classifier abstains.
 
     Returns:
         Python values that can be written as JSON. Scores of a class without predictions or images are 0.

@@ -72,8 +72,8 @@ class Predictor:
 
     def document(self, predictions: list[Prediction]) -> dict[str, Any]:
         """Return the JSON document of `predict --json`."""
-        remarks = list(self.classifier.remarks)
-        return {"format": FORMAT, "model": str(self.source.path), "remarks": remarks, "predictions": predictions}
+        notes = list(self.classifier.remarks)
+        return {"format": FORMAT, "model": str(self.source.path), "remarks": notes, "predictions": predictions}
 
     def _predict_images(self, images: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in images]

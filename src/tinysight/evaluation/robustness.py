@@ -15,7 +15,7 @@ from tinysight.training.randomness import generator
 
 
 def measure_robustness(classifier: Classifier, part: Part, seed: int = 0, progress: Progress = SILENT) -> Robustness:
-    """Return the accuracy on the images of `part` under all fifteen corruptions at five severities.
+    """Return the accuracy on the images of a split under all fifteen corruptions at five severities.
 
     Corrupted images are rounded to integers 0..255, as in an image file. The result depends only on the seed.
     """
@@ -33,7 +33,7 @@ def measure_robustness(classifier: Classifier, part: Part, seed: int = 0, progre
 
 
 def corrupt(pixels: Pixels, corruption: Corruption, severity: int, draws: torch.Generator) -> Pixels:
-    """Return corrupted copies of uint8 images (n, 3, height, width); `draws` generates the random numbers."""
+    """Return corrupted copies of uint8 images (n, 3, height, width), with random numbers from `generator`."""
     corrupted = np.empty_like(pixels)
     start = 0
     for chunk in portions(pixels, batch_size(pixels.shape[-1])):

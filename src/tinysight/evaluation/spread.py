@@ -33,7 +33,7 @@ class Intervals(TypedDict):
 def intervals(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], class_names: tuple[str, ...]
 ) -> Intervals:
-    """Return bootstrap intervals of the metrics that `measure` computes.
+    """Return bootstrap intervals of the metrics that `compute_metrics` computes.
 
     Args:
         probabilities: (n, classes).
@@ -79,7 +79,7 @@ def _statistics(
 def _class_scores(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Return precision, recall and F1, each (classes + 2,): by class, macro average, weighted average."""
     correct, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    with np.errstate(invalid="ignore"):  # a class without predictions or images scores 0, as in `measure`
+    with np.errstate(invalid="ignore"):  # a class without predictions or images scores 0, as in `compute_metrics`
         by_class = [np.nan_to_num(correct / predicted), np.nan_to_num(correct / support)]
         by_class.append(2 * correct / (support + predicted))
     return tuple(

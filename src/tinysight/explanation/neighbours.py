@@ -21,7 +21,7 @@ class Neighbours:
 
     Attributes:
         indices: int64, (n, k), into the training images.
-        similarity: float32, (n, k), cosine similarity of the features, -1..1.
+        similarities: float32, (n, k), cosine similarity of the features, -1..1.
     """
 
     indices: NDArray[np.int64]

@@ -77,7 +77,7 @@ class Evidence:
         return self._path("report.html")
 
     def _shadow_path(self, number: int) -> Path:
-        return self._path("shadows") / f"{number}.safetensors"
+        return self._path("shadow_models") / f"{number}.safetensors"
 
     def _path(self, name: str) -> Path:
         return self.run.path / name

@@ -18,7 +18,7 @@ class Robustness:
 
     Attributes:
         n: number of images; each is corrupted in every way.
-        clean: accuracy on the uncorrupted images.
+        clean_accuracy: accuracy on the uncorrupted images.
         accuracy: by corruption, at severities 1 to 5.
     """
 
@@ -66,11 +66,11 @@ class Duplicates:
     """Near-duplicates within and across splits.
 
     Attributes:
-        within: by split, the number of pairs within it.
-        across: number of test images with a near-duplicate among the training images.
-        test: number of test images.
+        within_split: by split, the number of pairs within it.
+        cross_split: number of test images with a near-duplicate among the training images.
+        n_test: number of test images.
         accuracy: on all test images, with its interval.
-        accuracy_without: on the test images without a near-duplicate, with its interval.
+        accuracy_deduplicated: on the test images without a near-duplicate, with its interval.
         pairs: a sample of the pairs, those across splits first, each part sorted by distance.
     """
 
@@ -97,10 +97,10 @@ class WrongLabels:
     """Likely label errors.
 
     Attributes:
-        shadows: number of shadow models; only models that were not trained on an image judge its label.
+        n_shadow_models: number of shadow models; only models that were not trained on an image judge its label.
         n: number of labels checked.
-        found: by split, the number of likely label errors.
-        suspects: all likely label errors, sorted by quality.
+        n_by_split: by split, the number of likely label errors.
+        issues: all likely label errors, sorted by quality.
     """
 
     shadows: int
@@ -115,13 +115,13 @@ class Gap:
 
     Attributes:
         column, group: the attribute and its value that define the subgroup.
-        figure: "accuracy"; "missed", the false negative rate of a class; or "mistaken", its false positive rate.
+        metric: "accuracy", or the false negative rate ("fnr") or false positive rate ("fpr") of a class.
         class_name: the class of the metric, "" for accuracy.
         n: number of images that the metric is computed on.
-        share, interval: the metric and its bootstrap interval.
-        others: the metric on all images outside the subgroup.
-        p: p-value of the gap, with Holm's correction for the number of gaps.
-        alarm: whether the gap is significant.
+        value, interval: the metric and its bootstrap interval.
+        complement_value: the metric on all images outside the subgroup.
+        p_value: p-value of the gap, with Holm's correction for the number of gaps.
+        significant: whether the gap is significant.
     """
 
     column: str
@@ -157,7 +157,7 @@ class Attack:
     Attributes:
         auc: probability that a member scores higher than a non-member; 0.5 is chance.
         interval: of the AUC.
-        found: the true positive rates at several false positive rates.
+        tpr_at_fpr: the true positive rates at several false positive rates.
     """
 
     auc: float
@@ -170,11 +170,11 @@ class Membership:
     """Membership inference: how well query access reveals the training images.
 
     Attributes:
-        shadows: number of shadow models.
-        members, others: numbers of training images and of other images that the attacks score.
+        n_shadow_models: number of shadow models.
+        n_members, n_non_members: numbers of training images and of other images that the attacks score.
         attacks: by name.
-        exposed: IDs of the members with the highest scores of the best attack, sorted by score.
-        words: summary as text.
+        most_exposed: IDs of the members with the highest scores of the best attack, sorted by score.
+        summary: the result as text.
     """
 
     shadows: int
@@ -186,7 +186,7 @@ class Membership:
 
 
 class Audit(Record):
-    """audit.json; `gaps` are of subgroups by image properties, `groups` of subgroups that the user defined."""
+    """audit.json. `subgroups` are by image properties, `user_subgroups` by the columns of a CSV file."""
 
     weights_sha256: str
     robustness: Robustness | None = None
@@ -207,8 +207,8 @@ class Comparison:
         only_first, only_second: number of images that only this classifier predicts correctly.
         difference: accuracy of the first minus that of the second.
         interval: 95 % interval of the difference.
-        p: p-value of the exact McNemar test.
-        p_corrected: p-value with Holm's correction for the number of pairs.
+        p_value: p-value of the exact McNemar test.
+        p_value_holm: p-value with Holm's correction for the number of pairs.
     """
 
     first: str
@@ -232,17 +232,17 @@ class Certainty:
 
 
 class Forgetting(Record):
-    """forgetting.json: effects of retraining without some images.
+    """unlearning.json: effects of retraining without some images.
 
     Attributes:
         forgotten: IDs of the images that were newly excluded.
-        weights_before, weights_after: SHA-256 of the weights.
-        images_before, images_after: SHA-256 of all training images and their labels.
-        learned_before, learned_after: number of training images.
-        test: number of test images.
+        weights_sha256_before, weights_sha256_after: SHA-256 of the weights.
+        images_sha256_before, images_sha256_after: SHA-256 of all training images and their labels.
+        n_train_before, n_train_after: number of training images.
+        n_test: number of test images.
         accuracy_before, accuracy_after: accuracy on the test images.
         difference: accuracy after minus accuracy before, with its interval.
-        certainty: mean probabilities of the true class, of unlearned and of unseen images.
+        true_class_probability: mean probabilities of the true class, of unlearned and of unseen images.
     """
 
     forgotten: tuple[str, ...]

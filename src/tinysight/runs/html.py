@@ -27,8 +27,8 @@ def run_html(run: Run) -> str:
         for name, text in facts.items()
         if text
     )
-    remarks = "".join(f"<br><em>{escape(remark)}</em>" for remark in summary.remarks)
-    return f"<table>{rows}</table>{remarks}"
+    notes = "".join(f"<br><em>{escape(note)}</em>" for note in summary.remarks)
+    return f"<table>{rows}</table>{notes}"
 
 
 def _accuracy(run: Run) -> str:

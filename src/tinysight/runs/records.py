@@ -144,7 +144,7 @@ def write(record: Record, path: Path) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Return the values that `write_sealed` wrote.
+    """Return the values that `write_checked` wrote.
 
     Raises:
         RunError: the file is missing, was modified, or has another format.
@@ -164,7 +164,7 @@ def write_sealed(values: dict[str, Any], path: Path) -> None:
 
 
 def require_format(found: object, path: Path) -> None:
-    """Raise RunError if the format number `found` in a file is not the one that this version writes."""
+    """Raise RunError if the format number `file_format` in a file is not the one that this version writes."""
     if found != FORMAT:
         raise RunError(f"{path}: has format {reprlib.repr(found)}. This version of tinysight reads format {FORMAT}.")
 
@@ -186,7 +186,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def read_sealed_text(path: Path) -> str:
-    """Return the text that `write_sealed_text` wrote. Raises RunError if the file is missing or was modified."""
+    """Return the text that `write_checked_text` wrote. Raises RunError if the file is missing or was modified."""
     try:
         header, _, text = path.read_bytes().decode().partition("\n")
     except FileNotFoundError as error:

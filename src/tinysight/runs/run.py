@@ -131,7 +131,7 @@ class Run:
 
     def write_recipe(self, recipe: Recipe, remarks: Iterable[str] = ()) -> None:
         """Write all values, defaults included, below the notes on the dataset as comments."""
-        comments = "".join(f"# {remark}\n" for remark in remarks)
+        comments = "".join(f"# {note}\n" for note in remarks)
         records.write_sealed_text(comments + loading.dump(recipe), self.path / "recipe.toml")
         if recipe.data.exclude is not None:
             records.write_sealed_text(names.as_list(names.read_names(Path(recipe.data.exclude))), self._excluded)
@@ -253,7 +253,7 @@ class Run:
         return metrics
 
     def write_metrics(self, metrics: dict[str, Any], weights_seal: str) -> None:
-        """Write metrics.json. Raises RunError if `weights_seal` is not the checksum of the current weights."""
+        """Write metrics.json. Raises RunError if `weights_checksum` is not the checksum of the current weights."""
         if weights_seal != self.weights_seal():
             raise RunError(f"{self.path}: the weights changed during the evaluation. Run `tinysight evaluate` again.")
         records.write_sealed({**metrics, "weights_sha256": weights_seal}, self.path / "metrics.json")
@@ -298,7 +298,7 @@ class Run:
         with storage_errors(self.path):
             for name in ("metrics.json", "predictions.npz", "audit.json"):
                 (self.path / name).unlink(missing_ok=True)
-            for name in ("plots", "shadows"):
+            for name in ("plots", "shadow_models"):
                 if (self.path / name).exists():
                     shutil.rmtree(self.path / name)
 

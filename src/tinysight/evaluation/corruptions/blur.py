@@ -19,7 +19,7 @@ REFERENCE = 32  # image side in pixels that the constants are for
 
 
 def defocus_blur(images: Tensor, radius: float, softness: float) -> Tensor:
-    """Convolve with a disk whose edge is blurred by a Gaussian of standard deviation `softness`."""
+    """Convolve with a disk whose edge is blurred by a Gaussian of standard deviation `sigma`."""
     radius, softness = (length * _size_factor(images) for length in (radius, softness))
     offsets = torch.arange(-math.ceil(radius), math.ceil(radius) + 1.0)
     disk = (torch.hypot(offsets[:, None], offsets[None, :]) <= radius).float()
@@ -27,9 +27,9 @@ def defocus_blur(images: Tensor, radius: float, softness: float) -> Tensor:
 
 
 def glass_blur(images: Tensor, deviation: float, reach: int, times: int, generator: torch.Generator) -> Tensor:
-    """Blur, replace every pixel by a random one within `reach` pixels, `times` times, and blur again.
+    """Blur, replace every pixel by a random one within `max_offset` pixels, `iterations` times, and blur again.
 
-    Offsets are -reach to reach - 1, as in CIFAR-10-C.
+    Offsets are -max_offset to max_offset - 1, as in CIFAR-10-C.
     """
     deviation, reach = deviation * _size_factor(images), max(1, round(reach * _size_factor(images)))
     images = _convolve(images, _gaussian(deviation))

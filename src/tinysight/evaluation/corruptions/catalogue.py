@@ -22,9 +22,9 @@ class Corruption:
     """An image corruption with five severities.
 
     Attributes:
-        change: the function that corrupts a batch.
+        function: the function that corrupts a batch.
         constants: its arguments after the images, for each severity.
-        draws: whether it is random and takes a generator.
+        is_random: whether it is random and takes a generator.
     """
 
     change: Change

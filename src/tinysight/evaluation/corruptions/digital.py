@@ -17,7 +17,7 @@ from tinysight.evaluation.corruptions.moving import bent
 
 
 def brightness(images: Tensor, more: float) -> Tensor:
-    """Add `more` to the value of every pixel in HSV; keep hue and saturation."""
+    """Add `amount` to the value of every pixel in HSV; keep hue and saturation."""
     value = images.amax(1, keepdim=True)
     raised = (value + more).clamp(0, 1)
     return torch.where(value > 0, images * raised / value.clamp_min(1e-6), raised)
@@ -39,7 +39,7 @@ def elastic_transform(
     Args:
         images: float, (n, 3, height, width).
         strength: scale of the displacement field, which is uniform in -1..1 before smoothing.
-        smoothness: standard deviation of the Gaussian that smooths the field.
+        sigma: standard deviation of the Gaussian that smooths the field.
         skew: maximum displacement of three corners by the affine transform.
         generator: random number generator.
     """
@@ -55,7 +55,7 @@ def elastic_transform(
 
 
 def pixelate(images: Tensor, share: float) -> Tensor:
-    """Shrink to `share` of the rows and columns with a box filter, and enlarge again."""
+    """Shrink to `fraction` of the rows and columns with a box filter, and enlarge again."""
     height, width = images.shape[2:]
     rows, columns = _box_filter(height, max(1, int(height * share))), _box_filter(width, max(1, int(width * share)))
     small = rows @ images @ columns.T

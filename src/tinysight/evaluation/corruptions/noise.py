@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def gaussian_noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """Add normal noise of standard deviation `deviation` to every value."""
+    """Add normal noise of standard deviation `sigma` to every value."""
     return images + deviation * torch.randn(images.shape, generator=generator)
 
 
@@ -20,6 +20,6 @@ def shot_noise(images: Tensor, photons: float, generator: torch.Generator) -> Te
 
 
 def impulse_noise(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Set a fraction `share` of all values to 0 or 1 with equal probability (salt-and-pepper noise)."""
+    """Set the given fraction of all values to 0 or 1 with equal probability (salt-and-pepper noise)."""
     uniform = torch.rand(images.shape, generator=generator)
     return torch.where(uniform < share, (uniform < share / 2).float(), images)

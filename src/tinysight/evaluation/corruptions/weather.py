@@ -25,7 +25,7 @@ def fog(images: Tensor, density: float, decay: float, generator: torch.Generator
 
 
 def frost(images: Tensor, kept: float, ice: float, generator: torch.Generator) -> Tensor:
-    """Add ice crystals, weighted by `ice`, along the veins of a fractal cloud to `kept` times the image.
+    """Blend the image, scaled by `image_weight`, with fractal ice crystals, scaled by `frost_weight`.
 
     CIFAR-10-C overlays photographs of frost instead, whose license does not allow redistribution.
     """
@@ -49,13 +49,13 @@ def snow(
 
     Args:
         images: float, (n, 3, height, width), 0..1.
-        level: mean of the noise that flakes are made from.
-        variety: standard deviation of the noise.
-        flake: zoom factor of the noise.
+        mean: mean of the noise that flakes are made from.
+        std: standard deviation of the noise.
+        zoom_factor: zoom factor of the noise.
         threshold: noise values below it are set to 0.
         length: length of the motion blur, pixels.
-        deviation: standard deviation of the motion blur, pixels.
-        kept: weight of the original image in the whitened image, 0..1.
+        sigma: standard deviation of the motion blur, pixels.
+        image_weight: weight of the original image in the whitened image, 0..1.
         generator: random number generator.
     """
     n, _, height, width = images.shape
