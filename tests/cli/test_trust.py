@@ -74,7 +74,7 @@ def test_forgetting_leaves_a_run_and_says_what_can_be_shown(tinysight, finished_
 def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
     other = shutil.copytree(finished_run, "other")
     assert tinysight("evaluate", finished_run).code == 0
-    assert "metrics.json is missing" in tinysight("compare", finished_run, other).refusal()
+    assert "metrics.json: missing" in tinysight("compare", finished_run, other).refusal()
     assert tinysight("evaluate", other).code == 0
     outcome = tinysight("compare", finished_run, other)
     assert outcome.code == 0
@@ -90,7 +90,7 @@ def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
         (["explain", "RUN"], "Nothing to explain"),
         (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
-        (["explain", "RUN", "-"], "Pictures to explain are files"),
+        (["explain", "RUN", "-"], "-: `explain` does not read standard input"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv cannot be read"),
         (["forget", "RUN", "none.csv"], "none.csv cannot be read"),
         (["forget", "RUN", "test/1"], "test/1 is no image that"),
