@@ -150,7 +150,7 @@ def test_summary_of_a_run_is_that_of_its_recipe(tinysight, finished_run):
 
 def test_summary_of_nothing_is_refused(tinysight):
     assert tinysight("summary", "depe").refusal() == "Unknown recipe 'depe'. Did you mean 'deep'?"
-    assert "summary.json is missing" in tinysight("summary", ".").refusal()
+    assert "summary.json: missing" in tinysight("summary", ".").refusal()
 
 
 def test_summary_takes_any_number_of_classes(tinysight):

@@ -64,8 +64,8 @@ def test_the_recipe_is_kept_with_every_override(tinysight):
         (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes: both set the training length. Use one of them."),
         (["fast"], "The recipe fast leaves the network to the time there is: say it by --minutes M."),
         (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths require each other"),
-        (["deep", *SHAPES, "--resume", "--out", "nowhere"], "There is no run directory nowhere"),
-        (["deep", *SHAPES, "--out", "../run"], "../run exists already; choose another --out"),
+        (["deep", *SHAPES, "--resume", "--out", "nowhere"], "nowhere: no run directory"),
+        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another --out"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run is finished"),
     ],
 )
@@ -202,7 +202,7 @@ def test_what_cannot_be_resumed_is_said_before_any_image_is_loaded(tinysight, fi
         raise AssertionError("images were loaded")
 
     monkeypatch.setattr("tinysight.data.load.load", load)
-    assert "There is no run directory typo" in tinysight("train", "deep", "--out", "typo", "--resume").refusal()
+    assert "typo: no run directory" in tinysight("train", "deep", "--out", "typo", "--resume").refusal()
     assert "is finished" in tinysight("train", "deep", "--out", finished_run, "--resume").refusal()
 
 

@@ -75,7 +75,7 @@ def test_forget_writes_a_run_and_prints_the_record(tinysight, finished_run):
 def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     other = shutil.copytree(finished_run, "other")
     assert tinysight("evaluate", finished_run).code == 0
-    assert "metrics.json is missing" in tinysight("compare", finished_run, other).refusal()
+    assert "metrics.json: missing" in tinysight("compare", finished_run, other).refusal()
     assert tinysight("evaluate", other).code == 0
     outcome = tinysight("compare", finished_run, other)
     assert outcome.code == 0
@@ -86,17 +86,17 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["compare", "RUN"], "One run has nothing to be compared with"),
-        (["compare", "RUN", "RUN"], "is named twice"),
+        (["compare", "RUN"], "compare: needs at least two runs"),
+        (["compare", "RUN", "RUN"], ": named twice"),
         (["explain", "RUN"], "Nothing to explain"),
-        (["explain", "RUN", "--test-index", "30"], "the test set has images 0 to 29"),
+        (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
-        (["explain", "RUN", "-"], "Pictures to explain are files"),
+        (["explain", "RUN", "-"], "-: `explain` does not read standard input"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv: cannot be read"),
         (["forget", "RUN", "none.csv"], "none.csv: cannot be read"),
         (["forget", "RUN", "test/1"], "test/1: not a training or validation image of"),
-        (["report", "none"], "There is no run directory none"),
-        (["card", "none"], "There is no run directory none"),
+        (["report", "none"], "none: no run directory"),
+        (["card", "none"], "none: no run directory"),
     ],
 )
 def test_invalid_input_gives_an_error_message(tinysight, finished_run, command, message):

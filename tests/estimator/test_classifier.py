@@ -70,7 +70,7 @@ def test_save_and_load_round_trip(images, fitted, tmp_path):
     assert np.array_equal(loaded.predict_proba(pixels), fitted.predict_proba(pixels))
     assert list(loaded.classes_) == list(fitted.classes_)
     assert Run.open(path).summary().status == "finished"
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(RunError, match="already exists"):
         fitted.save(path)
 
 

@@ -208,7 +208,7 @@ def test_a_run_that_is_in_training_is_left_alone(plan, tmp_path):
     path = tmp_path / "run"
     train(plan(), path, progress=CtrlC(1))
 
-    with Run(path).locked(), pytest.raises(RunError, match="in training in another process"):
+    with Run(path).locked(), pytest.raises(RunError, match="another process is training in this directory"):
         train(plan(), path, resume=True)
 
 

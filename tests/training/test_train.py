@@ -204,7 +204,7 @@ def test_the_progress_is_told_of_every_image_and_every_epoch(plan, tmp_path):
 def test_a_folder_that_holds_something_is_not_written_to(plan, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(RunError, match="exists already; choose another --out"):
+    with pytest.raises(RunError, match=r"already exists\. Choose another --out"):
         train(plan(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

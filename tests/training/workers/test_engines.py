@@ -63,7 +63,7 @@ def test_what_can_be_refused_is_refused_before_anything_is_started(start, tmp_pa
     Path(tmp_path / "run").mkdir()
     Path(tmp_path / "run" / "mine.txt").write_text("mine")
     engine = Engine([])
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         start(engine)
     assert engine.starts == 0
 
