@@ -26,7 +26,7 @@ def _find(name: str, section: str, data_dir: Path | None = None) -> doctor.Findi
     return finding
 
 
-def test_there_is_advice_for_all_that_is_amiss_and_for_nothing_else():
+def test_there_is_advice_for_all_that_is_an_error_and_for_nothing_else():
     for finding in doctor.examine():
         assert bool(finding.advice) == (finding.verdict != "ok"), finding
         assert finding.value
@@ -39,7 +39,7 @@ def test_versions_are_those_installed():
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr(packages, "version", lambda name: None if name == "rich" else "1.0")
-    assert _find("rich", "versions") == doctor.Finding("versions", "rich", "not installed", "amiss", "pip install rich")
+    assert _find("rich", "versions") == doctor.Finding("versions", "rich", "not installed", "error", "pip install rich")
 
 
 def test_an_extra_is_complete_or_says_what_it_lacks(monkeypatch):
@@ -70,7 +70,7 @@ def test_source_that_was_never_installed_still_gets_a_report(monkeypatch):
 def test_a_torch_that_does_not_load_is_a_finding_and_not_a_crash(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     broken = [finding for finding in doctor.examine() if finding.value.startswith("does not load")]
-    assert [finding.verdict for finding in broken] == ["amiss"]
+    assert [finding.verdict for finding in broken] == ["error"]
 
 
 def test_features_have_readable_names(monkeypatch):
@@ -87,10 +87,10 @@ def test_threads_that_do_not_fit_the_cores_are_noted(monkeypatch):
     assert "OMP_NUM_THREADS=4096" in finding.advice
 
 
-def test_too_little_memory_is_amiss(monkeypatch):
+def test_too_little_memory_is_an_error(monkeypatch):
     monkeypatch.setattr(machine, "usable_memory", lambda: 500_000_000)
     finding = _find("usable", "memory")
-    assert (finding.value, finding.verdict) == ("0.5 GB", "amiss")
+    assert (finding.value, finding.verdict) == ("0.5 GB", "error")
 
 
 def test_the_cache_is_weighed_wherever_it_is(tmp_path):
@@ -102,17 +102,17 @@ def test_the_cache_is_weighed_wherever_it_is(tmp_path):
     assert finding.value == f"{tmp_path / 'cache'}, 0.3 GB"
 
 
-def test_a_cache_that_cannot_be_written_is_amiss(monkeypatch):
+def test_a_cache_that_cannot_be_written_is_an_error(monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
     finding = _find("folder", "cache")
-    assert finding.verdict == "amiss"
+    assert finding.verdict == "error"
     assert "TINYSIGHT_CACHE_DIR" in finding.advice
 
 
-def test_a_full_disk_is_amiss(monkeypatch):
+def test_a_full_disk_is_an_error(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 0))
-    assert _find("free disk", "cache").verdict == "amiss"
+    assert _find("free disk", "cache").verdict == "error"
 
 
 def test_cifar10_that_is_not_here_can_be_downloaded(tmp_path):

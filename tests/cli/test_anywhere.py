@@ -125,7 +125,7 @@ def test_an_onnx_file_is_predicted_with_and_evaluated(tinysight, finished_run, p
     of_the_run = tinysight("evaluate", finished_run)
     (line,) = (line for line in of_the_run.out.splitlines() if line.startswith("test accuracy"))
     assert line in measured.out
-    assert "say the images by --data" in tinysight("evaluate", "model.onnx").refusal()
+    assert "an ONNX file needs --data, and takes neither --split nor --tta" in tinysight("evaluate", "model.onnx").refusal()
     assert "--data is for ONNX files" in tinysight("evaluate", finished_run, *data).refusal()
     assert "has the classes" in tinysight("evaluate", "model.onnx", "--data", photos).refusal()
 
@@ -146,7 +146,7 @@ def test_the_printed_lines_work_as_they_stand(tinysight, finished_run, photos):
 def test_an_extra_that_is_missing_is_named(tinysight, finished_run, monkeypatch, target, package):
     monkeypatch.setattr(packages, "version", lambda name: None)
     refusal = tinysight("export", finished_run, "--to", target, "out").refusal()
-    assert refusal == f"This needs {package}, which is not installed: pip install 'tinysight[{target}]'."
+    assert refusal == f"{package}: not installed. Run pip install 'tinysight[{target}]'."
     assert not Path("out").exists()
 
 

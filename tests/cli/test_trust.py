@@ -37,7 +37,7 @@ def test_an_audit_says_a_line_for_every_section_and_the_next_step(tinysight, fin
 def test_an_explanation_is_a_picture(tinysight, finished_run, photos):
     outcome = tinysight("explain", finished_run, photos / "cat" / "00.png", "--test-index", 3, "--out", "why.png")
     assert outcome.code == 0
-    assert outcome.out == "picture: why.png\n"
+    assert outcome.out == "file: why.png\n"
     with Image.open("why.png") as picture:
         assert picture.width == 1200
 
@@ -87,7 +87,7 @@ def test_runs_are_compared_by_what_was_found_of_them(tinysight, finished_run):
     [
         (["compare", "RUN"], "One run has nothing to be compared with"),
         (["compare", "RUN", "RUN"], "is named twice"),
-        (["explain", "RUN"], "Nothing to explain"),
+        (["explain", "RUN"], "explain: no images were given"),
         (["explain", "RUN", "--test-index", "30"], "the test set has images 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
         (["explain", "RUN", "-"], "Pictures to explain are files"),
@@ -113,4 +113,4 @@ def test_a_package_that_is_not_installed_is_named_with_the_way_to_get_it(
     monkeypatch.setattr(packages, "version", lambda name: None if name == missing else version(name))
     verb, *options = command
     said = tinysight(verb, finished_run, *options).refusal()
-    assert f"This needs {missing}, which is not installed: pip install" in said
+    assert f"{missing}: not installed. Run pip install" in said

@@ -37,7 +37,7 @@ def test_it_tells_the_best_trials_and_what_to_do_next(tinysight):
     assert f"files: {folder}/best.toml" in outcome.out
     assert "nothing" in outcome.out  # what the recipe as it was differs in
     assert "came furthest: validation accuracy" in outcome.out
-    again = next(line for line in outcome.out.splitlines() if line.startswith("go on with:"))
+    again = next(line for line in outcome.out.splitlines() if line.startswith("resume with:"))
     assert again.endswith(f"--out {folder}")
     notices = outcome.err.splitlines()
     assert [line.split(":")[0] for line in notices if line.startswith("trial")] == ["trial 0", "trial 1", "trial 2"]
@@ -60,7 +60,7 @@ def test_without_the_extra_it_says_what_to_install(tinysight, monkeypatch):
     version = packages.version
     monkeypatch.setattr(packages, "version", lambda name: None if name == "optuna" else version(name))
     refusal = tinysight("tune", "deep", "--minutes", "1").refusal()
-    assert refusal == "This needs optuna, which is not installed: pip install 'tinysight[scale]'."
+    assert refusal == "optuna: not installed. Run pip install 'tinysight[scale]'."
 
 
 @pytest.mark.parametrize(

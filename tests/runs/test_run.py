@@ -67,7 +67,7 @@ def test_a_new_run_never_overwrites_anything(create, run, tmp_path):
 
 def test_a_new_run_where_nobody_may_write_is_refused(create, tmp_path, disk):
     disk.fails["mkdir"] = errno.EROFS
-    with pytest.raises(StorageError, match="read-only; choose another place"):
+    with pytest.raises(StorageError, match="read-only. Choose another folder"):
         create(tmp_path / "run")
 
 
@@ -281,7 +281,7 @@ def test_a_full_disk_while_writing_leaves_every_file_as_it_was(run, classifier, 
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:
-        with pytest.raises(StorageError, match="the disk is full; make room and try again"):
+        with pytest.raises(StorageError, match="the disk is full. Free some space and try again"):
             write()
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
 

@@ -83,5 +83,5 @@ def test_info_says_that_images_are_the_published_ones(tinysight, published_layou
 
 def test_info_says_that_images_are_not_the_published_ones(tinysight, binary_layout):
     told = tinysight("data", "info", "--data-dir", binary_layout).out
-    assert "published:   no: the bytes differ from the published ones\n" in told
+    assert "official:    no (checksum differs)\n" in told
     assert "note:        The images or labels differ from those published as CIFAR-10.\n" in told

@@ -173,7 +173,7 @@ def test_a_way_out_of_https_is_not_followed(site, part):
 
 def test_a_folder_that_cannot_be_made_is_told_apart_from_the_network(site, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"Cannot write .*images.part: a file of that name is in the way"):
+    with pytest.raises(StorageError, match=r"Cannot write .*images.part: a file of that name exists"):
         download.fetch(site.archive(), tmp_path / "file" / "images.part")
 
 
