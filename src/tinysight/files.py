@@ -24,7 +24,7 @@ _REASONS = {
     errno.EACCES: "permission denied. Choose another folder or change the permissions",
     errno.EPERM: "permission denied. Choose another folder or change the permissions",
     errno.ENOTDIR: "a parent of the path is a file. Choose another folder",
-    errno.EEXIST: "a file of that name exists. Choose another name",
+    errno.EEXIST: "a file of that name exists. Choose another folder",
     errno.EISDIR: "a folder of that name exists. Choose another name",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }

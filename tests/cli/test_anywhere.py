@@ -125,7 +125,10 @@ def test_an_onnx_file_is_predicted_with_and_evaluated(tinysight, finished_run, p
     of_the_run = tinysight("evaluate", finished_run)
     (line,) = (line for line in of_the_run.out.splitlines() if line.startswith("test accuracy"))
     assert line in measured.out
-    assert "an ONNX file needs --data, and takes neither --split nor --tta" in tinysight("evaluate", "model.onnx").refusal()
+    assert (
+        "an ONNX file needs --data, and takes neither --split nor --tta"
+        in tinysight("evaluate", "model.onnx").refusal()
+    )
     assert "--data is for ONNX files" in tinysight("evaluate", finished_run, *data).refusal()
     assert "has the classes" in tinysight("evaluate", "model.onnx", "--data", photos).refusal()
 

@@ -77,7 +77,7 @@ def test_a_variable_that_leads_to_no_images_is_named(tinysight, isolated, monkey
 
 def test_info_says_that_images_are_the_published_ones(tinysight, published_layout):
     told = tinysight("data", "info", "--data-dir", published_layout).out
-    assert "published:   yes\n" in told
+    assert "official:    yes\n" in told
     assert "note:" not in told
 
 
