@@ -95,7 +95,7 @@ def test_a_page_without_the_marks_of_a_section_is_not_written(report, tmp_path):
     text = "before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n"
     (tmp_path / "page.md").write_text(text)
     assert report.page(tmp_path / "page.md", {"speed": "new"}) == text.replace("old", "new")
-    with pytest.raises(SystemExit, match=r"page\.md the markers of memory are missing"):
+    with pytest.raises(SystemExit, match=r"page\.md: the markers of memory are missing"):
         report.page(tmp_path / "page.md", {"memory": "new"})
 
 
