@@ -42,7 +42,7 @@ def test_it_tells_the_best_trials_and_what_to_do_next(tinysight):
     notices = outcome.err.splitlines()
     assert [line.split(":")[0] for line in notices if line.startswith("trial")] == ["trial 0", "trial 1", "trial 2"]
     assert max(map(len, notices[1:])) <= 80
-    assert tinysight(*shlex.split(again)[4:]).code == 1
+    assert tinysight(*shlex.split(again)[3:]).code == 1
     assert len((folder / "trials.jsonl").read_text().splitlines()) == 6
 
 
