@@ -60,7 +60,7 @@ def test_the_recipe_is_kept_with_every_override(tinysight):
         (["deep", "--data", "shapes:train=3"], "shapes: 3 train images are too few"),
         (["deep", "--data", "cifar10", "--data-dir", "."], ".: no CIFAR-10"),
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "cifar10: images are 32x32, not 64x64"),
-        (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),
+        (["deep", "--resume"], "--resume: needs the run to resume. Set --out RUN."),
         (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes: both set the training length. Use one of them."),
         (["fast"], "The recipe fast leaves the network to the time there is: say it by --minutes M."),
         (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths require each other"),
@@ -119,13 +119,13 @@ def test_a_disk_that_fills_up_ends_the_training_in_a_sentence(tinysight, disk):
     Path("run").mkdir()
     disk.fails["fsync"] = errno.ENOSPC
     outcome = tinysight("train", "strided", *SHAPES, "--out", "run")
-    assert "the disk is full; make room and try again" in outcome.refusal(1)
+    assert "the disk is full. Free some space and try again" in outcome.refusal(1)
     assert list(Path("run").iterdir()) == []
 
 
 def test_a_read_only_place_is_refused(tinysight, disk):
     disk.fails["mkdir"] = errno.EROFS
-    assert "the folder is read-only; choose another place" in tinysight("train", "strided", *SHAPES).refusal(1)
+    assert "the folder is read-only. Choose another folder" in tinysight("train", "strided", *SHAPES).refusal(1)
 
 
 def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkeypatch):
@@ -135,7 +135,7 @@ def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkey
     options += ["--precision", "fp32", "--set", "optimiser.name=adam", "--set", "training.epochs=7", "--skip-bad"]
     outcome = tinysight("train", "deep", *options)
     assert outcome.code == 1
-    told = outcome.out.splitlines()[-1].removeprefix("go on with:  ")
+    told = outcome.out.splitlines()[-1].removeprefix("resume with: ")
     assert shlex.split(told) == ["tinysight", "train", "deep", *options, "--resume"]
 
 
@@ -217,8 +217,8 @@ def test_ctrl_c_keeps_the_work_and_prints_the_command_that_goes_on_with_it(tmp_p
     assert training.returncode == 1
     assert "Traceback" not in err
     assert out.startswith("interrupted: strided on shapes, ")
-    told = next(line for line in out.splitlines() if line.startswith("go on with:  "))
-    again = shlex.split(told.removeprefix("go on with:  "))
+    told = next(line for line in out.splitlines() if line.startswith("resume with: "))
+    again = shlex.split(told.removeprefix("resume with: "))
     assert again[0] == "tinysight"
 
     epochs = json.loads((tmp_path / "my run" / "summary.json").read_text())["epochs"]

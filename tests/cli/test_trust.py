@@ -37,7 +37,7 @@ def test_audit_prints_a_line_per_section_and_the_next_step(tinysight, finished_r
 def test_explain_writes_an_image(tinysight, finished_run, photos):
     outcome = tinysight("explain", finished_run, photos / "cat" / "00.png", "--test-index", 3, "--out", "why.png")
     assert outcome.code == 0
-    assert outcome.out == "picture: why.png\n"
+    assert outcome.out == "file: why.png\n"
     with Image.open("why.png") as image:
         assert image.width == 1200
 
@@ -88,7 +88,7 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     [
         (["compare", "RUN"], "compare: needs at least two runs"),
         (["compare", "RUN", "RUN"], ": named twice"),
-        (["explain", "RUN"], "Nothing to explain"),
+        (["explain", "RUN"], "explain: no images were given"),
         (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
         (["explain", "RUN", "-"], "-: `explain` does not read standard input"),
@@ -112,4 +112,4 @@ def test_a_missing_package_is_named_with_its_install_command(tinysight, finished
     monkeypatch.setattr(packages, "version", lambda name: None if name == missing else version(name))
     verb, *options = command
     message = tinysight(verb, finished_run, *options).refusal()
-    assert f"This needs {missing}, which is not installed: pip install" in message
+    assert f"{missing}: not installed. Run pip install" in message

@@ -242,7 +242,7 @@ def test_somebody_elses_torchrun_makes_workers_of_the_command(start, alone, tmp_
 def test_without_ray_its_engine_says_what_to_install(tinysight, monkeypatch):
     monkeypatch.setattr("tinysight.packages.version", lambda name: None)
     outcome = tinysight(*COMMAND, "--workers", 2, "--engine", "ray", "--out", "run")
-    assert outcome.refusal() == "This needs ray, which is not installed: pip install 'tinysight[scale]'."
+    assert outcome.refusal() == "ray: not installed. Run pip install 'tinysight[scale]'."
     assert list(Path().iterdir()) == []
 
 

@@ -67,7 +67,7 @@ def test_create_rejects_existing_files(create, run, tmp_path):
 
 def test_create_in_read_only_place_raises(create, tmp_path, disk):
     disk.fails["mkdir"] = errno.EROFS
-    with pytest.raises(StorageError, match="read-only; choose another place"):
+    with pytest.raises(StorageError, match="read-only. Choose another folder"):
         create(tmp_path / "run")
 
 
@@ -281,7 +281,7 @@ def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, disk
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:
-        with pytest.raises(StorageError, match="the disk is full; make room and try again"):
+        with pytest.raises(StorageError, match="the disk is full. Free some space and try again"):
             write()
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
 
