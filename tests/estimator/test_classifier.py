@@ -107,7 +107,7 @@ def test_before_it_has_learned_it_says_so(method):
 @pytest.mark.parametrize(
     ("parameters", "labels", "said"),
     [
-        ({"recipe": "fast"}, ["a", "b"] * 60, "leaves the network to the time there is"),
+        ({"recipe": "fast"}, ["a", "b"] * 60, "the network depends on the time budget"),
         ({"recipe": "depe"}, ["a", "b"] * 60, "Did you mean 'deep'"),
         ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both say how long"),
     ],
