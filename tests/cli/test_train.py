@@ -83,7 +83,7 @@ def test_invalid_arguments_give_one_error_and_write_nothing(tinysight, finished_
     [
         (
             ["--epochs", 3],
-            "../run: the run was started with another recipe. Resume it with the one in its recipe.toml",
+            "../run: the run was started with another recipe. Resume it with the one in its recipe.toml.",
         ),
         (["--seed", 1], "../run: the run was started with seed 0 and precision fp32. Resume it with the same."),
         (

@@ -80,11 +80,12 @@ def test_a_budget_too_short_for_a_step_is_rejected_before_writing(plan, fake_tim
 
 def test_a_budget_used_up_by_the_first_files_still_allows_a_step(plan, fake_time, tmp_path, monkeypatch):
     save = training._Session._save_summary
-    monkeypatch.setattr(
-        training._Session,
-        "_save_summary",
-        lambda *arguments: setattr(fake_time, "now", fake_time.now + 30) or save(*arguments),
-    )
+
+    def slow_save(*arguments):
+        fake_time.now += 30
+        return save(*arguments)
+
+    monkeypatch.setattr(training._Session, "_save_summary", slow_save)
     train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 
     assert len(Run(tmp_path / "run").history()) == 1

@@ -54,10 +54,8 @@ def test_falling_back_to_fp32_is_reported_with_the_faulty_layer(machine):
 def test_requested_bf16_with_faulty_convolutions_is_rejected(machine):
     machine(correct=False)
 
-    with pytest.raises(
-        InputError,
-        match=r"precision bf16: results on this machine are wrong in convolutions like .*\. Use precision fp32\.",
-    ):
+    message = r"precision bf16: results on this machine are wrong in convolutions like .*\. Use precision fp32\."
+    with pytest.raises(InputError, match=message):
         precision.choose("bf16", RECIPE)
 
 

@@ -113,9 +113,8 @@ def test_the_order_from_disk_depends_on_seed_and_epoch(on_disk, recipe):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)  # the fixtures are read-only
 @given(requests=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=2, max_size=5))
 def test_a_batch_from_disk_does_not_depend_on_earlier_calls(on_disk, recipe, requests):
-    used, fresh = (
-        make_loader(on_disk, recipe, "augmentation.rotation=30", "augmentation.alternating_flip=true") for _ in "ab"
-    )
+    changes = ("augmentation.rotation=30", "augmentation.alternating_flip=true")
+    used, fresh = (make_loader(on_disk, recipe, *changes) for _ in range(2))
     for request in requests:
         images, labels = used.batch(*request)
     expected, expected_labels = fresh.batch(*requests[-1])

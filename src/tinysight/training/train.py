@@ -78,7 +78,7 @@ def train(
     """
     start = time.perf_counter()
     keep_freed_memory()
-    with nullcontext(interruption) if interruption else listening() as stop_request:
+    with nullcontext(interruption) if interruption else listening() as stop:
         with enough_memory(SMALLER, TrainingError):
             _check_size(plan)
             images = cut(plan.dataset, plan.recipe.data, plan.seed)
@@ -93,7 +93,7 @@ def train(
         with session.run.locked() if workers.first else nullcontext():
             if resume:
                 session.restore(environment)
-            return session.run_to_end(stop_request)
+            return session.run_to_end(stop)
 
 
 class _Session:

@@ -85,10 +85,9 @@ def test_every_worker_has_its_own_dropout_mask(trainers, join, monkeypatch):
 def test_workers_share_a_batch_in_whole_ghost_batches(network, images, ghost_batch, count):
     training = Training(batch_size=300, ghost_batch_size=ghost_batch)
     alone = JointStep(ALONE, network, training).begin(images)
-    if network is WITH_BATCH_NORM and count > 300 // (ghost_batch or 300):
-        with pytest.raises(
-            RecipeError, match=f"{count} workers: a batch of 300 has only {300 // (ghost_batch or 300)} ghost batches"
-        ):
+    max_workers = 300 // (ghost_batch or 300)
+    if network is WITH_BATCH_NORM and count > max_workers:
+        with pytest.raises(RecipeError, match=f"{count} workers: a batch of 300 has only {max_workers} ghost batches"):
             JointStep(Workers(0, count), network, training)
         return
     shares = [JointStep(Workers(rank, count), network, training).begin(images) for rank in range(count)]
