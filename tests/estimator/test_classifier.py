@@ -110,7 +110,7 @@ def test_unfitted_classifier_raises(method):
 @pytest.mark.parametrize(
     ("parameters", "labels", "message"),
     [
-        ({"recipe": "fast"}, ["a", "b"] * 60, "leaves the network to the time there is"),
+        ({"recipe": "fast"}, ["a", "b"] * 60, "the network depends on the time budget"),
         ({"recipe": "depe"}, ["a", "b"] * 60, "Did you mean 'deep'"),
         ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both set the training length"),
     ],
