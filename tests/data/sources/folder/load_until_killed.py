@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tinysight.data.sources.folder import load, pixel_cache
+from tinysight.data.sources.folder import load_folder, pixel_cache
 
 folder, cache, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 opened = 0
@@ -22,4 +22,4 @@ def count(event, arguments):
 
 pixel_cache.CHUNK = 4
 sys.addaudithook(count)
-load(folder, (8, 8), skip_unreadable=True, cache=cache)
+load_folder(folder, (8, 8), skip_unreadable=True, cache=cache)

@@ -72,11 +72,11 @@ def load_folder(
     )
 
 
-def _report_failures(folder: Path, files: Sequence[str], failures: Sequence[DecodeFailure], skip_bad: bool) -> str:
+def _report_failures(folder: Path, files: Sequence[str], failures: Sequence[DecodeFailure], skip_unreadable: bool) -> str:
     """Return the note about skipped files, or raise DataError if unreadable files are not skipped."""
     failures = sorted(failures, key=lambda failure: files[failure[0]])
     count = f"{len(failures)} of {len(files)} image files"
-    if skip_bad:
+    if skip_unreadable:
         names = [_one_line(files[index]) for index, _ in failures]
         return f"{count} in {_one_line(str(folder))} cannot be read and are skipped: {_truncated(names, ', ')}."
     raise DataError(
