@@ -1,9 +1,9 @@
-"""Whether heat maps lie on what decides, and whether they depend on the weights.
+"""Occlusion maps on `shapes`: localization, and dependence on the weights.
 
     python benchmarks/explanation.py [--seeds 0 1 2]
 
-On `shapes`, whose masks are known: how often the hottest point of a right answer lies on the shape, and how the maps
-of a network with random weights go together with those of the trained one. Appends to benchmarks/results/trust.jsonl.
+The masks of `shapes` are known. Measures how often the maximum of the map of a correct prediction lies on the shape,
+and the rank correlation with the maps of a network with random weights. Appends to benchmarks/results/trust.jsonl.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from common import append, stamp, told
+from common import append, mean_and_range, stamp
 from scipy.stats import spearmanr
 
 from tinysight.data import shapes
@@ -37,11 +37,13 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
     arguments = parser.parse_args()
     for name in arguments.recipes:
-        hits, alike, accuracies = zip(*(measure(name, seed) for seed in arguments.seeds), strict=True)
+        hits, correlations, accuracies = zip(*(measure(name, seed) for seed in arguments.seeds), strict=True)
         row = {
-            "claim": f"heat maps on `shapes`, `{name}`: hottest point on the shape; rank correlation, random weights",
-            "ours": f"{told(hits)}; {told(alike)} (accuracy {statistics.mean(accuracies):.3f})",
-            "peer": "wanted: .90 at least; below .30",
+            "claim": f"occlusion maps on `shapes`, `{name}`: maximum on the shape; "
+            "rank correlation with random weights",
+            "ours": f"{mean_and_range(hits)}; {mean_and_range(correlations)} "
+            f"(accuracy {statistics.mean(accuracies):.3f})",
+            "peer": "target: at least .90; below .30",
             "ratio": "",
             "n": len(hits),
             **stamp(),
@@ -50,23 +52,23 @@ def main() -> None:
 
 
 def measure(name: str, seed: int) -> tuple[float, float, float]:
-    """Return the share of right answers whose hottest point is on the shape, the rank correlation, and the accuracy."""
-    dataset, planted = shapes.make(TRAIN, TEST, seed)
+    """Return the fraction of maps with their maximum on the shape, the rank correlation, and the accuracy."""
+    dataset, ground_truth = shapes.make(TRAIN, TEST, seed)
     recipe = loading.load(name, [f"training.epochs={RECIPES[name]}"])
-    numbers = precision.choose("auto", recipe)
-    classifier = fit(Trainer(recipe, dataset, cut(dataset, recipe.data, seed), seed, numbers))
-    answers = classifier.probabilities(dataset.test.pixels).argmax(1)
-    right = np.flatnonzero(answers == dataset.test.labels)
-    heat = heat_maps(classifier, dataset.test.pixels[right], answers[right])
-    hottest = heat.reshape(len(right), -1).argmax(1)
-    on_shape = planted.test_masks[right].reshape(len(right), -1)[np.arange(len(right)), hottest]
+    numeric = precision.choose("auto", recipe)
+    classifier = fit(Trainer(recipe, dataset, cut(dataset, recipe.data, seed), seed, numeric))
+    predictions = classifier.probabilities(dataset.test.pixels).argmax(1)
+    correct = np.flatnonzero(predictions == dataset.test.labels)
+    heat = heat_maps(classifier, dataset.test.pixels[correct], predictions[correct])
+    hottest = heat.reshape(len(correct), -1).argmax(1)
+    on_shape = ground_truth.test_masks[correct].reshape(len(correct), -1)[np.arange(len(correct)), hottest]
     torch.manual_seed(seed + 1)
     random = replace(classifier, network=build(recipe.model, 10, 32))
     if hasattr(random.network[0], "filters"):
         random.network[0].filters.copy_(classifier.network[0].filters)
-    other = heat_maps(random, dataset.test.pixels[right], answers[right])
-    alike = [spearmanr(one.ravel(), two.ravel()).statistic for one, two in zip(heat, other, strict=True)]
-    return float(on_shape.mean()), float(np.nanmean(alike)), len(right) / TEST
+    random_heat = heat_maps(random, dataset.test.pixels[correct], predictions[correct])
+    correlations = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(heat, random_heat, strict=True)]
+    return float(on_shape.mean()), float(np.nanmean(correlations)), len(correct) / TEST
 
 
 if __name__ == "__main__":

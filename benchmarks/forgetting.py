@@ -1,9 +1,9 @@
-"""What a hundred people who ask to be forgotten can be shown, on real CIFAR-10.
+"""Unlearning of 100 training images on CIFAR-10: accuracy and class probability before and after.
 
     python benchmarks/forgetting.py [--recipe fast-85]
 
-Trains, forgets a hundred training images drawn at random, and compares both runs. Appends to
-benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual places.
+Trains, retrains without 100 random training images, and compares both runs. Appends to
+benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual locations.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Run(Path(folder, "before")), Run(Path(folder, "after"))
         tinysight("train", recipe, "--out", str(before.path))
-        tinysight("forget", str(before.path), *drawn(before), "--out", str(after.path))
+        tinysight("forget", str(before.path), *random_ids(before), "--out", str(after.path))
         for run in (before, after):
             tinysight("evaluate", str(run.path))
         for row in rows(recipe, before, after):
             print(json.dumps(append("trust", {"peer": "", "ratio": "", "n": 1, **row, **stamp()}), ensure_ascii=False))
 
 
-def drawn(run: Run) -> list[str]:
-    """Return the names of some images that the run learned from."""
-    subject = Subject.of(run)
-    return [subject.names[index] for index in np.random.default_rng(0).choice(subject.images.learn, FORGOTTEN, False)]
+def random_ids(run: Run) -> list[str]:
+    """Return the ids of FORGOTTEN random training images of the run."""
+    context = Subject.of(run)
+    return [context.names[index] for index in np.random.default_rng(0).choice(context.images.learn, FORGOTTEN, False)]
 
 
 def rows(recipe: str, before: Run, after: Run) -> list[dict[str, object]]:
-    """Return the lines of RESULTS.md."""
-    proof = Evidence(after).forgetting()
-    if proof is None:
-        raise SystemExit(f"{after.path} forgot nothing.")
-    sure, difference, (low, high) = proof.certainty, *proof.difference
-    (one,) = compare_runs([before, after]).comparisons
+    """Return the rows for RESULTS.md."""
+    record = Evidence(after).forgetting()
+    if record is None:
+        raise SystemExit(f"{after.path}: holds no record of unlearning.")
+    probability, difference, (low, high) = record.certainty, *record.difference
+    (comparison,) = compare_runs([before, after]).comparisons
     return [
         {
-            "claim": f"`{recipe}`: accuracy before and after forgetting {FORGOTTEN} images",
-            "ours": f"{proof.accuracy_before:.4f} and {proof.accuracy_after:.4f}, a difference of {difference:+.4f} "
-            f"({low:+.4f} to {high:+.4f}; by chance {one.p:.2f}, McNemar)",
+            "claim": f"`{recipe}`: accuracy before and after unlearning {FORGOTTEN} images",
+            "ours": f"{record.accuracy_before:.4f} and {record.accuracy_after:.4f}, a difference of {difference:+.4f} "
+            f"({low:+.4f} to {high:+.4f}; McNemar p = {comparison.p:.2f})",
         },
         {
-            "claim": f"`{recipe}`: mean certainty of the true class, before and after",
-            "ours": f"forgotten {sure.forgotten_before:.3f} and {sure.forgotten_after:.3f}; never seen "
-            f"{sure.unseen_before:.3f} and {sure.unseen_after:.3f}",
+            "claim": f"`{recipe}`: mean probability of the true class, before and after",
+            "ours": f"forgotten {probability.forgotten_before:.3f} and {probability.forgotten_after:.3f}; unseen "
+            f"{probability.unseen_before:.3f} and {probability.unseen_after:.3f}",
         },
     ]
 

@@ -1,11 +1,11 @@
-"""Measure how the accuracy of each network of the fast family grows with the images it has seen, and fit the law of it.
+"""Scaling law of the fast networks: accuracy as a function of the images seen in training.
 
-    python benchmarks/law.py          the trainings that are not measured yet, the short ones first, then the fit
-    python benchmarks/law.py --fit    the fit alone
+    python benchmarks/law.py          run the missing trainings, shortest first, then fit
+    python benchmarks/law.py --fit    only fit
 
-Accuracy is that on the validation images: the test images have no say in what --minutes chooses. Appends one line a
-training to benchmarks/results/law.jsonl and writes src/tinysight/training/law.toml. Needs TINYSIGHT_DATA_DIR, or
-CIFAR-10 in one of the usual places, and a machine with nothing else to do.
+Accuracy is on the validation split, so that the test split does not influence what --minutes chooses. Appends one row
+per training to benchmarks/results/law.jsonl and writes src/tinysight/training/law.toml. Needs TINYSIGHT_DATA_DIR, or
+CIFAR-10 in one of the usual locations, and an idle machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-from common import append, read, seen, stamp, tinysight
+from common import append, images_seen, read, stamp, tinysight
 from scipy.optimize import minimize_scalar
 
 from tinysight.machine import native_bf16
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fit", action="store_true", help="measure nothing more")
+    parser.add_argument("--fit", action="store_true", help="only fit the law")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     arguments = parser.parse_args()
     for training in [] if arguments.fit else missing(arguments.seeds):
@@ -50,34 +50,34 @@ def main() -> None:
 
 
 def valid() -> list[Row]:
-    """Return the figures of trainings at the rate that --minutes takes; those of the first day are all at .14."""
+    """Return the rows at the learning rate that --minutes uses; rows without a rate were trained at 0.14."""
     return [row for row in read("law") if row.get("learning_rate", 0.14) == rate(row["epochs"])]
 
 
 def missing(seeds: list[int]) -> list[tuple[str, tuple[int, ...], int, int]]:
-    """Return stem, widths, epochs and seed of what is not measured yet, the shortest first."""
+    """Return stem, widths, epochs and seed of the missing trainings, shortest first."""
     measured = {(row["stem"], tuple(row["widths"]), row["epochs"], row["seed"]) for row in valid()}
-    wanted = [(s, w, epochs, seed) for seed in seeds for s, w, several in TRAININGS for epochs in several]
-    return sorted(set(wanted) - measured, key=lambda training: (training[2], training[3], training[1], training[0]))
+    trainings = [(s, w, epochs, seed) for seed in seeds for s, w, counts in TRAININGS for epochs in counts]
+    return sorted(set(trainings) - measured, key=lambda training: (training[2], training[3], training[1], training[0]))
 
 
 def rate(epochs: int) -> float:
-    """Return the learning rate that --minutes takes for so many epochs."""
+    """Return the learning rate that --minutes uses for `epochs`."""
     return paced(load("fast"), epochs).optimiser.learning_rate
 
 
 def measure(stem: str, widths: tuple[int, ...], epochs: int, seed: int) -> Row:
-    """Return the figures of one training."""
+    """Return the measurements of one training run."""
     settings = [f"model.stem={stem}", f"model.widths={list(widths)}", f"optimiser.learning_rate={rate(epochs)}"]
-    changes = [word for change in settings for word in ("--set", change)]
-    promised = images_per_second(load("fast", settings), "bf16" if native_bf16() else "fp32")
+    overrides = [argument for setting in settings for argument in ("--set", setting)]
+    probe = images_per_second(load("fast", settings), "bf16" if native_bf16() else "fp32")
     with tempfile.TemporaryDirectory() as folder:
-        command = ["train", "fast", "--epochs", str(epochs), *changes, "--seed", str(seed), "--out", f"{folder}/run"]
+        command = ["train", "fast", "--epochs", str(epochs), *overrides, "--seed", str(seed), "--out", f"{folder}/run"]
         tinysight(*command)
         run = Run.open(Path(folder, "run"))
         summary, history = run.summary(), run.history()
-    images = seen(history)
-    learning = sum(epoch.seconds for epoch in history)
+    images = images_seen(history)
+    epoch_seconds = sum(epoch.seconds for epoch in history)
     return {
         "stem": stem,
         "widths": list(widths),
@@ -86,58 +86,60 @@ def measure(stem: str, widths: tuple[int, ...], epochs: int, seed: int) -> Row:
         "seen": round(images),
         "val_accuracy": summary.val_accuracy,
         "train_seconds": round(summary.train_seconds, 2),
-        "setup_seconds": round(summary.train_seconds - learning, 2),
-        "images_per_second": round(images / learning, 1),
-        "probe": round(promised, 1),
+        "setup_seconds": round(summary.train_seconds - epoch_seconds, 2),
+        "images_per_second": round(images / epoch_seconds, 1),
+        "probe": round(probe, 1),
         "learning_rate": rate(epochs),
         **stamp(),
     }
 
 
 def law(rows: list[Row]) -> str:
-    """Return the law of all networks, as TOML."""
+    """Return the fitted law of all networks, as TOML."""
     groups = [
         [row for row in rows if (row["stem"], tuple(row["widths"])) == (stem, widths)] for stem, widths, _ in TRAININGS
     ]
     power = fit_power(groups)
-    rungs, misses, strays = [], [], []
+    rungs, residuals, pace_residuals = [], [], []
     for (stem, widths, _), group in zip(TRAININGS, groups, strict=True):
-        (floor, scale), missed = fit(group, power)
-        misses += missed
+        (floor, scale), group_residuals = fit(group, power)
+        residuals += group_residuals
         paces = [row["images_per_second"] / row["probe"] for row in group if "setup_seconds" in row]
         efficiency = statistics.median(paces)
-        strays += [math.log(pace / efficiency) for pace in paces]
+        pace_residuals += [math.log(pace / efficiency) for pace in paces]
         figures = {"floor": floor, "scale": scale, "power": power, "efficiency": efficiency}
         rungs.append({"stem": stem, "widths": list(widths), **{key: round(float(v), 4) for key, v in figures.items()}})
     figures = {
-        "spread": twice_deviation(misses, spent=2 * len(rungs) + 1),
-        "pace_spread": twice_deviation(strays, spent=len(rungs)),
+        "spread": twice_deviation(residuals, fitted=2 * len(rungs) + 1),
+        "pace_spread": twice_deviation(pace_residuals, fitted=len(rungs)),
         "setup": statistics.median(row["setup_seconds"] for row in rows if "setup_seconds" in row),
     }
     text = tomli_w.dumps({**{key: round(value, 4) for key, value in figures.items()}, "rung": rungs})
     return f"# Written by benchmarks/law.py from {len(rows)} trainings. {facts(rows)}\n\n{text}"
 
 
-def twice_deviation(differences: list[float], spent: int) -> float:
-    """Return two standard deviations of what is left after `spent` figures were fitted."""
-    return 2 * math.sqrt(sum(one**2 for one in differences) / (len(differences) - spent))
+def twice_deviation(differences: list[float], fitted: int) -> float:
+    """Return two standard deviations of the residuals after fitting `fitted` parameters."""
+    return 2 * math.sqrt(sum(difference**2 for difference in differences) / (len(differences) - fitted))
 
 
 def fit_power(groups: list[list[Row]]) -> float:
-    """Return the power that suits all networks together: each has too few trainings for one of its own."""
+    """Return the common exponent of all networks; each has too few trainings for its own."""
 
     def squares(power: float) -> float:
-        return sum(miss**2 for group in groups for miss in fit(group, power)[1])
+        return sum(residual**2 for group in groups for residual in fit(group, power)[1])
 
     return float(minimize_scalar(squares, bounds=(0.1, 2), method="bounded").x)
 
 
 def fit(rows: list[Row], power: float) -> tuple[tuple[float, float], list[float]]:
-    """Return floor and scale of error = floor + scale / seen^power, by least squares, and by how much it misses."""
+    """Return floor and scale of error = floor + scale / seen^power by least squares, and the residuals."""
     seen, accuracies = (np.array([row[key] for row in rows], dtype=float) for key in ("seen", "val_accuracy"))
     terms = np.column_stack([np.ones(len(rows)), seen**-power])
-    found, *_ = np.linalg.lstsq(terms / terms[0], 1 - accuracies, rcond=None)  # of one size, so that rounding is small
-    floor, scale = found / terms[0]
+    solution, *_ = np.linalg.lstsq(
+        terms / terms[0], 1 - accuracies, rcond=None
+    )  # scaled columns, for small rounding errors
+    floor, scale = solution / terms[0]
     return (float(floor), float(scale)), list(1 - accuracies - terms @ (floor, scale))
 
 

@@ -1,9 +1,9 @@
-"""Whether a network that learned its images by heart is caught, and one that never saw them is not.
+"""Membership inference on an overfitted network, and on a network that never saw the images.
 
     python benchmarks/leaks.py [--seeds 0 1 2]
 
-On 4,000 images of CIFAR-10, of which one network learns 2,000 for forty epochs, and another one none. Appends to
-benchmarks/results/trust.jsonl. Needs CIFAR-10 and a machine with nothing else to do.
+Uses 4,000 images of CIFAR-10: one network trains on 2,000 of them for 40 epochs, the other on none. Appends to
+benchmarks/results/trust.jsonl. Needs CIFAR-10 and an idle machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import json
 
 import numpy as np
-from common import append, stamp, told
+from common import append, mean_and_range, stamp
 
 from tinysight.audit import membership
 from tinysight.audit.shadows import Shadows, logits_of, train_shadow
@@ -30,21 +30,21 @@ IMAGES, SHADOWS = 4000, 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    found = [measure(seed) for seed in parser.parse_args().seeds]
-    caught, blind = ([attack.auc for attack in attacks] for attacks in zip(*found, strict=True))
+    results = [measure(seed) for seed in parser.parse_args().seeds]
+    overfitted, unseen_data = ([attack.auc for attack in attacks] for attacks in zip(*results, strict=True))
     row = {
-        "claim": "membership: AUC on a network over-trained on 2,000 images, and on images that it never saw",
-        "ours": f"{told(caught)}; {told(blind)}",
-        "peer": "wanted: above .80; .50",
+        "claim": "membership inference, AUC: network overfitted on 2,000 images; images not used in training",
+        "ours": f"{mean_and_range(overfitted)}; {mean_and_range(unseen_data)}",
+        "peer": "target: above .80; .50",
         "ratio": "",
-        "n": len(found),
+        "n": len(results),
         **stamp(),
     }
     print(json.dumps(append("trust", row), ensure_ascii=False))
 
 
 def measure(seed: int) -> tuple[membership.Attack, membership.Attack]:
-    """Return the attack on what was learned from, and on images of which none was."""
+    """Return the attacks on the overfitted network, and on the network that never saw the images."""
     dataset = load("cifar10")
     recipe = loading.load("early-stopping", ["training.epochs=40"]).model_copy(update={"early_stopping": None})
     chosen = np.random.default_rng(seed).permutation(len(dataset.train))
@@ -52,16 +52,16 @@ def measure(seed: int) -> tuple[membership.Attack, membership.Attack]:
         Part(dataset.train.pixels[part], dataset.train.labels[part])
         for part in (chosen[:IMAGES], chosen[IMAGES : 2 * IMAGES])
     )
-    numbers = precision.choose("auto", recipe)
-    target, *others = (train_shadow(recipe, dataset, pool, number, seed, numbers) for number in range(SHADOWS + 2))
+    numeric = precision.choose("auto", recipe)
+    target, *others = (train_shadow(recipe, dataset, pool, number, seed, numeric) for number in range(SHADOWS + 2))
     shadows = Shadows.of(others[1:], pool.labels)
     half = Images(unseen, np.arange(IMAGES // 2), Part(unseen.pixels[-100:], unseen.labels[-100:]))
-    stranger = fit(Trainer(recipe, dataset, half, seed, numbers))
-    caught, blind = (
+    control = fit(Trainer(recipe, dataset, half, seed, numeric))
+    overfitted, unseen_data = (
         membership.measure(membership.by_likelihood(logits, shadows), target.knows)
-        for logits in (target.logits, logits_of(stranger, pool))
+        for logits in (target.logits, logits_of(control, pool))
     )
-    return caught, blind
+    return overfitted, unseen_data
 
 
 if __name__ == "__main__":

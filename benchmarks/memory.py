@@ -1,4 +1,4 @@
-"""Peak memory of a training process on real CIFAR-10: the largest network and the most augmentation, one epoch.
+"""Peak memory of one epoch on CIFAR-10, with the largest network and with the most augmentation.
 
 python benchmarks/memory.py
 """
@@ -22,7 +22,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             command = ["train", recipe, "--data", "cifar10", "--epochs", "1", "--out", str(Path(folder, "run"))]
             tinysight(*command)
-        # The largest child so far, in KiB on Linux and in bytes on macOS.
+        # Maximum over all children so far: KiB on Linux, bytes on macOS.
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
         print(f"{recipe}: peak so far {peak:.2f} GB")

@@ -1,9 +1,9 @@
-"""Give `train fast` some minutes on real CIFAR-10, and see whether it keeps its word: when it ends, and how accurate.
+"""Time budget of `train fast --minutes M` on CIFAR-10: duration and accuracy against the forecast.
 
     python benchmarks/minutes.py [1 3 8] [--seeds 0 1 2]
 
-Appends one line a training to benchmarks/results/minutes.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of
-the usual places, and a machine with nothing else to do.
+Appends one row per training to benchmarks/results/minutes.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of
+the usual locations, and an idle machine.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import append, seen, stamp, tinysight
+from common import append, images_seen, stamp, tinysight
 
 from tinysight.runs.run import Run
 
-FORETOLD = re.compile(r"about ([\d.]+) epochs at ([\d,]+) images/s; about ([\d.]+)% ± ([\d.]+) by")
+FORECAST = re.compile(r"about ([\d.]+) epochs at ([\d,]+) images/s; about ([\d.]+)% ± ([\d.]+) by")
 
 
 def main() -> None:
@@ -33,20 +33,20 @@ def main() -> None:
 
 
 def measure(minutes: float, seed: int) -> dict[str, object]:
-    """Return the figures of one training."""
+    """Return the measurements of one training run."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run")
         start = time.perf_counter()
-        told = tinysight("train", "fast", "--minutes", str(minutes), "--seed", str(seed), "--out", str(path))
+        notices = tinysight("train", "fast", "--minutes", str(minutes), "--seed", str(seed), "--out", str(path))
         seconds = time.perf_counter() - start
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
         summary, metrics, model, history = run.summary(), run.metrics(), run.recipe().model, run.history()
         published = run.environment().dataset.published
-    if (foretold := FORETOLD.search(told)) is None:
-        raise SystemExit(f"no forecast in:\n{told}")
-    epochs, pace, accuracy, spread = (float(figure.replace(",", "")) for figure in foretold.groups())
-    images = seen(history)
+    if (forecast := FORECAST.search(notices)) is None:
+        raise SystemExit(f"no forecast in:\n{notices}")
+    epochs, pace, accuracy, spread = (float(number.replace(",", "")) for number in forecast.groups())
+    images = images_seen(history)
     return {
         "minutes": minutes,
         "seed": seed,

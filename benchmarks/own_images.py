@@ -1,10 +1,10 @@
-"""A minute for images that nobody tuned for: `train fast --minutes 1` against the notebooks' `deep` in the same minute.
+"""One minute of training on other datasets: `fast` compared with the notebooks' `deep`.
 
     python benchmarks/own_images.py [--seeds 0 1 2]
 
-On a folder of three classes of 64x64 pictures (cats, deer and dogs of CIFAR-10, enlarged and saved as PNG, a thousand
-to learn from and two hundred to test with of each), and on the built-in `shapes`. In turn. Appends one line a dataset
-to benchmarks/results/own_images.jsonl. Needs CIFAR-10 and a machine with nothing else to do.
+The datasets are a folder of 64x64 images (cats, deer and dogs of CIFAR-10, upscaled and saved as PNG; 1,000 per class
+for training, 200 for testing) and the built-in `shapes`. The recipes alternate. Appends one row per dataset to
+benchmarks/results/own_images.jsonl. Needs CIFAR-10 and an idle machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinysight.data.load import load
 from tinysight.runs.run import Run
 
 CLASSES, SIDE = ("cat", "deer", "dog"), 64
-LEARN, TEST = 1000, 200  # pictures of each class
+LEARN, TEST = 1000, 200  # images per class
 
 
 def main() -> None:
@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        make_pictures(Path(folder, "pictures"))
+        make_images(Path(folder, "images"))
         choices = {
-            f"a folder of {len(CLASSES)} classes of {SIDE}x{SIDE} pictures": (f"{folder}/pictures", SIDE),
+            f"a folder of {len(CLASSES)} classes of {SIDE}x{SIDE} images": (f"{folder}/images", SIDE),
             "`shapes`": ("shapes", 32),
         }
         for name, (data, size) in choices.items():
@@ -42,8 +42,8 @@ def main() -> None:
             print(json.dumps(append("own_images", row(name, turns)), ensure_ascii=False), flush=True)
 
 
-def make_pictures(folder: Path) -> None:
-    """Save the folder that `--data` takes."""
+def make_images(folder: Path) -> None:
+    """Write the dataset as a folder of classes."""
     dataset = load("cifar10")
     for name in CLASSES:
         label = dataset.class_names.index(name)
@@ -54,12 +54,12 @@ def make_pictures(folder: Path) -> None:
 def save(folder: Path, part: Part, label: int, count: int) -> None:
     folder.mkdir(parents=True)
     for number in np.flatnonzero(part.labels == label)[:count]:
-        picture = Image.fromarray(part.pixels[number].transpose(1, 2, 0))
-        picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+        image = Image.fromarray(part.pixels[number].transpose(1, 2, 0))
+        image.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
 
 
 def train(recipe: str, data: str, size: int, seed: int) -> float:
-    """Return the accuracy on the test images after a minute."""
+    """Return the test accuracy after one minute of training."""
     with tempfile.TemporaryDirectory() as folder:
         run = f"{folder}/run"
         options = ["--minutes", "1", "--set", f"data.image_size={size}", "--seed", str(seed), "--out", run]
@@ -70,20 +70,20 @@ def train(recipe: str, data: str, size: int, seed: int) -> float:
 
 
 def row(name: str, turns: list[tuple[float, float]]) -> dict[str, object]:
-    """Return the line of RESULTS.md."""
-    ours, others = zip(*turns, strict=True)
-    differences = [one - other for one, other in turns]
+    """Return the row for RESULTS.md."""
+    ours, peers = zip(*turns, strict=True)
+    differences = [fast - deep for fast, deep in turns]
     return {
-        "claim": f"test accuracy after a minute, {name}",
-        "ours": told(ours),
-        "peer": f"the notebooks' `deep` in tinysight: {told(others)}",
+        "claim": f"test accuracy after one minute, {name}",
+        "ours": mean_and_values(ours),
+        "peer": f"the notebooks' `deep` in tinysight: {mean_and_values(peers)}",
         "ratio": f"{statistics.mean(differences):+.4f} ({min(differences):+.4f} to {max(differences):+.4f})",
         "n": len(turns),
         **stamp(),
     }
 
 
-def told(values: tuple[float, ...]) -> str:
+def mean_and_values(values: tuple[float, ...]) -> str:
     return f"{statistics.mean(values):.4f} ({'; '.join(f'{value:.4f}' for value in values)})"
 
 

@@ -1,9 +1,9 @@
-"""The whole way from images to a card and a page, on real CIFAR-10: what each step takes and what it finds.
+"""Complete audit pipeline on CIFAR-10, from training to the report: duration and results.
 
     python benchmarks/trust.py [--recipe fast-90] [--minutes 10] [--keep FOLDER]
 
-Appends to benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual places, and a
-machine with nothing else to do.
+Appends to benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual
+locations, and an idle machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="fast-90")
     parser.add_argument("--minutes", default="10")
-    parser.add_argument("--keep", type=Path, help="the folder to leave the run in")
+    parser.add_argument("--keep", type=Path, help="keep the run in this folder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = (arguments.keep or Path(folder)) / "run"
@@ -37,13 +37,13 @@ def main() -> None:
             "card": ["card", str(path)],
             "report": ["report", str(path)],
         }
-        for row in (*took(steps), *found(Run.open(path), arguments.recipe)):
-            whole = {"peer": "", "ratio": "", "n": 1, **row, **stamp()}
-            print(json.dumps(append("trust", whole), ensure_ascii=False), flush=True)
+        for row in (*time_steps(steps), *result_rows(Run.open(path), arguments.recipe)):
+            complete = {"peer": "", "ratio": "", "n": 1, **row, **stamp()}
+            print(json.dumps(append("trust", complete), ensure_ascii=False), flush=True)
 
 
-def took(steps: dict[str, list[str]]) -> list[dict[str, object]]:
-    """Run the commands one after the other and return the seconds of each."""
+def time_steps(steps: dict[str, list[str]]) -> list[dict[str, object]]:
+    """Run the commands in order, and return a row with the duration of each."""
     rows = []
     for name, command in steps.items():
         start = time.perf_counter()
@@ -52,25 +52,30 @@ def took(steps: dict[str, list[str]]) -> list[dict[str, object]]:
     return rows
 
 
-def found(run: Run, recipe: str) -> list[dict[str, object]]:
-    """Return what was found out about the run, section by section."""
+def result_rows(run: Run, recipe: str) -> list[dict[str, object]]:
+    """Return a row per metric and per section of the audit."""
     metrics, audit = run.metrics(), Evidence(run).audit()
     low, high = metrics["accuracy_ci95"]
     unsure, calibration = metrics["unsure"], metrics["calibration"]
     rows: list[dict[str, object]] = [
         {"claim": f"`{recipe}`: test accuracy", "ours": f"{metrics['accuracy']:.4f} ({low:.4f} to {high:.4f})"},
         {
-            "claim": f"`{recipe}`: calibration error; answered where it is not unsure, wrong among these",
+            "claim": f"`{recipe}`: calibration error; coverage and error rate above the unsure threshold",
             "ours": f"{calibration['ece']:.4f}; {unsure['coverage']:.3f}, {unsure['error']:.4f}",
-            "peer": "wanted: .05 wrong",
+            "peer": "target: error rate .05",
         },
     ]
-    for heading, words in told(audit).items():
-        rows.append({"claim": f"`{recipe}`: {heading}", "ours": words})
+    for heading, text in told(audit).items():
+        rows.append({"claim": f"`{recipe}`: {heading}", "ours": text})
     for name, attack in (audit.membership.attacks if audit and audit.membership else {}).items():
-        caught = ", ".join(f"{one.share:.4f} at {one.false_alarms:.1%}" for one in attack.found)
-        ends = f"{attack.interval[0]:.3f} to {attack.interval[1]:.3f}"
-        rows.append({"claim": f"`{recipe}`: membership by {name}", "ours": f"AUC {attack.auc:.3f} ({ends}); {caught}"})
+        rates = ", ".join(f"TPR {point.share:.4f} at FPR {point.false_alarms:.1%}" for point in attack.found)
+        interval = f"{attack.interval[0]:.3f} to {attack.interval[1]:.3f}"
+        rows.append(
+            {
+                "claim": f"`{recipe}`: membership inference, {name}",
+                "ours": f"AUC {attack.auc:.3f} ({interval}); {rates}",
+            }
+        )
     return rows
 
 

@@ -1,9 +1,9 @@
-"""Whether a planted unfairness raises the alarm, and whether chance does.
+"""Detection of subgroup gaps, with and without an injected bias.
 
     python benchmarks/unfairness.py
 
-Planted, ten seeds: in training, half the pictures of one class are on a pink background; in the test set, half those of
-all others are. Not planted, twenty seeds: half the test images, drawn at random, are called the group. Appends to
+With bias, ten seeds: in training, half of the images of one class have a pink background; in the test split, half of
+all other classes. Without bias, twenty seeds: the subgroup is a random half of the test images. Appends to
 benchmarks/results/trust.jsonl.
 """
 
@@ -26,12 +26,12 @@ TRAIN, TEST, SHARE = 3000, 1500, 0.5
 
 
 def main() -> None:
-    planted = sum(alarm(seed, Flaws(background_gives_away=SHARE)) for seed in range(10))
-    chance = sum(alarm(seed, NO_FLAWS) for seed in range(100, 120))
+    biased = sum(has_gap(seed, Flaws(background_gives_away=SHARE)) for seed in range(10))
+    unbiased = sum(has_gap(seed, NO_FLAWS) for seed in range(100, 120))
     row = {
-        "claim": "alarms of a planted unfairness, and of none",
-        "ours": f"{planted} of 10 seeds; {chance} of 20 seeds",
-        "peer": "wanted: 10 of 10; at most 1 of 20",
+        "claim": "subgroup gaps found: with an injected bias; without",
+        "ours": f"{biased} of 10 seeds; {unbiased} of 20 seeds",
+        "peer": "target: 10 of 10; at most 1 of 20",
         "ratio": "",
         "n": 30,
         **stamp(),
@@ -39,16 +39,16 @@ def main() -> None:
     print(json.dumps(append("trust", row), ensure_ascii=False))
 
 
-def alarm(seed: int, flaws: Flaws) -> bool:
-    """Train, and return whether the group raises an alarm."""
-    dataset, planted = shapes.make(TRAIN, TEST, seed, flaws)
+def has_gap(seed: int, flaws: Flaws) -> bool:
+    """Train, and return whether a gap is significant."""
+    dataset, ground_truth = shapes.make(TRAIN, TEST, seed, flaws)
     recipe = loading.load("fast-73", ["training.epochs=8", "training.batch_size=250"])
     trainer = Trainer(recipe, dataset, cut(dataset, recipe.data, seed), seed, "fp32")
-    answers = fit(trainer).probabilities(dataset.test.pixels).argmax(1)
+    predictions = fit(trainer).probabilities(dataset.test.pixels).argmax(1)
     group = np.full(TEST, "plain", dtype=object)
     random = np.random.default_rng(seed)
-    group[planted.giveaway_test if flaws != NO_FLAWS else random.permutation(TEST)[: TEST // 2]] = "pink"
-    gaps = find_gaps({"background": group}, dataset.test.labels, answers, dataset.class_names)
+    group[ground_truth.giveaway_test if flaws != NO_FLAWS else random.permutation(TEST)[: TEST // 2]] = "pink"
+    gaps = find_gaps({"background": group}, dataset.test.labels, predictions, dataset.class_names)
     return any(gap.alarm for gap in gaps)
 
 

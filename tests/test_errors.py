@@ -1,4 +1,4 @@
-"""Errors say what to do, and end in the exit code that the command line promises."""
+"""Exit codes of the exceptions, and suggestions for misspelled names."""
 
 import doctest
 
@@ -8,25 +8,25 @@ from tinysight import errors
 from tinysight.errors import InputError, TinysightError, nearest
 
 
-def every(kind):
-    return [kind, *(below for child in kind.__subclasses__() for below in every(child))]
+def with_subclasses(kind):
+    return [kind, *(subclass for child in kind.__subclasses__() for subclass in with_subclasses(child))]
 
 
-@pytest.mark.parametrize("kind", every(TinysightError))
-def test_bad_input_ends_in_exit_code_2_and_failed_work_in_1(kind):
+@pytest.mark.parametrize("kind", with_subclasses(TinysightError))
+def test_invalid_input_exits_with_2_and_failed_work_with_1(kind):
     assert kind.exit_code == (2 if issubclass(kind, InputError) else 1)
 
 
-def test_the_examples_in_the_docstrings_hold():
+def test_docstring_examples_run():
     assert doctest.testmod(errors).failed == 0
     assert doctest.testmod(errors).attempted > 0
 
 
-def test_a_slip_of_the_finger_is_answered_with_the_name_that_was_meant():
+def test_a_misspelled_name_gets_a_suggestion():
     assert nearest("strided-augmetned", ["strided", "strided-augmented", "deep"]) == (
         " Did you mean 'strided-augmented'?"
     )
 
 
-def test_a_name_like_no_other_is_answered_with_all_there_are():
+def test_an_unrelated_name_gets_the_list_of_valid_names():
     assert nearest("resnet", ["deep", "simple"]) == " Known: deep, simple."

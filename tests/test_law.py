@@ -1,4 +1,4 @@
-"""The law that --minutes plans by is what was planted in the trainings it is fitted to."""
+"""The scaling-law fit recovers the law of synthetic training results."""
 
 import math
 import sys
@@ -29,25 +29,24 @@ def row(seen, floor, scale, power, error=0.0, pace=900.0, **network):
         "images_per_second": pace,
         "setup_seconds": 1.5,
         "probe": 1000.0,
-        "machine": "a processor",
+        "machine": "a CPU",
         "date": "2026-01-02",
     }
 
 
 @pytest.mark.parametrize("power", [0.5, 0.9])
-def test_a_planted_law_is_found(law, power):
-    planted = [(0.05, 3.0), (0.12, 1.0)]
-    groups = [[row(seen, *one, power) for seen in (45_000, 90_000, 180_000, 360_000)] for one in planted]
-    found = law.fit_power(groups)
+def test_a_known_law_is_recovered(law, power):
+    laws = [(0.05, 3.0), (0.12, 1.0)]
+    groups = [[row(seen, floor, scale, power) for seen in (45_000, 90_000, 180_000, 360_000)] for floor, scale in laws]
 
-    assert found == pytest.approx(power, rel=1e-3)
-    for group, (floor, scale) in zip(groups, planted, strict=True):
-        (its_floor, its_scale), misses = law.fit(group, power)
-        assert (its_floor, its_scale) == pytest.approx((floor, scale * 1000**power), rel=1e-6)
+    assert law.fit_power(groups) == pytest.approx(power, rel=1e-3)
+    for group, (floor, scale) in zip(groups, laws, strict=True):
+        (fitted_floor, fitted_scale), misses = law.fit(group, power)
+        assert (fitted_floor, fitted_scale) == pytest.approx((floor, scale * 1000**power), rel=1e-6)
         assert max(map(abs, misses)) < 1e-9
 
 
-def test_what_is_written_has_every_network_and_twice_the_deviations_from_the_law(law):
+def test_the_written_law_has_every_network_and_spreads_of_two_standard_deviations(law):
     rows = []
     for stem, widths, _ in law.TRAININGS:
         for number, seen in product(range(50), (45_000, 90_000, 180_000, 360_000)):
@@ -63,7 +62,7 @@ def test_what_is_written_has_every_network_and_twice_the_deviations_from_the_law
     assert written["setup"] == 1.5
 
 
-def test_trainings_at_another_rate_than_the_plan_takes_do_not_count(law, monkeypatch):
+def test_results_at_other_learning_rates_are_ignored(law, monkeypatch):
     stem, widths, _ = law.TRAININGS[0]
     first_day = [{"stem": stem, "widths": list(widths), "epochs": epochs, "seed": 0} for epochs in (1, 8)]
     now = {**first_day[0], "seed": 1, "learning_rate": law.rate(1)}

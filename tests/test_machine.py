@@ -1,4 +1,4 @@
-"""What is read from the texts in which operating systems describe a processor and a container."""
+"""Parsing of processor descriptions and container limits."""
 
 from __future__ import annotations
 
@@ -40,59 +40,59 @@ INTEL_MAC = "machdep.cpu.brand_string: Intel Core i9\nhw.optional.avx2_0: 1\nhw.
     ],
     ids=["amd", "xeon", "old", "graviton", "apple", "intel mac", "silent"],
 )
-def test_features_are_read_from_every_systems_text(facts, features, native):
+def test_features_are_parsed_on_every_system(facts, features, native):
     assert machine.processor_features(facts) == features
     assert machine.native_bf16(facts) is native
 
 
-def test_the_processors_name_is_read_from_every_systems_text():
+def test_the_processor_name_is_parsed_on_every_system():
     names = [machine.processor_name(facts) for facts in (AMD, APPLE)]
     assert names == ["AMD EPYC 9R14", "Apple M2"]
 
 
-def test_a_processor_without_a_name_is_called_by_its_architecture():
+def test_a_processor_without_a_name_is_named_by_its_architecture():
     assert machine.processor_name(GRAVITON) == os.uname().machine
 
 
 @pytest.mark.parametrize("quota", ["100000 100000\n", "50000 100000", "150000 100000"])
-def test_a_containers_quota_below_two_cores_leaves_one(quota):
+def test_a_quota_below_two_cores_is_one_core(quota):
     assert machine.usable_cores(quota) == 1
 
 
-def test_without_a_quota_all_cores_it_is_bound_to_are_usable():
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def test_without_a_quota_the_cpu_affinity_counts():
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for quota in ("max 100000\n", "", "99900000 100000"):
-        assert machine.usable_cores(quota) == bound
+        assert machine.usable_cores(quota) == affinity
 
 
-def test_a_containers_memory_limit_counts_if_it_is_below_what_is_installed():
+def test_a_memory_limit_below_the_installed_memory_counts():
     assert machine.usable_memory("1000000\n") == 1_000_000
     installed = machine.usable_memory("max\n")
     assert machine.usable_memory(str(installed * 2)) == machine.usable_memory("") == installed
 
 
-def test_the_description_is_plain_data():
-    described = machine.describe()
-    assert json.loads(json.dumps(described)) == described
-    assert set(described["features"]) <= set(machine.FEATURES)
-    assert described["cores"] >= 1
+def test_the_description_is_json():
+    description = machine.describe()
+    assert json.loads(json.dumps(description)) == description
+    assert set(description["features"]) <= set(machine.FEATURES)
+    assert description["cores"] >= 1
 
 
-def test_describing_the_machine_does_not_import_torch():
+def test_describe_does_not_import_torch():
     program = "import sys; from tinysight import machine; machine.describe(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
-    ("quota", "chosen", "expected"),
+    ("quota", "environment", "expected"),
     [("100000 100000", {}, "1"), ("max 100000", {}, None), ("100000 100000", {"OMP_NUM_THREADS": "3"}, "3")],
 )
-def test_torch_is_told_of_a_containers_share_unless_the_user_chose(monkeypatch, tmp_path, quota, chosen, expected):
+def test_threads_are_limited_to_the_quota_unless_the_user_set_them(monkeypatch, tmp_path, quota, environment, expected):
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(machine, "_CONTROL_GROUP", tmp_path)
-    monkeypatch.setattr(machine, "_cores_bound_to", lambda: 8)
-    monkeypatch.setattr(os, "environ", chosen)
+    monkeypatch.setattr(machine, "_cpu_affinity", lambda: 8)
+    monkeypatch.setattr(os, "environ", environment)
 
     machine.limit_threads()
 
-    assert chosen.get("OMP_NUM_THREADS") == expected
+    assert environment.get("OMP_NUM_THREADS") == expected

@@ -1,11 +1,11 @@
-"""Small-image classifiers you can train on a laptop, check honestly and hand on responsibly.
+"""Train small-image classifiers on a laptop, and measure how far to trust them.
 
     from tinysight import ImageClassifier
 
     classifier = ImageClassifier(minutes=2).fit(images, labels)
     classifier.predict(["cat.jpg"])
 
-Names are looked up when they are first used, so that `import tinysight` does not wait for torch.
+Public names are imported on first use, so that `import tinysight` does not import torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageClassifier", "Run", "TinysightError", "evaluate", "load_dataset", "report"]
 
-_HOMES = {
+_LAZY_IMPORTS = {
     "ImageClassifier": ("tinysight.estimator.classifier", "ImageClassifier"),
     "Run": ("tinysight.runs.run", "Run"),
     "TinysightError": ("tinysight.errors", "TinysightError"),
@@ -34,9 +34,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'tinysight' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
+    module, attribute = _LAZY_IMPORTS[name]
     return getattr(import_module(module), attribute)
 
 

@@ -1,7 +1,4 @@
-"""What `tinysight doctor` finds: versions, extras, processor, threads, GPU, memory, cache and images.
-
-Whatever is not as it should be comes with the next step.
-"""
+"""Diagnostics of the installation and the hardware, for `tinysight doctor`."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from tinysight import machine, packages
 from tinysight.data import cifar10
 from tinysight.data.cache import cache_folder
 
-Verdict = Literal["ok", "note", "amiss"]
+Verdict = Literal["ok", "note", "error"]
 
-_NEEDED_MEMORY = 2e9  # bytes; training takes up to 1.5 GB, and the system wants some
-_NEEDED_DISK = 1e9  # bytes; CIFAR-10's archive, the images in it, and a few runs
+_NEEDED_MEMORY = 2e9  # bytes: up to 1.5 GB for training, the rest for the system
+_NEEDED_DISK = 1e9  # bytes: CIFAR-10's archive, its images, and a few runs
 _FEATURE_NAMES = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -33,14 +30,14 @@ _FEATURE_NAMES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
+    """Result of one check.
 
     Attributes:
-        section: what it belongs to: versions, extras, processor, threads, GPU, memory, cache or data.
-        name: what was looked at.
-        value: what was found, in words.
-        verdict: "ok"; "note" for what could be better; "amiss" for what stands in the way.
-        advice: the next step; empty if there is nothing to do.
+        section: versions, extras, processor, threads, GPU, memory, cache or data.
+        name: name of the check.
+        value: result, as text.
+        verdict: "ok", "note" (could be better) or "error" (training will not work).
+        advice: suggested fix; empty if `verdict` is "ok".
     """
 
     section: str
@@ -51,10 +48,10 @@ class Finding:
 
 
 def examine(data_dir: Path | None = None) -> list[Finding]:
-    """Look at this machine and this installation, and return what is found in the order to show it.
+    """Run all checks, and return their results in display order.
 
     Args:
-        data_dir: where CIFAR-10 is said to lie, as in `cifar10.find`.
+        data_dir: folder of CIFAR-10, as in `cifar10.find`.
     """
     return [
         *_versions(),
@@ -74,7 +71,7 @@ def _versions() -> Iterator[Finding]:
         if version:
             yield Finding("versions", name, version)
         else:
-            yield Finding("versions", name, "not installed", "amiss", f"pip install {name}")
+            yield Finding("versions", name, "not installed", "error", f"pip install {name}")
 
 
 def _extras() -> Iterator[Finding]:
@@ -83,8 +80,8 @@ def _extras() -> Iterator[Finding]:
             continue
         missing = [name for name in names if not packages.version(name)]
         if missing:
-            advice = f"if you need it: pip install -e '.[{extra}]'"
-            yield Finding("extras", extra, f"without {', '.join(missing)}", "note", advice)
+            advice = f"optional: pip install -e '.[{extra}]'"
+            yield Finding("extras", extra, f"missing: {', '.join(missing)}", "note", advice)
         else:
             yield Finding("extras", extra, ", ".join(f"{name} {packages.version(name)}" for name in names))
 
@@ -92,17 +89,17 @@ def _extras() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     yield Finding("processor", "name", machine.processor_name())
     features = machine.processor_features()
-    named = [name for feature, name in _FEATURE_NAMES.items() if feature in features]
-    yield Finding("processor", "features", ", ".join(named) or f"none of {', '.join(_FEATURE_NAMES.values())}")
-    bf16 = "native" if machine.native_bf16() else "not native, so training is in float32"
+    names = [name for feature, name in _FEATURE_NAMES.items() if feature in features]
+    yield Finding("processor", "features", ", ".join(names) or f"none of {', '.join(_FEATURE_NAMES.values())}")
+    bf16 = "native" if machine.native_bf16() else "not native; training uses float32"
     yield Finding("processor", "bfloat16", bf16)
 
 
 def _memory() -> Finding:
     usable = machine.usable_memory()
     if usable < _NEEDED_MEMORY:
-        advice = "training takes up to 1.5 GB; use a machine or a container with more"
-        return Finding("memory", "usable", _gigabytes(usable), "amiss", advice)
+        advice = "training needs up to 1.5 GB; use a machine or a container with more memory"
+        return Finding("memory", "usable", _gigabytes(usable), "error", advice)
     return Finding("memory", "usable", _gigabytes(usable))
 
 
@@ -110,11 +107,11 @@ def _torch() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("versions", "torch", f"does not load: {error}", "amiss", "pip install --force-reinstall torch")
+        yield Finding("versions", "torch", f"does not load: {error}", "error", "pip install --force-reinstall torch")
         return
     yield Finding("processor", "torch uses", torch.backends.cpu.get_cpu_capability())
     yield from _threads(torch.get_num_threads(), machine.usable_cores())
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, and none is needed"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none (not required)"
     yield Finding("GPU", "CUDA", gpu)
 
 
@@ -128,17 +125,17 @@ def _threads(threads: int, cores: int) -> Iterator[Finding]:
 
 
 def _cache(folder: Path) -> Iterator[Finding]:
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    standing = next(place for place in (folder, *folder.parents) if place.exists())
-    if os.access(standing, os.W_OK):
-        yield Finding("cache", "folder", f"{folder}, {_gigabytes(held)}")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if os.access(existing, os.W_OK):
+        yield Finding("cache", "folder", f"{folder}, {_gigabytes(size)}")
     else:
-        advice = "set TINYSIGHT_CACHE_DIR to a folder you may write to"
-        yield Finding("cache", "folder", f"{folder}, not writable", "amiss", advice)
-    free = shutil.disk_usage(standing).free
+        advice = "set TINYSIGHT_CACHE_DIR to a writable folder"
+        yield Finding("cache", "folder", f"{folder}, not writable", "error", advice)
+    free = shutil.disk_usage(existing).free
     if free < _NEEDED_DISK:
-        advice = "make room, or set TINYSIGHT_CACHE_DIR to a folder on another disk"
-        yield Finding("cache", "free disk", _gigabytes(free), "amiss", advice)
+        advice = "free some space, or set TINYSIGHT_CACHE_DIR to a folder on another disk"
+        yield Finding("cache", "free disk", _gigabytes(free), "error", advice)
     else:
         yield Finding("cache", "free disk", _gigabytes(free))
 
@@ -147,7 +144,7 @@ def _cifar10(data_dir: Path | None) -> Finding:
     location = cifar10.find(data_dir)
     if location:
         return Finding("data", "CIFAR-10", f"{location.path} ({location.layout})")
-    advice = "tinysight data download, or say where it is with --data-dir; shapes need no download"
+    advice = "run tinysight data download, or set --data-dir; `shapes` needs no download"
     return Finding("data", "CIFAR-10", f"not in {data_dir}" if data_dir else "not found", "note", advice)
 
 

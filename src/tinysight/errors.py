@@ -1,7 +1,7 @@
-"""What goes wrong, in words for the person it goes wrong for.
+"""Exception classes of tinysight.
 
-Every message is one plain sentence (or two) that names the thing, says what is wrong with it and what to
-do. The command line prints it and exits with `exit_code`; nothing a user can cause ends in a traceback.
+A message reads `<object>: <problem>. <fix>.` The command line prints it, without a traceback, and exits with
+`exit_code`.
 """
 
 from __future__ import annotations
@@ -11,59 +11,59 @@ from collections.abc import Iterable
 
 
 class TinysightError(Exception):
-    """The work failed: exit code 1."""
+    """Base class of all errors: the work failed. Exit code 1."""
 
     exit_code = 1
 
 
 class InputError(TinysightError):
-    """What was asked for, or what was handed over, is not usable: exit code 2."""
+    """Invalid argument or input. Exit code 2."""
 
     exit_code = 2
 
 
 class DataError(InputError):
-    """A dataset, an archive or a folder of images is not what it should be."""
+    """Invalid dataset, archive or folder of images."""
 
 
 class ImageError(InputError):
-    """A picture cannot or must not be decoded."""
+    """Image that cannot be decoded, or that is refused because it is unsafe."""
 
 
 class RecipeError(InputError):
-    """A recipe is unknown, or holds an unknown key or an impossible value."""
+    """Unknown recipe, or one with an unknown key or an invalid value."""
 
 
 class RunError(InputError):
-    """A run directory is missing a file, or holds one that was truncated or altered."""
+    """Run directory with a missing, truncated or modified file."""
 
 
 class ModelError(InputError):
-    """A model of another program cannot be read, or must not be."""
+    """Model of another framework that cannot be read, or that is refused because it is unsafe."""
 
 
 class DownloadError(TinysightError):
-    """The images could not be fetched."""
+    """Failed download of a dataset."""
 
 
 class TrainingError(TinysightError):
-    """Training cannot go on."""
+    """Training that cannot continue."""
 
 
 class WorkerLostError(TinysightError):
-    """Another process that trains the same network is gone."""
+    """Loss of another process of the same data-parallel training."""
 
 
 class StorageError(TinysightError):
-    """The disk is full, read-only or otherwise unwilling."""
+    """Failed write, for example to a full or read-only disk."""
 
 
 def nearest(wrong: str, valid: Iterable[str]) -> str:
-    """Return " Did you mean X?" for the name nearest to `wrong`, or the list of valid names.
+    """Return " Did you mean X?" for the valid name closest to `wrong`, else " Known: " and all valid names.
 
     >>> nearest("depe", ["deep", "simple"])
     " Did you mean 'deep'?"
     """
     names = list(valid)
-    close = difflib.get_close_matches(wrong, names, n=1)
-    return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(names)}."
+    matches = difflib.get_close_matches(wrong, names, n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else f" Known: {', '.join(names)}."

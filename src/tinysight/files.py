@@ -1,7 +1,7 @@
-"""Writing files so that power loss, a full disk or Ctrl-C never leaves half of one.
+"""Atomic and durable file writes.
 
-The order of steps (temporary file, fsync, rename, fsync of the folder) follows Pillai et al., "All File
-Systems Are Not Created Equal", OSDI 2014.
+Power loss, a full disk or Ctrl-C never leaves a partial file. The steps (temporary file, fsync, rename, fsync of the
+folder) follow Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import BinaryIO
 from tinysight.errors import StorageError
 
 _REASONS = {
-    errno.ENOSPC: "the disk is full; make room and try again",
-    errno.EDQUOT: "your disk quota is used up; make room and try again",
-    errno.EROFS: "the folder is read-only; choose another place",
-    errno.EACCES: "you may not write there; choose another place or change its permissions",
-    errno.EPERM: "you may not write there; choose another place or change its permissions",
-    errno.ENOTDIR: "part of the path is a file, not a folder; choose another place",
-    errno.EEXIST: "a file of that name is in the way; choose another place",
-    errno.EISDIR: "a folder of that name is in the way; choose another name",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOSPC: "the disk is full. Free some space and try again",
+    errno.EDQUOT: "the disk quota is exceeded. Free some space and try again",
+    errno.EROFS: "the folder is read-only. Choose another folder",
+    errno.EACCES: "permission denied. Choose another folder or change the permissions",
+    errno.EPERM: "permission denied. Choose another folder or change the permissions",
+    errno.ENOTDIR: "a parent of the path is a file. Choose another folder",
+    errno.EEXIST: "a file of that name exists. Choose another folder",
+    errno.EISDIR: "a folder of that name exists. Choose another name",
+    errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into a StorageError that says why and what to do."""
+    """Convert an OSError raised while writing `path` into a StorageError with a fix."""
     try:
         yield
     except OSError as error:
@@ -42,7 +42,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that becomes `path`, whole and on disk, when the block ends without an error."""
+    """Open a temporary file that is synced and renamed to `path` if the block raises no error."""
     with storage_errors(path):
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -63,9 +63,9 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty, hidden folder that becomes `path`, whole and on disk, when the block ends without an error.
+    """Create a hidden temporary folder that is renamed to `path` if the block raises no error.
 
-    Nothing may be at `path` but an empty folder.
+    `path` must be absent or an empty folder.
     """
     with storage_errors(path):
         make_folder(path.parent)
@@ -87,15 +87,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` to `path` as UTF-8, atomically."""
+    """Write `content` to `path` atomically, as UTF-8."""
     write_bytes(path, content.encode())
 
 
 def remove_drafts(*paths: Path) -> None:
-    """Remove what killed processes have left of files they were writing, `*` for any name; nobody may be writing them.
+    """Remove the temporary files of killed writers of `paths`; call it only if no process is writing them.
+
+    Args:
+        paths: final paths of the files; the name may contain the wildcard `*`.
 
     Raises:
-        StorageError: they cannot be removed.
+        StorageError: a file cannot be removed.
     """
     for path in paths:
         with storage_errors(path):
@@ -104,15 +107,15 @@ def remove_drafts(*paths: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder`, and those above it, unless they are there; new ones are on disk when this returns."""
-    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    """Create `folder` and its parents if they are missing, and sync them to disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for place in new:
-        sync_folder(place.parent)  # its name is written there
+    for path in missing:
+        sync_folder(path.parent)  # holds the directory entry
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive power loss."""
+    """Sync the directory entries of `folder`, so that a rename in it survives power loss."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -121,7 +124,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _umask() -> int:
-    # There is no way to read the mask without setting it.
+    # Python cannot read the mask without setting it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,7 +1,6 @@
-"""What this machine is: processor and its features, usable cores, memory. Without importing torch.
+"""Processor features, usable cores and memory, without importing torch.
 
-The functions read Linux' /proc and control groups (version 2), or ask sysctl on macOS; the text that these
-would give can be handed in instead. Where neither answers, they say less.
+The sources are /proc and control groups v2 on Linux, and sysctl on macOS. Tests pass the text of a source instead.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-# What decides how fast a small network trains, under Linux' names; `bf16` is Arm's.
+# Features that affect the training speed, under their Linux names; `bf16` is Arm's.
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "bf16")
-# Arm's is not among them: nobody has measured yet whether torch is faster with it.
+# Without Arm's bf16: its speed in torch is not measured.
 _NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 _CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 class Description(TypedDict):
-    """What `describe` returns; memory is in bytes."""
+    """Hardware and Python version; memory is in bytes."""
 
     system: str
     processor: str
@@ -33,7 +32,7 @@ class Description(TypedDict):
 
 
 def describe() -> Description:
-    """Return the facts about this machine that explain how fast something ran on it."""
+    """Return the hardware and the Python version, to record beside timings."""
     return {
         "system": platform.platform(),
         "processor": processor_name(),
@@ -45,10 +44,10 @@ def describe() -> Description:
 
 
 def processor_name(facts: str | None = None) -> str:
-    """Return the processor's name, or at least its architecture.
+    """Return the model name of the processor, or its architecture if there is none.
 
     Args:
-        facts: the content of /proc/cpuinfo, or what `sysctl` prints; this machine's unless given.
+        facts: content of /proc/cpuinfo, or output of `sysctl`; default: this machine's.
     """
     for key, value in _entries(facts):
         if key in ("model name", "machdep.cpu.brand_string"):
@@ -58,22 +57,22 @@ def processor_name(facts: str | None = None) -> str:
 
 @functools.cache
 def processor_features(facts: str | None = None) -> frozenset[str]:
-    """Return which of FEATURES the processor has.
+    """Return the members of FEATURES that the processor supports.
 
     Args:
         facts: as for `processor_name`.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     for key, value in _entries(facts):
-        if key in ("flags", "Features"):  # x86 and Arm under Linux
-            found.update(value.split())
+        if key in ("flags", "Features"):  # x86 and Arm on Linux
+            names.update(value.split())
         elif key.startswith("hw.optional.") and value == "1":  # macOS: hw.optional.avx2_0, .arm.FEAT_BF16
-            found.add(key.rpartition(".")[2].lower().removeprefix("feat_").removesuffix("_0"))
-    return frozenset(FEATURES) & found
+            names.add(key.rpartition(".")[2].lower().removeprefix("feat_").removesuffix("_0"))
+    return frozenset(FEATURES) & names
 
 
 def native_bf16(facts: str | None = None) -> bool:
-    """Return whether the processor multiplies bfloat16 numbers itself; elsewhere torch emulates it, slowly.
+    """Return whether the processor has bfloat16 instructions; without them torch emulates bfloat16 slowly.
 
     Args:
         facts: as for `processor_name`.
@@ -82,40 +81,40 @@ def native_bf16(facts: str | None = None) -> bool:
 
 
 def usable_cores(quota: str | None = None) -> int:
-    """Return how many cores this process may keep busy: those it is bound to, or a container's share.
+    """Return the number of cores this process may use: its CPU affinity, limited by the container's quota.
 
     Args:
-        quota: the content of the control group's cpu.max, such as "150000 100000" for one and a half cores.
+        quota: content of the control group's cpu.max, such as "150000 100000" for 1.5 cores; default: this machine's.
     """
-    bound = _cores_bound_to()
+    affinity = _cpu_affinity()
     share, _, period = (_control_group("cpu.max") if quota is None else quota).partition(" ")
     if share.isdigit():
-        return max(1, min(bound, int(share) // int(period)))
-    return bound
+        return max(1, min(affinity, int(share) // int(period)))
+    return affinity
 
 
 def limit_threads() -> None:
-    """Have torch, where it is imported after this, start no more threads than a container has a share of the cores.
+    """Limit torch's threads to the container's CPU quota; call it before importing torch.
 
-    Of itself it looks at the cores alone, and threads that wait for each other's turn cost many times what they
-    do (docs/experiments.md). OMP_NUM_THREADS, where it is set, is left as it is.
+    torch ignores the quota, and too many threads slow it down several times (docs/experiments.md). An existing
+    OMP_NUM_THREADS is kept.
     """
-    if usable_cores() < _cores_bound_to():
+    if usable_cores() < _cpu_affinity():
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
 
 
 def usable_memory(limit: str | None = None) -> int:
-    """Return the bytes of memory this process may use: the machine's, or a container's share.
+    """Return the bytes of memory this process may use: the installed memory, limited by the container.
 
     Args:
-        limit: the content of the control group's memory.max, in bytes or "max".
+        limit: content of the control group's memory.max, in bytes or "max"; default: this machine's.
     """
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _control_group("memory.max") if limit is None else limit
     return min(installed, int(limit)) if limit.strip().isdigit() else installed
 
 
-def _cores_bound_to() -> int:
+def _cpu_affinity() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -129,7 +128,7 @@ def _facts() -> str:
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "machdep.cpu.brand_string", "hw.optional"]
-            # It fails if one of the names is unknown, and still prints the others.
+            # sysctl fails if one name is unknown, and still prints the others.
             return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
         return Path("/proc/cpuinfo").read_text()
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Which packages tinysight needs, and which are installed, without importing any of them."""
+"""Required and optional dependencies, and their installed versions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tinysight.errors import InputError
 
 
 def requirements() -> dict[str, list[str]]:
-    """Return the names of the packages tinysight needs: under "" always, under an extra's name for that extra."""
+    """Return the required packages by extra; the key "" holds the core dependencies."""
     try:
         lines = metadata.requires("tinysight") or []
-    except metadata.PackageNotFoundError:  # the source is on the path, but not installed
+    except metadata.PackageNotFoundError:  # imported from source, not installed
         return {}
-    needed: dict[str, list[str]] = {}
+    packages: dict[str, list[str]] = {}
     for line in lines:
         name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
         extra = re.search(r"extra == ['\"]([^'\"]+)", line)
-        needed.setdefault(extra[1] if extra else "", []).append(name)
-    return needed
+        packages.setdefault(extra[1] if extra else "", []).append(name)
+    return packages
 
 
 def version(name: str) -> str | None:
-    """Return the installed version of the package `name`, or None."""
+    """Return the installed version of the package `name`, or None if it is missing."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -31,6 +31,6 @@ def version(name: str) -> str | None:
 
 
 def require(name: str, extra: str) -> None:
-    """Raise InputError, which says how to get it, unless the package `name` of an extra is installed."""
+    """Raise InputError with the pip command if the package `name` of `extra` is not installed."""
     if version(name) is None:
-        raise InputError(f"This needs {name}, which is not installed: pip install 'tinysight[{extra}]'.")
+        raise InputError(f"{name}: not installed. Run pip install 'tinysight[{extra}]'.")

@@ -1,4 +1,4 @@
-"""Where long work says how far it is, without knowing who listens."""
+"""Interface for progress reports of long-running work."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """One task at a time: started, advanced, finished. Library code calls it and never prints."""
+    """Receiver of progress reports, for one task at a time. Library code calls it instead of printing."""
 
     def start(self, task: str, total: int, unit: str = "") -> None:
-        """Begin `task`, which is `total` units of work; 0 when nobody knows."""
+        """Start a task of `total` units of work; 0 if the total is unknown."""
 
     def advance(self, amount: int, **figures: float) -> None:
-        """Say that `amount` more units are done, and what the figures (loss, accuracy) stand at now."""
+        """Add `amount` finished units, and update the metrics, such as loss and accuracy."""
 
     def finish(self, line: str = "") -> None:
-        """End the task; `line` is what remains of it on the screen."""
+        """Finish the task, and print `line` in place of its progress bar."""
 
     def note(self, message: str) -> None:
-        """Tell something worth a line of its own."""
+        """Print a notice on its own line."""
 
 
 class Silent:
-    """The progress nobody watches: what Python callers and tests get unless they ask for more."""
+    """Progress that discards all reports: the default of the Python API."""
 
     def start(self, task: str, total: int, unit: str = "") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, amount: int, **figures: float) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finish(self, line: str = "") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def note(self, message: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 SILENT = Silent()

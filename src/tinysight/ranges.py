@@ -1,6 +1,6 @@
-"""Where `tune` looks for a better value: notes that stand beside the values of a recipe, in its schema.
+"""Hyperparameter ranges for `tune`: metadata on the fields of the recipe schema.
 
-Every one of them contains the recipe's own value, which is where the looking starts.
+Each range includes the recipe's own value, where the search starts.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ Plain = str | bool | int | float
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """What all of them may say.
+    """Base class of the ranges.
 
     Attributes:
-        when: a key of the recipe and the value it must have; elsewhere this one has no effect, and is left alone.
-        if_on: whether a recipe in which the value is 0 leaves it there.
+        condition: a recipe key and its required value. Otherwise the field has no effect and is not searched.
+        only_if_nonzero: skip the field if its value in the recipe is 0.
     """
 
     when: tuple[str, Plain] | None = None
@@ -25,14 +25,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Near(Range):
-    """From the recipe's own value divided by `factor` to that times `factor`, all orders of magnitude alike."""
+    """Log-uniform from the recipe's value / `factor` to its value * `factor`."""
 
     factor: float
 
 
 @dataclass(frozen=True)
 class Between(Range):
-    """From `low` to `high`, both included; wider if the recipe's own value lies outside."""
+    """Uniform from `low` to `high`, inclusive, extended to include the recipe's value."""
 
     low: float
     high: float
@@ -40,13 +40,13 @@ class Between(Range):
 
 @dataclass(frozen=True)
 class Times(Range):
-    """The recipe's own value times each of `factors`, in whole numbers of at least 1."""
+    """The recipe's value times each of `factors`, as integers of at least 1."""
 
     factors: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class OneOf(Range):
-    """Each of some values, and the recipe's own if that is another."""
+    """Each of `values`, and the recipe's value."""
 
     values: tuple[Plain, ...]

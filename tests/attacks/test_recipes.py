@@ -1,4 +1,4 @@
-"""A recipe from a stranger can ask for little: numbers within bounds, names from a list."""
+"""An untrusted recipe can only set bounded numbers and choose listed names."""
 
 import tracemalloc
 
@@ -12,8 +12,8 @@ from tinysight.recipes.shelf import LARGEST_RECIPE
 @pytest.mark.parametrize(
     "name", ["../../etc/cron.d/x", "/etc/passwd", "..", ".", "-rf", "a/b", "a\n", "a b", "a\0", "A"]
 )
-def test_its_name_which_becomes_a_folder_leads_nowhere_else(name):
-    with pytest.raises(RecipeError, match="use lower-case letters, digits, dots and dashes"):
+def test_a_name_cannot_escape_the_run_folder(name):
+    with pytest.raises(RecipeError, match="Use lowercase letters, digits, dots and dashes"):
         parse(f"name = {name!r}".replace("'", '"').replace("\\x00", "\\u0000"), "mine.toml")
 
 
@@ -35,7 +35,7 @@ def test_its_name_which_becomes_a_folder_leads_nowhere_else(name):
         "augmentation.rotation = 1e300",
     ],
 )
-def test_it_cannot_ask_for_more_than_there_is(settings):
+def test_unknown_keys_and_out_of_bound_values_are_rejected(settings):
     with pytest.raises(RecipeError):
         parse(f"name = 'mine'\n{settings}", "mine.toml")
 
@@ -53,7 +53,7 @@ def test_it_cannot_ask_for_more_than_there_is(settings):
     ],
 )
 @pytest.mark.parametrize("digits", [20, 400, 4000])
-def test_a_huge_integer_is_refused_in_a_short_sentence(key, digits):
+def test_a_huge_integer_is_rejected_with_a_short_message(key, digits):
     with pytest.raises(RecipeError, match=key) as caught:
         parse("name = 'mine'", "mine.toml", [f"{key}={'9' * digits}"])
     assert len(str(caught.value)) < 300
@@ -71,7 +71,7 @@ def test_a_huge_integer_is_refused_in_a_short_sentence(key, digits):
     ],
     ids=["dots", "brackets", "braces", "balanced brackets", "digits", "sections"],
 )
-def test_the_worst_text_of_the_largest_size_is_refused_in_little_memory(tmp_path, text):
+def test_pathological_toml_of_maximum_size_needs_little_memory(tmp_path, text):
     path = tmp_path / "bomb.toml"
     path.write_text(text)
     tracemalloc.start()

@@ -112,7 +112,7 @@ def test_a_modified_audit_json_is_refused(audited, tmp_path):
     run = Run(shutil.copytree(audited[0].path, tmp_path / "run"))
     path = run.path / "audit.json"
     path.write_text(path.read_text().replace('"alarm": false', '"alarm": true', 1))
-    with pytest.raises(RunError, match=r"audit\.json was altered"):
+    with pytest.raises(RunError, match=r"audit\.json: modified after it was written"):
         Evidence(run).audit()
 
 

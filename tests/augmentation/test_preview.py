@@ -13,31 +13,31 @@ STRONG = Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, zoom=0.2, 
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    """Smooth colour ramps, which JPEG hardly changes."""
+    """Smooth color ramps, which JPEG hardly changes."""
     ramp = np.linspace(0, 255, 32)
     planes = np.stack([np.add.outer(ramp, ramp) / 2, np.subtract.outer(ramp, ramp) / 2 + 127, np.full((32, 32), 90)])
     return np.stack([planes, planes[::-1], planes[:, ::-1]]).astype(np.uint8)
 
 
-def holds(sheet: Image.Image, image: np.ndarray) -> bool:
-    """Whether `image` lies somewhere in the sheet, each pixel enlarged to 4 x 4."""
-    picture = np.asarray(sheet)
+def contains(sheet: Image.Image, image: np.ndarray) -> bool:
+    """Return whether the sheet contains `image`, enlarged by a factor of 4."""
+    pixels = np.asarray(sheet)
     tile = image.transpose(1, 2, 0).repeat(4, 0).repeat(4, 1)
-    corners = np.argwhere((picture[:-127, :-127] == tile[0, 0]).all(axis=2))
-    return any(np.array_equal(picture[y : y + 128, x : x + 128], tile) for y, x in corners)
+    corners = np.argwhere((pixels[:-127, :-127] == tile[0, 0]).all(axis=2))
+    return any(np.array_equal(pixels[y : y + 128, x : x + 128], tile) for y, x in corners)
 
 
 def test_the_sheet_shows_each_original_enlarged(pixels):
     sheet = preview(pixels, ["cat", "dog", "ship"], STRONG)
-    assert all(holds(sheet, image) for image in pixels)
+    assert all(contains(sheet, image) for image in pixels)
 
 
-def test_the_sheet_shows_as_many_copies_as_asked_for(pixels):
+def test_the_sheet_shows_the_requested_number_of_copies(pixels):
     two, five = (preview(pixels, ["cat", "dog", "ship"], STRONG, copies=n) for n in (2, 5))
     assert five.width - two.width == 3 * (128 + 6)
 
 
-def test_the_same_seed_gives_the_same_sheet_and_another_seed_another(pixels):
+def test_the_sheet_depends_on_the_seed_only(pixels):
     sheets = [preview(pixels, ["cat", "dog", "ship"], STRONG, seed=seed).tobytes() for seed in (1, 1, 2)]
     assert sheets[0] == sheets[1] != sheets[2]
 
@@ -49,11 +49,11 @@ def test_the_names_are_written_beside_the_images(pixels):
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "half a pair \udce9", "\x1b[2J", "猫"])
-def test_a_name_may_hold_anything(pixels, name):
-    assert holds(preview(pixels[:1], [name], STRONG), pixels[0])
+def test_any_class_name_can_be_drawn(pixels, name):
+    assert contains(preview(pixels[:1], [name], STRONG), pixels[0])
 
 
-def test_a_long_description_is_wrapped_and_not_cut_off(pixels):
+def test_a_long_description_is_wrapped(pixels):
     everything = STRONG.model_copy(update={"cutout": 8, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2})
     sheet = preview(pixels[:1], ["cat"], everything, copies=1)
     margin = np.asarray(sheet)[:, -20:]
@@ -74,11 +74,11 @@ def test_files_are_named_by_image_and_copy(pixels, tmp_path):
     assert sorted(file.name for file in (tmp_path / "preview").iterdir()) == names
 
 
-def test_files_hold_the_augmented_images(pixels, tmp_path):
+def test_files_contain_the_augmented_images(pixels, tmp_path):
     for index, file in enumerate(save_files(pixels, Augmentation(), tmp_path, copies=1)):
-        with Image.open(file) as picture:
-            assert picture.format == "JPEG"
-            saved = np.asarray(picture, dtype=int).transpose(2, 0, 1)
+        with Image.open(file) as jpeg:
+            assert jpeg.format == "JPEG"
+            saved = np.asarray(jpeg, dtype=int).transpose(2, 0, 1)
         assert abs(saved - pixels[index]).mean() < 4
 
 
@@ -87,7 +87,7 @@ def test_the_same_seed_writes_the_same_files(pixels, tmp_path):
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
 
 
-def test_a_file_in_the_place_of_the_folder_is_a_storage_error(pixels, tmp_path):
-    (tmp_path / "taken").write_text("in the way")
+def test_a_file_instead_of_the_folder_is_a_storage_error(pixels, tmp_path):
+    (tmp_path / "taken").write_text("a file")
     with pytest.raises(StorageError, match="taken"):
         save_files(pixels, STRONG, tmp_path / "taken")

@@ -233,7 +233,7 @@ def test_input_without_images_is_rejected_before_anything_is_written(trained, in
 
 def test_full_disk_leaves_no_partial_file(trained, inputs, tmp_path, monkeypatch):
     def full(path, content):
-        raise StorageError(f"Cannot write {path}: the disk is full; make room and try again.")
+        raise StorageError(f"Cannot write {path}: the disk is full. Free some space and try again.")
 
     predict_all(trained, inputs.folder / "a", tmp_path / "out")
     inputs.image("a/more.png", png(1))
@@ -260,25 +260,25 @@ def test_command_line_prints_counts_and_how_to_read_the_output(tinysight, finish
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
         f"{len(inputs.expected)} rows written to out.parquet",
-        "3 of them hold no prediction, and in the column `error` why",
-        "next: pandas.read_parquet('out.parquet'), or whatever else reads a folder of Parquet files",
+        "3 images failed; see column `error`",
+        "next: pandas.read_parquet('out.parquet'), or any other reader of Parquet folders",
     ]
     metadata = json.loads(Path("out.parquet", "_tinysight.json").read_text())
     assert metadata["classifier"] == str(finished_run)
     assert metadata["remarks"] == list(Run.open(finished_run).classifier().remarks)
     again = tinysight("predict", finished_run, inputs.folder, "--output", "out.parquet", "--workers", 1)
     parts = len(list(Path("out.parquet").glob("part-*")))
-    assert again.out.splitlines()[0] == f"0 rows written to out.parquet beside the {parts} parts of an earlier sitting"
+    assert again.out.splitlines()[0] == f"0 rows written to out.parquet ({parts} shards already done)"
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["a", "b", "--output", "out"], "--output takes one input"),
-        (["a", "--output", "out", "--json"], "--output takes one input"),
-        (["--test-index", 3, "--output", "out"], "--output takes one input"),
-        (["a", "--engine", "ray"], "--engine and --workers are for --output OUT.parquet"),
-        (["a", "--workers", 2], "--engine and --workers are for --output OUT.parquet"),
+        (["a", "b", "--output", "out"], "--output: takes one input"),
+        (["a", "--output", "out", "--json"], "--output: takes one input"),
+        (["--test-index", 3, "--output", "out"], "--output: takes one input"),
+        (["a", "--engine", "ray"], "--engine and --workers: need --output. Add --output OUT.parquet"),
+        (["a", "--workers", 2], "--engine and --workers: need --output. Add --output OUT.parquet"),
     ],
 )
 def test_conflicting_options_are_rejected(tinysight, finished_run, options, sentence):
@@ -292,7 +292,7 @@ def test_missing_extra_names_what_to_install(tinysight, finished_run, inputs, mo
     version = packages.version
     monkeypatch.setattr(packages, "version", lambda name: None if name == package else version(name))
     outcome = tinysight("predict", finished_run, inputs.folder, "--output", "out", *options)
-    assert outcome.refusal() == f"This needs {package}, which is not installed: pip install 'tinysight[scale]'."
+    assert outcome.refusal() == f"{package}: not installed. Run pip install 'tinysight[scale]'."
 
 
 def test_shards_are_deterministic_and_sorted(tmp_path):

@@ -125,7 +125,10 @@ def test_predict_and_evaluate_accept_an_onnx_file(tinysight, finished_run, photo
     run_evaluated = tinysight("evaluate", finished_run)
     (line,) = (line for line in run_evaluated.out.splitlines() if line.startswith("test accuracy"))
     assert line in evaluated.out
-    assert "say the images by --data" in tinysight("evaluate", "model.onnx").refusal()
+    assert (
+        "an ONNX file needs --data, and takes neither --split nor --tta"
+        in tinysight("evaluate", "model.onnx").refusal()
+    )
     assert "--data is for ONNX files" in tinysight("evaluate", finished_run, *data).refusal()
     assert "has the classes" in tinysight("evaluate", "model.onnx", "--data", photos).refusal()
 
@@ -146,7 +149,7 @@ def test_printed_usage_example_runs(tinysight, finished_run, photos):
 def test_missing_extra_is_named_in_the_error(tinysight, finished_run, monkeypatch, target, package):
     monkeypatch.setattr(packages, "version", lambda name: None)
     refusal = tinysight("export", finished_run, "--to", target, "out").refusal()
-    assert refusal == f"This needs {package}, which is not installed: pip install 'tinysight[{target}]'."
+    assert refusal == f"{package}: not installed. Run pip install 'tinysight[{target}]'."
     assert not Path("out").exists()
 
 

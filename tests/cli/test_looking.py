@@ -1,4 +1,4 @@
-"""The verbs that only look: `data`, `preview`, `summary` and `doctor`."""
+"""The commands `data`, `preview`, `summary` and `doctor`."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from tinysight.recipes import shelf
 SHAPES = ("--data", "shapes:train=20,test=10")
 
 
-def test_info_tells_counts_fingerprint_and_source(tinysight):
+def test_info_prints_counts_fingerprint_and_source(tinysight):
     outcome = tinysight("data", "info", *SHAPES)
     assert outcome.code == 0
     assert "shapes: 10 classes, 32x32 RGB" in outcome.out
@@ -21,36 +21,36 @@ def test_info_tells_counts_fingerprint_and_source(tinysight):
     assert [cell for cell in row.split() if cell.isdigit()] == ["2", "0", "1"]
     fingerprint = next(line.split()[1] for line in outcome.out.splitlines() if line.startswith("fingerprint: "))
     assert len(fingerprint) == len(hashlib.sha256().hexdigest())
-    assert "published:   nothing to check against" in outcome.out
-    assert "note:        These are procedural pictures" in outcome.out
+    assert "official:    unknown (no checksum published)" in outcome.out
+    assert "note:        These are synthetic images" in outcome.out
     assert tinysight("data", "info", *SHAPES).out == outcome.out
 
 
-def test_class_names_that_look_like_markup_are_shown_as_they_are(tinysight, photos):
+def test_class_names_that_resemble_markup_are_printed_literally(tinysight, photos):
     Path("pets").mkdir()
-    for name, real in (("[red]", "cat"), (":dog:", "dog")):
-        Path("pets", name).symlink_to(photos / real)
+    for name, target in (("[red]", "cat"), (":dog:", "dog")):
+        Path("pets", name).symlink_to(photos / target)
     outcome = tinysight("data", "info", "--data", "pets")
     assert "[red]" in outcome.out
     assert ":dog:" in outcome.out
 
 
-def test_names_of_classes_and_files_cannot_steer_the_terminal(tinysight, photos):
+def test_control_characters_in_class_and_file_names_are_escaped(tinysight, photos):
     shutil.copytree(photos, "pets")
     Path("pets/cat").rename("pets/\x1b[2Jcat")
     Path("pets/dog").rename("pets/a\ndog")
     Path("pets/\x1b[2Jcat/\x1b]0;pwned\x07\n.png").touch()
     pets = ("--data", "pets", "--skip-bad")
-    told, drawn = tinysight("data", "info", *pets), tinysight("data", "show", 0, *pets)
+    info, shown = tinysight("data", "info", *pets), tinysight("data", "show", 0, *pets)
     previewed = tinysight("preview", "deep", *pets, "--images", 1, "--copies", 1)
-    for outcome in (told, drawn, previewed):
+    for outcome in (info, shown, previewed):
         assert outcome.code == 0
         assert all(line.isprintable() for line in (outcome.out + outcome.err).split("\n"))
-    assert r"\x1b[2Jcat" in told.out
-    assert r"a\ndog" in told.out
+    assert r"\x1b[2Jcat" in info.out
+    assert r"a\ndog" in info.out
 
 
-def test_pictures_that_are_left_out_are_told_of_once(tinysight, photos):
+def test_skipped_images_are_reported_once(tinysight, photos):
     shutil.copytree(photos, "pets")
     Path("pets/cat/99.png").touch()
     pets = ("--data", "pets", "--skip-bad")
@@ -59,52 +59,52 @@ def test_pictures_that_are_left_out_are_told_of_once(tinysight, photos):
         assert (outcome.out + outcome.err).count("1 of 41 image files in") == 1
 
 
-def test_help_names_the_flaws_that_can_be_planted_in_shapes(tinysight):
+def test_help_lists_the_defects_of_shapes(tinysight):
     (example,) = re.findall(r"shapes:\S+", tinysight("data", "info", "--help").out)
-    expected = "wrong labels 5.0%, background gives away 50.0%, near duplicates 10.0%."
-    assert f"Flaws were planted on purpose: {expected}" in tinysight("data", "info", "--data", example).out
+    expected = "label errors 5.0%, spurious backgrounds 50.0%, near-duplicates 10.0%."
+    assert f"Defects were injected on purpose: {expected}" in tinysight("data", "info", "--data", example).out
 
 
-def test_show_writes_one_image_with_its_label(tinysight):
+def test_show_saves_one_image_with_its_label(tinysight):
     outcome = tinysight("data", "show", 16, *SHAPES)
     assert outcome.out.startswith("train image 16: ")
-    with Image.open("train-16.png") as picture:
-        assert min(picture.size) >= 320
-    assert tinysight("data", "show", 3, *SHAPES, "--test", "--out", "a/b.png").out.endswith("picture: a/b.png\n")
+    with Image.open("train-16.png") as image:
+        assert min(image.size) >= 320
+    assert tinysight("data", "show", 3, *SHAPES, "--test", "--out", "a/b.png").out.endswith("file: a/b.png\n")
     assert Path("a/b.png").is_file()
 
 
 @pytest.mark.parametrize("index", [20, 10**12])
-def test_an_image_that_is_not_there_is_refused(tinysight, index):
+def test_an_index_out_of_range_is_an_error(tinysight, index):
     outcome = tinysight("data", "show", index, *SHAPES)
     assert f"no train image {index}. Choose an index from 0 to 19." in outcome.refusal()
     assert list(Path().iterdir()) == []
 
 
-def test_preview_draws_a_picture_and_writes_files_only_if_asked(tinysight):
+def test_preview_writes_a_grid_and_on_request_the_copies(tinysight):
     outcome = tinysight("preview", "deep-augmented", *SHAPES)
-    assert (outcome.code, outcome.out) == (0, "picture: preview.png\n")
+    assert (outcome.code, outcome.out) == (0, "file:   preview.png\n")
     assert [path.name for path in Path().iterdir()] == ["preview.png"]
-    with Image.open("preview.png") as picture:
-        assert picture.width > picture.height
+    with Image.open("preview.png") as image:
+        assert image.width > image.height
     options = ("--images", 2, "--copies", 3, "--files", "copies", "--out", "other.png")
     outcome = tinysight("preview", "deep-augmented", *SHAPES, *options)
-    assert outcome.out == "picture: other.png\nfiles:   6 in copies\n"
+    assert outcome.out == "file:   other.png\ncopies: 6 in copies\n"
     assert len(list(Path("copies").glob("*.jpg"))) == 6
 
 
-def test_preview_of_an_impossible_augmentation_is_refused(tinysight):
+def test_preview_of_an_invalid_augmentation_is_an_error(tinysight):
     outcome = tinysight("preview", "deep", *SHAPES, "--set", "augmentation.crop_padding=40")
-    assert "crop_padding is 40, but it must be smaller than data.image_size, which is 32" in outcome.refusal()
+    assert "crop_padding is 40, but it must be less than data.image_size, which is 32" in outcome.refusal()
     assert list(Path().iterdir()) == []
 
 
-def test_preview_where_nobody_may_write_is_refused(tinysight):
+def test_preview_to_an_unwritable_path_is_an_error(tinysight):
     Path("file").touch()
     assert "Cannot write file/x.png" in tinysight("preview", "deep", *SHAPES, "--out", "file/x.png").refusal(1)
 
 
-# As the notebooks print them: layer, output shape, parameters.
+# From Keras' summary in the notebooks: layer, output shape, parameters.
 DEEP = [
     ("Conv2D", "32, 32, 32", "896"),
     ("Activation (relu)", "32, 32, 32", "0"),
@@ -127,7 +127,7 @@ DEEP = [
 ]
 
 
-def test_summary_is_the_table_of_the_notebook(tinysight):
+def test_summary_matches_the_table_of_the_notebook(tinysight):
     out = tinysight("summary", "deep").out
     rows = [tuple(cell.strip() for cell in line.split("│")[1:-1]) for line in out.splitlines() if "│" in line]
     assert rows == [(layer, f"(n, {shape})", parameters) for layer, shape, parameters in DEEP]
@@ -138,32 +138,32 @@ def test_summary_is_the_table_of_the_notebook(tinysight):
     ("recipe", "parameters"),
     [("simple", "4,200,842"), ("strided", "202,282"), ("early-stopping", "225,610"), ("deep-augmented", "1,676,842")],
 )
-def test_summary_counts_the_parameters_of_the_notebook(tinysight, recipe, parameters):
+def test_summary_matches_the_parameter_counts_of_the_notebooks(tinysight, recipe, parameters):
     assert tinysight("summary", recipe).out.endswith(f"parameters: {parameters}\n")
 
 
-def test_summary_of_a_run_is_that_of_its_recipe(tinysight, finished_run):
+def test_summary_of_a_run_equals_the_summary_of_its_recipe(tinysight, finished_run):
     of_run = tinysight("summary", finished_run).out.splitlines()
     of_recipe = tinysight("summary", "early-stopping").out.splitlines()
     assert of_run[1:] == of_recipe[1:]
 
 
-def test_summary_of_nothing_is_refused(tinysight):
-    assert tinysight("summary", "depe").refusal() == "There is no recipe 'depe'. Did you mean 'deep'?"
-    assert "summary.json is missing" in tinysight("summary", ".").refusal()
+def test_summary_of_an_unknown_recipe_or_run_is_an_error(tinysight):
+    assert tinysight("summary", "depe").refusal() == "Unknown recipe 'depe'. Did you mean 'deep'?"
+    assert "summary.json: missing" in tinysight("summary", ".").refusal()
 
 
-def test_summary_takes_any_number_of_classes(tinysight):
+def test_summary_accepts_the_number_of_classes(tinysight):
     assert "(n, 3)" in tinysight("summary", "strided", "--classes", 3).out
     assert tinysight("summary", "strided", "--classes", 1).code == 2
 
 
-def test_doctor_reports_and_says_what_to_do(tinysight, monkeypatch):
+def test_doctor_prints_results_and_advice(tinysight, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("tinysight.packages.requirements", lambda: {"": ["torch"], "colour": ["no-such-package"]})
+    monkeypatch.setattr("tinysight.packages.requirements", lambda: {"": ["torch"], "color": ["no-such-package"]})
     outcome = tinysight("doctor", "--data-dir", shelf.SHELF)
     assert outcome.code == 0
-    for what in ("python", "torch", "processor", "threads", "CIFAR-10", "cache"):
-        assert what in outcome.out
+    for text in ("python", "torch", "processor", "threads", "CIFAR-10", "cache"):
+        assert text in outcome.out
     assert f"not in {shelf.SHELF}" in outcome.out
-    assert "pip install -e '.[colour]'" in outcome.out
+    assert "pip install -e '.[color]'" in outcome.out

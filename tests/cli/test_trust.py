@@ -37,7 +37,7 @@ def test_audit_prints_a_line_per_section_and_the_next_step(tinysight, finished_r
 def test_explain_writes_an_image(tinysight, finished_run, photos):
     outcome = tinysight("explain", finished_run, photos / "cat" / "00.png", "--test-index", 3, "--out", "why.png")
     assert outcome.code == 0
-    assert outcome.out == "picture: why.png\n"
+    assert outcome.out == "file: why.png\n"
     with Image.open("why.png") as image:
         assert image.width == 1200
 
@@ -75,7 +75,7 @@ def test_forget_writes_a_run_and_prints_the_record(tinysight, finished_run):
 def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     other = shutil.copytree(finished_run, "other")
     assert tinysight("evaluate", finished_run).code == 0
-    assert "metrics.json is missing" in tinysight("compare", finished_run, other).refusal()
+    assert "metrics.json: missing" in tinysight("compare", finished_run, other).refusal()
     assert tinysight("evaluate", other).code == 0
     outcome = tinysight("compare", finished_run, other)
     assert outcome.code == 0
@@ -86,17 +86,17 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["compare", "RUN"], "One run has nothing to be compared with"),
-        (["compare", "RUN", "RUN"], "is named twice"),
-        (["explain", "RUN"], "Nothing to explain"),
-        (["explain", "RUN", "--test-index", "30"], "the test set has images 0 to 29"),
+        (["compare", "RUN"], "compare: needs at least two runs"),
+        (["compare", "RUN", "RUN"], ": named twice"),
+        (["explain", "RUN"], "explain: no images were given"),
+        (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
-        (["explain", "RUN", "-"], "Pictures to explain are files"),
+        (["explain", "RUN", "-"], "-: `explain` does not read standard input"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv: cannot be read"),
         (["forget", "RUN", "none.csv"], "none.csv: cannot be read"),
         (["forget", "RUN", "test/1"], "test/1: not a training or validation image of"),
-        (["report", "none"], "There is no run directory none"),
-        (["card", "none"], "There is no run directory none"),
+        (["report", "none"], "none: no run directory"),
+        (["card", "none"], "none: no run directory"),
     ],
 )
 def test_invalid_input_gives_an_error_message(tinysight, finished_run, command, message):
@@ -112,4 +112,4 @@ def test_a_missing_package_is_named_with_its_install_command(tinysight, finished
     monkeypatch.setattr(packages, "version", lambda name: None if name == missing else version(name))
     verb, *options = command
     message = tinysight(verb, finished_run, *options).refusal()
-    assert f"This needs {missing}, which is not installed: pip install" in message
+    assert f"{missing}: not installed. Run pip install" in message

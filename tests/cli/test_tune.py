@@ -38,12 +38,12 @@ def test_prints_the_best_trials_and_the_next_command(tinysight):
     assert f"files: {folder}/best.toml" in outcome.out
     assert "none (baseline)" in outcome.out  # its changes
     assert re.search(r"Best trial: \d, validation accuracy 0\.\d{4} after 1 epoch", outcome.out)
-    again = next(line for line in outcome.out.splitlines() if line.startswith("go on with:"))
+    again = next(line for line in outcome.out.splitlines() if line.startswith("resume with:"))
     assert again.endswith(f"--out {folder}")
     notices = outcome.err.splitlines()
     assert [line.split(":")[0] for line in notices if line.startswith("trial")] == ["trial 0", "trial 1", "trial 2"]
     assert max(map(len, notices[1:])) <= 80
-    assert tinysight(*shlex.split(again)[4:]).code == 1
+    assert tinysight(*shlex.split(again)[3:]).code == 1
     assert len((folder / "trials.jsonl").read_text().splitlines()) == 6
 
 
@@ -61,7 +61,7 @@ def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
     version = packages.version
     monkeypatch.setattr(packages, "version", lambda name: None if name == "optuna" else version(name))
     refusal = tinysight("tune", "deep", "--minutes", "1").refusal()
-    assert refusal == "This needs optuna, which is not installed: pip install 'tinysight[scale]'."
+    assert refusal == "optuna: not installed. Run pip install 'tinysight[scale]'."
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_relative_dataset_path_works_from_any_directory(tinysight, run_on_pets
 def test_a_changed_dataset_is_refused(tinysight, run_on_pets):
     shutil.move("pets/cat/00.png", "pets/dog/99.png")
     outcome = tinysight("evaluate", "run")
-    assert "these are not the images that run was trained on" in outcome.refusal()
+    assert "not the images that run was trained on" in outcome.refusal()
     assert not (run_on_pets / "metrics.json").exists()
     shutil.rmtree("pets")
     assert "no such dataset or folder" in tinysight("evaluate", "run").refusal()

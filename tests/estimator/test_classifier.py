@@ -70,7 +70,7 @@ def test_save_and_load_round_trip(images, fitted, tmp_path):
     assert np.array_equal(loaded.predict_proba(pixels), fitted.predict_proba(pixels))
     assert list(loaded.classes_) == list(fitted.classes_)
     assert Run.open(path).summary().status == "finished"
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(RunError, match="already exists"):
         fitted.save(path)
 
 
@@ -110,9 +110,9 @@ def test_unfitted_classifier_raises(method):
 @pytest.mark.parametrize(
     ("parameters", "labels", "message"),
     [
-        ({"recipe": "fast"}, ["a", "b"] * 60, "leaves the network to the time there is"),
+        ({"recipe": "fast"}, ["a", "b"] * 60, "the network depends on the time budget"),
         ({"recipe": "depe"}, ["a", "b"] * 60, "Did you mean 'deep'"),
-        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both say how long"),
+        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both set the training length"),
     ],
 )
 def test_invalid_recipes_are_rejected(images, parameters, labels, message):

@@ -1,4 +1,4 @@
-"""The images of a run, found again where they lay."""
+"""The dataset of a run: whether it can be loaded without a download."""
 
 import pytest
 
@@ -8,20 +8,18 @@ from tinysight.runs.run import Run
 
 
 @pytest.mark.parametrize(
-    ("recorded", "there", "expected"), [("pictures", "pictures", True), ("gone", "pictures", False), (None, "", False)]
+    ("recorded", "existing", "expected"), [("images", "images", True), ("missing", "images", False), (None, "", False)]
 )
-def test_cifar10_is_at_hand_where_it_lay_and_nothing_is_downloaded(
-    finished_run, tmp_path, monkeypatch, recorded, there, expected
-):
-    run, lies = Run(finished_run), tmp_path / there
+def test_cifar10_is_local_if_recorded_folder_exists(finished_run, tmp_path, monkeypatch, recorded, existing, expected):
+    run, folder_with_data = Run(finished_run), tmp_path / existing
     environment = run.environment()
     dataset = environment.dataset.model_copy(
         update={"argument": "cifar10", "data_dir": str(tmp_path / recorded) if recorded else None}
     )
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
-    monkeypatch.setattr(cifar10, "find", lambda folder=None: folder if folder == lies else None)
+    monkeypatch.setattr(cifar10, "find", lambda folder=None: folder if folder == folder_with_data else None)
     assert at_hand(run) is expected
 
 
-def test_what_is_drawn_is_always_at_hand(finished_run):
+def test_shapes_are_always_local(finished_run):
     assert at_hand(Run(finished_run))

@@ -1,4 +1,4 @@
-"""Images of none of the classes: the score is the energy, and what is told from what is counted rightly."""
+"""OOD detection: energy scores, AUROC and OOD images."""
 
 import numpy as np
 import pytest
@@ -20,27 +20,27 @@ def pixels():
     return load("shapes:train=100,test=30").test.pixels
 
 
-def test_the_score_is_the_energy_of_the_logits(classifier, pixels):
+def test_score_is_energy_of_logits(classifier, pixels):
     logits = classifier.logits(pixels).double()
     assert strangeness(classifier, pixels) == pytest.approx((-logits.exp().sum(1).log()).numpy(), rel=1e-5)
 
 
-def test_what_scores_higher_throughout_is_told_apart(classifier, pixels, monkeypatch):
+def test_auroc_is_1_if_all_scores_are_higher(classifier, pixels, monkeypatch):
     monkeypatch.setattr(strangers, "strangeness", lambda _, images: images.mean((1, 2, 3)))
     monkeypatch.setitem(STRANGERS, "noise", lambda images, seed: np.full_like(images, 255))
     monkeypatch.setitem(STRANGERS, "textures", lambda images, seed: images)
-    found = measure_strangeness(classifier, pixels, "photographs")
+    detection = measure_strangeness(classifier, pixels, "photographs")
 
-    assert found.auroc["noise"] == 1.0
-    assert found.auroc["textures"] == pytest.approx(0.5)
+    assert detection.auroc["noise"] == 1.0
+    assert detection.auroc["textures"] == pytest.approx(0.5)
 
 
-def test_shapes_are_no_strangers_to_a_classifier_of_shapes(classifier, pixels):
+def test_shapes_are_not_ood_for_shapes_classifier(classifier, pixels):
     assert set(measure_strangeness(classifier, pixels, "shapes").auroc) == {"noise", "textures"}
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_strange_images_are_as_many_and_as_large_and_follow_from_the_seed(name, pixels):
+def test_ood_images_have_same_shape_and_depend_on_seed(name, pixels):
     once, again, other = (STRANGERS[name](pixels, seed) for seed in (1, 1, 2))
     assert once.shape == pixels.shape
     assert once.dtype == np.uint8
@@ -48,7 +48,7 @@ def test_strange_images_are_as_many_and_as_large_and_follow_from_the_seed(name, 
     assert not np.array_equal(once, other)
 
 
-def test_textures_keep_the_mean_and_the_frequencies_of_an_image():
+def test_textures_keep_mean_and_spectrum():
     pixels = (128 + 40 * torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))).clamp(40, 215)
     pixels = pixels.byte().numpy()
     textures = STRANGERS["textures"](pixels, 0)

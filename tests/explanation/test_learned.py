@@ -1,4 +1,4 @@
-"""What a run has learned from is found out once, and found again by whoever asks next."""
+"""The cache of training-image features."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ DATA = "shapes:train=100,test=30"
 
 
 class Notes:
-    """A progress that keeps what it is told."""
+    """A progress that records its notes."""
 
     def __init__(self):
         self.notes = []
@@ -34,57 +34,57 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How many images features were found out of, call by call."""
-    calls, found_out = [], learned.features
-    monkeypatch.setattr(learned, "features", lambda *a: calls.append(len(a[1])) or found_out(*a))
+    """The number of images in each call of `features`."""
+    calls, original = [], learned.features
+    monkeypatch.setattr(learned, "features", lambda *a: calls.append(len(a[1])) or original(*a))
     return calls
 
 
-def remembered(path, progress=None):
+def training_index(path, progress=None):
     run = Run(path)
     return Learned.by(run, run.classifier(), load(DATA), *([progress] if progress else []))
 
 
-def test_the_second_time_nothing_is_found_out_again(trained, cache, counted):
-    first, second = remembered(trained), remembered(trained)
-    assert counted == [90]  # a tenth of the hundred is for validation
+def test_second_call_reads_cached_features(trained, cache, counted):
+    first, second = training_index(trained), training_index(trained)
+    assert counted == [90]  # 10 of the 100 images are for validation
     assert torch.allclose(first.memory.features, second.memory.features, atol=1e-3)
     assert len(first.part) == len(first.memory.features) == 90
     near = second.memory.nearest(second.part.pixels[:10], 1)
     assert near.indices[:, 0].tolist() == list(range(10))
 
 
-def test_other_weights_have_other_features(finished_run, cache, counted):
-    remembered(finished_run)
+def test_new_weights_compute_new_features(finished_run, cache, counted):
+    training_index(finished_run)
     classifier = Run(finished_run).classifier()
     classifier.network[0].weight.data.mul_(-1)
     Run(finished_run).write_classifier(dataclasses.replace(classifier))
-    remembered(finished_run)
+    training_index(finished_run)
     assert counted == [90, 90]
 
 
-def test_what_was_damaged_is_found_out_again(trained, cache, counted):
-    remembered(trained)
-    (kept,) = cache.glob("*.safetensors")
-    kept.write_bytes(kept.read_bytes()[:-100])
-    assert len(remembered(trained).memory.features) == 90
+def test_damaged_cache_is_recomputed(trained, cache, counted):
+    training_index(trained)
+    (path,) = cache.glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert len(training_index(trained).memory.features) == 90
     assert counted == [90, 90]
 
 
-def test_a_cache_that_cannot_be_written_does_no_harm(trained, tmp_path, monkeypatch, counted):
-    (tmp_path / "file").write_text("in the way")
+def test_unwritable_cache_gives_a_note(trained, tmp_path, monkeypatch, counted):
+    (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path / "file"))
     progress = Notes()
-    assert len(remembered(trained, progress).memory.features) == 90
-    assert "not kept for next time" in progress.notes[0]
+    assert len(training_index(trained, progress).memory.features) == 90
+    assert "are not cached" in progress.notes[0]
 
 
-def test_a_few_runs_are_kept_and_no_more(finished_run, cache, monkeypatch):
-    monkeypatch.setattr(learned, "_KEPT", 2)
+def test_cache_keeps_a_limited_number_of_runs(finished_run, cache, monkeypatch):
+    monkeypatch.setattr(learned, "_MAX_CACHED", 2)
     run = Run(finished_run)
     for factor in (1.0, 1.1, 1.2):
         classifier = run.classifier()
         classifier.network[0].weight.data.mul_(factor)
         run.write_classifier(classifier)
-        remembered(finished_run)
+        training_index(finished_run)
     assert len(list(cache.glob("*.safetensors"))) == 2

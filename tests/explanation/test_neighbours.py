@@ -1,4 +1,4 @@
-"""What alike was learned from: an image is its own nearest, and the features are those the last layer decides by."""
+"""Nearest training images and the features that they are found by."""
 
 import numpy as np
 import pytest
@@ -19,21 +19,21 @@ def pixels():
     return load("shapes:train=100,test=30").train.pixels
 
 
-def test_an_image_that_was_learned_from_is_its_own_nearest(classifier, pixels):
+def test_training_image_is_its_own_nearest_neighbor(classifier, pixels):
     near = Memory(classifier, features(classifier, pixels)).nearest(pixels[:10], 3)
     assert near.indices[:, 0].tolist() == list(range(10))
     assert near.similarity[:, 0] == pytest.approx(1, abs=1e-5)
     assert (np.diff(near.similarity, axis=1) <= 1e-6).all()
 
 
-def test_the_features_are_what_the_last_layer_takes(classifier, pixels):
-    kept = {}
-    hook = classifier.network[-1].register_forward_hook(lambda _, inputs, __: kept.update(inputs=inputs[0]))
+def test_features_are_inputs_of_last_layer(classifier, pixels):
+    captured = {}
+    hook = classifier.network[-1].register_forward_hook(lambda _, inputs, __: captured.update(inputs=inputs[0]))
     classifier.logits(pixels[:5])
     hook.remove()
-    expected = torch.nn.functional.normalize(kept["inputs"])
+    expected = torch.nn.functional.normalize(captured["inputs"])
     assert torch.allclose(features(classifier, pixels[:5]), expected, atol=1e-5)
 
 
-def test_fewer_images_than_asked_for_are_all_there_are(classifier, pixels):
+def test_nearest_is_limited_by_number_of_training_images(classifier, pixels):
     assert Memory(classifier, features(classifier, pixels[:2])).nearest(pixels[:4], 5).indices.shape == (4, 2)

@@ -1,4 +1,4 @@
-"""A name leads to a shipped recipe, a path to a file of one's own, and anything else to a sentence."""
+"""Lookup of built-in recipes and recipe files."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from tinysight.errors import RecipeError
 from tinysight.recipes import shelf
 
 
-def test_a_shipped_name_is_found_from_anywhere(tmp_path, monkeypatch):
+def test_a_built_in_name_works_from_any_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "architecture" in shelf.read_text(shelf.locate("deep"))
 
 
-def test_a_path_is_taken_as_it_is(tmp_path, monkeypatch):
+def test_a_path_to_a_file_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text("name = 'mine'")
     for name in ("mine.toml", "./mine.toml", str(tmp_path / "mine.toml")):
@@ -21,17 +21,17 @@ def test_a_path_is_taken_as_it_is(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("depe", "There is no recipe 'depe'. Did you mean 'deep'?"),
+        ("depe", "Unknown recipe 'depe'. Did you mean 'deep'?"),
         ("resnet", "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, simple,"),
-        ("", "There is no recipe ''. Known: deep"),
-        ("mine.toml", "There is no recipe file mine.toml; `tinysight recipes list` shows the shipped recipes."),
-        ("folder/mine", "There is no recipe file folder/mine"),
-        ("folder", "folder is a folder, not a recipe"),
-        ("long" * 100, "There is no recipe"),
-        ("../recipes/deep", "There is no recipe file"),
+        ("", "Unknown recipe ''. Known: deep"),
+        ("mine.toml", "mine.toml: no such recipe file. List the built-in recipes with `tinysight recipes list`."),
+        ("folder/mine", "folder/mine: no such recipe file."),
+        ("folder", "folder: a folder, not a recipe. The recipe of a run is its file recipe.toml."),
+        ("long" * 100, "Unknown recipe"),
+        ("../recipes/deep", "../recipes/deep: no such recipe file."),
     ],
 )
-def test_what_is_not_there_is_answered_with_what_is(tmp_path, monkeypatch, name, advice):
+def test_an_unknown_recipe_is_rejected_with_the_fix(tmp_path, monkeypatch, name, advice):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(RecipeError) as caught:
@@ -39,24 +39,24 @@ def test_what_is_not_there_is_answered_with_what_is(tmp_path, monkeypatch, name,
     assert advice in str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / "picture.toml").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
-    with pytest.raises(RecipeError, match=r"picture\.toml is not a text, so it is no recipe"):
-        shelf.read_text(tmp_path / "picture.toml")
+def test_a_binary_file_is_rejected(tmp_path):
+    (tmp_path / "image.toml").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
+    with pytest.raises(RecipeError, match=r"image\.toml: not a text file\. A recipe is a TOML file\."):
+        shelf.read_text(tmp_path / "image.toml")
 
 
-def test_a_file_of_ten_megabytes_is_refused_unread(tmp_path):
+def test_a_large_file_is_rejected_unread(tmp_path):
     with (tmp_path / "large.toml").open("wb") as file:
         file.truncate(10_000_000)
-    with pytest.raises(RecipeError, match=r"large\.toml is too large for a recipe \(10,000,000 bytes\)"):
+    with pytest.raises(RecipeError, match=r"large\.toml: 10,000,000 bytes, too large for a recipe"):
         shelf.read_text(tmp_path / "large.toml")
 
 
-def test_a_file_that_is_gone_is_named(tmp_path):
-    with pytest.raises(RecipeError, match=r"gone\.toml cannot be read \(No such file or directory\)"):
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(RecipeError, match=r"gone\.toml: cannot be read \(No such file or directory\)"):
         shelf.read_text(tmp_path / "gone.toml")
 
 
-def test_the_mark_that_some_editors_begin_a_text_with_is_passed_over(tmp_path):
+def test_a_byte_order_mark_is_skipped(tmp_path):
     (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfname = 'mine'\r\n")
     assert shelf.read_text(tmp_path / "mine.toml") == "name = 'mine'\n"

@@ -70,7 +70,7 @@ def test_local_paths_are_not_published(run, tmp_path):
 def test_recognition_of_people_is_out_of_scope(cards):
     text = cards[0].markdown()
     assert "Not for recognizing, identifying, counting or surveilling people" in text
-    assert "procedural pictures" in text
+    assert "synthetic images" in text
 
 
 def test_the_json_document_holds_the_same_metrics(cards):

@@ -1,4 +1,4 @@
-"""A run directory, written without training."""
+"""Fixtures: a run directory written without training."""
 
 import numpy as np
 import pytest
@@ -54,20 +54,20 @@ def environment():
 
 @pytest.fixture
 def history():
-    figures = {"seconds": 1.5, "images_per_second": 60.0, "val_loss": 1.1, "val_accuracy": 0.5, "lr": 0.001}
-    return [Epoch(epoch=number, loss=2 / number, accuracy=0.1 * number, **figures) for number in (1, 2, 3)]
+    values = {"seconds": 1.5, "images_per_second": 60.0, "val_loss": 1.1, "val_accuracy": 0.5, "lr": 0.001}
+    return [Epoch(epoch=number, loss=2 / number, accuracy=0.1 * number, **values) for number in (1, 2, 3)]
 
 
 @pytest.fixture
 def summary(history):
-    seal = digest("".join(f"{epoch.model_dump_json()}\n" for epoch in history))
-    figures = {"epochs": 3, "val_accuracy": 0.5, "history_sha256": seal}
-    return Summary(status="finished", recipe="early-stopping", dataset="photos", **figures)
+    checksum = digest("".join(f"{epoch.model_dump_json()}\n" for epoch in history))
+    totals = {"epochs": 3, "val_accuracy": 0.5, "history_sha256": checksum}
+    return Summary(status="finished", recipe="early-stopping", dataset="photos", **totals)
 
 
 @pytest.fixture
 def create(recipe, environment, summary):
-    """Return a function from a path to a new run there."""
+    """Return a function that creates a run at a path."""
     return lambda path: Run.create(path, recipe, environment, summary)
 
 

@@ -1,4 +1,4 @@
-"""The live bar: there on a terminal and only there, in the way of nothing, and gone in the end."""
+"""The progress bar: shown only on a terminal, below all other output, and erased at the end."""
 
 import io
 import itertools
@@ -15,36 +15,36 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 class Terminal(io.StringIO):
-    """A terminal of 80 columns, which is what rich takes one for that does not say."""
+    """A terminal of 80 columns, the default of rich."""
 
     def isatty(self):
         return True
 
     @property
     def lines(self):
-        """What was shown, every frame of the bar on a line of its own."""
+        """The output, with each frame of the bar on its own line."""
         return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.getvalue()))
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(errors, "is_interactive", True)  # rich looked for a terminal when it was imported
-    looks = itertools.count()
-    monkeypatch.setattr(errors, "get_time", lambda: 2.0 * next(looks))
+    monkeypatch.setattr(errors, "is_interactive", True)  # rich checks for a terminal at import
+    ticks = itertools.count()
+    monkeypatch.setattr(errors, "get_time", lambda: 2.0 * next(ticks))
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     return Terminal()
 
 
-def train_a_little():
+def report_progress():
     progress.start("epoch 12/25", 45_000, "images")
     for _ in range(3):
         progress.advance(12_800, loss=1.23456, accuracy=0.5712)
 
 
-def test_the_bar_shows_how_far_how_fast_how_well_and_how_long_and_fits_into_80_columns(terminal):
+def test_the_bar_shows_progress_speed_metrics_and_time_left_in_80_columns(terminal):
     with redirect_stderr(terminal):
-        train_a_little()
+        report_progress()
         progress.finish("epoch 12/25  done")
     frame = next(line for line in reversed(terminal.lines) if "%" in line)
     for part in ("epoch 12/25 ", " 85%", " images/s", "loss 1.235", "accuracy 0.571", " left"):
@@ -53,7 +53,7 @@ def test_the_bar_shows_how_far_how_fast_how_well_and_how_long_and_fits_into_80_c
     assert terminal.lines[-2:] == ["epoch 12/25  done", ""]
 
 
-def test_a_download_is_told_in_bytes_and_its_long_address_cut(terminal):
+def test_a_download_is_shown_in_bytes_with_a_truncated_url(terminal):
     with redirect_stderr(terminal):
         progress.start("Fetching https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_000_000, "B")
         for _ in range(3):
@@ -64,44 +64,44 @@ def test_a_download_is_told_in_bytes_and_its_long_address_cut(terminal):
     assert len(frame) <= 80
 
 
-def test_work_of_unknown_length_has_a_bar_too(terminal):
+def test_a_task_of_unknown_length_has_a_bar(terminal):
     with redirect_stderr(terminal):
-        progress.start("looking", 0)
+        progress.start("scanning", 0)
         progress.advance(1)
         progress.finish()
-    assert any(line.startswith("looking ") for line in terminal.lines)
+    assert any(line.startswith("scanning ") for line in terminal.lines)
 
 
-def test_elsewhere_there_are_only_the_lines_that_remain(capsys):
-    train_a_little()
+def test_only_final_lines_and_notices_are_printed_without_a_terminal(capsys):
+    report_progress()
     progress.finish("epoch 12/25  done")
     progress.note("a notice")
     assert capsys.readouterr() == ("", "epoch 12/25  done\na notice\n")
 
 
-def test_what_would_steer_the_terminal_is_written_out(capsys):
+def test_control_characters_are_escaped(capsys):
     progress.note("cat\x1b[2J\n.png is left out")
     assert capsys.readouterr().err == "cat\\x1b[2J\\n.png is left out\n"
 
 
-def test_results_go_to_a_file_even_while_a_bar_is_on_the_terminal(terminal):
+def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(terminal):
     with redirect_stderr(terminal), redirect_stdout(io.StringIO()) as file:
-        train_a_little()
+        report_progress()
         say("a result")
         progress.finish()
     assert file.getvalue() == "a result\n"
     assert "a result" not in terminal.getvalue()
 
 
-def test_results_on_the_same_terminal_stand_on_lines_of_their_own(terminal):
+def test_results_on_the_same_terminal_are_on_their_own_lines(terminal):
     with redirect_stderr(terminal), redirect_stdout(terminal):
-        train_a_little()
+        report_progress()
         say("a result")
         progress.finish()
     assert "a result" in terminal.lines
 
 
-def test_text_is_shown_as_it_is(terminal):
+def test_markup_and_emoji_codes_are_printed_literally(terminal):
     with redirect_stderr(terminal):
         progress.start("[bold]:cat:", 1)
         progress.note("[red]note[/]")
@@ -110,13 +110,13 @@ def test_text_is_shown_as_it_is(terminal):
         assert text in terminal.getvalue()
 
 
-def test_an_error_in_the_middle_of_a_bar_comes_after_it_and_the_cursor_comes_back(
+def test_an_error_is_printed_after_the_bar_and_the_cursor_is_restored(
     tinysight, terminal, finished_run, photos, monkeypatch
 ):
-    def diverge(classifier, pixels):
-        raise RunError("The weights are no numbers.")
+    def fail(classifier, pixels):
+        raise RunError("The weights are not finite.")
 
-    monkeypatch.setattr(Classifier, "probabilities", diverge)
+    monkeypatch.setattr(Classifier, "probabilities", fail)
     with redirect_stderr(terminal):
         outcome = tinysight("predict", finished_run, photos)
     assert outcome.code == 2

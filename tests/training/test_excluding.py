@@ -1,4 +1,4 @@
-"""Images that a recipe leaves out are neither learned from nor validated with, and no other moves for it."""
+"""Excluded images leave the training and validation splits; all other images keep their split."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tinysight.training.images import cut
 
 @pytest.fixture
 def excluding(tmp_path):
-    """Return a function from names to the data section of a recipe that excludes them."""
+    """Return a function from image ids to the data section of a recipe that excludes them."""
 
     def make(*names):
         path = tmp_path / "list.csv"
@@ -27,23 +27,23 @@ def shapes():
     return load("shapes:train=100,test=30")
 
 
-def test_what_is_excluded_is_gone_from_either_side_and_all_others_stay(shapes, excluding):
+def test_excluded_images_are_removed_from_both_splits(shapes, excluding):
     whole = cut(shapes, loading.load("simple", ["data.split=stratified"]).data, seed=0)
     held_back = sorted(set(range(100)) - set(whole.learn.tolist()))
-    gone = [whole.learn[0], whole.learn[-1], held_back[2]]
-    images = cut(shapes, excluding(*(f"train/{index}" for index in gone)), seed=0)
+    excluded = [whole.learn[0], whole.learn[-1], held_back[2]]
+    images = cut(shapes, excluding(*(f"train/{index}" for index in excluded)), seed=0)
 
     assert images.learn.tolist() == whole.learn[1:-1].tolist()
     kept = [index for index in held_back if index != held_back[2]]
     assert np.array_equal(images.validation.pixels, shapes.train.pixels[kept])
 
 
-def test_test_images_on_the_list_change_nothing(shapes, excluding):
+def test_excluding_test_images_changes_nothing(shapes, excluding):
     whole = cut(shapes, loading.load("simple", ["data.split=stratified"]).data, seed=0)
     assert np.array_equal(cut(shapes, excluding("test/3"), seed=0).learn, whole.learn)
 
 
-def test_files_are_excluded_by_their_names_and_from_a_validation_folder_too(excluding):
+def test_files_are_excluded_from_a_validation_folder_too(excluding):
     pixels, labels = np.zeros((3, 3, 32, 32), np.uint8), np.array([0, 1, 0])
     train = Part(pixels, labels, ("train/a/1.png", "train/b/2.png", "train/a/3.png"))
     validation = Part(pixels, labels, ("val/a/1.png", "val/b/2.png", "val/a/3.png"))
@@ -53,11 +53,11 @@ def test_files_are_excluded_by_their_names_and_from_a_validation_folder_too(excl
     assert images.validation.files == ("val/a/1.png", "val/b/2.png")
 
 
-def test_images_that_are_not_there_are_refused_by_name(shapes, excluding):
+def test_unknown_images_are_rejected_by_name(shapes, excluding):
     with pytest.raises(DataError, match=r"list\.csv: images not in shapes: train/100"):
         cut(shapes, excluding("train/3", "train/100"), seed=0)
 
 
-def test_nothing_left_to_learn_from_is_refused(shapes, excluding):
-    with pytest.raises(DataError, match="leaves no image to learn from or none to validate with"):
+def test_an_empty_split_is_rejected(shapes, excluding):
+    with pytest.raises(DataError, match=r"list\.csv: no training or no validation images are left"):
         cut(shapes, excluding(*(f"train/{index}" for index in range(100))), seed=0)

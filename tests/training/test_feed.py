@@ -9,14 +9,14 @@ from tinysight.training import feed
 from tinysight.training.feed import Feed
 from tinysight.training.images import Images, cut
 
-BATCH = 24  # of the recipe
-SMALL_BLOCK = 2 * BATCH * 16 * 16  # pixels of two batches: the 160 images to learn from are four blocks
-TURNED = "augmentation.rotation=30"
+BATCH = 24  # the recipe's batch_size
+SMALL_BLOCK = 2 * BATCH * 16 * 16  # pixels of two batches: the 160 training images make four blocks
+ROTATED = "augmentation.rotation=30"
 
 
 @pytest.fixture
 def make(dataset, recipe):
-    """Return a function from `key=value` changes to a feed of the tiny images."""
+    """Return a function from `key=value` overrides to a loader of the tiny images."""
 
     def make(*changes, seed=0, images=None):
         settled = recipe(*changes)
@@ -35,69 +35,69 @@ def epoch_of(feed, number=0):
 
 
 @pytest.mark.usefixtures("_block")
-def test_plain_images_are_the_pixels_scaled_with_their_own_labels(make):
-    fed = make()
-    batches = epoch_of(fed)
+def test_images_without_augmentation_are_the_scaled_pixels_with_their_labels(make):
+    loader = make()
+    batches = epoch_of(loader)
     images, labels = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
 
-    pixels = fed.images.train.pixels[fed.images.learn]
-    expected = {(row.tobytes(), label) for row, label in zip(pixels, labels_of(fed), strict=True)}
+    pixels = loader.images.train.pixels[loader.images.learn]
+    expected = {(row.tobytes(), label) for row, label in zip(pixels, labels_of(loader), strict=True)}
     restored = (images * 255).round().astype(np.uint8)
     assert {(row.tobytes(), label) for row, label in zip(restored, labels, strict=True)} == expected
     assert [len(labels) for _, labels in batches] == [24, 24, 24, 24, 24, 24, 16]
 
 
-def labels_of(fed):
-    return fed.images.train.labels[fed.images.learn]
+def labels_of(loader):
+    return loader.images.train.labels[loader.images.learn]
 
 
 @pytest.mark.usefixtures("_block")
 def test_batches_are_channels_last(make):
-    for images, _ in epoch_of(make(TURNED)):
+    for images, _ in epoch_of(make(ROTATED)):
         assert images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_size_of_a_block_does_not_change_which_images_come_when(make, monkeypatch):
+def test_the_block_size_does_not_change_the_order(make, monkeypatch):
     large = epoch_of(make())
     monkeypatch.setattr(feed, "BLOCK", SMALL_BLOCK)
 
-    for (images, labels), (same, same_labels) in zip(epoch_of(make()), large, strict=True):
-        assert torch.equal(images, same)
-        assert torch.equal(labels, same_labels)
+    for (images, labels), (expected, expected_labels) in zip(epoch_of(make()), large, strict=True):
+        assert torch.equal(images, expected)
+        assert torch.equal(labels, expected_labels)
 
 
-def test_one_batch_larger_than_a_block_is_still_one_batch(make, monkeypatch):
+def test_a_batch_may_be_larger_than_a_block(make, monkeypatch):
     monkeypatch.setattr(feed, "BLOCK", 1)
 
     assert [len(labels) for _, labels in epoch_of(make())] == [24, 24, 24, 24, 24, 24, 16]
 
 
-@given(asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=5))
-def test_a_batch_does_not_depend_on_what_was_asked_for_before(dataset, recipe, asked):
-    settled = recipe(TURNED)
+@given(requests=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=1, max_size=5))
+def test_a_batch_does_not_depend_on_earlier_calls(dataset, recipe, requests):
+    settled = recipe(ROTATED)
     images = cut(dataset, settled.data, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed, "BLOCK", SMALL_BLOCK)
         used, fresh = (Feed(images, settled, Normalisation(), 3) for _ in range(2))
-        for place in asked:
-            found, labels = used.batch(*place)
-        same, same_labels = fresh.batch(*asked[-1])
+        for request in requests:
+            images, labels = used.batch(*request)
+        expected, expected_labels = fresh.batch(*requests[-1])
 
-    assert torch.equal(found, same)
-    assert torch.equal(labels, same_labels)
+    assert torch.equal(images, expected)
+    assert torch.equal(labels, expected_labels)
 
 
 @pytest.mark.usefixtures("_block")
-def test_every_batch_of_every_epoch_is_augmented_in_another_way(make):
+def test_every_batch_of_every_epoch_is_augmented_differently(make):
     images = make().images
     same = Images(images.train, np.full(96, 7), images.validation)  # so that only the augmentation differs
-    fed = make(TURNED, images=same)
+    loader = make(ROTATED, images=same)
 
-    seen = {batch.numpy().tobytes() for epoch in (0, 1) for batch, _ in epoch_of(fed, epoch)}
+    seen = {batch.numpy().tobytes() for epoch in (0, 1) for batch, _ in epoch_of(loader, epoch)}
     assert len(seen) == 8
 
 
-def test_the_seed_and_the_epoch_decide_the_order(make):
+def test_the_order_depends_on_seed_and_epoch(make):
     first, again, later, other = epoch_of(make()), epoch_of(make()), epoch_of(make(), 1), epoch_of(make(seed=1))
 
     assert torch.equal(first[0][0], again[0][0])
@@ -105,13 +105,13 @@ def test_the_seed_and_the_epoch_decide_the_order(make):
     assert not torch.equal(first[0][0], other[0][0])
 
 
-def test_alternating_flips_show_every_image_both_ways_in_any_two_epochs(make):
-    fed = make("augmentation.alternating_flip=true")
+def test_alternating_flips_mirror_every_image_in_every_second_epoch(make):
+    loader = make("augmentation.alternating_flip=true")
     shown = []
     for epoch in (0, 1, 2):
-        images = torch.cat([images for images, _ in epoch_of(fed, epoch)])
+        images = torch.cat([images for images, _ in epoch_of(loader, epoch)])
         shown.append({image.numpy().tobytes() for image in images})
-    plain = {image.numpy().tobytes() for image in fed.plain(160)}
+    plain = {image.numpy().tobytes() for image in loader.plain(160)}
 
     assert shown[0] == shown[2]
     assert not shown[0] & shown[1]
@@ -119,7 +119,7 @@ def test_alternating_flips_show_every_image_both_ways_in_any_two_epochs(make):
     assert plain <= shown[0] | shown[1]
 
 
-def test_which_images_begin_mirrored_depends_on_the_seed(make):
+def test_the_first_mirrored_images_depend_on_the_seed(make):
     first, other = (
         {
             image.numpy().tobytes()

@@ -6,7 +6,7 @@ from tinysight.recipes.schema import Data
 from tinysight.training.images import cut
 
 
-def test_every_training_image_is_either_learned_from_or_held_back(dataset):
+def test_the_split_partitions_the_training_images(dataset):
     files = tuple(f"{i}.png" for i in range(len(dataset.train)))
     images = cut(replace(dataset, train=replace(dataset.train, files=files)), Data(validation=0.2), seed=1)
 
@@ -17,20 +17,20 @@ def test_every_training_image_is_either_learned_from_or_held_back(dataset):
     assert images.validation.counts(4) == [10] * 4
 
 
-def test_the_same_seed_holds_back_the_same_images_and_another_seed_others(dataset):
+def test_the_split_is_reproducible_and_depends_on_the_seed(dataset):
     learn = [cut(dataset, Data(validation=0.2), seed).learn.tolist() for seed in (1, 1, 2)]
 
     assert learn[0] == learn[1] != learn[2]
 
 
-def test_the_notebooks_split_holds_back_the_last_fifth(dataset):
+def test_the_notebooks_split_takes_the_last_fifth(dataset):
     images = cut(dataset, Data(split="last-20%"), seed=0)
 
     assert images.learn.tolist() == list(range(160))
     np.testing.assert_array_equal(images.validation.labels, dataset.train.labels[160:])
 
 
-def test_images_that_a_dataset_sets_aside_itself_are_taken_as_they_are(dataset):
+def test_a_validation_split_of_the_dataset_is_used_unchanged(dataset):
     images = cut(replace(dataset, validation=dataset.test), Data(), seed=0)
 
     assert images.learn.tolist() == list(range(200))

@@ -7,7 +7,7 @@ from tinysight.training.interruption import listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_a_request_and_the_work_goes_on(number):
+def test_a_signal_requests_a_stop(number):
     with listening() as interruption:
         assert not interruption.asked
         signal.raise_signal(number)
@@ -20,35 +20,35 @@ def press(*signals):
             signal.raise_signal(number)
 
 
-def test_a_second_ctrl_c_is_not_a_request_any_more():
+def test_a_second_ctrl_c_raises():
     with pytest.raises(KeyboardInterrupt):
         press(signal.SIGINT, signal.SIGINT)
 
 
-def test_afterwards_signals_go_where_they_went_before():
+def test_signal_handlers_are_restored():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     press(signal.SIGINT, signal.SIGTERM)
 
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_outside_the_main_thread_nothing_is_listened_for():
-    asked = []
+def test_no_signals_are_caught_outside_the_main_thread():
+    requested = []
 
     def listen():
         with listening() as interruption:
-            asked.append(interruption.asked)
+            requested.append(interruption.asked)
 
     thread = threading.Thread(target=listen)
     thread.start()
     thread.join()
 
-    assert asked == [False]
+    assert requested == [False]
 
 
-def test_what_else_is_to_be_done_is_done_when_somebody_asks():
-    done = []
-    with listening(lambda: done.append("told the others")):
-        assert done == []
+def test_the_callback_runs_on_a_signal():
+    calls = []
+    with listening(lambda: calls.append("stop")):
+        assert calls == []
         signal.raise_signal(signal.SIGTERM)
-        assert done == ["told the others"]
+        assert calls == ["stop"]

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parent / "train_until_killed.py"
 
 
 @pytest.mark.slow
-def test_a_run_killed_again_and_again_equals_one_left_alone(plan, dataset, weights, tmp_path):
+def test_a_run_killed_repeatedly_equals_an_uninterrupted_one(plan, dataset, weights, tmp_path):
     settled = plan(
         "training.epochs=5", "model.architecture=strided", "optimiser.name=adam", "early_stopping.patience=5"
     )
@@ -24,13 +24,13 @@ def test_a_run_killed_again_and_again_equals_one_left_alone(plan, dataset, weigh
     arrays = {f"{name}_{kind}": getattr(part, kind) for name, part in parts.items() for kind in ("pixels", "labels")}
     np.savez(tmp_path / "images.npz", **arrays)
 
-    for moment in np.random.default_rng(0).integers(10, 45, 5).tolist():
-        done = subprocess.run([sys.executable, SCRIPT, tmp_path, str(moment)], capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    done = subprocess.run([sys.executable, SCRIPT, tmp_path, "0"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for operation in np.random.default_rng(0).integers(10, 45, 5).tolist():
+        process = subprocess.run([sys.executable, SCRIPT, tmp_path, str(operation)], capture_output=True, text=True)
+        assert process.returncode == -signal.SIGKILL, process.stderr
+    process = subprocess.run([sys.executable, SCRIPT, tmp_path, "0"], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
-    train(settled, tmp_path / "left alone")
-    one, other = weights(tmp_path / "run"), weights(tmp_path / "left alone")
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    train(settled, tmp_path / "uninterrupted")
+    actual, expected = weights(tmp_path / "run"), weights(tmp_path / "uninterrupted")
+    assert all(torch.equal(actual[name], expected[name]) for name in actual)
     assert Run(tmp_path / "run").summary().status == "finished"

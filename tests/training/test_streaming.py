@@ -1,4 +1,4 @@
-"""Training from a file: every image once an epoch, in an order of chance that is the same every time."""
+"""Training from memory-mapped images: one pass per epoch, in a reproducible random order."""
 
 from dataclasses import replace
 
@@ -29,22 +29,22 @@ def on_disk(dataset, tmp_path, monkeypatch):
     """The tiny images, mapped from a file."""
     monkeypatch.setattr(pixels, "LARGE", 1000)
 
-    def moved(name, part):
-        part.pixels.tofile(tmp_path / name)
-        return Part(open_pixels(tmp_path / name, part.pixels.shape), part.labels)
+    def to_disk(name, split):
+        split.pixels.tofile(tmp_path / name)
+        return Part(open_pixels(tmp_path / name, split.pixels.shape), split.labels)
 
-    return replace(dataset, train=moved("train", dataset.train), test=moved("test", dataset.test))
+    return replace(dataset, train=to_disk("train", dataset.train), test=to_disk("test", dataset.test))
 
 
 @pytest.fixture(params=[(4 * IMAGE, 50 * IMAGE), (1, 1), (10**9, 10**9)], ids=["small", "least", "all"])
 def _sizes(request, monkeypatch):
-    """Set blocks of 4 images and windows of 48; or of one image and one block of batches; or of everything."""
+    """Blocks of 4 images and buffers of 48; blocks of 1 and the smallest buffer; or everything in one."""
     monkeypatch.setattr(streaming, "BLOCK", request.param[0])
     monkeypatch.setattr(streaming, "WINDOW", request.param[1])
     monkeypatch.setattr(feeding, "BLOCK", 24 * 16 * 16)
 
 
-def fed(dataset, recipe, *changes, seed=0):
+def make_loader(dataset, recipe, *changes, seed=0):
     settled = recipe(*changes)
     return Feed(cut(dataset, settled.data, 0), settled, Normalisation(), seed)
 
@@ -63,33 +63,33 @@ def rows_of(batches):
     window=st.integers(1, 100),
     seed=st.integers(0, 9),
 )
-def test_every_image_comes_once_and_a_window_is_of_whole_blocks(learn, block, window, seed):
+def test_every_image_occurs_once_and_a_buffer_holds_whole_blocks(learn, block, window, seed):
     learn = np.array(learn)
     order = shuffled(learn, block, window, np.random.default_rng(seed))
 
     assert sorted(order) == learn.tolist()
     np.testing.assert_array_equal(order, shuffled(learn, block, window, np.random.default_rng(seed)))
-    block_of = {image: place // block for place, image in enumerate(learn.tolist())}
+    block_of = {image: position // block for position, image in enumerate(learn.tolist())}
     for start in range(0, len(order), window):
-        found = {block_of[image] for image in order[start : start + window].tolist()}
-        assert len(found) <= window // block + 3  # one begun before it, one that goes on behind it, the short last one
+        blocks = {block_of[image] for image in order[start : start + window].tolist()}
+        assert len(blocks) <= window // block + 3  # partial blocks at the start and the end, and the short last one
 
 
-def test_an_order_is_like_one_of_chance():
+def test_the_order_is_close_to_random():
     orders = [shuffled(np.arange(2000), 8, 400, np.random.default_rng(seed)) for seed in range(40)]
-    places = np.array([np.argsort(order) for order in orders])
+    positions = np.array([np.argsort(order) for order in orders])
 
-    # Where an image comes is uniform over the epoch, with standard error 577 / sqrt(40) = 91 for each.
-    assert abs(places.mean(0) - 1000).max() < 5 * 91
-    assert abs(places.std() - 577) < 30
-    # Neighbours in the file are hardly ever neighbours in an order: by chance two in 400.
-    apart = np.abs(np.diff(places, axis=1))
-    assert (apart == 1).mean() < 0.02
+    # The position of an image is uniform over the epoch; its mean has standard error 577 / sqrt(40) = 91.
+    assert abs(positions.mean(0) - 1000).max() < 5 * 91
+    assert abs(positions.std() - 577) < 30
+    # Neighbors in the file are rarely neighbors in the order: 2 in 400 by chance.
+    distances = np.abs(np.diff(positions, axis=1))
+    assert (distances == 1).mean() < 0.02
 
 
 @pytest.mark.usefixtures("_sizes")
-def test_an_epoch_from_a_file_holds_every_image_once_with_its_label(on_disk, dataset, recipe):
-    feed = fed(on_disk, recipe)
+def test_an_epoch_from_disk_has_every_image_once_with_its_label(on_disk, dataset, recipe):
+    feed = make_loader(on_disk, recipe)
     batches = epoch_of(feed)
     learn = feed.images.learn
     labels = torch.cat([labels for _, labels in batches]).tolist()
@@ -100,9 +100,9 @@ def test_an_epoch_from_a_file_holds_every_image_once_with_its_label(on_disk, dat
 
 
 @pytest.mark.usefixtures("_sizes")
-def test_seed_and_epoch_decide_the_order_from_a_file(on_disk, recipe):
-    first, again, other = (rows_of(epoch_of(fed(on_disk, recipe, seed=seed))) for seed in (0, 0, 1))
-    later = rows_of(epoch_of(fed(on_disk, recipe), 1))
+def test_the_order_from_disk_depends_on_seed_and_epoch(on_disk, recipe):
+    first, again, other = (rows_of(epoch_of(make_loader(on_disk, recipe, seed=seed))) for seed in (0, 0, 1))
+    later = rows_of(epoch_of(make_loader(on_disk, recipe), 1))
 
     assert first == again
     assert first != other
@@ -110,26 +110,27 @@ def test_seed_and_epoch_decide_the_order_from_a_file(on_disk, recipe):
 
 
 @pytest.mark.usefixtures("_sizes")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)  # nothing changes the images
-@given(asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=2, max_size=5))
-def test_a_batch_from_a_file_does_not_depend_on_what_was_asked_for_before(on_disk, recipe, asked):
-    used, fresh = (fed(on_disk, recipe, "augmentation.rotation=30", "augmentation.alternating_flip=true") for _ in "ab")
-    for place in asked:
-        found, labels = used.batch(*place)
-    same, same_labels = fresh.batch(*asked[-1])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)  # the fixtures are read-only
+@given(requests=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=2, max_size=5))
+def test_a_batch_from_disk_does_not_depend_on_earlier_calls(on_disk, recipe, requests):
+    changes = ("augmentation.rotation=30", "augmentation.alternating_flip=true")
+    used, fresh = (make_loader(on_disk, recipe, *changes) for _ in range(2))
+    for request in requests:
+        images, labels = used.batch(*request)
+    expected, expected_labels = fresh.batch(*requests[-1])
 
-    assert torch.equal(found, same)
-    assert torch.equal(labels, same_labels)
+    assert torch.equal(images, expected)
+    assert torch.equal(labels, expected_labels)
 
 
-def test_a_window_gives_rows_in_any_order(on_disk, dataset):
+def test_a_buffer_returns_rows_in_any_order(on_disk, dataset):
     window = Window.on(on_disk.train.pixels, np.array([70, 3, 150, 9]))
 
     assert window.rows.tolist() == [3, 9, 70, 150]
     np.testing.assert_array_equal(window.at(np.array([150, 3])), dataset.train.pixels[[150, 3]])
 
 
-def test_images_in_a_file_are_normalised_and_whitened_as_in_memory(on_disk, dataset, recipe):
+def test_normalization_and_whitening_from_disk_equal_those_in_memory(on_disk, dataset, recipe):
     settled = recipe(
         "data.normalisation=standardise", "model.architecture=fast", "model.stem=fine", "model.widths=[8,8,8]"
     )
@@ -137,42 +138,43 @@ def test_images_in_a_file_are_normalised_and_whitened_as_in_memory(on_disk, data
         Trainer(settled, images, cut(images, settled.data, 0), 0, "fp32") for images in (dataset, on_disk)
     )
     assert normalisation_for(settled, cut(on_disk, settled.data, 0)) == in_memory.classifier.normalisation
-    for one, other in zip(in_memory.network.parameters(), from_file.network.parameters(), strict=True):
-        assert torch.equal(one, other)
+    for expected, actual in zip(in_memory.network.parameters(), from_file.network.parameters(), strict=True):
+        assert torch.equal(actual, expected)
 
 
 @pytest.mark.usefixtures("_sizes")
-def test_training_from_a_file_can_be_resumed_bit_for_bit(on_disk, recipe):
+def test_training_from_disk_resumes_bit_for_bit(on_disk, recipe):
     settled = recipe("training.epochs=2", "augmentation.crop_padding=2")
     images = cut(on_disk, settled.data, 0)
 
     def trainer():
         return Trainer(settled, on_disk, images, 0, "fp32")
 
-    whole, before, after = trainer(), trainer(), trainer()
+    uninterrupted, before, after = trainer(), trainer(), trainer()
     for _ in range(5):
         before.step()
     after.restore(before.checkpoint())
-    for one in (whole, after):
-        while one.position.step < one.feed.steps:
-            one.step()
+    for running in (uninterrupted, after):
+        while running.position.step < running.feed.steps:
+            running.step()
 
-    for kept, found in zip(whole.network.state_dict().values(), after.network.state_dict().values(), strict=True):
-        assert torch.equal(kept, found)
+    expected = uninterrupted.network.state_dict()
+    for name, tensor in after.network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
 
 
-def test_what_is_told_of_images_in_a_file_is_what_is_told_of_them_in_memory(on_disk, dataset, recipe):
-    found = []
-    for images in (dataset, on_disk):
-        own = replace(images, validation=images.test)
-        trainer = Trainer(recipe(), own, cut(own, recipe().data, 0), 0, "fp32")
+def test_predictions_from_disk_equal_those_in_memory(on_disk, dataset, recipe):
+    results = []
+    for source in (dataset, on_disk):
+        images = replace(source, validation=source.test)
+        trainer = Trainer(recipe(), images, cut(images, recipe().data, 0), 0, "fp32")
         classifier = trainer.calibrate(trainer.classifier)
-        found.append((classifier.temperature, classifier.probabilities(own.test.pixels, tta=True)))
+        results.append((classifier.temperature, classifier.probabilities(images.test.pixels, tta=True)))
 
-    assert found[0][0] == found[1][0]
-    np.testing.assert_array_equal(found[0][1], found[1][1])
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
-def test_a_run_from_a_file_is_finished_and_bears_the_same_fingerprint(on_disk, dataset, recipe, tmp_path):
+def test_a_run_from_disk_has_the_same_fingerprint(on_disk, dataset, recipe, tmp_path):
     assert train(Plan(recipe(), on_disk, "tiny", 0, "fp32"), tmp_path / "run").status == "finished"
     assert Run(tmp_path / "run").environment().dataset.fingerprint == dataset.fingerprint

@@ -1,4 +1,4 @@
-"""Train, saving after every step, and die without a word at the given operation on files. Run by test_killed.py."""
+"""Train with a checkpoint after every step and SIGKILL itself at the given file operation. Run by test_killed.py."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ operations = 0
 
 
 def count(event, arguments):
-    """Count openings and renamings of files in the run: between any two of them power may fail."""
+    """Count opens and renames of files in the run: a crash may occur between any two."""
     global operations
     if event in ("open", "os.rename") and str(folder) in str(arguments[0]):
         operations += 1

@@ -1,4 +1,4 @@
-"""An augmentation in one line, for logs, recipes and the head of a preview."""
+"""One-line description of augmentation settings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from tinysight.augmentation.config import Augmentation
 
 
 def describe(config: Augmentation) -> str:
-    """Return what `config` does, in one line.
+    """Describe the active settings of `config` in one line.
 
     >>> describe(Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, horizontal_flip=True))
     'rotation ±40°, shift ±0.2, flip, fill nearest'
     """
-    return ", ".join([*_geometry(config), *_colour(config), *_cutout(config)]) or "none"
+    return ", ".join([*_geometry(config), *_color(config), *_cutout(config)]) or "none"
 
 
 def _geometry(config: Augmentation) -> list[str]:
@@ -39,16 +39,16 @@ def _shift(config: Augmentation) -> list[str]:
     if config.width_shift == config.height_shift:
         return [f"shift ±{config.width_shift:g}"] if config.width_shift else []
     shifts = {"width": config.width_shift, "height": config.height_shift}
-    return [f"{name} shift ±{share:g}" for name, share in shifts.items() if share]
+    return [f"{name} shift ±{limit:g}" for name, limit in shifts.items() if limit]
 
 
-def _colour(config: Augmentation) -> list[str]:
-    shares = {
+def _color(config: Augmentation) -> list[str]:
+    strengths = {
         "brightness": config.brightness,
         "contrast": config.contrast,
         "saturation": config.saturation,
     }
-    return [f"{name} ±{share:g}" for name, share in shares.items() if share]
+    return [f"{name} ±{strength:g}" for name, strength in strengths.items() if strength]
 
 
 def _cutout(config: Augmentation) -> list[str]:

@@ -1,4 +1,4 @@
-"""Mirroring left to right."""
+"""Random horizontal flip."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def sample_flips(n: int, generator: torch.Generator) -> Tensor:
-    """Draw for each of `n` images whether it is mirrored, with probability one half: bool, (n,)."""
+    """Draw whether each of `n` images is flipped, with probability 1/2; bool, (n,)."""
     return torch.rand(n, generator=generator, device=generator.device) < 0.5
 
 
 def horizontal_flip(images: Tensor, flips: Tensor) -> Tensor:
-    """Return float `images`, (n, channels, height, width), mirrored where `flips`, bool (n,), is true."""
-    # With weights 0 and 1 lerp returns one image or the other exactly, and twice as fast as torch.where.
+    """Flip the float `images`, (n, channels, height, width), where `flips`, bool (n,), is true."""
+    # With weights 0 and 1, lerp is exact and twice as fast as torch.where.
     return torch.lerp(images, images.flip(3), flips.to(images).view(-1, 1, 1, 1))

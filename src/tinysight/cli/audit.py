@@ -1,4 +1,4 @@
-"""`tinysight audit`: how far a run can be trusted."""
+"""`tinysight audit`: check a run for bias, label errors and privacy leakage."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ from tinysight.screen.console import output, progress, shown
 def audit(
     run: RunArgument,
     groups: Annotated[
-        Path | None, typer.Option(help="A CSV file: a column `image`, and columns of groups of test images.")
+        Path | None, typer.Option(help="CSV file: a column `image`, and one column per grouping of the test images.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.05, metavar="M", help="How long it may take; four shadow models if not said.")
+        float | None,
+        typer.Option(
+            min=0.05, metavar="M", help="Time budget in minutes; default: as long as four shadow models take."
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Look for twins, gaps between groups, wrong labels and leaks, and fill RUN's audit.json."""
-    from tinysight.audit.audit import audit as look
+    """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage."""
+    from tinysight.audit.audit import audit as run_audit
     from tinysight.reporting.telling import told
     from tinysight.runs.evidence import Evidence
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    found = look(opened, minutes, groups, data_dir, progress)
-    for remark in opened.summary().remarks:
-        progress.note(remark)
-    for heading, words in told(found).items():
-        output.print(shown(f"{heading + ':':<18}{words}"))
+    results = run_audit(opened, minutes, groups, data_dir, progress)
+    for note in opened.summary().remarks:
+        progress.note(note)
+    for heading, text in told(results).items():
+        output.print(shown(f"{heading + ':':<18}{text}"))
     output.print(f"files: {run / 'audit.json'}")
-    if found.labels:
-        output.print(f"       {Evidence(opened).labels_path}, which `train --set data.exclude=...` leaves out")
+    if results.labels:
+        output.print(
+            f"       {Evidence(opened).labels_path} (exclude these images with `train --set data.exclude=...`)"
+        )
     output.print(f"next:  tinysight report {run}")

@@ -1,4 +1,4 @@
-"""`tinysight import`: a Keras model becomes a run."""
+"""`tinysight import`: import a Keras model as a run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tinysight.screen.console import output, progress
 
 
 def bring(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The architecture, JSON; or a .keras file.")],
-    weights: Annotated[Path | None, typer.Argument(help="Its weights, HDF5.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory to make; default runs/MODEL.")] = None,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Architecture as JSON, or a .keras file.")],
+    weights: Annotated[Path | None, typer.Argument(help="Weights as HDF5; not needed for a .keras file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New run directory; default: runs/MODEL.")] = None,
     data: DataOption = "cifar10",
     data_dir: DataDirOption = None,
-    classes: Annotated[str, typer.Option(help="Names of its classes, with commas; default those of --data.")] = "",
+    classes: Annotated[str, typer.Option(help="Class names, separated by commas; default: those of --data.")] = "",
 ) -> None:
-    """Make a run of a model that Keras saved, for every command that takes one."""
+    """Import a saved Keras model as a run, for evaluate, predict, audit and the other commands."""
     from tinysight.data import load
     from tinysight.interop.keras.importing import Sources, import_model
     from tinysight.runs.run import Run
@@ -32,6 +32,6 @@ def bring(
     dataset = load.load(argument, sources.architecture.image_size, data_dir, progress=progress)
     names = [name.strip() for name in classes.split(",")] if classes else []
     if len(set(names)) < len(names):
-        raise InputError(f"--classes {classes} names a class twice.")
+        raise InputError(f"--classes {classes}: class names are repeated. Give each class a different name.")
     run = import_model(sources, path, dataset, argument, names)
     output.print(f"run:  {run.path}\nnext: tinysight evaluate {run.path}")

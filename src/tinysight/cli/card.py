@@ -1,4 +1,4 @@
-"""`tinysight card`: what a reader must know before using a run."""
+"""`tinysight card`: write a model card."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from tinysight.screen.console import output
 
 
 def card(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Write RUN's card.md; what was not measured says so."""
+    """Write a model card to RUN/card.md; missing measurements are marked as such."""
     from tinysight.reporting.card import Card
     from tinysight.runs.evidence import Evidence
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    made = Card.of(opened)
+    model_card = Card.of(opened)
     if as_json:
-        output.print(json.dumps(made.document(), indent=2, ensure_ascii=False))
+        output.print(json.dumps(model_card.document(), indent=2, ensure_ascii=False))
         return
-    output.print(f"card: {Evidence(opened).write_card(made.markdown())}\nnext: put what it says is not stated into it")
+    path = Evidence(opened).write_card(model_card.markdown())
+    output.print(f'card: {path}\nnext: fill in the fields marked "not stated"')

@@ -1,4 +1,4 @@
-"""`tinysight explain`: why a run says what it says of pictures."""
+"""`tinysight explain`: occlusion maps and nearest training images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tinysight.screen.console import complain, output, progress
 
 def explain(
     run: RunArgument,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, globs or folders.")] = [],  # noqa: B006
-    test_index: Annotated[list[int], typer.Option(help="Also explain this image of the test set.")] = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="The picture to write; default RUN/plots/explanation.png.")] = None,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files, globs or folders.")] = [],  # noqa: B006
+    test_index: Annotated[list[int], typer.Option(help="Also explain this test image; repeatable.")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="Image file to write; default: RUN/plots/explanation.png.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Draw where in each IMAGE the answer was found, and what alike was learned from."""
+    """Plot an occlusion map and the nearest training images for each IMAGE."""
     if not images and not test_index:
-        raise InputError("Nothing to explain: name files, globs or folders, or give --test-index.")
+        raise InputError("explain: no images were given. Pass files, globs or folders, or --test-index.")
 
     from tinysight.explanation.explain import Explainer
     from tinysight.reporting.explanation import explanations
@@ -37,8 +37,8 @@ def explain(
     if explained:
         summary = opened.summary()
         path = out or opened.plot_path("explanation")
-        title = f"Why {summary.recipe}, trained on {summary.dataset}, says what it says"
+        title = f"Predictions of {summary.recipe}, trained on {summary.dataset}, explained"
         save(explanations(explained, title, " ".join(summary.remarks)), path)
-        output.print(f"picture: {path}")
+        output.print(f"file: {path}")
     if failures:
         raise typer.Exit(2)

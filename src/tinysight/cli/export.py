@@ -1,4 +1,4 @@
-"""`tinysight export`: a run for other programs."""
+"""`tinysight export`: export a classifier to Keras or ONNX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinysight.screen.console import output
 
 
 class Target(StrEnum):
-    """What --to takes."""
+    """Values of --to."""
 
     keras = "keras"
     onnx = "onnx"
@@ -21,10 +21,10 @@ class Target(StrEnum):
 
 def export(
     run: RunArgument,
-    to: Annotated[Target, typer.Option(help="keras: a folder; onnx: one file.")],
-    out: Annotated[Path | None, typer.Argument(help="Where to; default RUN.onnx or RUN-keras.")] = None,
+    to: Annotated[Target, typer.Option(help="keras writes a folder, onnx a single file.")],
+    out: Annotated[Path | None, typer.Argument(help="Output path; default: RUN.onnx or RUN-keras.")] = None,
 ) -> None:
-    """Write RUN's classifier for another program, and say how that uses it."""
+    """Export RUN's classifier, and print a code example that loads it."""
     from tinysight.interop import snippets
     from tinysight.runs.run import Run
 

@@ -1,4 +1,4 @@
-"""`tinysight recipes`: list, show, copy and check the recipes."""
+"""`tinysight recipes`: list, show, copy and check recipes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ app = typer.Typer(help="List, show, copy and check recipes.", no_args_is_help=Tr
 
 @app.command("list")
 def list_() -> None:
-    """List the shipped recipes."""
+    """List the built-in recipes."""
     from tinysight.recipes import loading, shelf
 
-    table = Table("recipe", "network", "epochs", "what it is", box=None, pad_edge=False)
+    table = Table("recipe", "network", "epochs", "description", box=None, pad_edge=False)
     for name in shelf.shipped():
         recipe = loading.load(name)
-        epochs = "by time" if recipe.model.is_open else str(recipe.training.epochs)
+        epochs = "by --minutes" if recipe.model.is_open else str(recipe.training.epochs)
         table.add_row(name, recipe.model.architecture, epochs, recipe.description)
     output.print(table)
     output.print("\nnext: tinysight recipes show NAME, or tinysight train NAME")
@@ -31,28 +31,28 @@ def list_() -> None:
 
 @app.command()
 def show(recipe: RecipeArgument, minutes: MinutesOption = None) -> None:
-    """Print a recipe as it was written; with --minutes, how it would spend them on CIFAR-10 here."""
+    """Print a recipe; with --minutes, resolved for that time budget on CIFAR-10 and this machine."""
     from tinysight.recipes import loading, shelf
 
     if minutes is None:
         output.print(shelf.read_text(shelf.locate(recipe)), end="")
         return
-    settled = loading.load(recipe, [f"training.minutes={minutes}"])
-    if settled.model.is_open:
+    resolved = loading.load(recipe, [f"training.minutes={minutes}"])
+    if resolved.model.is_open:
         from tinysight.training import device, planning
 
-        outlook = planning.plan(settled, planning.Work.of_cifar10(settled), device=device.choose("auto"))
-        output.print(f"# {outlook.words()}.\n")
-        settled = outlook.recipe
-    output.print(loading.dump(settled), end="")
+        forecast = planning.plan(resolved, planning.Work.of_cifar10(resolved), device=device.choose("auto"))
+        output.print(f"# {forecast.words()}.\n")
+        resolved = forecast.recipe
+    output.print(loading.dump(resolved), end="")
 
 
 @app.command()
 def copy(
     recipe: RecipeArgument,
-    to: Annotated[Path | None, typer.Argument(help="The file to write; default NAME.toml here.")] = None,
+    to: Annotated[Path | None, typer.Argument(help="File to write; default: NAME.toml in the current folder.")] = None,
 ) -> None:
-    """Copy a recipe to a file of your own, to change and train."""
+    """Copy a recipe to a file that you can edit and train."""
     from tinysight.errors import InputError
     from tinysight.files import write_text
     from tinysight.recipes import shelf
@@ -60,14 +60,14 @@ def copy(
     source = shelf.locate(recipe)
     target = to or Path(source.name)
     if os.path.lexists(target):
-        raise InputError(f"{target} exists already; name another file to copy {recipe} to.")
+        raise InputError(f"{target}: already exists. Choose another file name.")
     write_text(target, shelf.read_text(source))
     output.print(f"{target}\nnext: edit it, then tinysight train {target}")
 
 
 @app.command()
 def check(recipe: RecipeArgument, changes: SetOption = []) -> None:  # noqa: B006  (typer copies it)
-    """Check a recipe and print every value it would use, defaults included."""
+    """Validate a recipe and print all its values, including defaults."""
     from tinysight.recipes import loading
 
     output.print(loading.dump(loading.load(recipe, changes)), end="")

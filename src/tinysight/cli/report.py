@@ -1,4 +1,4 @@
-"""`tinysight report`: a run, told in one page."""
+"""`tinysight report`: write an HTML report of a run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tinysight.screen.console import output, progress
 
 def report(
     run: RunArgument,
-    out: Annotated[Path | None, typer.Option(help="The page to write; default RUN/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write; default: RUN/report.html.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Write one HTML page that tells what was asked, what came out, and how far to trust it."""
-    from tinysight.evaluation.telling import report as page
+    """Write an HTML report of RUN: setup, results, calibration and audit."""
+    from tinysight.evaluation.telling import report as render
     from tinysight.files import write_text
     from tinysight.runs.evidence import Evidence
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    text = page(opened, data_dir, progress)
+    html = render(opened, data_dir, progress)
     if out:
-        write_text(out, text)
-    output.print(f"page: {out or Evidence(opened).write_report(text)}")
+        write_text(out, html)
+    output.print(f"page: {out or Evidence(opened).write_report(html)}")

@@ -1,4 +1,4 @@
-"""`tinysight summary`: the table of layers of a recipe's network, or of a run's."""
+"""`tinysight summary`: layer table of a recipe's or a run's network."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tinysight.screen.console import output
 
 
 def summary(
-    what: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or a run directory.")],
-    classes: Annotated[int, typer.Option(min=2, max=100_000, help="Classes, for a recipe; CIFAR-10 has ten.")] = 10,
+    source: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="A recipe or a run directory.")],
+    classes: Annotated[int, typer.Option(min=2, max=100_000, help="Number of classes; only for a recipe.")] = 10,
 ) -> None:
     """Print layers, output shapes and parameter counts."""
     from tinysight.recipes import loading
 
-    if Path(what).is_dir():
+    if Path(source).is_dir():
         from tinysight.runs.run import Run
 
-        classifier = Run.open(Path(what)).classifier()
+        classifier = Run.open(Path(source)).classifier()
         network, size = classifier.network, classifier.image_size
     else:
-        recipe = loading.load(what)
+        recipe = loading.load(source)
         from tinysight.models.registry import build
 
         size = recipe.data.image_size
@@ -32,7 +32,7 @@ def summary(
 
     from tinysight.models.summary import count, rows
 
-    table = Table("layer", "output shape", title=what)
+    table = Table("layer", "output shape", title=source)
     table.add_column("parameters", justify="right")
     for row in rows(network, size):
         table.add_row(row.layer, row.output, f"{row.parameters:,}")

@@ -1,4 +1,4 @@
-"""What can be asked for predictions: a run's classifier, or one that another program runs."""
+"""Protocols for classifiers and for the places they are loaded from."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from tinysight.data.looks import Looks
 
 
 class Answering(Protocol):
-    """What predicts, whichever program runs its network."""
+    """A classifier, whichever framework runs its network."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
+        """The class names, in the order of the probabilities."""
 
     @property
     def image_size(self) -> int:
-        """Height and width of the images, pixels."""
+        """Height and width of the images in pixels."""
 
     @property
     def unsure_below(self) -> float:
-        """The probability of its first choice below which it is unsure."""
+        """The top-1 probability below which the classifier abstains."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader must know before trusting it."""
+        """Notes on the training data."""
 
     @property
     def looks(self) -> Looks:
-        """What of a large picture it should be shown, one after the other."""
+        """The crops of a larger image over which probabilities are averaged."""
 
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return (n, classes) for uint8 images (n, 3, image_size, image_size)."""
+        """Return the probabilities, (n, classes), of uint8 images (n, 3, image_size, image_size)."""
 
 
 class Source(Hashable, Protocol):
-    """Where such a classifier lies: a run, or a file of another format."""
+    """The source of a classifier: a run, or a file of another format."""
 
     @property
     def path(self) -> Path:
-        """The run directory, or the file."""
+        """The run directory or the file."""
 
     def classifier(self) -> Answering:
-        """Read it."""
+        """Load the classifier."""
 
     def weights_seal(self) -> str:
-        """Return what tells its weights from others: a checksum."""
+        """Return the checksum of the weights."""

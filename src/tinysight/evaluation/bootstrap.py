@@ -1,4 +1,4 @@
-"""How far a figure would differ on other images of the same kind: told by drawing from those there are, many times."""
+"""Bootstrap confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ Figures = NDArray[np.float64]
 def bootstrap(
     figures: Callable[[NDArray[np.int64]], Figures], n: int, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[Figures, Figures]:
-    """Return the lower and upper ends of the 95 % intervals of some figures (percentile method).
+    """Return the lower and upper bounds, (k,) each, of 95 % percentile intervals of k statistics.
 
-    After Efron, "Bootstrap Methods: Another Look at the Jackknife" (The Annals of Statistics 7, 1979).
+    The method is that of Efron, "Bootstrap Methods: Another Look at the Jackknife" (The Annals of Statistics 7, 1979).
 
     Args:
-        figures: from how often each image counts, int64 (n,), to the figures, (k,); NaN where there is none.
-        n: how many images there are.
-        seed: what the draws follow from.
-        resamples: how many are drawn.
+        statistics: computes the statistics, (k,), from the number of times each image is drawn, int64 (n,).
+            NaN marks an undefined statistic and is ignored.
+        n: number of images.
+        seed: seed of the resampling.
+        resamples: number of resamples.
     """
     random = np.random.default_rng(seed)
-    drawn = [figures(np.bincount(random.integers(0, n, n), minlength=n)) for _ in range(resamples)]
-    low, high = np.nanpercentile(np.stack(drawn), [2.5, 97.5], axis=0)
+    samples = [figures(np.bincount(random.integers(0, n, n), minlength=n)) for _ in range(resamples)]
+    low, high = np.nanpercentile(np.stack(samples), [2.5, 97.5], axis=0)
     return low, high

@@ -1,4 +1,4 @@
-"""Whether "90 % sure" is right nine times in ten."""
+"""Expected calibration error and reliability bins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BINS = 15
 
 
 class Bin(TypedDict):
-    """The answers of about one confidence: how many, how confident on average, and what share of them is right."""
+    """A bin of a reliability diagram: its number of images, mean confidence and accuracy."""
 
     n: int
     confidence: float
@@ -19,24 +19,25 @@ class Bin(TypedDict):
 
 
 def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """Return the mean gap between confidence and accuracy over 15 equally wide bins of confidence.
+    """Return the expected calibration error (ECE) with 15 bins of equal width.
 
-    Each bin counts by its share of the images, and holds its upper edge but not its lower one
-    (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
+    The ECE is the mean gap between confidence and accuracy, weighted by the number of images in each bin. A bin
+    contains its upper edge but not its lower one. Source: Guo et al., "On Calibration of Modern Neural Networks",
+    ICML 2017.
 
     Args:
         confidences: (n,), the probability of the predicted class, 0..1; n at least 1.
-        correct: (n,), whether the prediction was right.
+        correct: (n,), whether the prediction is correct.
 
     Returns:
         0 (perfectly calibrated) to 1.
     """
-    # |accuracy - confidence| * share of a bin is |sum of the differences in it| / n.
+    # |accuracy - confidence| * (bin size / n) equals |sum of (correct - confidence) in the bin| / n.
     return float(np.abs(gaps(correct - confidences, bin_of(confidences))).sum() / len(confidences))
 
 
 def reliability(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[Bin]:
-    """Return the bins that have answers, the least confident first."""
+    """Return the bins that are not empty, in order of confidence."""
     bins = bin_of(confidences)
     return [
         {
@@ -49,11 +50,11 @@ def reliability(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) ->
 
 
 def bin_of(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (n,): the number of the bin that each confidence is in, 0..14."""
-    found: NDArray[np.int64] = np.digitize(confidences, np.arange(1, BINS) / BINS, right=True)
-    return found
+    """Return the bin index of each confidence, (n,), 0..14."""
+    indices: NDArray[np.int64] = np.digitize(confidences, np.arange(1, BINS) / BINS, right=True)
+    return indices
 
 
 def gaps(misfits: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the sum of `misfits`, right answers less confidence, in each bin."""
+    """Return the sum of the residuals, correctness (0 or 1) minus confidence, in each bin, (15,)."""
     return np.bincount(bins, weights=misfits, minlength=BINS).astype(np.float64)

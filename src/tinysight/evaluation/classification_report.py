@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of every class, as the table that scikit-learn's users know."""
+"""Classification report as text, in the format of scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tinysight.evaluation.metrics import Metrics, Scores
 
 
 def classification_report(metrics: Metrics) -> str:
-    """Return the text `sklearn.metrics.classification_report` gives with `digits=4`, made from `metrics`."""
+    """Return the text of `sklearn.metrics.classification_report` with `digits=4`."""
     averages = {"macro avg": metrics["macro"], "weighted avg": metrics["weighted"]}
     width = max(len(name) for name in [*metrics["per_class"], *averages])
     accuracy = f"{metrics['accuracy']:>30.4f} {metrics['n']:>9}"
@@ -24,5 +24,5 @@ def classification_report(metrics: Metrics) -> str:
 
 
 def _row(name: str, scores: Scores, width: int) -> str:
-    shares = " ".join(f"{share:>9.4f}" for share in (scores["precision"], scores["recall"], scores["f1"]))
-    return f"{name:>{width}}  {shares} {scores['support']:>9}"
+    values = " ".join(f"{value:>9.4f}" for value in (scores["precision"], scores["recall"], scores["f1"]))
+    return f"{name:>{width}}  {values} {scores['support']:>9}"

@@ -1,4 +1,4 @@
-"""Several runs on the same images: which is better, by how much, and where they disagree."""
+"""Comparison of runs that were evaluated on the same images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tinysight.runs.run import Run
 
 @dataclass(frozen=True)
 class Compared:
-    """Runs side by side.
+    """Predictions of several runs on the same images, and their pairwise comparisons.
 
     Attributes:
-        runs: by the names they are called here.
-        split: of the images that all were evaluated on.
+        runs: by short name.
+        split: the split that all runs were evaluated on.
         labels: int64, (n,), the true classes.
-        answers: int64, (n,), by run.
-        comparisons: of every two.
+        predictions: int64, (n,), the predicted classes, by run.
+        comparisons: one for each pair of runs.
     """
 
     runs: dict[str, Run]
@@ -35,42 +35,50 @@ class Compared:
     comparisons: list[Comparison]
 
     def only_right(self, name: str) -> NDArray[np.int64]:
-        """Return the indices of the images that this run alone is right about."""
-        others = [self.answers[other] != self.labels for other in self.answers if other != name]
-        return np.flatnonzero((self.answers[name] == self.labels) & np.logical_and.reduce(others))
+        """Return the indices of the images that only this run predicts correctly."""
+        others_wrong = [self.answers[other] != self.labels for other in self.answers if other != name]
+        return np.flatnonzero((self.answers[name] == self.labels) & np.logical_and.reduce(others_wrong))
 
 
 def compare_runs(runs: Sequence[Run]) -> Compared:
-    """Compare runs by what `evaluate` found of them.
+    """Compare the evaluated predictions of two or more runs.
 
     Raises:
-        InputError: there are fewer than two, or they were not evaluated on the same images.
-        RunError: a run was not evaluated, or a file of it is damaged.
+        InputError: there are fewer than two runs, or they were not evaluated on the same images.
+        RunError: a run was not evaluated, or one of its files is damaged.
     """
     if len(runs) < 2:
-        raise InputError("One run has nothing to be compared with; name two or more.")
-    named = dict(zip(_names(runs), runs, strict=True))
-    _require_same_images(runs)
-    said = {name: run.predictions() for name, run in named.items()}
-    _, labels = next(iter(said.values()))
-    if any(not np.array_equal(labels, others) for _, others in said.values()):
-        raise InputError(f"{runs[0].path} and the others were not evaluated on the same images; evaluate them again.")
-    answers = {name: probabilities.argmax(1) for name, (probabilities, _) in said.items()}
+        raise InputError("compare: needs at least two runs. Name another run.")
+    named = dict(zip(_short_names(runs), runs, strict=True))
+    _check_same_images(runs)
+    predictions = {name: run.predictions() for name, run in named.items()}
+    _, labels = next(iter(predictions.values()))
+    if any(not np.array_equal(labels, other_labels) for _, other_labels in predictions.values()):
+        raise InputError(
+            f"{runs[0].path}: not evaluated on the same images as the other runs. Evaluate all runs again."
+        )
+    answers = {name: probabilities.argmax(1) for name, (probabilities, _) in predictions.items()}
     split = str(runs[0].metrics()["split"])
-    return Compared(named, split, labels, answers, compare({name: one == labels for name, one in answers.items()}))
+    comparisons = compare({name: predicted == labels for name, predicted in answers.items()})
+    return Compared(named, split, labels, answers, comparisons)
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the last part of each path, or the whole path where that would be the same."""
+def _short_names(runs: Sequence[Run]) -> list[str]:
+    """Return the last part of each path, or the whole path if two runs share the last part."""
     short = [run.path.resolve().name for run in runs]
     return [name if short.count(name) == 1 else str(run.path) for name, run in zip(short, runs, strict=True)]
 
 
-def _require_same_images(runs: Sequence[Run]) -> None:
-    for one, other in combinations(runs, 2):
-        if one.path.resolve() == other.path.resolve():
-            raise InputError(f"{one.path} is named twice; name different runs.")
-        if one.environment().dataset.fingerprint != other.environment().dataset.fingerprint:
-            raise InputError(f"{one.path} and {other.path} were made from different images; they cannot be compared.")
-        if (a := one.metrics()["split"]) != (b := other.metrics()["split"]):
-            raise InputError(f"{one.path} was evaluated on {a} images and {other.path} on {b} images; take the same.")
+def _check_same_images(runs: Sequence[Run]) -> None:
+    for first, second in combinations(runs, 2):
+        if first.path.resolve() == second.path.resolve():
+            raise InputError(f"{first.path}: named twice. Name different runs.")
+        if first.environment().dataset.fingerprint != second.environment().dataset.fingerprint:
+            raise InputError(
+                f"{first.path}: trained on another dataset than {second.path}. Compare runs of one dataset."
+            )
+        if (a := first.metrics()["split"]) != (b := second.metrics()["split"]):
+            raise InputError(
+                f"{first.path}: evaluated on the {a} split, but {second.path} on the {b} split. "
+                "Evaluate both on the same split."
+            )

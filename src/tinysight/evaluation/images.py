@@ -1,4 +1,4 @@
-"""The images that a run was made from, found again: without what `evaluate` needs to measure and draw."""
+"""The dataset of a run, loaded again from its source."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from tinysight.runs.run import Run
 
 
 def images_of(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> Dataset:
-    """Find the images that a run was made from again.
+    """Load the dataset that a run was trained on.
 
     Raises:
-        DataError: what is found at their place now has another fingerprint.
+        DataError: the dataset has another fingerprint than in training.
     """
     record, size = run.environment().dataset, run.recipe().data.image_size
-    dataset = load(record.argument, size, data_dir or _known_folder(record), skip_bad=True, progress=progress)
+    dataset = load(record.argument, size, data_dir or _recorded_folder(record), skip_bad=True, progress=progress)
     if dataset.fingerprint != record.fingerprint:
         raise DataError(
-            f"{dataset.source}: these are not the images that {run.path} was trained on ({record.source}); "
-            "restore those, or train again on these."
+            f"{dataset.source}: not the images that {run.path} was trained on ({record.source}). "
+            "Restore those images, or train again on these."
         )
     return dataset
 
 
 def at_hand(run: Run) -> bool:
-    """Return whether the images that a run was made from can be had without a download."""
+    """Return whether the dataset of a run can be loaded without a download."""
     record = run.environment().dataset
-    return record.argument != "cifar10" or cifar10.find(_known_folder(record)) is not None
+    return record.argument != "cifar10" or cifar10.find(_recorded_folder(record)) is not None
 
 
 def require_test_indices(indices: Sequence[int], test: Part) -> None:
-    """Raise InputError, which names the option, unless there are test images of all these indices."""
+    """Raise InputError if an index is not that of a test image."""
     for index in indices:
         if not 0 <= index < len(test):
-            raise InputError(f"--test-index {index}: the test set has images 0 to {len(test) - 1}.")
+            raise InputError(f"--test-index {index}: not in the test set. Use an index from 0 to {len(test) - 1}.")
 
 
-def _known_folder(record: DatasetRecord) -> Path | None:
-    """Return where CIFAR-10 lay when the run was made, if it still lies there."""
+def _recorded_folder(record: DatasetRecord) -> Path | None:
+    """Return the CIFAR-10 folder used in training, if it still contains CIFAR-10."""
     folder = Path(record.data_dir) if record.data_dir else None
     return folder if folder and cifar10.find(folder) else None

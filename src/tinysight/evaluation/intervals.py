@@ -1,4 +1,4 @@
-"""How far a measured share can be from the true one, given how many images were looked at."""
+"""Wilson score intervals of proportions."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from statistics import NormalDist
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson score interval of a share.
+    """Return the Wilson score interval of a proportion.
 
-    Unlike the textbook's plus-or-minus, it stays within 0..1 and is not empty at 0 or 100 %
+    Unlike the normal approximation, it stays within 0..1 and has a positive width at 0 and 100 %
     (Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927).
 
     Args:
-        successes: how many of the trials came out right, 0..trials.
-        trials: how many there were, at least 1.
-        confidence: how often intervals made this way hold the true share, between 0 and 1.
+        successes: number of successes, 0..trials.
+        trials: number of trials, at least 1.
+        confidence: confidence level, between 0 and 1.
 
     Returns:
-        The lower and the upper end, each 0..1.
+        The lower and the upper bound, each 0..1.
     """
-    share = successes / trials
+    proportion = successes / trials
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     shrink = 1 + z**2 / trials
-    centre = (share + z**2 / (2 * trials)) / shrink
-    half_width = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2) / shrink
-    # Rounding could put an end of 0 or 1 just outside, or the share just outside its own interval.
-    return max(0.0, min(share, centre - half_width)), min(1.0, max(share, centre + half_width))
+    center = (proportion + z**2 / (2 * trials)) / shrink
+    half_width = z * sqrt(proportion * (1 - proportion) / trials + (z / (2 * trials)) ** 2) / shrink
+    # Rounding errors could move a bound outside 0..1, or the proportion outside its interval.
+    return max(0.0, min(proportion, center - half_width)), min(1.0, max(proportion, center + half_width))

@@ -1,4 +1,4 @@
-"""What every answer costs."""
+"""Negative log-likelihood of predictions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 
 def losses(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> NDArray[np.floating[Any]]:
-    """Return (n,): the negative log-probability (nats) of each true class; probabilities are (n, classes).
+    """Return the negative log-likelihood of each true class in nats, (n,), from probabilities (n, classes).
 
-    A probability of 0 counts as the smallest normal float32, so that one impossible answer costs 87 nats
-    rather than infinity, and every softmax in float32 that has not underflowed keeps its exact loss.
+    Probabilities are clipped to the smallest normal float32, so the largest loss is 87 nats instead of infinity.
+    A float32 softmax that did not underflow is not changed.
     """
-    of_truth = probabilities[np.arange(len(labels)), labels]
-    found: NDArray[np.floating[Any]] = -np.log(np.maximum(of_truth, np.finfo(np.float32).tiny))
-    return found
+    true_class = probabilities[np.arange(len(labels)), labels]
+    nats: NDArray[np.floating[Any]] = -np.log(np.maximum(true_class, np.finfo(np.float32).tiny))
+    return nats

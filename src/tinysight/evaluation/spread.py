@@ -1,7 +1,8 @@
-"""How far the figures of metrics.json would differ on other test images of the same kind."""
+"""Confidence intervals of the metrics in metrics.json."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import numpy as np
@@ -11,14 +12,14 @@ from tinysight.evaluation.bootstrap import Figures, bootstrap
 from tinysight.evaluation.calibration import bin_of, gaps
 from tinysight.evaluation.loss import losses
 
-METHOD = "95 %: accuracies by Wilson's score, all others by bootstrap of the images (percentiles of 1,000 resamples)"
+METHOD = "95 %: Wilson score for accuracies, percentile bootstrap over images (1,000 resamples) for all others"
 
 Ends = list[float]
 SHARES = ("precision", "recall", "f1")
 
 
 class Intervals(TypedDict):
-    """The lower and the upper end of each figure; `accuracy_tta` is None if it was not measured."""
+    """The lower and the upper bound of each metric; `accuracy_tta` is None if it was not computed."""
 
     method: str
     accuracy_tta: Ends | None
@@ -32,18 +33,19 @@ class Intervals(TypedDict):
 def intervals(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], class_names: tuple[str, ...]
 ) -> Intervals:
-    """Return the intervals of what `measure` measures.
+    """Return bootstrap intervals of the metrics that `compute_metrics` computes.
 
     Args:
         probabilities: (n, classes).
-        labels: (n,).
+        labels: (n,), the true classes.
         class_names: in the order of the labels.
     """
     classes = len(class_names)
-    low, high = bootstrap(_figures(probabilities.astype(np.float64), labels), len(labels))
-    ends = [[float(one), float(other)] for one, other in zip(low, high, strict=True)]
-    loss, ece, *shares = ends
-    by_row = [dict(zip(SHARES, shares[row :: classes + 2], strict=True)) for row in range(classes + 2)]
+    low, high = bootstrap(_statistics(probabilities.astype(np.float64), labels), len(labels))
+    bounds = [[float(lower), float(upper)] for lower, upper in zip(low, high, strict=True)]
+    loss, ece, *scores = bounds
+    # The rows are the classes, then the macro and the weighted average.
+    by_row = [dict(zip(SHARES, scores[row :: classes + 2], strict=True)) for row in range(classes + 2)]
     return {
         "method": METHOD,
         "accuracy_tta": None,
@@ -55,28 +57,31 @@ def intervals(
     }
 
 
-def _figures(probabilities: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> Any:
-    """Return the function from how often each image counts to loss, ECE, and precision, recall and F1 of all rows."""
+def _statistics(
+    probabilities: NDArray[np.float64], labels: NDArray[np.integer[Any]]
+) -> Callable[[NDArray[np.int64]], Figures]:
+    """Return a function from image counts, (n,), to the loss, the ECE, and precision, recall and F1 of all rows."""
     classes = probabilities.shape[1]
-    answers, confidences = probabilities.argmax(1), probabilities.max(1)
-    costs = losses(probabilities, labels)
-    cells, bins = labels * classes + answers, bin_of(confidences)
-    misfits = (answers == labels) - confidences
+    predictions, confidences = probabilities.argmax(1), probabilities.max(1)
+    nats = losses(probabilities, labels)
+    cells, bins = labels * classes + predictions, bin_of(confidences)
+    residuals = (predictions == labels) - confidences
 
-    def figures(counts: NDArray[np.int64]) -> Figures:
+    def statistics(counts: NDArray[np.int64]) -> Figures:
         confusion = np.bincount(cells, counts, classes**2).reshape(classes, classes).astype(np.float64)
         n = counts.sum()
-        loss, ece = (counts * costs).sum() / n, np.abs(gaps(misfits * counts, bins)).sum() / n
-        return np.concatenate([[loss, ece], *_shares(confusion)])
+        loss, ece = (counts * nats).sum() / n, np.abs(gaps(residuals * counts, bins)).sum() / n
+        return np.concatenate([[loss, ece], *_class_scores(confusion)])
 
-    return figures
+    return statistics
 
 
-def _shares(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Return precision, recall and F1, each of all classes, of their mean and of their mean by support."""
-    right, support, told = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    with np.errstate(invalid="ignore"):  # a class that is never told, or has no images, scores 0 as in `measure`
-        by_class = [np.nan_to_num(right / told), np.nan_to_num(right / support), 2 * right / (support + told)]
+def _class_scores(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return precision, recall and F1, each (classes + 2,): by class, macro average, weighted average."""
+    correct, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    with np.errstate(invalid="ignore"):  # a class without predictions or images scores 0, as in `compute_metrics`
+        by_class = [np.nan_to_num(correct / predicted), np.nan_to_num(correct / support)]
+        by_class.append(2 * correct / (support + predicted))
     return tuple(
         np.concatenate([values, [values.mean(), np.average(values, weights=support)]])
         for values in map(np.nan_to_num, by_class)

@@ -1,4 +1,4 @@
-"""A run told in one page, by the images it was made from, found again."""
+"""The report of a run, from its own dataset."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tinysight.runs.run import Run
 
 
 def report(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> Page:
-    """Return the page of a run; a notebook shows it.
+    """Return the HTML report of a run; notebooks display it.
 
     Args:
-        run: whose training has come to an end.
-        data_dir: where CIFAR-10 lies, if that is to be said.
-        progress: told how far the work is.
+        run: a finished run.
+        data_dir: the CIFAR-10 folder; by default, the one used in training.
+        progress: receives the progress of loading the dataset.
 
     Raises:
         RunError: a file of the run is missing or damaged.
-        DataError: the images are not those that the run was made from.
+        DataError: the images are not those that the run was trained on.
     """
     return page(run, images_of(run, data_dir, progress))

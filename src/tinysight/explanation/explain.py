@@ -1,4 +1,4 @@
-"""Pictures in, explanations out."""
+"""Explanations of the predictions for image files and test images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tinysight.progress import SILENT, Progress
 from tinysight.reporting.explanation import Explained
 from tinysight.runs.run import Run
 
-MOST = 50  # pictures on a sheet
-_CHOICES, _NEIGHBOURS = 3, 4
+MOST = 50  # images per figure
+_TOP_K, _N_NEIGHBORS = 3, 4
 
 
 class Explainer:
-    """Explains what a run says of pictures."""
+    """Explains predictions of a run."""
 
     def __init__(self, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> None:
         packages.require("captum", extra="explain")
@@ -33,50 +33,50 @@ class Explainer:
         self.learned = Learned.by(run, self.classifier, self.dataset, progress)
 
     def pictures(self, inputs: Sequence[str]) -> tuple[list[Explained], list[str]]:
-        """Return an explanation of each picture that can be read, and the sentences that say why others cannot.
+        """Return an explanation of each readable image, and an error message for each unreadable one.
 
         Args:
-            inputs: files, globs or folders (searched through).
+            inputs: files, globs or folders (searched recursively).
 
         Raises:
-            InputError: nothing matches, or there are too many for one sheet.
+            InputError: an input matches no image, or there are more than 50 images.
         """
         if "-" in inputs:
-            raise InputError("Pictures to explain are files; `tinysight predict` also takes - for standard input.")
-        files = [(name, file) for one in inputs for name, file in expand(one) if file is not None]
+            raise InputError("-: `explain` does not read standard input. Name image files.")
+        files = [(name, file) for pattern in inputs for name, file in expand(pattern) if file is not None]
         if len(files) > MOST:
-            raise InputError(f"{len(files)} pictures are too many for one sheet; name {MOST} at most.")
+            raise InputError(f"explain: {len(files)} images are too many for one figure. Name at most {MOST}.")
         size = self.classifier.image_size
-        looks, failures = decode_looks([file for _, file in files], (size, size), self.classifier.looks)
+        crops, failures = decode_looks([file for _, file in files], (size, size), self.classifier.looks)
         failed = dict(failures)
-        usable = [index for index in range(len(files)) if index not in failed]
-        names = [Path(files[index][0]).name for index in usable]
-        return self._explain(names, looks[usable]), [message for _, message in failures]
+        readable = [index for index in range(len(files)) if index not in failed]
+        names = [Path(files[index][0]).name for index in readable]
+        return self._explain(names, crops[readable]), [message for _, message in failures]
 
     def test_images(self, indices: Sequence[int]) -> list[Explained]:
-        """Return explanations of images of the run's own test set, with what they are labelled.
+        """Return explanations of images in the test set of the run, with their labels.
 
         Raises:
-            InputError: there is no image of that index.
+            InputError: an index is not that of a test image.
         """
         test, classes = self.dataset.test, self.dataset.class_names
         require_test_indices(indices, test)
-        names, chosen = [f"test[{index}]" for index in indices], list(indices)
-        return self._explain(names, test.pixels[chosen, None], [classes[label] for label in test.labels[chosen]])
+        names, rows = [f"test[{index}]" for index in indices], list(indices)
+        return self._explain(names, test.pixels[rows, None], [classes[label] for label in test.labels[rows]])
 
-    def _explain(self, names: Sequence[str], looks: Pixels, labels: Sequence[str] = ()) -> list[Explained]:
+    def _explain(self, names: Sequence[str], crops: Pixels, labels: Sequence[str] = ()) -> list[Explained]:
         if not names:
             return []
         classifier, classes = self.classifier, self.classifier.class_names
-        probabilities, pixels = over_looks(classifier.probabilities, looks), looks[:, 0]
+        probabilities, pixels = over_looks(classifier.probabilities, crops), crops[:, 0]
         heat = heat_maps(classifier, pixels, probabilities.argmax(1))
-        learned, near = self.learned.part, self.learned.memory.nearest(pixels, _NEIGHBOURS).indices
-        found = []
+        training, nearest = self.learned.part, self.learned.memory.nearest(pixels, _N_NEIGHBORS).indices
+        explanations = []
         for index, name in enumerate(names):
-            order = likeliest(probabilities[index], _CHOICES)
+            order = likeliest(probabilities[index], _TOP_K)
             choices = [(classes[label], float(probabilities[index, label])) for label in order]
-            alike = [(learned.pixels[one], classes[learned.labels[one]]) for one in near[index]]
+            neighbors = [(training.pixels[row], classes[training.labels[row]]) for row in nearest[index]]
             unsure = choices[0][1] < classifier.unsure_below
             label = labels[index] if labels else ""
-            found.append(Explained(name, pixels[index], heat[index], choices, unsure, alike, label))
-        return found
+            explanations.append(Explained(name, pixels[index], heat[index], choices, unsure, neighbors, label))
+        return explanations

@@ -1,8 +1,8 @@
-"""Where in a picture a classifier found what it said: how much less it speaks for a class where the picture is covered.
+"""Occlusion maps of predictions.
 
-Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014), as captum implements
-it. It asks the classifier and does not look into it, so it is the same for every network. Grad-CAM, which does look
-into it, points beside what decides in networks as small as these (docs/experiments.md).
+Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (ECCV 2014), implemented with captum.
+Occlusion works for any network, because it only needs predictions. Grad-CAM misses the decisive pixels in networks of
+this size (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -15,58 +15,58 @@ from torch import Tensor
 from tinysight.data.dataset import Labels, Pixels
 from tinysight.models.classifier import Classifier, batch_size
 
-# Pixels of images of 32 x 32: the side of what is covered at once, and how far it moves on.
+# Side and stride of the occluding patch, in pixels of 32 x 32 images.
 PATCH, STEP = 5, 2
-_TOGETHER = 8  # patches that are tried at once, each of them on all images of a part
+_PATCHES_PER_BATCH = 8  # patches evaluated at once, each on all images of a chunk
 
 Heat = NDArray[np.float32]
 
 
 @torch.no_grad()
 def heat_maps(classifier: Classifier, pixels: Pixels, classes: Labels) -> Heat:
-    """Return (n, height, width), 0..1: how much each place of each image spoke for a class.
+    """Return occlusion maps, (n, height, width), 0..1: the decrease of the log-odds where the image is covered.
 
-    What is covered becomes the mean colour of the image; what counts is by how much the odds of the class fall.
+    Covered pixels get the mean color of the image.
 
     Args:
-        classifier: that is to be explained.
+        classifier: the classifier to explain.
         pixels: uint8, (n, 3, height, width).
-        classes: (n,), of each image the class in question.
+        classes: (n,), the class to explain for each image.
 
     Returns:
-        Maps that reach 1 at their hottest place, or are 0 throughout where nothing spoke for the class.
+        Maps with a maximum of 1, or all 0 where no patch decreases the log-odds.
     """
     from captum.attr import Occlusion
 
     patch, step = (max(1, round(length * classifier.image_size / 32)) for length in (PATCH, STEP))
     method = Occlusion(lambda images, target: _log_odds(classifier, images, target))
-    found = [torch.empty(0, *pixels.shape[2:])]
-    at_once = max(1, batch_size(classifier.image_size) // _TOGETHER)
-    for start in range(0, len(pixels), at_once):
-        images = torch.from_numpy(pixels[start : start + at_once]).float()
-        target = torch.from_numpy(np.asarray(classes[start : start + at_once], dtype=np.int64))
-        fallen = method.attribute(
+    maps = [torch.empty(0, *pixels.shape[2:])]
+    chunk = max(1, batch_size(classifier.image_size) // _PATCHES_PER_BATCH)
+    for start in range(0, len(pixels), chunk):
+        images = torch.from_numpy(pixels[start : start + chunk]).float()
+        target = torch.from_numpy(np.asarray(classes[start : start + chunk], dtype=np.int64))
+        decrease = method.attribute(
             images,
             sliding_window_shapes=(3, patch, patch),
             strides=(3, step, step),
             baselines=images.mean((2, 3), keepdim=True).expand_as(images),
             additional_forward_args=(target,),
-            perturbations_per_eval=_TOGETHER,
+            perturbations_per_eval=_PATCHES_PER_BATCH,
         )
-        found.append(_stretched(fallen.mean(1).clamp_min(0)))
-    heat: Heat = torch.cat(found).float().numpy()
+        maps.append(_normalize(decrease.mean(1).clamp_min(0)))
+    heat: Heat = torch.cat(maps).float().numpy()
     return heat
 
 
 def _log_odds(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
-    """Return (n,): the logarithm of the odds of the target class, of images (n, 3, height, width) of 0..255."""
-    shown = classifier.normalisation(images).contiguous(memory_format=torch.channels_last)
-    logits: Tensor = classifier.network.eval()(shown)
-    own = logits.gather(1, target[:, None])
+    """Return the log-odds of the target class, (n,), for images (n, 3, height, width), 0..255."""
+    normalized = classifier.normalisation(images).contiguous(memory_format=torch.channels_last)
+    logits: Tensor = classifier.network.eval()(normalized)
+    target_logit = logits.gather(1, target[:, None])
     others = logits.scatter(1, target[:, None], -torch.inf).logsumexp(1)
-    return own.squeeze(1) - others
+    return target_logit.squeeze(1) - others
 
 
-def _stretched(maps: Tensor) -> Tensor:
-    most = maps.amax((1, 2), keepdim=True)
-    return maps / torch.where(most > 0, most, 1.0)
+def _normalize(maps: Tensor) -> Tensor:
+    maximum = maps.amax((1, 2), keepdim=True)
+    return maps / torch.where(maximum > 0, maximum, 1.0)

@@ -1,4 +1,4 @@
-"""What a run has learned from, and what its network makes of that: found out once, and kept for other programs."""
+"""The training images of a run and their features, cached on disk."""
 
 from __future__ import annotations
 
@@ -20,55 +20,55 @@ from tinysight.runs.run import Run
 from tinysight.runs.weights import read_tensors, write_tensors
 from tinysight.training.images import cut, taken
 
-_KEPT = 8  # runs whose features are kept, those used last
+_MAX_CACHED = 8  # feature files; the least recently used are deleted
 
 
 @dataclass(frozen=True)
 class Learned:
-    """The images that a run has learned from, and the memory of them."""
+    """The training images of a run and the index of their features."""
 
     part: Part
     memory: Memory
 
     @classmethod
     def by(cls, run: Run, classifier: Classifier, dataset: Dataset, progress: Progress = SILENT) -> Learned:
-        """Return what a run has learned from, given its images; the first time that takes a while."""
+        """Return the index of a run; the first call computes the features, later calls read the cache."""
         images = cut(dataset, run.recipe().data, run.environment().seed)
         part = taken(images.train, images.learn)
-        return cls(part, Memory(classifier, _features(run, classifier, part.pixels, progress)))
+        return cls(part, Memory(classifier, _cached_features(run, classifier, part.pixels, progress)))
 
 
-def _features(run: Run, classifier: Classifier, pixels: Pixels, progress: Progress) -> Tensor:
-    """Return the features of images from the cache, or find them out and put them there."""
-    facts = hashlib.sha256(run.weights_seal().encode())
-    facts.update(pixels.data)
-    path = cache_folder() / "features" / f"{facts.hexdigest()}.safetensors"
+def _cached_features(run: Run, classifier: Classifier, pixels: Pixels, progress: Progress) -> Tensor:
+    """Return the features of images from the cache, or compute and cache them."""
+    key = hashlib.sha256(run.weights_seal().encode())
+    key.update(pixels.data)
+    path = cache_folder() / "features" / f"{key.hexdigest()}.safetensors"
     with ExitStack() as stack:
-        with suppress(StorageError):  # where nothing can be kept, nobody need wait either
-            stack.enter_context(locked(path.with_suffix(".lock"), SILENT))  # of two that want the same, one waits
-        found = _read(path, len(pixels))
-        if found is None:
-            found = features(classifier, pixels, progress)
-            _write(path, found, progress)
-    return found.float()
+        with suppress(StorageError):  # no lock is needed if the cache is not writable
+            stack.enter_context(locked(path.with_suffix(".lock"), SILENT))
+        rows = _read_cache(path, len(pixels))
+        if rows is None:
+            rows = features(classifier, pixels, progress)
+            _write_cache(path, rows, progress)
+    return rows.float()
 
 
-def _read(path: Path, count: int) -> Tensor | None:
+def _read_cache(path: Path, count: int) -> Tensor | None:
     try:
-        found = read_tensors(path)[0]["features"]
+        rows = read_tensors(path)[0]["features"]
         path.touch()
     except (RunError, KeyError, OSError):
         return None
-    return found if len(found) == count else None
+    return rows if len(rows) == count else None
 
 
-def _write(path: Path, found: Tensor, progress: Progress) -> None:
+def _write_cache(path: Path, rows: Tensor, progress: Progress) -> None:
     try:
-        write_tensors({"features": found.to(torch.float16)}, {}, path)
+        write_tensors({"features": rows.to(torch.float16)}, {}, path)
     except StorageError as error:
-        progress.note(f"What is known of the training images is not kept for next time. {error}")
+        progress.note(f"The features of the training images are not cached. {error}")
         return
-    by_age = sorted(path.parent.glob("*.safetensors"), key=lambda one: one.stat().st_mtime)
-    for old in by_age[:-_KEPT]:
+    by_age = sorted(path.parent.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+    for old in by_age[:-_MAX_CACHED]:
         with suppress(OSError):
             old.unlink()

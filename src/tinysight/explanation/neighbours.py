@@ -1,4 +1,4 @@
-"""What a classifier has learned from that looks alike to it: the training images nearest in its last features."""
+"""Nearest training images in the feature space of a classifier."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tinysight.progress import SILENT, Progress
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest training images of some images, the nearest first.
+    """The nearest training images of n images, sorted by similarity.
 
     Attributes:
         indices: int64, (n, k), into the training images.
-        similarity: float32, (n, k), cosine of the angle between features, -1..1.
+        similarities: float32, (n, k), cosine similarity of the features, -1..1.
     """
 
     indices: NDArray[np.int64]
@@ -30,32 +30,32 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Memory:
-    """The features of all images that were learned from, (n, features), ready to be searched."""
+    """Searchable features of all training images, (n, features)."""
 
     classifier: Classifier
     features: Tensor
 
     def nearest(self, pixels: Pixels, count: int = 5) -> Neighbours:
-        """Return the `count` nearest of them to each of uint8 images (n, 3, height, width)."""
+        """Return the `count` nearest training images of each of uint8 images (n, 3, height, width)."""
         similarity = features(self.classifier, pixels) @ self.features.T
-        most, indices = similarity.topk(min(count, len(self.features)), dim=1)
-        return Neighbours(indices.numpy(), most.numpy())
+        values, indices = similarity.topk(min(count, len(self.features)), dim=1)
+        return Neighbours(indices.numpy(), values.numpy())
 
 
 @torch.inference_mode()
 def features(classifier: Classifier, pixels: Pixels, progress: Progress = SILENT) -> Tensor:
-    """Return (n, features), of length 1: what the last layer of the network decides by.
+    """Return the inputs of the last layer of the network, (n, features), normalized to length 1.
 
-    In bfloat16 where answers come from that, too: it takes half the time, and likeness is not a matter of digits.
+    They are computed in bfloat16 if the classifier predicts in bfloat16, which takes half the time.
     """
     network = classifier.network if classifier.in_float32 else classifier.in_bf16
-    before, last = network.eval()[:-1], network[-1]
-    found = [torch.empty(0, last.in_features if isinstance(last, nn.Linear) else 0)]
-    progress.start("remembering", len(pixels), "images")
-    for part in portions(pixels, batch_size(classifier.image_size)):
-        images = classifier.normalisation(torch.from_numpy(part).float()).contiguous(memory_format=torch.channels_last)
+    body, head = network.eval()[:-1], network[-1]
+    rows = [torch.empty(0, head.in_features if isinstance(head, nn.Linear) else 0)]
+    progress.start("indexing", len(pixels), "images")
+    for chunk in portions(pixels, batch_size(classifier.image_size)):
+        images = classifier.normalisation(torch.from_numpy(chunk).float()).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=not classifier.in_float32):
-            found.append(F.normalize(before(images).float()))
+            rows.append(F.normalize(body(images).float()))
         progress.advance(len(images))
     progress.finish()
-    return torch.cat(found)
+    return torch.cat(rows)

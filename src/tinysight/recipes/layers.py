@@ -1,6 +1,6 @@
-"""The layers of a network that is written down layer by layer, as one that was brought along from Keras is.
+"""Layer schema for networks defined layer by layer, such as models imported from Keras.
 
-Data alone: `models.sequential` builds the network. Shapes are (height, width); what is not said has Keras' meaning.
+`models.sequential` builds the network. Pairs are (height, width). Defaults are those of Keras.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Nonlinearity = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "si
 
 
 class LayerSection(BaseModel):
-    """One layer."""
+    """Base class of the layers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Convolution(LayerSection):
-    """Filters over all channels, or over those of one group."""
+    """2D convolution, optionally grouped."""
 
     kind: Literal["convolution"] = "convolution"
     channels: Count
@@ -37,7 +37,7 @@ class Convolution(LayerSection):
 
 
 class Depthwise(LayerSection):
-    """`multiplier` filters over each channel alone."""
+    """Depthwise 2D convolution with `multiplier` filters per channel."""
 
     kind: Literal["depthwise"] = "depthwise"
     multiplier: Count = 1
@@ -49,7 +49,7 @@ class Depthwise(LayerSection):
 
 
 class Pooling(LayerSection):
-    """The maximum or the mean of every window; the mean of a window leaves out what was padded."""
+    """2D max or average pooling. The average excludes padding."""
 
     kind: Literal["max_pooling", "average_pooling"]
     window: Pair
@@ -58,13 +58,13 @@ class Pooling(LayerSection):
 
 
 class GlobalPooling(LayerSection):
-    """The maximum or the mean of every channel over all places."""
+    """Global max or average pooling per channel."""
 
     kind: Literal["global_max_pooling", "global_average_pooling"]
 
 
 class Normalising(LayerSection):
-    """Batch normalisation of every channel: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
+    """Batch normalization per channel: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
 
     kind: Literal["batch_normalisation"] = "batch_normalisation"
     epsilon: float = Field(0.001, gt=0, le=1)
@@ -73,20 +73,20 @@ class Normalising(LayerSection):
 
 
 class Dropping(LayerSection):
-    """Dropout of a share of the activations."""
+    """Dropout with probability `rate`."""
 
     kind: Literal["dropout"] = "dropout"
     share: float = Field(0.5, ge=0, lt=1)
 
 
 class Flattening(LayerSection):
-    """(height, width, channels) into one row, in this order."""
+    """Flatten in the order (height, width, channels)."""
 
     kind: Literal["flatten"] = "flatten"
 
 
 class Dense(LayerSection):
-    """Every output from every input."""
+    """Fully connected layer."""
 
     kind: Literal["dense"] = "dense"
     outputs: Count
@@ -94,7 +94,7 @@ class Dense(LayerSection):
 
 
 class Activation(LayerSection):
-    """A function of every number; `slope` is for leaky_relu and elu, `most` caps relu."""
+    """Elementwise activation. `slope` applies to leaky_relu and elu; `max_value` caps relu."""
 
     kind: Literal["activation"] = "activation"
     function: Nonlinearity
@@ -103,7 +103,7 @@ class Activation(LayerSection):
 
 
 class ZeroPadding(LayerSection):
-    """Rows and columns of zeros around."""
+    """Zero padding of rows and columns."""
 
     kind: Literal["zero_padding"] = "zero_padding"
     top: Edge
@@ -113,7 +113,7 @@ class ZeroPadding(LayerSection):
 
 
 class Rescaling(LayerSection):
-    """x * scale + offset, alike for all channels or each with its own."""
+    """x * scale + offset, with one value for all channels or one per channel."""
 
     kind: Literal["rescaling"] = "rescaling"
     scale: Number | tuple[Number, Number, Number]

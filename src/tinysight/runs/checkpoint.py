@@ -1,4 +1,4 @@
-"""All that `--resume` needs, kept so that power loss at any moment leaves a good one."""
+"""Training checkpoints that survive a power loss at any moment."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors (weights, the optimiser's memory) and a JSON state (where training stands)."""
+    """Tensors (weights, optimizer state) and a JSON state (epoch, step, random states)."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the checkpoint to `folder`, keeping the one before it.
+    """Write the checkpoint to `folder` and keep the previous one.
 
-    The new one is whole and on disk before the old one is touched, so whichever of the three renames a power
-    loss falls between, `load` finds a good one.
+    The new file is complete and on disk before the old one is renamed. `load` therefore finds a valid checkpoint
+    after a power loss between any two of the renames.
     """
     latest, fresh = folder / LATEST, folder / "fresh.safetensors"
     write_tensors(checkpoint.tensors, {"format": FORMAT, **checkpoint.state}, fresh)
@@ -40,12 +40,12 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """Return the newest good checkpoint in `folder`, or None if none was ever written.
+    """Return the newest valid checkpoint in `folder`, or None if there is no checkpoint.
 
     Raises:
-        RunError: there are checkpoints, and not one of them is good.
+        RunError: there are checkpoints, and none is valid.
     """
-    damage: RunError | None = None
+    first_error: RunError | None = None
     for path in (folder / LATEST, folder / PREVIOUS):
         if not path.exists():
             continue
@@ -54,14 +54,14 @@ def load(folder: Path) -> Checkpoint | None:
             require_format(state.pop("format", None) if isinstance(state, dict) else None, path)
             return Checkpoint(tensors, state)
         except RunError as error:
-            damage = damage or error
-    if damage:
-        raise damage
+            first_error = first_error or error
+    if first_error:
+        raise first_error
     return None
 
 
 def time_of_latest(folder: Path) -> float:
-    """Return when the newest checkpoint in `folder` was written, in seconds since 1970; 0 if there is none."""
+    """Return the modification time of the newest checkpoint, in seconds since 1970; 0 if there is none."""
     try:
         return (folder / LATEST).stat().st_mtime
     except OSError:

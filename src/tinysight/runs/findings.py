@@ -1,6 +1,6 @@
-"""What audit.json holds: everything that was found out about how far a run can be trusted. Data alone.
+"""Results of audits, comparisons and unlearning, as dataclasses and records.
 
-A section that is None was not measured, and whoever tells of it says so. Intervals are 95 %, (low, high).
+Intervals are 95 %, (low, high). A section of the audit that is None was not measured.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Robustness:
     """Accuracy on corrupted images.
 
     Attributes:
-        n: how many images were corrupted, each in every way.
-        clean: accuracy on them as they are.
-        accuracy: by corruption, in severities 1 to 5.
+        n: number of images; each is corrupted in every way.
+        clean_accuracy: accuracy on the uncorrupted images.
+        accuracy: by corruption, at severities 1 to 5.
     """
 
     n: int
@@ -39,11 +39,12 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Strangeness:
-    """How well images of none of the classes are told from others by how unsure the classifier is.
+    """Out-of-distribution (OOD) detection with the energy score.
 
     Attributes:
-        n: how many images of the classes were held against as many strange ones of each kind.
-        auroc: by kind of strange image: the chance that one of them looks stranger than one of the others; .5 is blind.
+        n: number of in-distribution images, and of OOD images of each kind.
+        auroc: by kind of OOD image, the probability that it has a higher score than an in-distribution image.
+            0.5 is chance.
     """
 
     n: int
@@ -52,7 +53,7 @@ class Strangeness:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that are nearly the same: their names, how much they differ (0 is not at all), whether mirrored."""
+    """A pair of near-duplicate images: their IDs, their distance (0 is identical), and whether one is mirrored."""
 
     first: str
     second: str
@@ -62,15 +63,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Near-twins among the images.
+    """Near-duplicates within and across splits.
 
     Attributes:
-        within: by split, how many pairs lie within it.
-        across: how many test images have a twin among the images that could be learned from.
-        test: how many test images there are.
+        within_split: by split, the number of pairs within it.
+        cross_split: number of test images with a near-duplicate among the training images.
+        n_test: number of test images.
         accuracy: on all test images, with its interval.
-        accuracy_without: on those without such a twin.
-        pairs: some, the most alike first; those across splits before the others.
+        accuracy_deduplicated: on the test images without a near-duplicate, with its interval.
+        pairs: a sample of the pairs, those across splits first, each part sorted by distance.
     """
 
     within: dict[str, int]
@@ -83,7 +84,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Suspect:
-    """An image whose label is likely to be wrong, the class that is likelier, and how good its label looks, 0..1."""
+    """A likely label error: the image ID, its label, the suggested label, and the label quality, 0..1."""
 
     image: str
     label: str
@@ -93,13 +94,13 @@ class Suspect:
 
 @dataclass(frozen=True)
 class WrongLabels:
-    """Labels that are likely to be wrong.
+    """Likely label errors.
 
     Attributes:
-        shadows: how many models had a say; an image is judged by those that did not learn from it.
-        n: how many labels were looked at.
-        found: by split, how many are likely to be wrong.
-        suspects: all of them, the likeliest first.
+        n_shadow_models: number of shadow models; only models that were not trained on an image judge its label.
+        n: number of labels checked.
+        n_by_split: by split, the number of likely label errors.
+        issues: all likely label errors, sorted by quality.
     """
 
     shadows: int
@@ -110,18 +111,17 @@ class WrongLabels:
 
 @dataclass(frozen=True)
 class Gap:
-    """One figure of one group, beside that of all other images.
+    """A metric of one subgroup, compared with all other images.
 
     Attributes:
-        column, group: what its images have in common.
-        figure: "accuracy"; "missed", the share of images of a class that are told another (false negatives); or
-            "mistaken", the share of images of other classes that are told this one (false positives).
-        class_name: the class in question, "" for accuracy.
-        n: images that the figure is a share of.
-        share, interval: the figure (bootstrap).
-        others: the same of all images that are not in the group.
-        p: how often so large a gap comes by chance, corrected for how many were looked at (Holm).
-        alarm: whether that is rare enough to call it one.
+        column, group: the attribute and its value that define the subgroup.
+        metric: "accuracy", or the false negative rate ("fnr") or false positive rate ("fpr") of a class.
+        class_name: the class of the metric, "" for accuracy.
+        n: number of images that the metric is computed on.
+        value, interval: the metric and its bootstrap interval.
+        complement_value: the metric on all images outside the subgroup.
+        p_value: p-value of the gap, with Holm's correction for the number of gaps.
+        significant: whether the gap is significant.
     """
 
     column: str
@@ -137,13 +137,13 @@ class Gap:
 
     @property
     def gap(self) -> float:
-        """The figure less that of the others."""
+        """The metric of the subgroup minus that of all other images."""
         return self.share - self.others
 
 
 @dataclass(frozen=True)
 class Found:
-    """The share of members that an attack finds when it takes so many of the others for members."""
+    """The true positive rate of an attack at a fixed false positive rate, with its interval."""
 
     false_alarms: float
     share: float
@@ -152,12 +152,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Attack:
-    """How well one attack tells the images that a model learned from others.
+    """Performance of one membership-inference attack.
 
     Attributes:
-        auc: the chance that a member scores higher than another image; .5 is guessing.
-        interval: of that.
-        found: at several shares of false alarms.
+        auc: probability that a member scores higher than a non-member; 0.5 is chance.
+        interval: of the AUC.
+        tpr_at_fpr: the true positive rates at several false positive rates.
     """
 
     auc: float
@@ -167,14 +167,14 @@ class Attack:
 
 @dataclass(frozen=True)
 class Membership:
-    """What an outsider who may ask the model can find out of whether an image was learned from.
+    """Membership inference: how well query access reveals the training images.
 
     Attributes:
-        shadows: how many models were trained to compare with.
-        members, others: how many images were in question.
+        n_shadow_models: number of shadow models.
+        n_members, n_non_members: numbers of training images and of other images that the attacks score.
         attacks: by name.
-        exposed: names of the members that the best attack is surest of, the surest first.
-        words: what that comes to.
+        most_exposed: IDs of the members with the highest scores of the best attack, sorted by score.
+        summary: the result as text.
     """
 
     shadows: int
@@ -186,7 +186,7 @@ class Membership:
 
 
 class Audit(Record):
-    """audit.json; `gaps` are between groups that every image has, `groups` between those that somebody named."""
+    """audit.json. `subgroups` are by image properties, `user_subgroups` by the columns of a CSV file."""
 
     weights_sha256: str
     robustness: Robustness | None = None
@@ -200,15 +200,15 @@ class Audit(Record):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two classifiers on the same images.
+    """A paired comparison of two classifiers on the same images.
 
     Attributes:
-        first, second: their names.
-        only_first, only_second: how many images only the one, or only the other, gets right.
-        difference: accuracy of the first less that of the second.
-        interval: of the difference, 95 %.
-        p: how often two classifiers that are equally good differ as much by chance (McNemar, exact).
-        p_corrected: the same, corrected for how many pairs were compared (Holm).
+        first, second: names of the classifiers.
+        only_first, only_second: number of images that only this classifier predicts correctly.
+        difference: accuracy of the first minus that of the second.
+        interval: 95 % interval of the difference.
+        p_value: p-value of the exact McNemar test.
+        p_value_holm: p-value with Holm's correction for the number of pairs.
     """
 
     first: str
@@ -223,7 +223,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Certainty:
-    """Mean probability of the true class, before and after, on images that were forgotten and on others never seen."""
+    """Mean probability of the true class before and after unlearning, on unlearned and on unseen images."""
 
     forgotten_before: float
     forgotten_after: float
@@ -232,17 +232,17 @@ class Certainty:
 
 
 class Forgetting(Record):
-    """forgetting.json: what became of a run when it was trained again without some images.
+    """unlearning.json: effects of retraining without some images.
 
     Attributes:
-        forgotten: names of the images that are left out now and were not before.
-        weights_before, weights_after: SHA-256 of the weights.
-        images_before, images_after: SHA-256 of all images that were learned from, with their labels.
-        learned_before, learned_after: how many these are.
-        test: how many test images both were held against.
-        accuracy_before, accuracy_after: on them.
-        difference: accuracy after less before, with its interval.
-        certainty: how sure both are of the forgotten images, and of images that neither has seen.
+        forgotten: IDs of the images that were newly excluded.
+        weights_sha256_before, weights_sha256_after: SHA-256 of the weights.
+        images_sha256_before, images_sha256_after: SHA-256 of all training images and their labels.
+        n_train_before, n_train_after: number of training images.
+        n_test: number of test images.
+        accuracy_before, accuracy_after: accuracy on the test images.
+        difference: accuracy after minus accuracy before, with its interval.
+        true_class_probability: mean probabilities of the true class, of unlearned and of unseen images.
     """
 
     forgotten: tuple[str, ...]

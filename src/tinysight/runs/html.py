@@ -1,4 +1,4 @@
-"""What a notebook shows of a run."""
+"""HTML summary of a run for notebooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run_html(run: Run) -> str:
-    """Return what became of a run as a table, and what to do next."""
+    """Return a table of the status, size and accuracy of a run."""
     summary = run.summary()
     facts = {
         "run": str(run.path),
@@ -20,22 +20,22 @@ def run_html(run: Run) -> str:
         "status": f"{summary.status} after {summary.length}, {summary.train_seconds:,.0f} s of training",
         "parameters": f"{summary.parameters:,}",
         "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
-        **_measured(run),
+        "accuracy": _accuracy(run),
     }
     rows = "".join(
         f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
         for name, text in facts.items()
         if text
     )
-    remarks = "".join(f"<br><em>{escape(remark)}</em>" for remark in summary.remarks)
-    return f"<table>{rows}</table>{remarks}"
+    notes = "".join(f"<br><em>{escape(note)}</em>" for note in summary.remarks)
+    return f"<table>{rows}</table>{notes}"
 
 
-def _measured(run: Run) -> dict[str, str]:
+def _accuracy(run: Run) -> str:
     try:
         metrics = run.metrics()
         low, high = metrics["accuracy_ci95"]
     except (RunError, KeyError, ValueError):
-        return {"accuracy": "not measured; evaluate(run) does"}
-    measured = f"{metrics['accuracy']:.2%} of {metrics['n']:,} {metrics['split']} images"
-    return {"accuracy": f"{measured} (95 % interval {low:.2%} to {high:.2%})"}
+        return "not measured; call evaluate(run)"
+    images = f"{metrics['n']:,} {metrics['split']} images"
+    return f"{metrics['accuracy']:.2%} of {images} (95 % interval {low:.2%} to {high:.2%})"

@@ -1,1 +1,1 @@
-"""What people see of work on a terminal or in a notebook."""
+"""Terminal and notebook output."""

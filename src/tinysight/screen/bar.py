@@ -1,4 +1,4 @@
-"""The live bar: how far, how fast, with which loss and accuracy, and how long still. Fits into 80 columns."""
+"""Progress bar of the terminal: speed, metrics and remaining time, in 80 columns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.table import Column
 from rich.text import Text
 
 
-class _Figures(ProgressColumn):
-    """Units a second, whatever figures the work reports, and the time left."""
+class _StatusColumn(ProgressColumn):
+    """Column with speed, metrics and remaining time."""
 
     def render(self, task: Task) -> Text:
         """Return for example "1,368 images/s  loss 1.203  accuracy 0.571  0:32 left"."""
@@ -20,11 +20,11 @@ class _Figures(ProgressColumn):
 
 
 class TerminalBar:
-    """A bar for one task, which vanishes when it is stopped.
+    """Progress bar for one task; it is erased when it stops.
 
     Args:
-        console: the terminal it is on.
-        redirect_stdout: whether results are written to the same terminal, and have to keep clear of it.
+        console: the terminal.
+        redirect_stdout: whether standard output is the same terminal, so that its lines go above the bar.
     """
 
     def __init__(self, console: Console, redirect_stdout: bool, task: str, total: int, unit: str) -> None:
@@ -32,7 +32,7 @@ class TerminalBar:
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=28)),
             BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=30)),
             TaskProgressColumn(table_column=Column(no_wrap=True)),
-            _Figures(table_column=Column(no_wrap=True)),
+            _StatusColumn(table_column=Column(no_wrap=True)),
             console=console,
             redirect_stdout=redirect_stdout,
             transient=True,
@@ -41,18 +41,18 @@ class TerminalBar:
         self._bar.start()
 
     def advance(self, amount: int, figures: Mapping[str, float]) -> None:
-        """Move it."""
+        """Advance the bar by `amount` units, and show `figures`."""
         self._bar.update(self._task, advance=amount, figures=figures)
 
     def stop(self) -> None:
-        """Take it away."""
+        """Erase the bar."""
         self._bar.stop()
 
 
 def told(speed: float | None, unit: str, figures: Mapping[str, float], left: float | None) -> str:
-    """Return units a second, figures and the seconds left as "1,368 images/s  loss 1.203  0:32 left"."""
-    shown = [f"{name} {value:.3f}" for name, value in figures.items()]
-    return "  ".join([*_speed(speed, unit), *shown, *_left(left)])
+    """Return speed, metrics and seconds left, such as "1,368 images/s  loss 1.203  0:32 left"."""
+    metrics = [f"{name} {value:.3f}" for name, value in figures.items()]
+    return "  ".join([*_speed(speed, unit), *metrics, *_remaining(left)])
 
 
 def _speed(speed: float | None, unit: str) -> list[str]:
@@ -61,9 +61,9 @@ def _speed(speed: float | None, unit: str) -> list[str]:
     return [f"{decimal(int(speed))}/s" if unit == "B" else f"{speed:,.0f} {unit}/s"]
 
 
-def _left(remaining: float | None) -> list[str]:
-    if remaining is None:
+def _remaining(seconds_left: float | None) -> list[str]:
+    if seconds_left is None:
         return []
-    minutes, seconds = divmod(int(remaining), 60)
+    minutes, seconds = divmod(int(seconds_left), 60)
     hours, minutes = divmod(minutes, 60)
     return [f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"]

@@ -1,6 +1,6 @@
-"""How long work looks to a person: a live bar on a terminal or in a notebook, one line an epoch elsewhere.
+"""Console output: results, errors, and progress bars on a terminal or in a notebook.
 
-All on standard error.
+Progress and notices go to standard error. Without a terminal there is no bar, only the line that `finish` prints.
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
-# Names of files and classes are shown as they are: neither [brackets] nor :colons: mean anything.
-# What a cell runs by `!tinysight` finds a terminal, but its signs would stay in the notebook: it gets plain lines.
-_TERMINAL = False if "JPY_PARENT_PID" in os.environ else None
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False, force_terminal=_TERMINAL)
-output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, force_terminal=_TERMINAL)
+# Markup and emoji are off, because names of files and classes may contain [brackets] or :colons:.
+# `!tinysight` in a notebook cell runs in a terminal, but its escape codes would stay in the output: print plain lines.
+_FORCE_TERMINAL = False if "JPY_PARENT_PID" in os.environ else None
+errors = Console(
+    stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False, force_terminal=_FORCE_TERMINAL
+)
+output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, force_terminal=_FORCE_TERMINAL)
 
 
 class Bar(Protocol):
-    """What is drawn while one task lasts."""
+    """Progress bar of one task."""
 
     def advance(self, amount: int, figures: Mapping[str, float]) -> None:
-        """Move it."""
+        """Advance the bar by `amount` units, and show `figures`."""
 
     def stop(self) -> None:
-        """Take it away."""
+        """Erase the bar."""
 
 
 class ConsoleProgress:
-    """What somebody who waits sees."""
+    """Progress that draws a bar if the output is a terminal or a notebook."""
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
 
     def start(self, task: str, total: int, unit: str = "") -> None:
-        """Show a bar, if there is something to show it on."""
+        """Show a bar on a terminal or in a notebook."""
         self.finish()
         if errors.is_jupyter:
             from tinysight.screen.notebook import NotebookBar
@@ -46,34 +48,34 @@ class ConsoleProgress:
         elif watched():
             from tinysight.screen.bar import TerminalBar
 
-            # Results keep clear of the bar on the same terminal, and are never taken from a file or a pipe.
+            # Redirect standard output above the bar only if it is the terminal, not a file or a pipe.
             self._bar = TerminalBar(errors, sys.stdout.isatty(), task, total, unit)
 
     def advance(self, amount: int, **figures: float) -> None:
-        """Move the bar."""
+        """Advance the bar by `amount` units, and show `figures`."""
         if self._bar:
             self._bar.advance(amount, figures)
 
     def finish(self, line: str = "") -> None:
-        """Take the bar away and leave `line`."""
+        """Erase the bar, and print `line`."""
         if self._bar:
             self._bar.stop()
             self._bar = None
         if line:
-            _remark(line)
+            _print_line(line)
 
     def note(self, message: str) -> None:
-        """Say something on a line of its own."""
-        _remark(shown(message), style="yellow")
+        """Print a notice, in yellow."""
+        _print_line(shown(message), style="yellow")
 
 
 def watched() -> bool:
-    """Return whether a bar can be seen: on a terminal, or in a notebook."""
+    """Return whether standard error is a terminal or a notebook."""
     return errors.is_terminal or errors.is_jupyter
 
 
-def _remark(line: str, style: str | None = None) -> None:
-    """Leave a line; a notebook would show every one that rich prints as a paragraph of its own."""
+def _print_line(line: str, style: str | None = None) -> None:
+    """Print a line; in a notebook without rich, which would make it a separate paragraph."""
     if errors.is_jupyter:
         say(line)
     else:
@@ -81,23 +83,23 @@ def _remark(line: str, style: str | None = None) -> None:
 
 
 progress = ConsoleProgress()
-"""The one progress of this process, so that whatever ends the process can take the bar away."""
+"""Progress shared by the whole process, so that an error handler can erase the bar."""
 
 
 def say(line: str) -> None:
-    """Print a result while there may be a bar: rich takes it to the line above, if both are on one terminal.
+    """Print a result while a bar may be shown: rich moves the line above the bar on the same terminal.
 
-    `output` and `typer.echo` write past that, into the bar.
+    `output.print` and `typer.echo` bypass this redirection and would write into the bar.
     """
     sys.stdout.write(f"{line}\n")
 
 
 def complain(message: str) -> None:
-    """Say what went wrong."""
+    """Print an error message to standard error."""
     lines = (shown(line) for line in message.split("\n"))
     errors.print(Text.assemble(("error: ", "bold red"), "\n".join(lines)))
 
 
 def shown(text: str) -> str:
-    r"""Return `text` with whatever would steer a terminal, or is no character, written out as \x1b or \udce9."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    r"""Return `text` with control characters and lone surrogates escaped, such as \x1b or \udce9."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,4 +1,4 @@
-"""The live bar in a notebook: HTML that is drawn anew, for which nothing need be installed beside Jupyter."""
+"""Progress bar of a notebook: HTML that is updated in place, without ipywidgets."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ from typing import Any
 
 from tinysight.screen.bar import told
 
-_EVERY = 0.2  # seconds between two drawings
+_REFRESH_SECONDS = 0.2
 
-_shown: dict[int, Any] = {}  # where the bar of a cell is, by the number of its execution
+_displays: dict[int, Any] = {}  # display handle by execution count of the cell
 
 
 class NotebookBar:
-    """A bar for one task, which vanishes when it is stopped; a cell has one place for all of its bars."""
+    """Progress bar for one task; it is erased when it stops. All bars of a cell share one display."""
 
     def __init__(self, task: str, total: int, unit: str) -> None:
         self._task, self._total, self._unit = task, total, unit
-        self._done, self._begun, self._drawn = 0, time.monotonic(), 0.0
-        self._place = _place()
+        self._done, self._start_time, self._draw_time = 0, time.monotonic(), 0.0
+        self._display = _display()
         self._draw({})
 
     def advance(self, amount: int, figures: Mapping[str, float]) -> None:
-        """Move it."""
+        """Advance the bar by `amount` units, and show `figures`."""
         self._done += amount
-        if time.monotonic() - self._drawn > _EVERY:
+        if time.monotonic() - self._draw_time > _REFRESH_SECONDS:
             self._draw(figures)
 
     def stop(self) -> None:
-        """Take it away."""
-        self._place.update({"text/html": "", "text/plain": ""}, raw=True)
+        """Erase the bar."""
+        self._display.update({"text/html": "", "text/plain": ""}, raw=True)
 
     def _draw(self, figures: Mapping[str, float]) -> None:
-        self._drawn = time.monotonic()
-        speed = self._done / max(self._drawn - self._begun, 1e-9)
+        self._draw_time = time.monotonic()
+        speed = self._done / max(self._draw_time - self._start_time, 1e-9)
         left = (self._total - self._done) / speed if self._total and self._done else None
         text = f"{self._task}  {told(speed, self._unit, figures, left)}"
-        far = f'max="{self._total}" value="{self._done}"' if self._total else ""
-        line = f'<div style="font-family: monospace; white-space: pre"><progress {far}></progress> {escape(text)}</div>'
-        self._place.update({"text/html": line, "text/plain": text}, raw=True)
+        attributes = f'max="{self._total}" value="{self._done}"' if self._total else ""
+        bar = f"<progress {attributes}></progress> {escape(text)}"
+        html = f'<div style="font-family: monospace; white-space: pre">{bar}</div>'
+        self._display.update({"text/html": html, "text/plain": text}, raw=True)
 
 
-def _place() -> Any:
-    """Return where the bars of this cell are drawn, above what it prints."""
+def _display() -> Any:
+    """Return the display handle of the current cell, above its printed output."""
     from IPython import get_ipython
     from IPython.display import display
 
     cell = getattr(get_ipython(), "execution_count", 0)
-    if cell not in _shown:
-        _shown.clear()
-        nothing = {"text/html": "", "text/plain": ""}
-        _shown[cell] = display(nothing, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-    return _shown[cell]
+    if cell not in _displays:
+        _displays.clear()
+        empty = {"text/html": "", "text/plain": ""}
+        _displays[cell] = display(empty, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    return _displays[cell]

@@ -1,4 +1,4 @@
-"""When to stop before the last epoch: Keras' EarlyStopping, as a small state that can be saved."""
+"""Early stopping with the semantics of Keras' EarlyStopping, as a state that can be saved."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tinysight.runs.records import Epoch
 
 @dataclass
 class Watch:
-    """Watches one figure of every epoch.
+    """Tracks one metric over the epochs.
 
     Attributes:
-        config: what to watch and how patiently.
-        best: the best value so far.
-        best_epoch: when it was reached; 0 before the first epoch.
+        config: the monitored metric, the patience and the minimum improvement.
+        best: best value so far.
+        best_epoch: epoch of the best value; 0 before the first epoch.
         waited: epochs since then.
     """
 
@@ -26,7 +26,7 @@ class Watch:
     waited: int = 0
 
     def see(self, epoch: Epoch) -> bool:
-        """Take note of an epoch and return whether it is the best so far."""
+        """Record an epoch and return whether it is the best so far."""
         value = getattr(epoch, self.config.monitor)
         sign = 1 if self.config.monitor.endswith("accuracy") else -1
         improved = self.best_epoch == 0 or sign * (value - self.best) > self.config.min_delta
@@ -38,5 +38,5 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        """Whether training should stop now. Like Keras, never before two epochs have been compared."""
+        """Whether to stop now. As in Keras, never before the second epoch."""
         return self.waited > 0 and self.waited >= self.config.patience

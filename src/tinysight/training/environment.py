@@ -1,4 +1,4 @@
-"""What a run was made on, with and from: environment.json."""
+"""Environment of a run: machine, package versions and dataset (environment.json)."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ def describe(
     device: Device = "cpu",
     workers: int = 1,
 ) -> Environment:
-    """Return the facts about this machine, these versions and these images.
+    """Return a record of this machine, the package versions and the dataset.
 
-    `argument` is what `--data` said, made absolute, and `data_dir` what `--data-dir` said: so that `evaluate`
-    finds the images again.
+    `argument` (the dataset's name or absolute path) and `data_dir` allow `evaluate` to load the dataset again.
     """
-    here = machine.describe()
+    facts = machine.describe()
     return Environment(
-        versions={"python": here["python"], **{name: packages.version(name) or "unknown" for name in PACKAGES}},
-        processor=here["processor"],
-        features=tuple(here["features"]),
-        system=here["system"],
+        versions={"python": facts["python"], **{name: packages.version(name) or "unknown" for name in PACKAGES}},
+        processor=facts["processor"],
+        features=tuple(facts["features"]),
+        system=facts["system"],
         threads=torch.get_num_threads(),
         workers=workers,
         device=device if device == "cpu" else f"cuda: {torch.cuda.get_device_name()}",
@@ -55,26 +54,26 @@ def describe(
 
 
 def changes(before: Environment, now: Environment) -> list[str]:
-    """Say what of that which decides about the last bit of a weight is another now than it was `before`."""
+    """List the changes that break bitwise reproducibility."""
 
-    def told(environment: Environment) -> dict[str, object]:
+    def relevant(environment: Environment) -> dict[str, object]:
         versions = {name: environment.versions.get(name) for name in ("tinysight", "torch", "numpy")}
-        here = {name: getattr(environment, name) for name in ("processor", "threads", "workers", "device")}
-        return {**versions, **here, "commit": environment.git_commit}
+        settings = {name: getattr(environment, name) for name in ("processor", "threads", "workers", "device")}
+        return {**versions, **settings, "commit": environment.git_commit}
 
-    old, new = told(before), told(now)
+    old, new = relevant(before), relevant(now)
     return [f"{name}: {old[name]}, now {new[name]}" for name in old if old[name] != new[name]]
 
 
 def _commit() -> str | None:
-    """Return the commit of the source checkout this runs from, or None for an installed package.
+    """Return the git commit of tinysight's source checkout, or None for an installed package.
 
-    A package may be installed within somebody else's checkout: only where it lies as in ours does a commit count.
+    A package may be installed inside another project's checkout, so the path within the checkout is checked as well.
     """
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD", "--show-prefix"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+        output = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    commit, _, prefix = answer.stdout.strip().partition("\n")
+    commit, _, prefix = output.stdout.strip().partition("\n")
     return commit if prefix == "src/tinysight/training/" else None

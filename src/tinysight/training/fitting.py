@@ -1,4 +1,4 @@
-"""A training that nobody keeps: no run directory, no checkpoints, only what comes of it."""
+"""Train without a run directory or checkpoints."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tinysight.training.trainer import Trainer, show
 
 
 def fit(trainer: Trainer, progress: Progress = SILENT) -> Classifier:
-    """Train to the end; `progress`, started by the caller, is advanced by every image learned from.
+    """Train to the end and return the classifier.
+
+    The caller starts `progress`; it advances by every image trained on.
 
     Raises:
-        TrainingError: the loss is not finite any more.
+        TrainingError: the loss is not finite.
     """
     for _ in epochs(trainer, progress):
         pass
@@ -22,15 +24,15 @@ def fit(trainer: Trainer, progress: Progress = SILENT) -> Classifier:
 
 
 def epochs(trainer: Trainer, progress: Progress = SILENT, stop: Callable[[], bool] = lambda: False) -> Iterator[Epoch]:
-    """Train, and yield every epoch as it ends.
+    """Train and yield the metrics of each epoch.
 
     Args:
-        trainer: trained to its end, unless the caller breaks off between two epochs.
+        trainer: trained to its end, unless the caller stops between two epochs.
         progress: as for `fit`.
-        stop: asked after every step whether to break off in mid-epoch.
+        stop: called after every step; True ends the training in mid-epoch.
 
     Raises:
-        TrainingError: the loss is not finite any more.
+        TrainingError: the loss is not finite.
     """
     while not trainer.done:
         while trainer.position.step < trainer.feed.steps:

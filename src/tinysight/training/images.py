@@ -1,4 +1,4 @@
-"""Which images a run learns from, and which it is held against: always the same for the same run."""
+"""Train/validation split of a dataset as a recipe defines it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tinysight.recipes.schema import Data, Recipe
 
 @dataclass(frozen=True)
 class Images:
-    """What a trainer works on.
+    """The images of a training run.
 
     Attributes:
-        train: all images that may be learned from.
-        learn: indices into `train` of those that are, so that holding some back copies none of the others.
-        validation: the images held back.
+        train: the dataset's training split, which may include the validation images.
+        learn: indices into `train` of the images to train on; indices avoid a copy.
+        validation: the images to validate on.
     """
 
     train: Part
@@ -34,47 +34,47 @@ class Images:
 
 
 def cut(dataset: Dataset, data: Data, seed: int) -> Images:
-    """Cut the validation images from the training images, unless the dataset brings its own.
+    """Split off the validation images, unless the dataset has a validation split.
 
-    What the recipe excludes is taken out last: it moves no other image from one side to the other.
+    Excluded images are removed after the split, so that no other image changes sides.
 
     Raises:
-        DataError: there are too few images for the split that the recipe asks for, or its list of excluded images
-            cannot be read, names images that are not there, or leaves none.
+        DataError: there are too few images for the recipe's split, or its list of excluded images is unreadable, names
+            unknown images, or leaves none to train on or to validate on.
     """
     train = dataset.train
     names = names_of(train, "train")
     if dataset.validation is not None:
         learn, validation = np.arange(len(train)), dataset.validation
-        held_back = names_of(validation, "validation")
+        validation_ids = names_of(validation, "validation")
     else:
         learn, chosen = splits.split(dataset, data.split, data.validation, seed)
-        validation, held_back = taken(train, chosen), tuple(names[index] for index in chosen)
+        validation, validation_ids = taken(train, chosen), tuple(names[index] for index in chosen)
     if data.exclude is None:
         return Images(train, learn, validation)
     excluded = read_excluded(Path(data.exclude), dataset)
-    left = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
-    kept = np.array([place for place, name in enumerate(held_back) if name not in excluded], dtype=np.int64)
-    if not len(left) or not len(kept):
-        raise DataError(f"{data.exclude} leaves no image to learn from or none to validate with; exclude fewer.")
-    return Images(train, left, taken(validation, kept))
+    kept_train = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
+    kept_validation = np.array([i for i, name in enumerate(validation_ids) if name not in excluded], dtype=np.int64)
+    if not len(kept_train) or not len(kept_validation):
+        raise DataError(f"{data.exclude}: no training or no validation images are left. Exclude fewer.")
+    return Images(train, kept_train, taken(validation, kept_validation))
 
 
 def normalisation_for(recipe: Recipe, images: Images) -> Normalisation:
-    """Return what the recipe says is done to pixels before the network."""
+    """Return the pixel normalization of the recipe, fitted on the training images if it standardizes."""
     if recipe.data.normalisation == "none":
         return RAW
     if recipe.data.normalisation == "scale":
         return Normalisation()
-    shares = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
-    return Normalisation.standardising(gathered(images.train.pixels, share) for share in shares)
+    batches = np.array_split(images.learn, math.ceil(len(images.learn) / batch_size(recipe.data.image_size)))
+    return Normalisation.standardising(gathered(images.train.pixels, batch) for batch in batches)
 
 
 def read_excluded(path: Path, dataset: Dataset) -> frozenset[str]:
-    """Return the names of the images that a list excludes.
+    """Return the ids of the images listed in a CSV file.
 
     Raises:
-        DataError: it is no list of images of this dataset.
+        DataError: the file is unreadable, or lists images that are not in the dataset.
     """
     names = read_names(path)
     require_known(names, all_names(dataset), path, dataset.name)
@@ -82,6 +82,6 @@ def read_excluded(path: Path, dataset: Dataset) -> frozenset[str]:
 
 
 def taken(part: Part, chosen: NDArray[np.int64]) -> Part:
-    """Return some images of a part."""
+    """Return the images of a split at the given indices."""
     files = tuple(part.files[index] for index in chosen) if part.files else ()
     return Part(gathered(part.pixels, chosen), part.labels[chosen], files)

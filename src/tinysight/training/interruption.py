@@ -1,4 +1,4 @@
-"""Ctrl-C as a polite request: the step in hand is finished and the work is kept."""
+"""Graceful stop on Ctrl-C or SIGTERM: finish the current step and save."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from types import FrameType
 
 
 class Interruption:
-    """Whether somebody has asked to stop, and what else is to be done then."""
+    """A request to stop, and a callback for when it arrives.
+
+    Attributes:
+        asked: whether a stop was requested.
+        then: called once per request.
+    """
 
     def __init__(self, then: Callable[[], None] | None = None) -> None:
         self.asked, self.then = False, then
 
     def ask(self, signum: int, frame: FrameType | None) -> None:
-        """Take the first Ctrl-C as a request; a second one is the usual KeyboardInterrupt."""
+        """Request a stop; the next Ctrl-C raises KeyboardInterrupt as usual."""
         self.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if self.then:
@@ -25,17 +30,17 @@ class Interruption:
 
 @contextmanager
 def listening(then: Callable[[], None] | None = None) -> Iterator[Interruption]:
-    """Listen for Ctrl-C (SIGINT) and for the polite kill (SIGTERM) inside the block, and do `then` when one comes.
+    """Turn SIGINT (Ctrl-C) and SIGTERM into a stop request inside the block, and call `then` on each.
 
-    Signals reach the main thread only; in any other, nothing is listened for.
+    Python handles signals in the main thread only; in other threads this does nothing.
     """
     interruption = Interruption(then)
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    before = {number: signal.signal(number, interruption.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, interruption.ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interruption
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

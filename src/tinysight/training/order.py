@@ -1,4 +1,4 @@
-"""What somebody asks for when they train, with all of it still to be looked up: it can be sent to where that is."""
+"""Training request: the arguments of a training, before the dataset is loaded."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tinysight.training.workers.group import ALONE, Workers
 
 @dataclass(frozen=True)
 class Order:
-    """A recipe, images by name, and where the run is to be.
+    """The arguments of a training; picklable, so that it can be sent to worker processes.
 
     Attributes:
-        recipe: with every change that was asked for.
-        argument: what `--data` said, made absolute.
-        path: the run directory to make, or with `resume` to go on with.
-        seed: of all random numbers.
-        data_dir: where CIFAR-10 was said to lie.
-        skip_bad: go on without pictures that cannot be read.
-        precision: as asked for.
-        device: as asked for.
-        resume: go on with the run at `path`.
-        begun: when the time began that the recipe may give in minutes, by `time.time`: every process has that.
+        recipe: the recipe, overrides included.
+        argument: name of a built-in dataset, or an absolute path.
+        path: run directory to create, or with `resume` to continue.
+        seed: seed of all random numbers.
+        data_dir: directory of CIFAR-10, or None to search the usual places.
+        skip_bad: skip unreadable images instead of failing.
+        precision: requested precision.
+        device: requested device.
+        resume: continue the run at `path`.
+        begun: start of the recipe's time budget, as of `time.time`, which all processes share.
     """
 
     recipe: Recipe
@@ -52,11 +52,11 @@ class Order:
     begun: float = field(default_factory=time.time)
 
     def settled(self) -> tuple[Recipe, precisions.Asked, devices.Asked]:
-        """Return recipe, precision and device, those of the run if there is one to go on with; look at no image.
+        """Return recipe, precision and device, with `resume` those of the run; no image is loaded.
 
         Raises:
-            RunError: there is something at `path`, or with `resume` no run that can go on so.
-            RecipeError: the recipe leaves the network to a time that it does not give.
+            RunError: `path` is not empty, or with `resume` it holds no run with these settings.
+            RecipeError: the network depends on a time budget that the recipe does not set.
         """
         if self.resume:
             return settled_before(self.path, self.recipe, self.argument, self.seed, self.precision, self.device)
@@ -71,29 +71,38 @@ def carry_out(
     workers: Workers = ALONE,
     interruption: Interruption | None = None,
 ) -> Summary:
-    """Load the images, settle what the recipe leaves open, and train: see `train`, which raises most of the errors.
+    """Load the dataset, resolve the recipe and train.
 
     Raises:
-        DataError: the images are not what they should be, or not the same with every worker.
-        DownloadError: CIFAR-10 is not here and cannot be fetched.
+        DataError: the dataset is invalid, or differs between the workers.
+        DownloadError: CIFAR-10 is missing and cannot be downloaded.
+        TinysightError: see `train`.
     """
     recipe, asked, device = workers.of_first(order.settled)
-    where = devices.choose(device)
-    dataset = _images(order, recipe, progress, workers)
+    chosen_device = devices.choose(device)
+    dataset = _load_dataset(order, recipe, progress, workers)
     for remark in dataset.remarks:
         progress.note(remark)
     begun = time.perf_counter() - (time.time() - order.begun)
-    recipe, numbers = workers.of_first(lambda: settle(recipe, dataset, begun, asked, where, progress))
-    found = order.data_dir if order.argument == "cifar10" else None
-    plan = Plan(recipe, dataset, order.argument, order.seed, numbers, data_dir=found, device=where, begun=begun)
+    recipe, precision = workers.of_first(lambda: settle(recipe, dataset, begun, asked, chosen_device, progress))
+    plan = Plan(
+        recipe,
+        dataset,
+        order.argument,
+        order.seed,
+        precision,
+        data_dir=order.data_dir if order.argument == "cifar10" else None,
+        device=chosen_device,
+        begun=begun,
+    )
     return train(plan, order.path, order.resume, progress, workers, interruption)
 
 
-def _images(order: Order, recipe: Recipe, progress: Progress, workers: Workers) -> Dataset:
+def _load_dataset(order: Order, recipe: Recipe, progress: Progress, workers: Workers) -> Dataset:
     size = recipe.data.image_size
     dataset = workers.in_turn(lambda: load.load(order.argument, size, order.data_dir, order.skip_bad, progress))
     if dataset.fingerprint != workers.of_first(lambda: dataset.fingerprint):
         raise DataError(
-            f"{dataset.source} holds other images than the first worker has; bring the same to every machine."
+            f"{dataset.source}: the images differ from the main worker's. Copy the same dataset to every machine."
         )
     return dataset

@@ -1,7 +1,7 @@
-"""How to spend some minutes: the network whose training comes furthest in them, and how far it is likely to come.
+"""Choose a network for a time budget from a fitted scaling law.
 
-A law fitted to measured trainings (`benchmarks/law.py`) says how the error of each network falls with the images that
-it has seen; a probe of a second or two says how many it will see on this machine.
+The scaling law (fitted by `benchmarks/law.py`) gives each network's error as a function of the images trained on. A
+speed probe of one or two seconds gives the number of images that this machine can train on in the time.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from tinysight.models.registry import build, takes
 from tinysight.progress import SILENT, Progress
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Model, Recipe
-from tinysight.training import precision
+from tinysight.training import precision as precisions
 from tinysight.training.clock import ENDING
 from tinysight.training.device import Device
 from tinysight.training.images import cut
 from tinysight.training.precision import PROBED, Asked, Precision, step_seconds
 
 LAW = Path(__file__).with_name("law.toml")
-LOOK = 1 / 3  # of a step is what a look at as many validation images costs: the way forward without the way back
-CALIBRATION = 3  # such looks follow the last epoch: one of them in float32, which takes twice as long
-TRIAL = 6  # looks at `batch_size` images come before the first step, to learn how long looks take; counted likewise
-BRIEF = 3.5  # epochs; trainings shorter than that end ahead with rates BRISK times as high (docs/experiments.md)
+LOOK = 1 / 3  # cost of a validation relative to training on as many images: the forward pass only
+CALIBRATION = 3  # validations after the last epoch, in units of one: one is in float32, which takes twice as long
+TRIAL = 6  # validations of `batch_size` images before the first step, to time them; same units
+BRIEF = 3.5  # epochs; shorter runs are more accurate with BRISK times the learning rates (docs/experiments.md)
 BRISK = 1.7
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One network, and the law of its error after a training on `n` images in all: floor + scale / n^power.
+    """A candidate network and its error after training on `n` images: floor + scale / n^power.
 
     Attributes:
-        efficiency: how many images a second the steps of a training see, over how many the probe promises.
+        efficiency: images per second in training, relative to the speed probe.
     """
 
     stem: Literal["fine", "coarse"]
@@ -51,22 +51,22 @@ class Rung:
 
     @property
     def model(self) -> Model:
-        """What the recipe says of it."""
+        """The recipe's model section for this network."""
         return Model(architecture="fast", stem=self.stem, widths=list(self.widths))
 
     def accuracy(self, seen: float) -> float:
-        """Return the accuracy to expect after so many images of CIFAR-10, the same ones again included."""
+        """Return the expected accuracy after training on `seen` CIFAR-10 images, counted once per epoch."""
         return max(0.0, 1 - self.floor - self.scale * math.pow(max(1.0, seen), -self.power))
 
 
 @dataclass(frozen=True)
 class Law:
-    """The networks, cheapest first, and how far from the law one training may end.
+    """The candidate networks, cheapest first, and the spread of single runs around the scaling law.
 
     Attributes:
-        spread: of the accuracy after as many images as were foretold.
-        pace_spread: of the logarithm of how many these are: machines are not always as fast as in the probe.
-        setup: seconds between the images in memory and the first step, without those of probes and trials.
+        spread: two standard deviations of the accuracy at a given number of images.
+        pace_spread: two standard deviations of the log of the training speed relative to the probe.
+        setup: seconds from the loaded dataset to the first step, without probes and timing.
     """
 
     rungs: tuple[Rung, ...]
@@ -76,25 +76,28 @@ class Law:
 
     @classmethod
     def read(cls) -> Law:
-        """Return the law that was measured."""
+        """Return the fitted law shipped with tinysight."""
         values = tomllib.loads(LAW.read_text(encoding="utf-8"))
-        rungs = tuple(Rung(**{**rung, "widths": tuple(rung["widths"])}) for rung in values["rung"])
+        rungs = tuple(
+            Rung(row["stem"], tuple(row["widths"]), row["floor"], row["scale"], row["power"], row["efficiency"])
+            for row in values["rung"]
+        )
         return cls(rungs, values["spread"], values["pace_spread"], values["setup"])
 
     def spread_of(self, rung: Rung, seen: float) -> float:
-        """Return by how much a training on about `seen` images may end more or less accurate than expected."""
+        """Return the accuracy's spread after about `seen` images, from both sources of variation."""
         slower = rung.accuracy(seen) - rung.accuracy(seen * math.exp(-self.pace_spread))
         return math.hypot(self.spread, slower)
 
 
 @dataclass(frozen=True)
 class Work:
-    """How much there is to do.
+    """Size of a training task.
 
     Attributes:
-        learn: images to learn from.
-        validation: images to be held against after every epoch.
-        measured: whether the law was measured on these very images.
+        learn: number of training images.
+        validation: number of validation images.
+        measured: whether the dataset is CIFAR-10, on which the law was fitted.
     """
 
     learn: int
@@ -103,30 +106,30 @@ class Work:
 
     @classmethod
     def of(cls, dataset: Dataset, recipe: Recipe) -> Work:
-        """Return the work that `recipe` makes of a dataset."""
+        """Return the workload of `recipe` on a dataset."""
         images, is_cifar10 = cut(dataset, recipe.data, seed=0), dataset.published is not None
         return cls(len(images.learn), len(images.validation), is_cifar10)
 
     @classmethod
     def of_cifar10(cls, recipe: Recipe) -> Work:
-        """Return the work that `recipe` makes of CIFAR-10, without having it."""
+        """Return the workload of `recipe` on CIFAR-10, without loading it."""
         validation = round(50_000 * recipe.data.validation) if recipe.data.split == "stratified" else 10_000
         return cls(50_000 - validation, validation, measured=True)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """A recipe for some minutes, and what it is likely to come to.
+    """A recipe with a network for the time budget, and its forecast.
 
     Attributes:
-        recipe: with a network and a time.
-        precision: that it is to be trained in.
-        images_per_second: at which it will learn.
-        epochs: how many it will make.
-        accuracy: on images of CIFAR-10 that it has not learned from.
-        spread: what the accuracy may differ by.
-        ends: by the clock on the wall, in seconds as `time.time` has them.
-        measured: whether that accuracy says anything of the images in question.
+        recipe: the recipe with the chosen network.
+        precision: the precision to train in.
+        images_per_second: expected training speed.
+        epochs: expected number of epochs.
+        accuracy: expected validation accuracy on CIFAR-10.
+        spread: two standard deviations of the accuracy.
+        ends: expected end, in seconds as of `time.time`.
+        measured: whether `accuracy` applies to this dataset, recipe and device.
     """
 
     recipe: Recipe
@@ -139,27 +142,30 @@ class Outlook:
     measured: bool
 
     def words(self) -> str:
-        """Say what is to come."""
+        """Return the forecast in words."""
         model = self.recipe.model
         widths = "/".join(str(width) for width in model.widths or [])
-        work = (
+        training = (
             f"{model.stem} stem, {widths} channels, about {self.epochs:.1f} epochs at "
             f"{self.images_per_second:,.0f} images/s"
         )
         if not self.measured:
-            return f"{work}. How accurate it gets on these images, nobody has measured"
-        return f"{work}; about {self.accuracy:.1%} ± {100 * self.spread:.1f}"
+            return f"{training}; no accuracy forecast for this dataset"
+        return f"{training}; about {self.accuracy:.1%} ± {100 * self.spread:.1f}"
 
     def words_until(self) -> str:
-        """Say what is to come, and by what time of the day."""
+        """Return the forecast in words, with the time of day at which training ends."""
         until = time.strftime("%H:%M", time.localtime(self.ends))
         return f"{self.words()} by {until}." if self.measured else f"{self.words()}; done by {until}."
 
 
 def require_time(recipe: Recipe) -> None:
-    """Raise RecipeError if the recipe leaves the network to a time that it does not give."""
+    """Raise RecipeError if the network depends on a time budget that the recipe does not set."""
     if recipe.model.is_open and recipe.training.minutes is None:
-        raise RecipeError(f"The recipe {recipe.name} leaves the network to the time there is: say it by --minutes M.")
+        raise RecipeError(
+            f"recipe {recipe.name}: the network depends on the time budget. Set training.minutes, or model.stem and "
+            "model.widths."
+        )
 
 
 def plan(
@@ -171,22 +177,22 @@ def plan(
     law: Law | None = None,
     progress: Progress = SILENT,
 ) -> Outlook:
-    """Return the recipe with the network that is likely to come furthest.
+    """Return the forecast of the candidate network with the highest expected accuracy.
 
-    The probes go on to a larger network as long as the larger one promises more.
+    Candidates are probed from the smallest up, until a larger one has no higher expected accuracy.
 
     Args:
-        recipe: leaves the network open and says how many minutes there are.
-        work: what there is to learn.
-        begun: when these minutes began, by `time.perf_counter`; now unless given.
-        asked: the precision to train in.
-        device: what to train on.
-        law: the measured one unless given.
-        progress: is told if bfloat16 is wrong on this machine.
+        recipe: its network is open and `training.minutes` is set.
+        work: number of images.
+        begun: start of the time budget, as of `time.perf_counter`; now by default.
+        asked: the requested precision.
+        device: the device to train on.
+        law: the shipped one by default.
+        progress: gets a note if bfloat16 is wrong on this machine.
 
     Raises:
-        RecipeError: the recipe gives no time, or the images are too small for every network.
-        InputError: bf16 was asked for by name and is wrong on this machine.
+        RecipeError: `training.minutes` is not set, or the images are too small for every network.
+        InputError: bf16 was requested and is wrong on this machine.
     """
     require_time(recipe)
     begun = time.perf_counter() if begun is None else begun
@@ -195,7 +201,7 @@ def plan(
 
 @dataclass(frozen=True)
 class _Planner:
-    """Holds what `plan` was given."""
+    """The arguments of `plan`."""
 
     recipe: Recipe
     work: Work
@@ -206,54 +212,53 @@ class _Planner:
     progress: Progress
 
     def best(self) -> Outlook:
-        """Return the outlook of the network that comes furthest, with what is left of the time after the probes."""
-        first, *larger = _fitting(self.recipe, self.law)
-        numbers = self._precision(first)
-        rung, speed = first, self._speed(first, numbers)
-        for other in larger:
-            its_speed = self._speed(other, numbers)
-            left = self._seconds_left()
-            if other.accuracy(self._seen(its_speed, left)) <= rung.accuracy(self._seen(speed, left)):
+        """Return the forecast of the best candidate for the time that is left after the probes."""
+        first, *larger = _usable_rungs(self.recipe, self.law)
+        precision = self._precision(first)
+        best, speed = first, self._speed(first, precision)
+        for rung in larger:
+            rung_speed = self._speed(rung, precision)
+            seconds = self._seconds_left()
+            if rung.accuracy(self._seen(rung_speed, seconds)) <= best.accuracy(self._seen(speed, seconds)):
                 break
-            rung, speed = other, its_speed
-        chosen = numbers if rung is first else self._precision(rung)
-        return self._outlook(rung, speed if chosen == numbers else self._speed(rung, chosen), chosen)
+            best, speed = rung, rung_speed
+        chosen = precision if best is first else self._precision(best)
+        return self._outlook(best, speed if chosen == precision else self._speed(best, chosen), chosen)
 
-    def _outlook(self, rung: Rung, speed: float, numbers: Precision) -> Outlook:
+    def _outlook(self, rung: Rung, speed: float, precision: Precision) -> Outlook:
         seconds = self._seconds_left()
         seen = self._seen(speed, seconds)
         epochs = seen / self.work.learn
-        known = self.work.measured and self.device == "cpu" and _as_shipped(self.recipe)
         return Outlook(
-            paced(_with(self.recipe, rung), epochs),
-            numbers,
-            speed,
-            epochs,
-            rung.accuracy(seen),
-            self.law.spread_of(rung, seen),
-            time.time() + seconds,
-            known,
+            recipe=paced(_with_model(self.recipe, rung), epochs),
+            precision=precision,
+            images_per_second=speed,
+            epochs=epochs,
+            accuracy=rung.accuracy(seen),
+            spread=self.law.spread_of(rung, seen),
+            ends=time.time() + seconds,
+            measured=self.work.measured and self.device == "cpu" and _is_shipped_recipe(self.recipe),
         )
 
     def _seconds_left(self) -> float:
         return 60 * (self.recipe.training.minutes or 0) - (time.perf_counter() - self.begun)
 
     def _seen(self, speed: float, seconds: float) -> float:
-        """Return how many images are learned from in so many seconds, looks and all else that takes time included."""
-        look = LOOK * self.work.validation
-        trial = LOOK * TRIAL * min(self.work.validation, batch_size(self.recipe.data.image_size))
-        images = speed * (seconds - self.law.setup - ENDING) - CALIBRATION * look - trial
-        return max(0.0, images) * self.work.learn / (self.work.learn + look)
+        """Return how many images are trained on in `seconds`, which include validation, setup and exit."""
+        validation = LOOK * self.work.validation
+        warmup = LOOK * TRIAL * min(self.work.validation, batch_size(self.recipe.data.image_size))
+        images = speed * (seconds - self.law.setup - ENDING) - CALIBRATION * validation - warmup
+        return max(0.0, images) * self.work.learn / (self.work.learn + validation)
 
     def _precision(self, rung: Rung) -> Precision:
-        return precision.choose(self.asked, _with(self.recipe, rung), self.device, self.progress)
+        return precisions.choose(self.asked, _with_model(self.recipe, rung), self.device, self.progress)
 
-    def _speed(self, rung: Rung, numbers: Precision) -> float:
-        return rung.efficiency * images_per_second(_with(self.recipe, rung), numbers, self.device)
+    def _speed(self, rung: Rung, precision: Precision) -> float:
+        return rung.efficiency * images_per_second(_with_model(self.recipe, rung), precision, self.device)
 
 
 def paced(recipe: Recipe, epochs: float) -> Recipe:
-    """Return the recipe with the learning rate that suits so many epochs."""
+    """Return the recipe with the learning rate scaled up if the run is shorter than `BRIEF` epochs."""
     if epochs >= BRIEF:
         return recipe
     rate = round(BRISK * recipe.optimiser.learning_rate, 4)
@@ -261,29 +266,28 @@ def paced(recipe: Recipe, epochs: float) -> Recipe:
 
 
 def images_per_second(recipe: Recipe, numbers: Precision, device: Device = "cpu") -> float:
-    """Return what the probe promises of a training: images forward and backward, and nothing else."""
+    """Return the speed of forward and backward passes in a short probe."""
     size = recipe.data.image_size
     (seconds,) = step_seconds(build(recipe.model, 10, size).to(device), size, [numbers])
     return PROBED / seconds
 
 
-def _with(recipe: Recipe, rung: Rung) -> Recipe:
+def _with_model(recipe: Recipe, rung: Rung) -> Recipe:
     return recipe.model_copy(update={"model": rung.model})
 
 
-def _fitting(recipe: Recipe, law: Law) -> list[Rung]:
-    """Return the networks that the images are large enough for, at least one."""
-    fitting = [rung for rung in law.rungs if takes(rung.model, recipe.data.image_size)]
-    if not fitting:
+def _usable_rungs(recipe: Recipe, law: Law) -> list[Rung]:
+    """Return the candidates that support the recipe's image size, at least one."""
+    rungs = [rung for rung in law.rungs if takes(rung.model, recipe.data.image_size)]
+    if not rungs:
         size = recipe.data.image_size
         raise RecipeError(
-            f"Images of {size}x{size} are too small for every network of the recipe {recipe.name}; take a larger "
-            "data.image_size."
+            f"recipe {recipe.name}: images of {size}x{size} are too small for every network. Increase data.image_size."
         )
-    return fitting
+    return rungs
 
 
-def _as_shipped(recipe: Recipe) -> bool:
-    """Return whether nothing but the time differs from the recipe that the law was measured with."""
+def _is_shipped_recipe(recipe: Recipe) -> bool:
+    """Return whether the recipe differs only in `training.minutes` from the one that the law was fitted with."""
     untimed = recipe.model_copy(update={"training": recipe.training.model_copy(update={"minutes": None})})
     return untimed == loading.load("fast")

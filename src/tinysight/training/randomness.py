@@ -1,7 +1,7 @@
-"""Random numbers as a pure function of the seed and of where training stands.
+"""Seeds derived from the run's seed, a purpose and a position in training.
 
-No generator lives longer than the step or the block of batches it was made for, so there is no state to save: a
-resumed run draws exactly what an uninterrupted one would have drawn.
+No generator outlives the step or block of batches it was made for, so there is no random state to save: a resumed run
+draws the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 
 
 def derive(seed: int, purpose: str, *position: int) -> int:
-    """Return a 63-bit seed of its own for one purpose at one position (an epoch, a step or block in it) of a run."""
+    """Return a 63-bit seed for one purpose at one position of a run, such as (epoch, step)."""
     sequence = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *position])
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
 def generator(seed: int, purpose: str, *position: int) -> torch.Generator:
-    """Return a fresh torch generator seeded by `derive`."""
+    """Return a new torch generator seeded by `derive`."""
     return torch.Generator().manual_seed(derive(seed, purpose, *position))

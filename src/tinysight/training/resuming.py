@@ -1,4 +1,4 @@
-"""Whether a run can be gone on with, and what was settled when it was begun."""
+"""Resume a run: load its settings and check that they match the request."""
 
 from __future__ import annotations
 
@@ -20,62 +20,61 @@ from tinysight.training.precision import Asked, Precision
 def settled_before(
     path: Path, recipe: Recipe, argument: str, seed: int, asked: Asked, device: AskedDevice
 ) -> tuple[Recipe, Precision, AskedDevice]:
-    """Return recipe, precision and device of the run at `path`, with what was chosen when it was begun.
-
-    Its images are not looked at.
+    """Return the recipe, precision and device of the run at `path`, without loading its images.
 
     Raises:
-        RunError: there is no run, or none that can go on so.
+        RunError: there is no run at `path`, or it cannot be resumed with these settings.
     """
     run = Run.open(path)
     begun, environment = run.recipe(), run.environment()
     if recipe.model.is_open:
-        recipe = _planned_alike(recipe, begun)
+        recipe = _with_chosen_network(recipe, begun)
     precision = environment.precision if asked == "auto" else asked
     _require_resumable(run, recipe, argument, seed, precision)
-    was: AskedDevice = "cpu" if environment.device == "cpu" else "cuda"
-    if device == "auto" and was == "cuda" and not torch.cuda.is_available():
+    previous_device: AskedDevice = "cpu" if environment.device == "cpu" else "cuda"
+    if device == "auto" and previous_device == "cuda" and not torch.cuda.is_available():
         raise RunError(
-            f"{path} was begun on a graphics card ({environment.device}), and there is none; add --device cpu."
+            f"{path}: the run was started on a GPU ({environment.device}), and none is available. Use device cpu."
         )
-    return begun, precision, was if device == "auto" else device
+    return begun, precision, previous_device if device == "auto" else device
 
 
-def _planned_alike(recipe: Recipe, begun: Recipe) -> Recipe:
-    """Return the recipe with what the plan of the run settled: its network, and its rate if the plan raised that."""
-    settled = _with_the_list_of(begun, recipe.model_copy(update={"model": begun.model}))
-    raised = paced(settled, epochs=0)
-    return raised if raised == begun else settled
+def _with_chosen_network(recipe: Recipe, begun: Recipe) -> Recipe:
+    """Return the recipe with the network chosen for the run, and its learning rate if the forecast raised that."""
+    resolved = _with_exclude_file_of(begun, recipe.model_copy(update={"model": begun.model}))
+    scaled = paced(resolved, epochs=0)
+    return scaled if scaled == begun else resolved
 
 
-def _with_the_list_of(begun: Recipe, recipe: Recipe) -> Recipe:
-    """Return the recipe with the run's own list of excluded images, if it names the same."""
-    own, other = begun.data.exclude, recipe.data.exclude
-    if own is None or other is None or set(read_names(Path(own))) != set(read_names(Path(other))):
+def _with_exclude_file_of(begun: Recipe, recipe: Recipe) -> Recipe:
+    """Return the recipe with the run's copy of the list of excluded images, if both list the same images."""
+    run_list, new_list = begun.data.exclude, recipe.data.exclude
+    if run_list is None or new_list is None or set(read_names(Path(run_list))) != set(read_names(Path(new_list))):
         return recipe
-    return recipe.excluding(Path(own))
+    return recipe.excluding(Path(run_list))
 
 
 def _require_resumable(run: Run, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
     path, environment = run.path, run.environment()
     if run.summary().status == "finished":
-        raise RunError(f"{path} is finished; there is nothing to resume. Train anew with another --out.")
-    if run.recipe() != _with_the_list_of(run.recipe(), recipe):
-        raise RunError(f"{path} was begun with another recipe (see its recipe.toml); resume it with that one.")
+        raise RunError(f"{path}: the run is finished. Choose another run directory to train again.")
+    if run.recipe() != _with_exclude_file_of(run.recipe(), recipe):
+        raise RunError(f"{path}: the run was started with another recipe. Resume it with the one in its recipe.toml.")
     if (environment.seed, environment.precision) != (seed, precision):
         raise RunError(
-            f"{path} was begun with --seed {environment.seed} --precision {environment.precision}; resume it so."
+            f"{path}: the run was started with seed {environment.seed} and precision {environment.precision}. "
+            "Resume it with the same."
         )
-    begun = environment.dataset.argument
-    moved = os.path.isabs(begun) and not os.path.isdir(begun)  # then the images themselves will tell
-    if begun != argument and not moved:
-        raise RunError(f"{path} was begun with --data {begun}; resume it so.")
+    previous = environment.dataset.argument
+    moved = os.path.isabs(previous) and not os.path.isdir(previous)  # `require_same` compares the fingerprints
+    if previous != argument and not moved:
+        raise RunError(f"{path}: the run was started with dataset {previous}. Resume it with the same.")
 
 
 def require_same(path: Path, dataset: Dataset, recipe: Recipe, argument: str, seed: int, precision: Precision) -> None:
-    """Raise RunError unless the run at `path` was begun on these very images, and so."""
+    """Raise RunError unless the run at `path` was started with the same images and settings."""
     run = Run.open(path)
     _require_resumable(run, recipe, argument, seed, precision)
     record = run.environment().dataset
     if record.fingerprint != dataset.fingerprint:
-        raise RunError(f"{path} was begun on other images ({record.source}); resume it with those.")
+        raise RunError(f"{path}: the run was started on other images ({record.source}). Resume it with those.")

@@ -1,7 +1,7 @@
-"""Training images that are more than memory should hold, in an order that a disk can follow and chance has made.
+"""Shuffle buffer for training images that are read from disk.
 
-An epoch goes through blocks of images that lie side by side, in random order, and shuffles what falls into one window
-of many blocks. Folders keep their images in an order of chance, so that a block is a fair sample of all classes.
+An epoch visits contiguous blocks of images in random order and shuffles them within buffers of many blocks. Folder
+datasets are stored in random order, so that a block is a fair sample of all classes.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from tinysight.data.pixels import Pixels, gathered
 
-BLOCK = 2**18  # bytes that lie side by side: enough for a disk to be as fast as it can
+BLOCK = 2**18  # contiguous bytes: enough for a disk's full read speed
 WINDOW = 2**26  # bytes of pixels that are shuffled together and held in memory
 
 
 def shuffled(learn: NDArray[np.int64], block: int, window: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Return the indices in `learn` in another order, each once.
+    """Return a permutation of `learn` made of shuffled blocks.
 
     Args:
         learn: sorted, (n,).
-        block: how many that follow each other stay together, before they are shuffled within a window.
-        window: how many are shuffled together; the last window may hold fewer.
-        random: draws it.
+        block: number of consecutive indices that stay together until the shuffle within a buffer.
+        window: number of indices shuffled together; the last buffer may be smaller.
+        random: the random generator.
 
     Returns:
-        (n,): `window` after `window` of them from blocks anywhere.
+        (n,): buffers of `window` indices, each from randomly chosen blocks.
     """
     starts = random.permutation(np.arange(0, len(learn), block))
     order = np.concatenate([learn[start : start + block] for start in starts])
@@ -38,16 +38,16 @@ def shuffled(learn: NDArray[np.int64], block: int, window: int, random: np.rando
 
 
 def images_in(size: int, pixels: Pixels) -> int:
-    """Return how many of these images fit into `size` bytes, at least one."""
+    """Return how many images fit into `size` bytes, at least one."""
     return max(1, size // math.prod(pixels.shape[1:]))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Some of the images, in memory.
+    """A subset of the images, held in memory.
 
     Attributes:
-        rows: where they lie among all of them, sorted, (n,).
+        rows: their indices in the dataset, sorted, (n,).
         pixels: uint8, (n, 3, height, width).
     """
 
@@ -56,11 +56,11 @@ class Window:
 
     @classmethod
     def on(cls, pixels: Pixels, rows: NDArray[np.int64]) -> Window:
-        """Read the images at `rows`, in any order."""
-        inorder = np.sort(rows)
-        return cls(inorder, gathered(pixels, inorder))
+        """Read the images at `rows`, given in any order."""
+        in_order = np.sort(rows)
+        return cls(in_order, gathered(pixels, in_order))
 
     def at(self, rows: NDArray[np.int64]) -> Pixels:
-        """Return a copy of some of them, (m, 3, height, width)."""
-        found: Pixels = self.pixels[np.searchsorted(self.rows, rows)]
-        return found
+        """Return a copy of the images at `rows`, (m, 3, height, width)."""
+        selected: Pixels = self.pixels[np.searchsorted(self.rows, rows)]
+        return selected

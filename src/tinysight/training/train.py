@@ -1,4 +1,4 @@
-"""A recipe and a dataset go in, a run comes out."""
+"""Training session: train a network and write its run directory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ from tinysight.training.precision import Precision
 from tinysight.training.trainer import Trainer, show
 from tinysight.training.workers.group import ALONE, Workers
 
-SAVE_EVERY = 60.0  # seconds of work that a crash may cost at most
-SMALLER = "make data.image_size or training.batch_size smaller"
+SAVE_EVERY = 60.0  # between checkpoints: at most this much work is lost in a crash
+SMALLER = "reduce data.image_size or training.batch_size"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be trained, settled before the first step.
+    """Everything that defines a training, resolved before the first step.
 
     Attributes:
-        argument: what `--data` said, made absolute.
-        data_dir: where CIFAR-10 was said to lie.
-        begun: when the time began that the recipe may give in minutes, by `time.perf_counter`.
+        recipe: its network is set.
+        dataset: the loaded images.
+        argument: name of a built-in dataset, or an absolute path.
+        seed: seed of all random numbers.
+        precision: the precision to train in.
+        data_dir: directory of CIFAR-10, or None.
+        device: the device to train on.
+        begun: start of the recipe's time budget, as of `time.perf_counter`.
     """
 
     recipe: Recipe
@@ -57,22 +62,23 @@ def train(
     workers: Workers = ALONE,
     interruption: Interruption | None = None,
 ) -> Summary:
-    """Train, and leave a run directory at `path`.
+    """Train and write a run directory at `path`.
 
-    Ctrl-C, or else `interruption`, ends the training after the step in hand with status "interrupted"; `resume` goes on
-    with it. Of several workers, who all call this with the same plan, the first alone reads and writes there.
+    Ctrl-C, or `interruption` if given, ends the training after the current step with status "interrupted"; `resume`
+    continues it. In distributed training all workers call this with the same plan; only the main worker accesses
+    `path`.
 
     Raises:
-        DataError, RecipeError: these images cannot be split, or not be learned from, as the recipe says.
-        RunError: `path` is in use, or with `resume` not a run that can go on with this plan.
-        TrainingError: the loss or the weights are not finite any more, or there is not enough memory; what the last
-            checkpoint held is kept. Or the recipe gives less time than what goes before and after the steps takes.
+        DataError, RecipeError: the recipe does not fit the dataset, or its split fails.
+        RunError: `path` is in use, or with `resume` it holds no run with these settings.
+        TrainingError: the loss or the weights are not finite, or memory is exhausted; the run keeps the weights of the
+            last checkpoint. Or the time budget is too short for a single step.
         StorageError: the disk is full or read-only.
-        WorkerLostError: another worker ended without a word, or with an error of its own.
+        WorkerLostError: another worker ended or failed.
     """
     start = time.perf_counter()
     keep_freed_memory()
-    with nullcontext(interruption) if interruption else listening() as asking:
+    with nullcontext(interruption) if interruption else listening() as stop:
         with enough_memory(SMALLER, TrainingError):
             _check_size(plan)
             images = cut(plan.dataset, plan.recipe.data, plan.seed)
@@ -82,54 +88,56 @@ def train(
         if resume:
             workers.of_first(lambda: _require_same(plan, path))
         else:
-            _limit(trainer, plan)
-            workers.of_first(lambda: session.begin(environment))  # last: a plan that fails leaves no directory
+            _set_time_budget(trainer, plan)
+            workers.of_first(lambda: session.begin(environment))  # last, so that an error before leaves no directory
         with session.run.locked() if workers.first else nullcontext():
             if resume:
                 session.restore(environment)
-            return session.run_to_end(asking)
+            return session.run_to_end(stop)
 
 
 class _Session:
-    """One sitting of a run: from here to the end, an interruption or a failure."""
+    """One session of a run: it ends when training is finished, interrupted or failed."""
 
     def __init__(self, run: Run, trainer: Trainer, plan: Plan, progress: Progress, start: float) -> None:
         self.run, self.trainer, self.plan, self.progress = run, trainer, plan, progress
-        self.start = self.saved = start
-        self.validation = self.before = self.before_training = self.saving = 0.0
+        self.start = self.last_save = start
+        self.validation_seconds = self.save_seconds = 0.0
+        self.previous_total_seconds = self.previous_train_seconds = 0.0
 
     def begin(self, environment: Environment) -> None:
-        """Make the run directory."""
+        """Create the run directory."""
         summary = self._summary("running")
         Run.create(self.run.path, self.plan.recipe, environment, summary, self.plan.dataset.remarks)
 
     def restore(self, environment: Environment) -> None:
-        """Take the trainer to where the run stands."""
+        """Restore the trainer from the run's last checkpoint."""
         workers = self.trainer.workers
         checkpoint = workers.of_first(self.run.checkpoint)
         if checkpoint is None:
-            self.progress.note("This run never reached its first checkpoint: starting it from the beginning.")
+            self.progress.note(f"{self.run.path}: no checkpoint was written yet. Starting from the beginning.")
             workers.of_first(lambda: self.run.write_environment(environment))
-            _limit(self.trainer, self.plan)
+            _set_time_budget(self.trainer, self.plan)
             return
-        workers.of_first(lambda: self._compare(environment))
+        workers.of_first(lambda: self._record_changes(environment))
         try:
             self.trainer.restore(checkpoint)
-            self.before, self.before_training = checkpoint.state["total_seconds"], checkpoint.state["train_seconds"]
+            self.previous_total_seconds = checkpoint.state["total_seconds"]
+            self.previous_train_seconds = checkpoint.state["train_seconds"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = self.run.path / "checkpoint"
-            raise RunError(f"{folder} belongs to another run; restore it from a copy or train again.") from error
+            raise RunError(f"{folder}: it belongs to another run. Restore a copy of it, or train again.") from error
 
-    def _compare(self, now: Environment) -> None:
-        """Say, and write down, what is another than when the run was begun."""
+    def _record_changes(self, now: Environment) -> None:
+        """Report and record the changes of the environment since the run was started."""
         before = self.run.environment()
-        if others := changes(before, now):
-            self.progress.note(f"It goes on, but not bit for bit as it would have ({'; '.join(others)}).")
-            self.run.write_environment(before.model_copy(update={"changes": (*before.changes, *others)}))
+        if differences := changes(before, now):
+            self.progress.note(f"Resuming, but results will not be bit-identical ({'; '.join(differences)}).")
+            self.run.write_environment(before.model_copy(update={"changes": (*before.changes, *differences)}))
 
     def run_to_end(self, interruption: Interruption) -> Summary:
-        """Train until there is nothing left, somebody asks to stop, or the loss is not finite."""
-        self._say("running")
+        """Train until the end, a stop request or an error."""
+        self._save_summary("running")
         try:
             with enough_memory(SMALLER, TrainingError):
                 while not self.trainer.done:
@@ -141,70 +149,70 @@ class _Session:
                 self._fail(error)
             raise
         finally:
-            self.progress.finish()  # no error may leave a live bar behind
+            self.progress.finish()  # close the progress bar
 
     def _end(self, status: Status, error: str | None = None) -> Summary:
-        """Keep what the training has come to so far as something that predicts."""
-        before = time.perf_counter()
+        """Write the classifier and the final summary."""
+        start = time.perf_counter()
         classifier = self.trainer.finish()
-        if status != "failed":  # after a failure nothing is tried that could fail as well
+        if status != "failed":  # after a failure, calibration could fail as well
             classifier = self.trainer.calibrate(classifier)
-        self.validation += time.perf_counter() - before
+        self.validation_seconds += time.perf_counter() - start
         if self.trainer.workers.first:
             self.run.write_classifier(classifier)
-        return self._say(status, error)
+        return self._save_summary(status, error)
 
     def _epoch(self, interruption: Interruption) -> bool:
-        """Train one epoch, or what is left of it; return whether it came to its end."""
-        trainer, at = self.trainer, self.trainer.position
+        """Train the rest of the current epoch; return False if interrupted."""
+        trainer, position = self.trainer, self.trainer.position
         training = self.plan.recipe.training
-        task = f"epoch {at.epoch + 1}" + (f"/{training.epochs}" if training.minutes is None else "")
+        task = f"epoch {position.epoch + 1}" + (f"/{training.epochs}" if training.minutes is None else "")
         self.progress.start(task, trainer.feed.images_an_epoch, "images")
-        if at.seen:
-            show(self.progress, at, at.seen)
-        while at.step < trainer.feed.steps and (at.step == 0 or trainer.progress < 1):
-            show(self.progress, at, trainer.step())
+        if position.seen:
+            show(self.progress, position, position.seen)
+        while position.step < trainer.feed.steps and (position.step == 0 or trainer.progress < 1):
+            show(self.progress, position, trainer.step())
             if trainer.workers.any(interruption.asked):
                 self.progress.finish()
-                self._save()
+                self._save_checkpoint()
                 return False
-            if time.perf_counter() - self.saved > SAVE_EVERY:
-                self._save()
+            if time.perf_counter() - self.last_save > SAVE_EVERY:
+                self._save_checkpoint()
         self._end_epoch(task)
         return True
 
     def _end_epoch(self, task: str) -> None:
-        before = time.perf_counter()
+        start = time.perf_counter()
         epoch = self.trainer.end_epoch()
-        self.validation += time.perf_counter() - before
-        over_or_untimed = self.plan.recipe.training.minutes is None or self.trainer.done
-        if not over_or_untimed and time.perf_counter() - self.saved < max(1.0, 20 * self.saving):
-            return  # a few pictures may make a hundred epochs a second
-        self.progress.finish(_line(task, epoch))
-        self._save()
-        self._say("running")
+        self.validation_seconds += time.perf_counter() - start
+        must_save = self.plan.recipe.training.minutes is None or self.trainer.done
+        if not must_save and time.perf_counter() - self.last_save < max(1.0, 20 * self.save_seconds):
+            return  # a small dataset can take a hundred epochs per second
+        self.progress.finish(_format_epoch(task, epoch))
+        self._save_checkpoint()
+        self._save_summary("running")
 
-    def _save(self) -> None:
+    def _save_checkpoint(self) -> None:
         if not self.trainer.workers.first:
             return
-        before = time.perf_counter()
+        start = time.perf_counter()
         checkpoint = self.trainer.checkpoint()
         train_seconds, total_seconds = self._seconds()
         checkpoint.state.update(train_seconds=train_seconds, total_seconds=total_seconds)
         self.run.write_checkpoint(checkpoint)
-        self.saved = time.perf_counter()
-        self.saving = self.saved - before
+        self.last_save = time.perf_counter()
+        self.save_seconds = self.last_save - start
 
     def _fail(self, error: TrainingError) -> None:
-        """Keep the weights of the last checkpoint, which were still good."""
-        good = self.run.checkpoint()
-        if good is None:
-            self._say("failed", str(error))
+        """Restore the last checkpoint, whose weights are finite, and write its classifier."""
+        checkpoint = self.run.checkpoint()
+        if checkpoint is None:
+            self._save_summary("failed", str(error))
         else:
-            self.trainer.restore(good)
+            self.trainer.restore(checkpoint)
             self._end("failed", str(error))
 
-    def _say(self, status: Status, error: str | None = None) -> Summary:
+    def _save_summary(self, status: Status, error: str | None = None) -> Summary:
         summary = self._summary(status, error)
         return self.run.write_progress(summary, self.trainer.history) if self.trainer.workers.first else summary
 
@@ -225,23 +233,23 @@ class _Session:
         )
 
     def _seconds(self) -> tuple[float, float]:
-        """Return the seconds of training so far, without and with the looks at the validation images."""
-        now = time.perf_counter() - self.start
-        return self.before_training + now - self.validation, self.before + now
+        """Return the seconds so far over all sessions, without and with validation."""
+        elapsed = time.perf_counter() - self.start
+        return self.previous_train_seconds + elapsed - self.validation_seconds, self.previous_total_seconds + elapsed
 
 
-def _limit(trainer: Trainer, plan: Plan) -> None:
-    """Have the trainer end so early that all is over in the minutes that the recipe gives, if it gives any."""
+def _set_time_budget(trainer: Trainer, plan: Plan) -> None:
+    """Set the trainer's time budget if the recipe has one, less the time already used."""
     minutes = plan.recipe.training.minutes
     if minutes is None:
         return
     trainer.end_in(60 * minutes - (time.perf_counter() - plan.begun) - ENDING)
-    gone = time.perf_counter() - plan.begun
-    around = trainer.workers.of_first(lambda: gone + trainer.clock.closing + ENDING)
-    if around >= 60 * minutes:
+    elapsed = time.perf_counter() - plan.begun
+    overhead = trainer.workers.of_first(lambda: elapsed + trainer.clock.closing + ENDING)
+    if overhead >= 60 * minutes:
         raise TrainingError(
-            f"training.minutes is {minutes:g}, but what comes before the first step and after the last takes "
-            f"{around:.0f} s here; give it more."
+            f"training.minutes: {minutes:g} is too short, since setup and final validation take {overhead:.0f} s here. "
+            "Increase it."
         )
 
 
@@ -254,16 +262,16 @@ def _require_same(plan: Plan, path: Path) -> None:
 
 
 def _check_size(plan: Plan) -> None:
-    size, found = plan.recipe.data.image_size, plan.dataset.image_size
-    if found != (size, size):
+    size, (height, width) = plan.recipe.data.image_size, plan.dataset.image_size
+    if (height, width) != (size, size):
         raise DataError(
-            f"The images of {plan.dataset.name} are {found[0]}x{found[1]}, but the recipe's data.image_size is {size}; "
-            "load them in that size."
+            f"{plan.dataset.name}: its images are {height}x{width}, but the recipe's data.image_size is {size}. "
+            "Load them at that size."
         )
 
 
-def _line(task: str, epoch: Epoch) -> str:
-    """Return what remains of an epoch on the screen; it fits into 80 columns."""
+def _format_epoch(task: str, epoch: Epoch) -> str:
+    """Return the log line of an epoch; it fits into 80 columns."""
     return (
         f"{task}  {epoch.images_per_second:,.0f} images/s  loss {epoch.loss:.3f} (val {epoch.val_loss:.3f})  "
         f"accuracy {epoch.accuracy:.3f} (val {epoch.val_accuracy:.3f})"

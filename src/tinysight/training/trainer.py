@@ -1,6 +1,6 @@
-"""The loop: a network, an optimiser and images become a trained network, one step at a time.
+"""Training loop: trains a network step by step.
 
-A trainer can be put into a checkpoint between any two steps and taken out again, bit for bit.
+A trainer can be saved to a checkpoint between any two steps and restored bit for bit.
 """
 
 from __future__ import annotations
@@ -36,12 +36,21 @@ from tinysight.training.temperature import fit_temperature
 from tinysight.training.workers.group import ALONE, Workers
 from tinysight.training.workers.joint import JointStep
 
-WHITENED = 5000 * 32**2  # pixels that the whitening stem learns from: more than enough for its few dozen directions
+WHITENED = 5000 * 32**2  # pixels to fit the whitening stem on: ample for its few dozen directions
 
 
 @dataclass
 class Position:
-    """Where training stands: finished epochs, steps into the next one, and that epoch's sums so far."""
+    """Progress within training: finished epochs, steps of the current epoch, and its sums so far.
+
+    Attributes:
+        epoch: finished epochs.
+        step: steps of the current epoch.
+        seen: images trained on in the current epoch.
+        loss: sum of their losses.
+        correct: number of correct predictions among them.
+        seconds: time spent on these steps.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -52,12 +61,12 @@ class Position:
 
 
 class Trainer:
-    """Trains one network by one recipe; every random number follows from the seed and the position.
+    """Trains one network by one recipe; every random number depends only on the seed and the position.
 
-    Given a time, it is done when that is over, and schedules go by it instead of by epochs.
+    With a time budget, training ends when the time is over and schedules depend on the time instead of the epochs.
 
-    Several workers have a trainer each, ask them for the same things in the same order, and get the same: steps, looks
-    and the time are shared. To restore, and to make a checkpoint, each does alone.
+    In distributed training each worker has its own trainer and makes the same calls in the same order. Steps,
+    validation and the time are synchronized; `checkpoint` and `restore` are local.
     """
 
     def __init__(
@@ -78,7 +87,7 @@ class Trainer:
         self.network = build(recipe.model, len(dataset.class_names), recipe.data.image_size)
         if isinstance(stem := self.network[0], Whitening):
             stem.fit(self.feed.plain(WHITENED // recipe.data.image_size**2))
-        # Another machine may find the stem's directions with other signs.
+        # The signs of the stem's eigenvectors may differ between machines.
         self.network.load_state_dict(workers.of_first(self.network.state_dict))
         self.network.to(device)
         self.joint = JointStep(workers, self.network, recipe.training)
@@ -100,105 +109,104 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
 
     def end_in(self, seconds: float) -> None:
-        """Be done so long from now, whatever number of epochs that is, and with all that follows the last of them."""
+        """Train for `seconds`, including final validation and calibration."""
         self.clock = Clock(self.clock.steps, seconds)
-        kinds: list[Precision] = [self.precision, "fp32"]
-        for kind in kinds:
-            self._look_at_few(kind)  # what torch does once a shape must not be counted for every image
-        look, exact = (self._look_at_few(kind) for kind in kinds)
-        calibration = exact + (look if self._checks_bf16 else 0)
-        self.clock.look, self.clock.closing = look, look + calibration
+        precisions: list[Precision] = [self.precision, "fp32"]
+        for precision in precisions:
+            self._estimate_validation_seconds(precision)  # torch prepares each shape once; keep that out of the timing
+        validation, fp32_validation = (self._estimate_validation_seconds(precision) for precision in precisions)
+        calibration = fp32_validation + (validation if self._checks_bf16 else 0)
+        self.clock.look, self.clock.closing = validation, validation + calibration
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to train: there is some training, and an epoch that was begun has an end."""
+        """Whether training is complete; never before the first epoch ends or in mid-epoch."""
         between_epochs = bool(self.history) and self.position.step == 0
         return between_epochs and (self.progress == 1 or (self.watch is not None and self.watch.over))
 
     @property
     def progress(self) -> float:
-        """How much of the training is done, 0..1; of time, what the first worker says."""
-        done = self.position.epoch * self.feed.steps + self.position.step
-        here = self.clock.progress(done)
-        return here if self.clock.limit is None else self.workers.of_first(lambda: here)
+        """Fraction of the training that is done, 0..1; with a time budget, as the main worker measures it."""
+        progress = self.clock.progress(self.position.epoch * self.feed.steps + self.position.step)
+        return progress if self.clock.limit is None else self.workers.of_first(lambda: progress)
 
     def step(self) -> int:
-        """Learn from the next batch of this epoch and return how many images it had."""
-        start, at, training = time.perf_counter(), self.position, self.recipe.training
-        images, labels = self.feed.batch(at.epoch, at.step)
+        """Train on the next batch of this epoch and return its number of images."""
+        start, position, training = time.perf_counter(), self.position, self.recipe.training
+        images, labels = self.feed.batch(position.epoch, position.step)
         self._seed_dropout()
         self.network.train()
-        # Too few images for one batch weigh less, so that rates made for whole batches do not throw the weights about.
+        # A dataset smaller than a batch gets a smaller gradient, since the learning rates suit full batches.
         size = training.batch_size if training.drop_last else len(labels)
-        found = [self._learn(images[part], labels[part], size) for part in self.joint.begin(len(labels))]
-        loss, correct = self.joint.end([sum(figures) for figures in zip((0.0, 0), *found, strict=True)])
-        at.loss, at.correct = at.loss + self._finite(loss), at.correct + int(correct)
+        sums = [self._backward(images[part], labels[part], size) for part in self.joint.begin(len(labels))]
+        loss, correct = self.joint.end([sum(column) for column in zip((0.0, 0), *sums, strict=True)])
+        position.loss, position.correct = position.loss + self._finite(loss), position.correct + int(correct)
         self.optimiser.step(self.share)
         self.optimiser.zero_grad()
-        at.seen, at.step = at.seen + len(labels), at.step + 1
-        at.seconds += time.perf_counter() - start
+        position.seen, position.step = position.seen + len(labels), position.step + 1
+        position.seconds += time.perf_counter() - start
         return len(labels)
 
     @property
     def share(self) -> float:
-        """The share of the learning rates that the recipe's schedule leaves now."""
+        """Current factor of the learning-rate schedule, 0..1."""
         return 1.0 if self.recipe.optimiser.schedule == "constant" else 1 - self.progress
 
     def end_epoch(self) -> Epoch:
-        """Hold the network against the validation images and go on to the next epoch."""
-        at = self.position
+        """Validate, record the epoch's metrics and move to the next epoch."""
+        position = self.position
         start = time.perf_counter()
         val_loss, val_accuracy = self._validate()
         self.clock.looked(time.perf_counter() - start)
         epoch = Epoch(
-            epoch=at.epoch + 1,
-            seconds=at.seconds,
-            images_per_second=at.seen / at.seconds,
-            loss=at.loss / at.seen,
-            accuracy=at.correct / at.seen,
+            epoch=position.epoch + 1,
+            seconds=position.seconds,
+            images_per_second=position.seen / position.seconds,
+            loss=position.loss / position.seen,
+            accuracy=position.correct / position.seen,
             val_loss=self._finite(val_loss),
             val_accuracy=val_accuracy,
             lr=self.recipe.optimiser.learning_rate * self.share,
         )
         self.history.append(epoch)
-        self.position = Position(epoch=at.epoch + 1)
+        self.position = Position(epoch=position.epoch + 1)
         if self.watch and self.watch.see(epoch) and self.watch.config.restore_best:
             self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         return epoch
 
     @property
     def val_accuracy(self) -> float | None:
-        """The validation accuracy of the weights that `finish` keeps, or None where nobody measured it."""
+        """Validation accuracy of the weights that `finish` keeps, or None if not measured."""
         if self.history and self.watch and self.watch.config.restore_best:
             return self.history[self.watch.best_epoch - 1].val_accuracy
         in_mid_epoch = self.position.step > 0
         return self.history[-1].val_accuracy if self.history and not in_mid_epoch else None
 
     def finish(self) -> Classifier:
-        """Return the trained classifier, with the best weights if the recipe asks for them."""
+        """Return the classifier, with the best weights if the recipe restores them."""
         if self.best:
             self.network.load_state_dict(self.best)
         return self.classifier
 
     def calibrate(self, classifier: Classifier) -> Classifier:
-        """Return `classifier` with what the validation images tell: temperature, threshold and doubt in bfloat16."""
-        logits, labels = self._look(self.images.validation, "fp32")
+        """Return `classifier` with the temperature, threshold and bf16 margin fitted on the validation images."""
+        logits, labels = self._predict_logits(self.images.validation, "fp32")
         temperature, doubt = fit_temperature(logits, labels), None
-        confidences, answers = (logits / temperature).softmax(1).max(1)
-        rule = choose_threshold(confidences.numpy(), (answers == labels).numpy(), self.recipe.training.wanted_error)
+        confidences, predictions = (logits / temperature).softmax(1).max(1)
+        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), self.recipe.training.wanted_error)
         if self._checks_bf16:
-            rough, _ = self._look(self.images.validation, "bf16")
-            doubt = overrated(rough, logits)
+            bf16_logits, _ = self._predict_logits(self.images.validation, "bf16")
+            doubt = overrated(bf16_logits, logits)
         return replace(classifier, temperature=temperature, unsure_below=rule.threshold, doubt=doubt)
 
     def checkpoint(self) -> Checkpoint:
-        """Return all that is needed to go on from here.
+        """Return the state needed to resume.
 
         Raises:
-            TrainingError: the weights are not finite any more, so there is nothing to go on with.
+            TrainingError: the weights are not finite.
         """
         if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
-            raise self._diverged("weights are not finite any more")
+            raise self._diverged("the weights are not finite")
         groups = {"network": self.network.state_dict(), "optimiser": self.optimiser.state(), "best": self.best}
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
         watch = self.watch and {"best": self.watch.best, "epoch": self.watch.best_epoch, "waited": self.watch.waited}
@@ -212,7 +220,7 @@ class Trainer:
         return Checkpoint(tensors, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where `checkpoint` was taken."""
+        """Restore the state of a checkpoint."""
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "best": {}}
         for key, tensor in checkpoint.tensors.items():
             group, name = key.split("/", 1)
@@ -230,20 +238,20 @@ class Trainer:
 
     @property
     def _checks_bf16(self) -> bool:
-        """Whether predictions are to be in bfloat16 where they are clear in it."""
+        """Whether the classifier will predict in bfloat16 where its margin is large enough."""
         return self.precision == "bf16" and self.device == "cpu"
 
     def _seed_dropout(self) -> None:
-        other = () if self.workers.first else (self.workers.rank,)  # every worker drops activations of its own
-        seed = derive(self.seed, "dropout", self.position.epoch, self.position.step, *other)
-        # Not `torch.manual_seed`, which looks for every kind of device: a fiftieth of a step of the smallest network.
+        rank = () if self.workers.first else (self.workers.rank,)  # a different dropout mask on every worker
+        seed = derive(self.seed, "dropout", self.position.epoch, self.position.step, *rank)
+        # `torch.manual_seed` seeds every kind of device, which takes 2 % of a step of the smallest network.
         if self.device == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
             torch.cuda.manual_seed(seed)
 
-    def _learn(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
-        """Add the gradients of images, of which `size` weigh 1; return their summed loss and how many were right."""
+    def _backward(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
+        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
@@ -254,42 +262,42 @@ class Trainer:
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
         """Return mean loss and accuracy on the validation images."""
-        logits, labels = self._look(self.images.validation, self.precision)
+        logits, labels = self._predict_logits(self.images.validation, self.precision)
         return float(F.cross_entropy(logits, labels)), int((logits.argmax(1) == labels).sum()) / len(labels)
 
     @torch.inference_mode()
-    def _look(self, part: Part, precision: Precision) -> tuple[Tensor, Tensor]:
-        """Return logits (n, classes) of the network as it is, and labels (n,); every worker looks at its share."""
+    def _predict_logits(self, split: Part, precision: Precision) -> tuple[Tensor, Tensor]:
+        """Return logits (n, classes) of the current weights, and labels (n,); each worker predicts its slice."""
         self.network.eval()
-        logits, own = torch.zeros(len(part), len(self.classifier.class_names)), self.workers.own(len(part))
+        logits, own = torch.zeros(len(split), len(self.classifier.class_names)), self.workers.own(len(split))
         size = batch_size(self.recipe.data.image_size)
-        for pixels, place in zip(portions(part.pixels[own], size), logits[own].split(size), strict=False):
+        for pixels, output in zip(portions(split.pixels[own], size), logits[own].split(size), strict=False):
             images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
-                place.copy_(self.network(self.classifier.normalisation(images)).float())
+                output.copy_(self.network(self.classifier.normalisation(images)).float())
         self.workers.sum([logits])
-        return logits, torch.from_numpy(part.labels)
+        return logits, torch.from_numpy(split.labels)
 
-    def _look_at_few(self, precision: Precision) -> float:
-        """Return about how many seconds a look at all validation images takes."""
+    def _estimate_validation_seconds(self, precision: Precision) -> float:
+        """Return the estimated seconds of a validation, extrapolated from one batch."""
         validation, start = self.images.validation, time.perf_counter()
         count = batch_size(self.recipe.data.image_size)
-        few = Part(validation.pixels[:count], validation.labels[:count])
-        self._look(few, precision)
-        return (time.perf_counter() - start) * len(validation) / len(few)
+        sample = Part(validation.pixels[:count], validation.labels[:count])
+        self._predict_logits(sample, precision)
+        return (time.perf_counter() - start) * len(validation) / len(sample)
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
-            raise self._diverged(f"loss became {loss}")
+            raise self._diverged(f"the loss is {loss}")
         return loss
 
-    def _diverged(self, what: str) -> TrainingError:
+    def _diverged(self, problem: str) -> TrainingError:
         return TrainingError(
-            f"The {what} in epoch {self.position.epoch + 1}, step {self.position.step + 1}: training diverged; "
-            f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
+            f"training diverged: {problem} in epoch {self.position.epoch + 1}, step {self.position.step + 1}. "
+            f"Try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
         )
 
 
 def show(progress: Progress, position: Position, amount: int) -> None:
-    """Advance the epoch's progress by `amount` images, with loss and accuracy so far."""
+    """Advance the progress by `amount` images and show the epoch's loss and accuracy so far."""
     progress.advance(amount, loss=position.loss / position.seen, accuracy=position.correct / position.seen)

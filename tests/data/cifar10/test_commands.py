@@ -77,11 +77,11 @@ def test_a_variable_that_names_an_empty_folder_is_an_error(tinysight, isolated, 
 
 def test_info_confirms_official_images(tinysight, published_layout):
     message = tinysight("data", "info", "--data-dir", published_layout).out
-    assert "published:   yes\n" in message
+    assert "official:    yes\n" in message
     assert "note:" not in message
 
 
 def test_info_reports_unofficial_images(tinysight, binary_layout):
     message = tinysight("data", "info", "--data-dir", binary_layout).out
-    assert "published:   no: the bytes differ from the published ones\n" in message
+    assert "official:    no (checksum differs)\n" in message
     assert "note:        The images or labels differ from the official CIFAR-10.\n" in message

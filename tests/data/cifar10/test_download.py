@@ -173,7 +173,7 @@ def test_a_redirect_to_http_is_an_error(site, part):
 
 def test_a_folder_that_cannot_be_created_is_a_storage_error(site, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"Cannot write .*images.part: a file of that name is in the way"):
+    with pytest.raises(StorageError, match=r"Cannot write .*images.part: a file of that name exists"):
         download.fetch(site.archive(), tmp_path / "file" / "images.part")
 
 

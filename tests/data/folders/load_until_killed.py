@@ -1,4 +1,4 @@
-"""Decode a folder and die without a word at the given opening of a file in the cache. Run by test_interrupted.py."""
+"""Decode a folder, killing this process at the given write-open of a cache file. Run by test_interrupted.py."""
 
 import os
 import signal
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from tinysight.data.folders import load, pixel_cache
 
-folder, cache, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+folder, cache, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 opened = 0
 
 
 def count(event, arguments):
-    """Count how often a file is opened to be written to: before any of them the process may be killed."""
+    """Count how often a cache file is opened for writing, and kill the process at number `kill_at`."""
     global opened
     if event == "open" and str(cache) in str(arguments[0]) and arguments[1] in ("a", "r+"):
         opened += 1
-        if opened == last:
+        if opened == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

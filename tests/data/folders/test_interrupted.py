@@ -1,4 +1,4 @@
-"""A cache that was left unfinished is gone on with, whatever was left of it, and never taken for whole."""
+"""Resuming an unfinished pixel cache, whatever an interruption left of it."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ FILES, CHUNK = 30, 4
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory):
-    """Fifteen cats, two of them broken, and fifteen dogs."""
+    """Fifteen cat images, two of them broken, and fifteen dog images."""
     folder, random = tmp_path_factory.mktemp("pets"), np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / name).mkdir()
@@ -30,7 +30,7 @@ def pets(tmp_path_factory):
             image = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
             Image.fromarray(image).save(folder / name / f"{number:02}.png")
     for broken in ("cat/03.png", "cat/11.png"):
-        (folder / broken).write_bytes(b"no picture")
+        (folder / broken).write_bytes(b"not an image")
     return folder
 
 
@@ -45,55 +45,55 @@ def expected(pets, tmp_path_factory):
 
 
 class Counter(Silent):
-    """Counts what is decoded, and is interrupted behind so many."""
+    """Counts decoded images and raises KeyboardInterrupt after `limit` of them."""
 
-    def __init__(self, most=FILES + 1):
-        self.decoded, self.most, self.notes = 0, most, []
+    def __init__(self, limit=FILES + 1):
+        self.decoded, self.limit, self.notes = 0, limit, []
 
     def advance(self, amount, **figures):
         self.decoded += amount
-        if self.decoded >= self.most:
+        if self.decoded >= self.limit:
             raise KeyboardInterrupt
 
     def note(self, message):
         self.notes.append(message)
 
 
-def interrupted(pets, cache, behind):
+def interrupt(pets, cache, after):
     with pytest.raises(KeyboardInterrupt):
-        load(pets, (8, 8), skip_bad=True, progress=Counter(behind), cache=cache)
+        load(pets, (8, 8), skip_bad=True, progress=Counter(after), cache=cache)
 
 
-def gone_on(pets, cache):
+def resume(pets, cache):
     progress = Counter()
     return progress, load(pets, (8, 8), skip_bad=True, progress=progress, cache=cache)
 
 
-def same(dataset, expected):
+def assert_same(dataset, expected):
     assert dataset.fingerprint == expected.fingerprint
     assert dataset.remarks == expected.remarks
     assert [part.files for part in dataset.parts.values()] == [part.files for part in expected.parts.values()]
 
 
-@pytest.mark.parametrize("behind", [1, CHUNK, 2 * CHUNK + 1, FILES])
-def test_what_was_decoded_before_an_interruption_is_kept(pets, tmp_path, expected, behind):
-    interrupted(pets, tmp_path, behind)
-    progress, dataset = gone_on(pets, tmp_path)
+@pytest.mark.parametrize("after", [1, CHUNK, 2 * CHUNK + 1, FILES])
+def test_complete_chunks_survive_an_interruption(pets, tmp_path, expected, after):
+    interrupt(pets, tmp_path, after)
+    progress, dataset = resume(pets, tmp_path)
 
-    kept = (behind - 1) // CHUNK * CHUNK
+    kept = (after - 1) // CHUNK * CHUNK
     assert progress.decoded == FILES - kept
-    assert progress.notes == ([f"{kept} of {FILES} images were decoded before; going on."] if kept else [])
-    same(dataset, expected)
-    assert gone_on(pets, tmp_path)[0].decoded == 0
+    assert progress.notes == ([f"Resuming: {kept} of {FILES} images are already decoded."] if kept else [])
+    assert_same(dataset, expected)
+    assert resume(pets, tmp_path)[0].decoded == 0
 
 
 @settings(max_examples=25)
 @given(pixels_left=st.floats(0, 1), journal_left=st.floats(0, 1), flipped=st.none() | st.floats(0, 0.999))
-def test_whatever_power_loss_left_of_it_comes_to_the_same(
+def test_a_truncated_or_corrupted_cache_gives_the_same_dataset(
     pets, tmp_path_factory, expected, pixels_left, journal_left, flipped
 ):
     cache = tmp_path_factory.mktemp("cache")
-    interrupted(pets, cache, 6 * CHUNK + 1)
+    interrupt(pets, cache, 6 * CHUNK + 1)
     (entry,) = cache.iterdir()
     for path, left in ((entry / "pixels.part", pixels_left), (entry / "journal", journal_left)):
         content = bytearray(path.read_bytes())
@@ -102,30 +102,30 @@ def test_whatever_power_loss_left_of_it_comes_to_the_same(
             content[int(flipped * len(content))] ^= 16
         path.write_bytes(content)
 
-    same(gone_on(pets, cache)[1], expected)
-    assert gone_on(pets, cache)[0].decoded == 0
+    assert_same(resume(pets, cache)[1], expected)
+    assert resume(pets, cache)[0].decoded == 0
 
 
-def test_files_that_changed_meanwhile_are_decoded_anew(pets, tmp_path, expected):
-    interrupted(pets, tmp_path, 4 * CHUNK + 1)
-    changed = expected.test.files[0]  # among the last that are decoded
+def test_files_changed_during_an_interruption_are_decoded_again(pets, tmp_path, expected):
+    interrupt(pets, tmp_path, 4 * CHUNK + 1)
+    changed = expected.test.files[0]  # in one of the last chunks
     before = (pets / changed).read_bytes()
     try:
         Image.new("RGB", (8, 8), "red").save(pets / changed)
-        progress, dataset = gone_on(pets, tmp_path)
+        progress, dataset = resume(pets, tmp_path)
     finally:
         (pets / changed).write_bytes(before)
 
     assert progress.decoded == FILES - 4 * CHUNK
     assert dataset.test.pixels[0, :, 0, 0].tolist() == [255, 0, 0]
-    same(gone_on(pets, tmp_path)[1], expected)
+    assert_same(resume(pets, tmp_path)[1], expected)
 
 
-def test_two_that_want_the_same_decode_it_once(pets, tmp_path, expected):
-    found, counters = [], [Counter(), Counter()]
+def test_two_threads_decode_the_same_folder_once(pets, tmp_path, expected):
+    datasets, counters = [], [Counter(), Counter()]
 
     def work(counter):
-        found.append(load(pets, (8, 8), skip_bad=True, progress=counter, cache=tmp_path))
+        datasets.append(load(pets, (8, 8), skip_bad=True, progress=counter, cache=tmp_path))
 
     threads = [threading.Thread(target=work, args=(counter,)) for counter in counters]
     for thread in threads:
@@ -134,27 +134,27 @@ def test_two_that_want_the_same_decode_it_once(pets, tmp_path, expected):
         thread.join()
 
     assert sum(counter.decoded for counter in counters) == FILES
-    for dataset in found:
-        same(dataset, expected)
+    for dataset in datasets:
+        assert_same(dataset, expected)
 
 
-def test_who_has_it_open_keeps_what_another_decodes_anew(pets, tmp_path, expected, monkeypatch):
+def test_a_mapped_dataset_stays_valid_while_the_cache_is_rebuilt(pets, tmp_path, expected, monkeypatch):
     monkeypatch.setattr(pixels, "LARGE", 0)
-    held = gone_on(pets, tmp_path)[1]
-    assert pixels.mapped(held.train.pixels)
+    mapped = resume(pets, tmp_path)[1]
+    assert pixels.mapped(mapped.train.pixels)
     (entry,) = tmp_path.iterdir()
     (entry / "journal").write_bytes(b"")
 
-    assert gone_on(pets, tmp_path)[0].decoded == FILES
-    same(held, expected)
+    assert resume(pets, tmp_path)[0].decoded == FILES
+    assert_same(mapped, expected)
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_is_finished_in_the_end(pets, tmp_path, expected):
-    for moment in (2, 5, 6):
-        done = subprocess.run([sys.executable, SCRIPT, pets, tmp_path, str(moment)], capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+def test_decoding_finishes_after_repeated_sigkill(pets, tmp_path, expected):
+    for kill_at in (2, 5, 6):
+        process = subprocess.run([sys.executable, SCRIPT, pets, tmp_path, str(kill_at)], capture_output=True, text=True)
+        assert process.returncode == -signal.SIGKILL, process.stderr
 
-    progress, dataset = gone_on(pets, tmp_path)
+    progress, dataset = resume(pets, tmp_path)
     assert 0 < progress.decoded < FILES
-    same(dataset, expected)
+    assert_same(dataset, expected)

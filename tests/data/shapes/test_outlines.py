@@ -1,4 +1,4 @@
-"""The ten outlines, against areas and polygons worked out another way."""
+"""The signed distance functions compared with polygons and exact areas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from tinysight.data.shapes.outlines import OUTLINES
 
 _SIDE = 401
-# Off the lattice of round numbers, so that no point lies on a straight edge.
+# Offset by 0.001 so that no point lies on a straight edge.
 _AXIS = np.linspace(-1.501, 1.499, _SIDE, dtype=np.float32)
 _X, _Y = np.meshgrid(_AXIS, _AXIS)
 
@@ -40,7 +40,7 @@ _POLYGONS = {
 
 
 @pytest.mark.parametrize("name", _POLYGONS)
-def test_a_straight_sided_outline_encloses_the_same_points_as_its_polygon(name):
+def test_a_polygonal_outline_encloses_the_same_points_as_its_polygon(name):
     points = np.stack([_X.ravel(), _Y.ravel()], axis=1)
     expected = Path(_POLYGONS[name]).contains_points(points).reshape(_X.shape)
     assert (expected != (OUTLINES[name](_X, _Y) <= 0)).mean() < 0.0002
@@ -51,7 +51,7 @@ def test_a_straight_sided_outline_encloses_the_same_points_as_its_polygon(name):
     [
         ("circle", math.pi * 0.86**2),
         ("ring", math.pi * (0.91**2 - 0.49**2)),
-        # A square of diagonal 2 x 0.76, and two half discs on its sides.
+        # A square of diagonal 2 x 0.76 and two half discs on its sides.
         ("heart", 2 * 0.76**2 + math.pi * 0.76**2 / 2),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_round_outline_encloses_its_area(name, area):
 
 
 @pytest.mark.parametrize("name", OUTLINES)
-def test_an_outline_is_in_single_precision_and_about_as_large_as_the_unit_circle(name):
+def test_distances_are_float32_and_outlines_about_as_large_as_the_unit_circle(name):
     distance = OUTLINES[name](_X, _Y)
     assert distance.dtype == np.float32
     reach = np.sqrt(_X**2 + _Y**2)[distance <= 0].max()

@@ -1,4 +1,4 @@
-"""The optimisers held against their formulas, written out number by number in float64."""
+"""Optimizers compared with scalar float64 implementations of their formulas."""
 
 import math
 
@@ -15,14 +15,14 @@ from tinysight.training.optimisers import build
 from tinysight.training.optimisers.keras import PIECE
 
 NAMES = ["rmsprop", "adam"]
-shares = st.sampled_from([0.5, 0.9, 0.99, 0.999])  # with less memory, rounding alone may turn a step around
+decay_rates = st.sampled_from([0.5, 0.9, 0.99, 0.999])  # at smaller ones rounding can flip the sign of a step
 configs = st.builds(
     Optimiser,
     name=st.sampled_from(NAMES),
     learning_rate=st.floats(1e-6, 1.0),
-    rho=shares,
-    beta_1=shares,
-    beta_2=shares,
+    rho=decay_rates,
+    beta_1=decay_rates,
+    beta_2=decay_rates,
     epsilon=st.sampled_from([1e-7, 1e-3, 0.1]),
 )
 gradients = arrays(np.float64, st.tuples(st.integers(1, 5), st.just(2), st.just(3)), elements=st.floats(-100, 100))
@@ -50,11 +50,11 @@ def expected(config, values, gradients):
     """Return `values` after steps along `gradients` (steps, *shape)."""
     formula = {"rmsprop": rmsprop, "adam": adam}[config.name]
     columns = gradients.reshape(len(gradients), -1).T.tolist()
-    found = [formula(config, value, column) for value, column in zip(values.flat, columns, strict=True)]
-    return np.reshape(found, values.shape)
+    updated = [formula(config, value, column) for value, column in zip(values.flat, columns, strict=True)]
+    return np.reshape(updated, values.shape)
 
 
-def stepped(optimiser, parameter, gradients):
+def run_steps(optimiser, parameter, gradients):
     for gradient in gradients:
         parameter.grad = torch.from_numpy(gradient)
         optimiser.step()
@@ -66,57 +66,57 @@ def test_every_number_follows_the_formula(config, gradients):
     parameter = nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3))
     reference = expected(config, parameter.detach().numpy().copy(), gradients)
 
-    found = stepped(build([parameter], config), parameter, gradients)
+    values = run_steps(build([parameter], config), parameter, gradients)
 
-    np.testing.assert_allclose(found, reference, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(values, reference, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_tensor_of_several_pieces_follows_the_formula_to_its_last_number(name):
+def test_a_tensor_of_several_chunks_follows_the_formula(name):
     config, random = Optimiser(name=name), np.random.default_rng(0)
     parameter = nn.Parameter(torch.zeros(2, PIECE + 5, dtype=torch.float64))
     gradients = random.normal(size=(3, *parameter.shape))
 
-    found = stepped(build([parameter], config), parameter, gradients)
+    values = run_steps(build([parameter], config), parameter, gradients)
 
-    for place in (np.s_[0, :3], np.s_[0, -7:], np.s_[1, :3], np.s_[1, -12:]):  # both sides of every seam
-        reference = expected(config, np.zeros_like(found[place]), gradients[:, *place])
-        np.testing.assert_allclose(found[place], reference, rtol=1e-9)
+    for index in (np.s_[0, :3], np.s_[0, -7:], np.s_[1, :3], np.s_[1, -12:]):  # both sides of every chunk boundary
+        reference = expected(config, np.zeros_like(values[index]), gradients[:, *index])
+        np.testing.assert_allclose(values[index], reference, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("order", [(3, 2, 1, 0), (0, 2, 3, 1)])
-def test_a_gradient_in_another_memory_order_counts_the_same(name, order):
+def test_the_memory_order_of_a_gradient_does_not_matter(name, order):
     config, random = Optimiser(name=name), np.random.default_rng(0)
     parameter = nn.Parameter(torch.zeros(4, 3, 2, 2, dtype=torch.float64))
     gradients = random.normal(size=(2, *parameter.shape))
     reference = expected(config, np.zeros(parameter.shape), gradients)
-    backwards = np.argsort(order)
+    inverse = np.argsort(order)
 
-    rearranged = [np.ascontiguousarray(gradient.transpose(order)).transpose(backwards) for gradient in gradients]
-    found = stepped(build([parameter], config), parameter, rearranged)
+    rearranged = [np.ascontiguousarray(gradient.transpose(order)).transpose(inverse) for gradient in gradients]
+    values = run_steps(build([parameter], config), parameter, rearranged)
 
-    np.testing.assert_allclose(found, reference, rtol=1e-9)
+    np.testing.assert_allclose(values, reference, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_optimiser_that_was_put_away_and_taken_out_goes_on_bit_for_bit(name):
+def test_a_restored_optimizer_continues_bit_for_bit(name):
     config, gradients = Optimiser(name=name), np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
-    one, other = nn.Parameter(torch.zeros(9)), nn.Parameter(torch.zeros(9))
-    straight = stepped(build([one], config), one, gradients)
+    uninterrupted, resumed = nn.Parameter(torch.zeros(9)), nn.Parameter(torch.zeros(9))
+    reference = run_steps(build([uninterrupted], config), uninterrupted, gradients)
 
-    before, after = build([other], config), build([other], config)
-    stepped(before, other, gradients[:4])
+    before, after = build([resumed], config), build([resumed], config)
+    run_steps(before, resumed, gradients[:4])
     after.load_state({key: tensor.clone() for key, tensor in before.state().items()}, before.steps)
 
-    np.testing.assert_array_equal(stepped(after, other, gradients[4:]), straight)
+    np.testing.assert_array_equal(run_steps(after, resumed, gradients[4:]), reference)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_parameter_without_a_gradient_stays_and_zero_grad_takes_gradients_away(name):
+def test_a_parameter_without_a_gradient_is_unchanged_and_zero_grad_clears_gradients(name):
     used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
     optimiser = build([unused, used], Optimiser(name=name))
-    stepped(optimiser, used, np.ones((1, 2), np.float32))
+    run_steps(optimiser, used, np.ones((1, 2), np.float32))
 
     assert unused.tolist() == [1, 1]
     assert used.tolist() != [1, 1]

@@ -1,4 +1,4 @@
-"""Muon held against its definition, written out with singular values in float64."""
+"""Muon compared with a float64 implementation based on the singular value decomposition."""
 
 import math
 
@@ -17,7 +17,7 @@ CONFIG = Optimiser(name="muon", learning_rate=0.5, weight_decay=0.02)
 
 
 def reference(matrix):
-    """Return what three steps of the polynomial make of each singular value, directions untouched."""
+    """Apply three iterations of the polynomial to the singular values."""
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     values = values / np.linalg.norm(values)
     for _ in range(3):
@@ -25,59 +25,59 @@ def reference(matrix):
     return left @ np.diag(values) @ right
 
 
-# bfloat16 keeps 8 bits, and three steps of the polynomial enlarge what is lost of a small singular value fortyfold.
+# bfloat16 has 8 significant bits; three iterations magnify the rounding error of a small singular value 40 times.
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
 @given(seed=st.integers(0, 1000), rows=st.integers(1, 40), columns=st.integers(1, 40), scale=st.floats(1, 1e3))
-def test_it_changes_singular_values_and_leaves_directions(dtype, error, seed, rows, columns, scale):
+def test_it_changes_the_singular_values_only(dtype, error, seed, rows, columns, scale):
     matrix = scale * np.random.default_rng(seed).normal(size=(rows, columns))
 
-    found = orthogonalised(torch.from_numpy(matrix).float(), dtype).numpy()
+    result = orthogonalised(torch.from_numpy(matrix).float(), dtype).numpy()
 
-    assert np.linalg.norm(found - reference(matrix)) < error * math.sqrt(min(rows, columns))
+    assert np.linalg.norm(result - reference(matrix)) < error * math.sqrt(min(rows, columns))
 
 
-def test_a_gradient_of_nothing_moves_nothing():
+def test_a_zero_gradient_gives_a_zero_step():
     assert orthogonalised(torch.zeros(4, 9), torch.float32).abs().sum() == 0
 
 
-def test_filters_turn_by_the_orthogonalised_momentum_and_keep_their_common_length():
+def test_filters_follow_orthogonalized_momentum_and_keep_their_norm():
     random = np.random.default_rng(0)
     filters = nn.Parameter(torch.from_numpy(random.normal(size=(8, 3, 3, 3))).float())
     optimiser = build([filters], CONFIG)
     expected, momentum = filters.detach().numpy().astype(float).reshape(8, -1), 0.0
-    for share in (1.0, 0.5):
+    for lr_scale in (1.0, 0.5):
         gradient = random.normal(size=(8, 3, 3, 3)).astype(np.float32)
         filters.grad = torch.from_numpy(gradient)
-        optimiser.step(share)
+        optimiser.step(lr_scale)
 
         flat = gradient.reshape(8, -1)
         momentum = CONFIG.filter_momentum * momentum + flat
         expected *= math.sqrt(8) / np.linalg.norm(expected)
-        expected -= share * CONFIG.learning_rate * reference(flat + CONFIG.filter_momentum * momentum)
+        expected -= lr_scale * CONFIG.learning_rate * reference(flat + CONFIG.filter_momentum * momentum)
 
     difference = filters.detach().numpy().reshape(8, -1) - expected
     assert np.linalg.norm(difference) < 1e-3 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize(("shape", "rate"), [((5,), CONFIG.bias_learning_rate), ((3, 4), CONFIG.head_learning_rate)])
-def test_everything_else_follows_nesterovs_momentum(shape, rate):
+def test_other_parameters_follow_nesterov_momentum(shape, rate):
     random = np.random.default_rng(0)
     parameter = nn.Parameter(torch.ones(shape, dtype=torch.float64))
     optimiser = build([parameter], CONFIG)
     expected, momentum = np.ones(shape), 0.0
-    for share in (1.0, 0.7, 0.1):
+    for lr_scale in (1.0, 0.7, 0.1):
         gradient = 1e-3 * random.normal(size=shape)
         parameter.grad = torch.from_numpy(gradient)
-        optimiser.step(share)
+        optimiser.step(lr_scale)
 
         decayed = gradient + CONFIG.weight_decay / rate * expected
         momentum = CONFIG.momentum * momentum + decayed
-        expected = expected - share * rate * (decayed + CONFIG.momentum * momentum)
+        expected = expected - lr_scale * rate * (decayed + CONFIG.momentum * momentum)
 
     np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-9)
 
 
-def test_what_is_not_trained_stays():
+def test_frozen_parameters_are_unchanged():
     frozen = nn.Parameter(torch.ones(4), requires_grad=False)
     frozen.grad = torch.ones(4)
     build([frozen], CONFIG).step()

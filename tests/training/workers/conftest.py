@@ -1,53 +1,51 @@
-"""Workers that are threads of one process: as many as a test asks for, without starting any engine."""
+"""Workers as threads of one process, without a launcher."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
 from tinysight.training.images import cut
 from tinysight.training.trainer import Trainer
-from tinysight.training.workers.group import ALONE, spans
+from tinysight.training.workers.group import ALONE, Workers
 from tinysight.training.workers.joint import JointStep
 
 
-class Thread:
-    """What `Workers` is, for one of several threads that meet at a barrier."""
+@dataclass(frozen=True)
+class ThreadGroup(Workers):
+    """A process group of threads that meet at a barrier."""
 
-    def __init__(self, rank, count, barrier, board):
-        self.rank, self.count, self.barrier, self.board = rank, count, barrier, board
-        self.first = rank == 0
+    barrier: threading.Barrier | None = None
+    values: list | None = None
 
-    def _put(self, value):
-        """Return what every thread has put on the board."""
-        self.board[self.rank] = value
+    def _all_gather(self, value):
+        """Return the values of all threads."""
+        self.values[self.rank] = value
         self.barrier.wait(60)
-        found = list(self.board)
+        gathered = list(self.values)
         self.barrier.wait(60)
-        return found
-
-    def own(self, length):
-        return spans(length, self.count)[self.rank]
+        return gathered
 
     def sum(self, tensors):
-        copies = self._put([tensor.clone() for tensor in tensors])
+        copies = self._all_gather([tensor.clone() for tensor in tensors])
         for tensor, *others in zip(tensors, *copies, strict=True):
             tensor.copy_(sum(others))
 
     def any(self, here):
-        return any(self._put(here))
+        return any(self._all_gather(here))
 
     def of_first(self, work):
-        return self._put(work() if self.first else None)[0]
+        return self._all_gather(work() if self.first else None)[0]
 
 
 @pytest.fixture
 def together():
-    """Return a function that has `count` threads do `work(workers)` together, and returns what each returned."""
+    """Return a function that runs `work(workers)` in `count` threads and returns their results."""
 
     def run(count, work):
-        barrier, board = threading.Barrier(count), [None] * count
-        workers = [Thread(rank, count, barrier, board) for rank in range(count)] if count > 1 else [ALONE]
+        barrier, values = threading.Barrier(count), [None] * count
+        workers = [ThreadGroup(rank, count, barrier, values) for rank in range(count)] if count > 1 else [ALONE]
         with ThreadPoolExecutor(count) as pool:
             return list(pool.map(work, workers))
 
@@ -56,12 +54,12 @@ def together():
 
 @pytest.fixture
 def trainers(dataset, recipe):
-    """Return a function from a number of workers and `key=value` changes to as many trainers, not yet together."""
+    """Return a function from a number of workers and `key=value` overrides to as many separate trainers."""
 
     def make(count, *changes):
         settled = recipe(*changes)
         images = cut(dataset, settled.data, 0)
-        # One after the other: their fresh weights come from the one global generator.
+        # In sequence, since their weights are drawn from the global generator.
         return [Trainer(settled, dataset, images, 0, "fp32") for _ in range(count)]
 
     return make
@@ -69,7 +67,7 @@ def trainers(dataset, recipe):
 
 @pytest.fixture
 def join():
-    """Return a function that makes a trainer one of several workers."""
+    """Return a function that puts a trainer into a group."""
 
     def join(trainer, workers):
         trainer.workers, trainer.joint = workers, JointStep(workers, trainer.network, trainer.recipe.training)

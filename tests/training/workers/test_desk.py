@@ -1,4 +1,4 @@
-"""What passes over the desk between workers and whoever started them; Ray only carries the calls."""
+"""Progress, errors and stop requests between workers and the driver, without Ray."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ from tinysight.errors import DataError
 from tinysight.training.workers.desk import Desk, Reported
 
 
-class Remote:
-    """An actor without Ray: `desk.method.remote(...)` is done at once."""
+class FakeHandle:
+    """An actor handle without Ray: `handle.method.remote(...)` runs at once."""
 
     def __init__(self, desk):
         self.desk = desk
@@ -17,31 +17,31 @@ class Remote:
         return type("Method", (), {"remote": staticmethod(lambda *arguments: asyncio.run(call(*arguments)))})
 
 
-def test_progress_arrives_in_order_and_once():
+def test_progress_calls_arrive_once_and_in_order():
     desk = Desk()
-    reported = Reported(Remote(desk))
+    reported = Reported(FakeHandle(desk))
     reported.start("epoch 1/2", 100, "images")
     reported.advance(50, loss=0.5)
-    reported.note("Look!")
+    reported.note("A note.")
     reported.finish("epoch 1/2  done")
 
     assert asyncio.run(desk.calls()) == [
         ("start", ("epoch 1/2", 100, "images"), {}),
         ("advance", (50,), {"loss": 0.5}),
-        ("note", ("Look!",), {}),
+        ("note", ("A note.",), {}),
         ("finish", ("epoch 1/2  done",), {}),
     ]
     assert asyncio.run(desk.calls()) == []
 
 
-def test_errors_are_kept_in_the_order_in_which_workers_ended():
+def test_errors_are_kept_in_order():
     desk, first, second = Desk(), DataError("first"), DataError("second")
     for error in (first, second):
         asyncio.run(desk.fail(error))
     assert asyncio.run(desk.errors()) == [first, second]
 
 
-def test_workers_wait_until_somebody_asks_them_to_stop():
+def test_workers_wait_for_a_stop_request():
     async def wait():
         desk = Desk()
         waiting = asyncio.create_task(desk.asked())

@@ -1,4 +1,4 @@
-"""When workers are started anew, and what is said when that does not help."""
+"""Restarts of failed workers, and the error when restarting does not help."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ DONE = Summary(status="finished", recipe="fast-73", dataset="shapes")
 
 
 @dataclass
-class Engine:
-    """Loses its workers at every start but the last, each time after so many checkpoints."""
+class FakeLauncher:
+    """Fails at every start but the last, each time after writing so many checkpoints."""
 
     checkpoints: list[int]
     starts: int = field(default=0)
@@ -36,39 +36,39 @@ class Engine:
 
 @pytest.fixture
 def start(monkeypatch, tmp_path):
-    """Return a function that trains two workers on a made-up engine."""
+    """Return a function that trains two workers with a fake launcher."""
 
-    def start(engine):
-        monkeypatch.setattr(engines, "_runner", lambda name: engine)
+    def start(launcher):
+        monkeypatch.setattr(engines, "_runner", lambda name: launcher)
         order = Order(loading.load("fast-73"), "shapes", tmp_path / "run")
         return engines.train_on(order, 2, "torchrun", SILENT)
 
     return start
 
 
-def test_workers_are_started_again_as_long_as_they_come_to_another_checkpoint(start):
-    engine = Engine([1, 2, 1, 1, 3])
-    assert start(engine) == DONE
-    assert engine.starts == 6
+def test_workers_are_restarted_while_they_write_checkpoints(start):
+    launcher = FakeLauncher([1, 2, 1, 1, 3])
+    assert start(launcher) == DONE
+    assert launcher.starts == 6
 
 
-def test_workers_that_are_lost_without_coming_further_are_given_up(start):
-    engine = Engine([2, 0, 1])
-    with pytest.raises(TrainingError, match=r"lost again and again without coming to another checkpoint \(Signal 9\)"):
-        start(engine)
-    assert engine.starts == 2
+def test_workers_that_fail_without_a_new_checkpoint_are_not_restarted(start):
+    launcher = FakeLauncher([2, 0, 1])
+    with pytest.raises(TrainingError, match=r"workers kept failing before the next checkpoint \(Signal 9\)"):
+        start(launcher)
+    assert launcher.starts == 2
 
 
-def test_what_can_be_refused_is_refused_before_anything_is_started(start, tmp_path):
+def test_invalid_arguments_are_rejected_before_starting_workers(start, tmp_path):
     Path(tmp_path / "run").mkdir()
     Path(tmp_path / "run" / "mine.txt").write_text("mine")
-    engine = Engine([])
-    with pytest.raises(InputError, match="exists already"):
-        start(engine)
-    assert engine.starts == 0
+    launcher = FakeLauncher([])
+    with pytest.raises(InputError, match="already exists"):
+        start(launcher)
+    assert launcher.starts == 0
 
 
-def test_an_error_of_any_worker_is_told_rather_than_that_the_others_lost_it():
+def test_an_error_of_a_worker_takes_precedence_over_lost_workers():
     lost, error = WorkerLostError("gone"), DataError("The images are bad.")
     with pytest.raises(DataError, match="images are bad"):
         best_of([lost, error, lost])

@@ -1,4 +1,4 @@
-"""Steps that several workers make together are those of one worker, but for rounding."""
+"""Steps of several workers equal those of one up to rounding."""
 
 import pytest
 import torch
@@ -17,57 +17,57 @@ FAST = (
     *("optimiser.head_learning_rate=5", "optimiser.schedule=linear", "training.epochs=10"),
     *("training.ghost_batch_size=8", "training.label_smoothing=0.2", "augmentation.horizontal_flip=true"),
 )
-# With the epsilon of Keras a gradient of rounding errors moves a weight as far as any other, and two ways of summing
-# up the same gradients lead two trainings apart (docs/experiments.md).
+# With the epsilon of Keras, Adam turns rounding errors of a gradient into full steps, so that two orders of summation
+# diverge (docs/experiments.md).
 PLAIN = ("optimiser.name=adam", "optimiser.epsilon=1", "optimiser.learning_rate=0.1", "training.epochs=10")
 STEPS = 50
-NORMALISING, PLAIN_NETWORK = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), nn.Linear(2, 2)
+WITH_BATCH_NORM, WITHOUT_BATCH_NORM = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), nn.Linear(2, 2)
 
 
 def losses_of(trainer, steps):
-    """Return the mean loss of each of so many steps, with the looks at the ends of epochs."""
-    found = []
+    """Return the mean loss of each step; epochs end with a validation."""
+    losses = []
     for _ in range(steps):
         before = trainer.position.loss
         images = trainer.step()
-        found.append((trainer.position.loss - before) / images)
+        losses.append((trainer.position.loss - before) / images)
         if trainer.position.step == trainer.feed.steps:
             trainer.end_epoch()
-    return found
+    return losses
 
 
 @pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("changes", [FAST, PLAIN], ids=["normalised in portions", "not normalised"])
-def test_the_losses_of_several_workers_are_those_of_one(together, trainers, join, changes, count):
+@pytest.mark.parametrize("changes", [FAST, PLAIN], ids=["batch norm", "no batch norm"])
+def test_losses_of_several_workers_equal_those_of_one(together, trainers, join, changes, count):
     (alone,) = trainers(1, *changes)
     expected = losses_of(alone, STEPS)
-    made = trainers(count, *changes)
-    found = together(count, lambda workers: losses_of(join(made[workers.rank], workers), STEPS))
+    group = trainers(count, *changes)
+    worker_losses = together(count, lambda workers: losses_of(join(group[workers.rank], workers), STEPS))
 
-    for losses in found:
+    for losses in worker_losses:
         assert losses == pytest.approx(expected, abs=1e-5)
     assert expected[-1] < 0.95 * expected[0]
-    for trainer in made:
+    for trainer in group:
         assert trainer.position.correct == alone.position.correct
         assert [epoch.val_loss for epoch in trainer.history] == pytest.approx(
             [epoch.val_loss for epoch in alone.history], abs=1e-5
         )
         for name, tensor in trainer.checkpoint().tensors.items():
             torch.testing.assert_close(tensor, alone.checkpoint().tensors[name], rtol=1e-3, atol=1e-5)
-            assert torch.equal(tensor, made[0].checkpoint().tensors[name]), name
+            assert torch.equal(tensor, group[0].checkpoint().tensors[name]), name
 
 
-def test_more_workers_than_portions_of_the_last_batch_leave_some_without_work(together, trainers, join):
-    changes = (*FAST, "training.batch_size=44", "training.ghost_batch_size=11")  # 160 = 3 * 44 + 28: two portions
+def test_workers_may_have_no_ghost_batch_of_the_last_batch(together, trainers, join):
+    changes = (*FAST, "training.batch_size=44", "training.ghost_batch_size=11")  # 160 = 3 * 44 + 28: two ghost batches
     (alone,) = trainers(1, *changes)
     expected = losses_of(alone, 8)
-    made = trainers(4, *changes)
-    for losses in together(4, lambda workers: losses_of(join(made[workers.rank], workers), 8)):
+    group = trainers(4, *changes)
+    for losses in together(4, lambda workers: losses_of(join(group[workers.rank], workers), 8)):
         assert losses == pytest.approx(expected, abs=1e-5)
 
 
-def test_every_worker_drops_activations_of_its_own(trainers, join, monkeypatch):
-    monkeypatch.setattr(Workers, "sum", lambda workers, tensors: None)  # nobody else is there
+def test_every_worker_has_its_own_dropout_mask(trainers, join, monkeypatch):
+    monkeypatch.setattr(Workers, "sum", lambda workers, tensors: None)  # there is no other worker
     dropped = []
     for rank in (0, 1):
         (trainer,) = trainers(1, "model.architecture=strided", "training.batch_size=2")
@@ -80,19 +80,20 @@ def test_every_worker_drops_activations_of_its_own(trainers, join, monkeypatch):
     assert not torch.equal(*dropped)
 
 
-@given(images=st.integers(1, 300), portion=st.integers(1, 40) | st.none(), count=st.integers(1, 12))
-@pytest.mark.parametrize("network", [NORMALISING, PLAIN_NETWORK], ids=["normalising", "not"])
-def test_workers_share_a_batch_in_order_and_whole_portions_where_they_are_normalised(network, images, portion, count):
-    training = Training(batch_size=300, ghost_batch_size=portion)
+@given(images=st.integers(1, 300), ghost_batch=st.integers(1, 40) | st.none(), count=st.integers(1, 12))
+@pytest.mark.parametrize("network", [WITH_BATCH_NORM, WITHOUT_BATCH_NORM], ids=["batch norm", "no batch norm"])
+def test_workers_share_a_batch_in_whole_ghost_batches(network, images, ghost_batch, count):
+    training = Training(batch_size=300, ghost_batch_size=ghost_batch)
     alone = JointStep(ALONE, network, training).begin(images)
-    if network is NORMALISING and count > 300 // (portion or 300):
-        with pytest.raises(RecipeError, match=f"{count} workers are too many for batches of 300 images"):
+    max_workers = 300 // (ghost_batch or 300)
+    if network is WITH_BATCH_NORM and count > max_workers:
+        with pytest.raises(RecipeError, match=f"{count} workers: a batch of 300 has only {max_workers} ghost batches"):
             JointStep(Workers(0, count), network, training)
         return
     shares = [JointStep(Workers(rank, count), network, training).begin(images) for rank in range(count)]
 
-    assert [place for share in shares for part in share for place in range(images)[part]] == list(range(images))
-    if network is NORMALISING:
+    assert [image for share in shares for part in share for image in range(images)[part]] == list(range(images))
+    if network is WITH_BATCH_NORM:
         assert [part for share in shares for part in share] == alone
     elif images >= count:
         sizes = [sum(part.stop - part.start for part in share) for share in shares]

@@ -1,4 +1,4 @@
-"""A folder of pictures, one folder a class, as a dataset."""
+"""Image folders, with one subfolder per class, as a data source."""
 
 from tinysight.data.folders.listing import SUFFIXES as SUFFIXES
 from tinysight.data.folders.listing import Listing as Listing

@@ -1,4 +1,4 @@
-"""In which order the images of a folder are kept, and which of them are set aside as test."""
+"""Image order and test split of an image folder."""
 
 from __future__ import annotations
 
@@ -12,56 +12,60 @@ from tinysight.data.folders.listing import Listing, Split
 from tinysight.data.splits import Indices, hold_out
 from tinysight.errors import DataError
 
-_TEST_SHARE = 0.2
-_SEED = 0  # not the run's seed: every run on a folder is tested on the same images
+_TEST_FRACTION = 0.2
+_SEED = 0  # not the run's seed: all runs on a folder use the same test images
 
 
 def arranged(listing: Listing) -> Listing:
-    """Return a listing of the same images in random order, the same one every time, with a split to test with.
+    """Shuffle the images of each split with a fixed seed, and create a test split if there is none.
 
-    Images that lie side by side are then a fair sample of all classes, and training can read them from a disk in large
-    pieces. Without a test folder a fifth of every class is set aside as test, before anything is decoded, so that the
-    images of each split lie together.
+    After shuffling, neighboring images are a fair sample of all classes, so training can read large contiguous
+    blocks from disk. Without a test folder, a fifth of each class becomes the test split. This happens before
+    decoding, so that the images of each split are stored together.
 
     Raises:
-        DataError: a class has too few images for that.
+        DataError: a class has too few images.
     """
     splits = listing.splits
     if "test" not in splits:
         require_enough(listing)
         train = splits["train"]
-        kept, held_out = hold_out(np.array(train.labels, dtype=np.int64), _TEST_SHARE, _SEED)
-        splits = {**splits, "train": _taken(train, kept), "test": _taken(train, held_out)}
+        kept, held_out = hold_out(np.array(train.labels, dtype=np.int64), _TEST_FRACTION, _SEED)
+        splits = {**splits, "train": _subset(train, kept), "test": _subset(train, held_out)}
     shuffled = {
-        name: _taken(split, np.random.default_rng(_SEED).permutation(len(split.files)))
+        name: _subset(split, np.random.default_rng(_SEED).permutation(len(split.files)))
         for name, split in splits.items()
     }
     return replace(listing, splits=shuffled)
 
 
 def require_enough(listing: Listing, unreadable: Collection[str] = ()) -> None:
-    """Refuse a class of a folder without test images that has not an image for every use.
+    """Check that each class of a folder without a test split has at least one image per split.
+
+    Args:
+        index: the scanned folder, without the test split that `shuffle_and_split` creates.
+        unreadable: files that do not count.
 
     Raises:
-        DataError: it says how many there are, those that are `unreadable` not counted.
+        DataError: a class has too few images.
     """
-    uses = ["to learn from", *([] if "validation" in listing.splits else ["to validate with"]), "to test with"]
-    drawn_from = [split for name, split in listing.splits.items() if name != "validation"]
+    needed = ["train", *([] if "validation" in listing.splits else ["validation"]), "test"]
+    counted = [split for name, split in listing.splits.items() if name != "validation"]
     counts = Counter(
         label
-        for split in drawn_from
+        for split in counted
         for file, label in zip(split.files, split.labels, strict=True)
         if file not in unreadable
     )
     for label, name in enumerate(listing.class_names):
-        if (count := counts[label]) < len(uses):
+        if (count := counts[label]) < len(needed):
             images = "1 usable image" if count == 1 else f"{count} usable images"
-            each = f"{', '.join(uses[:-1])} and {uses[-1]}"
             raise DataError(
-                f"Class {name} has {images}, but {len(uses)} are needed, one each {each}; add more or leave it out."
+                f"Class {name}: {images}, but {len(needed)} are needed, one each for {', '.join(needed[:-1])} and "
+                f"{needed[-1]}. Add images or remove the class."
             )
 
 
-def _taken(split: Split, indices: Indices) -> Split:
+def _subset(split: Split, indices: Indices) -> Split:
     chosen = indices.tolist()
     return Split(tuple(split.files[index] for index in chosen), tuple(split.labels[index] for index in chosen))

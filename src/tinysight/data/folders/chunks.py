@@ -1,4 +1,4 @@
-"""Decoded images in one file that grows chunk by chunk, and a journal beside it that says which chunks are whole."""
+"""Append-only file of decoded images with a journal of chunk checksums."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Chunk:
     """Image files that are decoded together.
 
     Attributes:
-        files: how many they are.
-        state: a digest over all that their pixels follow from.
+        n_files: number of files.
+        state_digest: digest of everything that determines their pixels.
     """
 
     files: int
@@ -28,48 +28,52 @@ class Chunk:
 
 
 class ChunkFile:
-    """The pixels of those files that could be decoded, one after the other, in a folder of their own.
+    """Pixels of the files that could be decoded, concatenated, in a folder of their own.
 
-    The journal has a line for each chunk, in order: which of its files failed, and a seal, a SHA-256 over that, its
-    state and its pixels. Nothing else is believed, so nothing need be on disk before the end: what power loss or a kill
-    left of a chunk does not fit its seal. The file has its name only when all chunks are in it, and is never changed
-    after that: others may have mapped it.
+    The journal has one line per chunk, in order: the files that failed, and a checksum. The checksum is the SHA-256
+    of the chunk's state digest, its failures and its pixels. A chunk whose checksum does not match is discarded, so
+    no write needs to be synced before the end. The pixel file gets its final name when all chunks are in it. It is
+    never modified after that, because other processes may have mapped it.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size = folder, size
-        self._whole, self._draft, self._journal = folder / "pixels", folder / "pixels.part", folder / "journal"
-        self._image = 3 * math.prod(size)
+        self._final, self._draft, self._journal = folder / "pixels", folder / "pixels.part", folder / "journal"
+        self._image_bytes = 3 * math.prod(size)
 
     @property
     def finished(self) -> bool:
-        """Whether all chunks were put into it once."""
-        return self._whole.exists()
+        """Whether `finalize` was called, in this process or an earlier one."""
+        return self._final.exists()
 
     def intact(self, chunks: Sequence[Chunk]) -> list[list[int]]:
-        """Return, for the first so many of these chunks that are in it and unharmed, which files failed.
+        """Return the failed files of each leading chunk whose checksum matches.
 
-        Of a finished file that has more in it than these chunks none is taken for unharmed.
+        A finished file that holds more than `chunks` has no valid chunk.
         """
-        kept: list[list[int]] = []
+        valid: list[list[int]] = []
         try:
             with (
-                (self._whole if self.finished else self._draft).open("rb") as pixels,
+                (self._final if self.finished else self._draft).open("rb") as pixels,
                 self._journal.open("rb") as lines,
             ):
                 for chunk, line in zip(chunks, lines, strict=False):
-                    failed, seal = _entry(line)
-                    content = pixels.read(max(0, chunk.files - len(failed)) * self._image)
-                    if seal != _seal(chunk.state, failed, content):
+                    failed, checksum = _parse_entry(line)
+                    content = pixels.read(max(0, chunk.files - len(failed)) * self._image_bytes)
+                    if checksum != _checksum(chunk.state, failed, content):
                         break
-                    kept.append(failed)
-                more = bool(pixels.read(1))
+                    valid.append(failed)
+                has_more = bool(pixels.read(1))
         except (OSError, ValueError):
-            return kept
-        return [] if self.finished and more else kept
+            return valid
+        return [] if self.finished and has_more else valid
 
     def cut(self, chunks: Sequence[Chunk], kept: Sequence[list[int]]) -> None:
-        """Take away all behind the first chunks, whose failed files are `kept`; of a finished file, everything.
+        """Remove all chunks after the first `len(valid)`; of a finished file, remove everything.
+
+        Args:
+            chunks: all chunks.
+            valid: the failed files of each chunk to keep, as `valid_chunks` returns them.
 
         Raises:
             StorageError: the folder cannot be written to.
@@ -77,55 +81,59 @@ class ChunkFile:
         with storage_errors(self.folder):
             make_folder(self.folder)
             if self.finished or not kept:
-                # Another process may have mapped the file: it keeps its own, without a name.
-                for path in (self._whole, self._draft, self._journal):
+                # Another process may have mapped the file. Unlinking leaves that mapping valid.
+                for path in (self._final, self._draft, self._journal):
                     path.unlink(missing_ok=True)
                 return
             images = sum(chunk.files - len(failed) for chunk, failed in zip(chunks, kept, strict=False))
-            os.truncate(self._draft, images * self._image)
+            os.truncate(self._draft, images * self._image_bytes)
             with self._journal.open("r+b") as journal:
                 for _ in kept:
                     journal.readline()
                 journal.truncate()
 
     def append(self, chunk: Chunk, pixels: Pixels, failed: Sequence[int]) -> None:
-        """Add the pixels of a chunk, and which of its files failed.
+        """Append the pixels of a chunk and the indices of its files that failed.
 
         Raises:
-            StorageError: the disk is full, read-only or otherwise unwilling.
+            StorageError: the disk is full, read-only or failing.
         """
         with storage_errors(self._draft):
             with self._draft.open("ab") as file:
                 file.write(pixels.data)
-            entry = {"failed": list(failed), "seal": _seal(chunk.state, failed, pixels.data)}
+            entry = {"failed": list(failed), "seal": _checksum(chunk.state, failed, pixels.data)}
             with self._journal.open("ab") as file:
                 file.write(json.dumps(entry).encode() + b"\n")
 
     def finish(self) -> None:
-        """Say that all chunks are in it, and see that they stay. Raises StorageError as `append` does."""
-        with storage_errors(self._whole):
+        """Sync the files to disk and give the pixel file its final name.
+
+        Raises:
+            StorageError: the disk is full, read-only or failing.
+        """
+        with storage_errors(self._final):
             for path in (self._journal, self._draft):
                 with path.open("ab") as file:
                     os.fsync(file.fileno())
-            self._draft.rename(self._whole)
+            self._draft.rename(self._final)
             sync_folder(self.folder)
 
     def pixels(self) -> Pixels:
-        """Return the pixels of a finished file, uint8 (n, 3, height, width); mapped if they are many."""
-        with storage_errors(self._whole):
-            count = self._whole.stat().st_size // self._image
-            return open_pixels(self._whole, (count, 3, *self.size))
+        """Return the pixels of a finished file, uint8 (n, 3, height, width); memory-mapped if large."""
+        with storage_errors(self._final):
+            count = self._final.stat().st_size // self._image_bytes
+            return open_pixels(self._final, (count, 3, *self.size))
 
 
-def _entry(line: bytes) -> tuple[list[int], str]:
-    """Return what a line of the journal says, or raise ValueError."""
+def _parse_entry(line: bytes) -> tuple[list[int], str]:
+    """Return the failed files and the checksum of a journal line. Raises ValueError if it is malformed."""
     entry = json.loads(line)
     if not (isinstance(entry, dict) and isinstance(entry.get("failed"), list)):
         raise ValueError
     return entry["failed"], entry.get("seal", "")
 
 
-def _seal(state: bytes, failed: Sequence[int], content: bytes | memoryview) -> str:
-    seal = hashlib.sha256(state + json.dumps(list(failed)).encode())
-    seal.update(content)
-    return seal.hexdigest()
+def _checksum(state: bytes, failed: Sequence[int], content: bytes | memoryview) -> str:
+    digest = hashlib.sha256(state + json.dumps(list(failed)).encode())
+    digest.update(content)
+    return digest.hexdigest()

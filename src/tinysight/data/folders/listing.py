@@ -1,4 +1,4 @@
-"""Which images a folder of classes holds, before any of them is opened."""
+"""Index of the image files in a folder of classes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tinysight.errors import DataError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 _SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-_LAYOUT = "Lay the images out as DIR/CLASS/*.jpg, or as DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
+_LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 
 
 @dataclass(frozen=True)
 class Split:
-    """The image files of one split, relative to the listing's folder, and the class of each."""
+    """Image files of one split, relative to the dataset folder, and the class index of each."""
 
     files: tuple[str, ...]
     labels: tuple[int, ...]
@@ -25,12 +25,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files of a folder.
+    """Image files of a folder.
 
     Attributes:
-        folder: where they lie.
+        folder: the dataset folder.
         class_names: names of the class folders, sorted.
-        splits: "train", then "validation" and "test" if the folder sets them aside.
+        splits: "train", then "validation" and "test" if the folder has them.
     """
 
     folder: Path
@@ -41,102 +41,103 @@ class Listing:
 def scan(folder: Path) -> Listing:
     """List the image files in `DIR/CLASS`, or in `DIR/train/CLASS`, `DIR/test/CLASS` and `DIR/val/CLASS`.
 
-    Image files are known by their suffix (`SUFFIXES`, upper or lower case) and sorted by path; those in
-    folders within a class folder belong to the class. Hidden files and folders are left out. A class folder
-    may be a link; links to folders further in are not followed, since they may lead back up.
+    Image files are recognized by their suffix (`IMAGE_SUFFIXES`, case-insensitive) and sorted by path. Files in
+    subfolders of a class folder belong to the class. Hidden files and folders are ignored. A class folder may be a
+    symbolic link. Links to folders below it are not followed, because they may form a loop.
 
     Raises:
-        DataError: the folder is missing or not laid out like this, there are fewer than two classes, a
-            class folder has no images, or test or validation has a class that train lacks.
+        DataError: the folder is missing or has another layout, there are fewer than two classes, a class folder has
+            no images, or test or validation has a class that train lacks.
     """
-    roots = _split_folders(folder)
+    roots = _split_roots(folder)
     class_names = _subfolders(roots["train"])
     if len(class_names) < 2:
-        found = f"only the class folder {class_names[0]}" if class_names else "no class folders"
-        raise DataError(f"{roots['train']} holds {found}; two or more are needed. {_LAYOUT}")
+        present = f"only the class folder {class_names[0]}" if class_names else "no class folders"
+        raise DataError(f"{roots['train']}: contains {present}, but at least two are needed. {_LAYOUT}")
     splits = {name: _read_split(folder, root, class_names) for name, root in roots.items()}
-    _check_names([str(folder.resolve()), *class_names, *(file for split in splits.values() for file in split.files)])
+    _check_utf8([str(folder.resolve()), *class_names, *(file for split in splits.values() for file in split.files)])
     return Listing(folder, tuple(class_names), splits)
 
 
-def _split_folders(folder: Path) -> dict[str, Path]:
+def _split_roots(folder: Path) -> dict[str, Path]:
     names = _subfolders(folder)
     splits = [name for name in names if name.lower() in _SPLITS]
-    # A class may well be called "train" (beside "bus" and "car"): then it holds images, not folders.
+    # A class may be called "train" (next to "bus" and "car"). Then it contains images, not folders.
     if splits and (splits == names or any(_subfolders(folder / name) for name in splits)):
         return _named_splits(folder, names)
     return {"train": folder}
 
 
 def _named_splits(folder: Path, names: list[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    roots: dict[str, Path] = {}
     for name in names:
         split = _SPLITS.get(name.lower())
         if split is None:
-            raise DataError(f"{folder / name} is none of train, test and val; move it elsewhere. {_LAYOUT}")
-        if split in found:
-            raise DataError(f"{folder} holds both {found[split].name} and {name}; make them one folder.")
-        found[split] = folder / name
-    if "train" not in found:
-        raise DataError(f"{folder} holds {' and '.join(names)} but no train folder. {_LAYOUT}")
-    return {split: found[split] for split in ("train", "validation", "test") if split in found}
+            raise DataError(f"{folder / name}: not one of train, test and val. Move it out of the dataset. {_LAYOUT}")
+        if split in roots:
+            raise DataError(f"{folder}: contains both {roots[split].name} and {name}. Merge them into one folder.")
+        roots[split] = folder / name
+    if "train" not in roots:
+        raise DataError(f"{folder}: contains {' and '.join(names)} but no train folder. {_LAYOUT}")
+    return {split: roots[split] for split in ("train", "validation", "test") if split in roots}
 
 
 def _read_split(folder: Path, root: Path, class_names: list[str]) -> Split:
     present = _subfolders(root)
     unknown = sorted(set(present) - set(class_names))
     if unknown:
-        raise DataError(f"{root / unknown[0]} is a class that train lacks; rename it or add it to train.")
+        raise DataError(f"{root / unknown[0]}: the class is missing from train. Rename it or add it to train.")
     if not present:
-        raise DataError(f"{root} holds no class folders; fill it or remove it. {_LAYOUT}")
+        raise DataError(f"{root}: contains no class folders. Add them or remove the folder. {_LAYOUT}")
     files: list[str] = []
     labels: list[int] = []
     for name in present:
-        images = _images(root / name)
+        images = _find_images(root / name)
         if not images:
-            raise DataError(f"{root / name} holds no images ({', '.join(SUFFIXES)}); fill it or remove it. {_LAYOUT}")
-        within = (root / name).relative_to(folder).as_posix()
-        files += [f"{within}/{image}" for image in images]
+            suffixes = ", ".join(SUFFIXES)
+            raise DataError(f"{root / name}: contains no images ({suffixes}). Add some or remove the folder. {_LAYOUT}")
+        prefix = (root / name).relative_to(folder).as_posix()
+        files += [f"{prefix}/{image}" for image in images]
         labels += [class_names.index(name)] * len(images)
     return Split(tuple(files), tuple(labels))
 
 
 def _subfolders(folder: Path) -> list[str]:
     try:
-        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not _hidden(path.name))
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
     except OSError as error:
         raise _unreadable(error) from error
 
 
-def _images(folder: Path) -> list[str]:
-    """Return the paths of images below a folder, as text: of a million, objects would take half a gigabyte."""
-    found: list[str] = []
+def _find_images(folder: Path) -> list[str]:
+    """Return the image paths below a folder, as strings: a million Path objects take half a gigabyte."""
+    images: list[str] = []
     try:
-        for root, folders, files in os.walk(folder, onerror=_refuse):
-            folders[:] = [name for name in folders if not _hidden(name)]
-            within = "" if root == str(folder) else f"{Path(root).relative_to(folder).as_posix()}/"
-            found += [within + name for name in files if name.lower().endswith(SUFFIXES) and not _hidden(name)]
+        for root, folders, files in os.walk(folder, onerror=_raise):
+            folders[:] = [name for name in folders if not _is_hidden(name)]
+            prefix = "" if root == str(folder) else f"{Path(root).relative_to(folder).as_posix()}/"
+            images += [prefix + name for name in files if name.lower().endswith(SUFFIXES) and not _is_hidden(name)]
     except OSError as error:
         raise _unreadable(error) from error
-    return sorted(found)
+    return sorted(images)
 
 
-def _refuse(error: OSError) -> None:
-    raise error  # os.walk would pass over a folder it may not read, and its images would be missed
+def _raise(error: OSError) -> None:
+    raise error  # by default os.walk skips unreadable folders silently
 
 
 def _unreadable(error: OSError) -> DataError:
-    return DataError(f"{error.filename} is not a folder that can be read ({error.strerror}); name another.")
+    return DataError(f"{error.filename}: cannot be read as a folder ({error.strerror}). Check the path.")
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _check_names(names: Iterable[str]) -> None:
+def _check_utf8(names: Iterable[str]) -> None:
     for name in names:
         try:
             name.encode()
         except UnicodeEncodeError as error:
-            shown = os.fsencode(name).decode(errors="backslashreplace")
-            raise DataError(f"The name {shown} is not valid UTF-8; rename it.") from error
+            escaped = os.fsencode(name).decode(errors="backslashreplace")
+            raise DataError(f"{escaped}: the name is not valid UTF-8. Rename it.") from error

@@ -1,4 +1,4 @@
-"""A folder of images, one folder a class, as a dataset."""
+"""Datasets from image folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tinysight.progress import SILENT, Progress
 
 __all__ = ["load", "scan"]
 
-_MOST_NAMED = 10
+_MAX_LISTED = 10
 
 
 def load(
@@ -31,38 +31,37 @@ def load(
 ) -> Dataset:
     """Decode a folder of images into a dataset.
 
-    Without a test folder a fifth of every class is set aside as test, the same one every time. Images are in an order
-    of chance, also the same every time. If there are too many for memory, the pixels are mapped from the cache.
+    Without a test folder, a fifth of each class becomes the test split. The test images and the random order of the
+    images are the same on every call. Pixels that do not fit into memory are mapped from the cache.
 
     Args:
-        folder: laid out as `scan` says.
-        image_size: height and width every image is brought to (see `intake.read_image`), in pixels.
-        skip_bad: leave out files that cannot be decoded, instead of refusing the folder.
-        progress: told how far decoding is.
-        cache: the folder decoded images are kept in; None for tinysight's own.
+        folder: a folder with the layout that `scan_folder` describes.
+        image_size: height and width that every image is resized to (see `image_io`), in pixels.
+        skip_unreadable: skip files that cannot be decoded instead of raising an error.
+        progress: receives the number of decoded images.
+        cache: folder for decoded images; None for tinysight's default.
 
     Returns:
-        The dataset; its parts name their files relative to `folder`.
+        The dataset; its splits list their files relative to `folder`.
 
     Raises:
-        DataError: the folder is not laid out as it should be, files cannot be decoded (they are named), or
-            a class has too few images.
-        StorageError: there are too many images for memory, and the cache cannot be written.
+        DataError: the folder has another layout, files cannot be decoded, or a class has too few images.
+        StorageError: the images do not fit into memory and the cache cannot be written.
     """
-    found = scan(folder)
-    listing = arranged(found)
+    scanned = scan(folder)
+    listing = arranged(scanned)
     files = [file for split in listing.splits.values() for file in split.files]
-    kept_in = cache_folder() / "folders" if cache is None else cache
-    pixels, failures = decode_cached(folder, files, image_size, kept_in, progress)
+    cache_dir = cache_folder() / "folders" if cache is None else cache
+    pixels, failures = decode_cached(folder, files, image_size, cache_dir, progress)
     unreadable = frozenset(files[index] for index, _ in failures)
-    remarks = [_left_out(folder, files, failures, skip_bad)] if failures else []
-    if drawn := "test" not in found.splits:
-        require_enough(found, unreadable)
-    parts = _parts(listing, pixels, unreadable)
-    if drawn:
+    remarks = [_report_failures(folder, files, failures, skip_bad)] if failures else []
+    if created_test := "test" not in scanned.splits:
+        require_enough(scanned, unreadable)
+    parts = _split_pixels(listing, pixels, unreadable)
+    if created_test:
         remarks.append(
-            f"The folder has no test images of its own: {len(parts['test'])} images, a fifth of every class, "
-            "were drawn at random (the same ones every time) and set aside as test."
+            f"The folder has no test split. {len(parts['test'])} images, a fifth of each class, "
+            "were chosen at random as the test split. The choice is always the same."
         )
     return Dataset(
         name=folder.resolve().name,
@@ -75,39 +74,39 @@ def load(
     )
 
 
-def _left_out(folder: Path, files: Sequence[str], failures: Sequence[Failure], skip_bad: bool) -> str:
-    """Return the remark about files that are left out, or raise it if leaving out was not asked for."""
+def _report_failures(folder: Path, files: Sequence[str], failures: Sequence[Failure], skip_bad: bool) -> str:
+    """Return the note about skipped files, or raise DataError if unreadable files are not skipped."""
     failures = sorted(failures, key=lambda failure: files[failure[0]])
-    count = f"{len(failures)} of {len(files)} image files in {_on_one_line(str(folder))}"
+    count = f"{len(failures)} of {len(files)} image files"
     if skip_bad:
-        names = [_on_one_line(files[index]) for index, _ in failures]
-        return f"{count} cannot be read and are left out: {_first(names, ', ')}."
+        names = [_one_line(files[index]) for index, _ in failures]
+        return f"{count} in {_one_line(str(folder))} cannot be read and are skipped: {_truncated(names, ', ')}."
     raise DataError(
-        f"{count} cannot be read; mend them, or go on without them with --skip-bad:\n"
-        + _first([message for _, message in failures], "\n")
+        f"{_one_line(str(folder))}: {count} cannot be read. Repair them or skip them with --skip-bad:\n"
+        + _truncated([message for _, message in failures], "\n")
     )
 
 
-def _first(items: Sequence[str], separator: str) -> str:
-    more = [f"and {len(items) - _MOST_NAMED} more"] if len(items) > _MOST_NAMED else []
-    return separator.join([*items[:_MOST_NAMED], *more])
+def _truncated(items: Sequence[str], separator: str) -> str:
+    more = [f"and {len(items) - _MAX_LISTED} more"] if len(items) > _MAX_LISTED else []
+    return separator.join([*items[:_MAX_LISTED], *more])
 
 
-def _on_one_line(name: str) -> str:
-    # Remarks become comments in text files, which the name of a file must not end.
+def _one_line(name: str) -> str:
+    # Notes become comments in text files. A line break in a file name must not end the comment.
     return name if name.isprintable() else repr(name)
 
 
-def _parts(listing: Listing, pixels: Pixels, unreadable: Collection[str]) -> dict[str, Part]:
-    """Return views of `pixels`, which are those of all readable files in the order of the listing, by their splits."""
+def _split_pixels(listing: Listing, pixels: Pixels, unreadable: Collection[str]) -> dict[str, Part]:
+    """Return the splits as views of `pixels`, which holds all readable files in the order of the index."""
     parts, start = {}, 0
     for name, split in listing.splits.items():
         readable = np.array([file not in unreadable for file in split.files])
         files = tuple(compress(split.files, readable))
         labels = np.array(split.labels, dtype=np.int64)[readable]
-        if lost := set(split.labels) - set(labels.tolist()):
-            lost_class = listing.class_names[min(lost)]
-            raise DataError(f"No {name} image of class {lost_class} can be read; mend them or add others.")
+        if missing := set(split.labels) - set(labels.tolist()):
+            class_name = listing.class_names[min(missing)]
+            raise DataError(f"Class {class_name}: none of its {name} images can be read. Repair them or add others.")
         parts[name] = Part(pixels[start : start + len(files)], labels, files)
         start += len(files)
     return parts

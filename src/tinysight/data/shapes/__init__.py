@@ -1,4 +1,4 @@
-"""Ten classes of small procedural pictures, made on the spot, with masks and, if asked for, planted flaws."""
+"""Synthetic shapes dataset with masks and optional injected defects."""
 
 from tinysight.data.shapes.drawing import Drawn as Drawn
 from tinysight.data.shapes.drawing import draw as draw

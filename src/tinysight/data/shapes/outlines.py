@@ -1,11 +1,11 @@
-"""The ten outlines of the `shapes` dataset, each as a signed distance.
+"""Signed distance functions (SDFs) of the ten shapes.
 
-Every function takes the coordinates x and y (any shape, y pointing down) of points in a frame where the
-outline is upright and about as large as the unit circle. It returns how far each point lies from the
-outline, less than 0 inside. A union is the smaller of two distances and an intersection the larger. This is
-exact on the outline and near enough elsewhere, which is all that soft edges need.
+Each function takes the coordinates x and y of points, of any array shape, with y pointing down. The shape is upright
+and about as large as the unit circle. The result is the signed distance to its outline, negative inside. A union is
+the minimum of two distances, an intersection the maximum. These distances are exact on the outline and approximate
+elsewhere, which is enough for antialiasing.
 
-Only operations that IEEE 754 rounds exactly are used on points, so that every machine draws the same pixels.
+Only operations that IEEE 754 rounds exactly are used, so the pixels are identical on every machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Field = NDArray[np.floating]
 Outline = Callable[[Field, Field], Field]
 
 _SIN_60 = 0.8660254
-# Unit normals of the five lines of a star, upwards and in steps of 72 degrees.
-_FIVE_WAYS = (
+# Unit normals of the five lines of a star: up, then in steps of 72 degrees.
+_STAR_NORMALS = (
     (0.0, -1.0),
     (0.9510565, -0.3090170),
     (0.5877853, 0.8090170),
@@ -59,16 +59,16 @@ def _triangle(x: Field, y: Field) -> Field:
 
 
 def _drop(x: Field, y: Field) -> Field:
-    # A disc, and a wedge that touches it from above.
+    # A disc and a wedge that is tangent to it from above.
     return np.minimum(_disc(x, y - 0.30, 0.62), np.maximum(np.abs(x) * 0.8888 - (y + 1.05) * 0.4583, y))
 
 
 def _star(x: Field, y: Field) -> Field:
-    # A point is in a five-pointed star if at most one of the star's five lines cuts it off: what counts is
-    # the second largest distance.
+    # A point is inside the star if it is outside at most one of the five lines. So the result is the second
+    # largest distance.
     first, second = np.full_like(x, -np.inf), np.full_like(x, -np.inf)
-    for across, down in _FIVE_WAYS:
-        distance = x * across + y * down
+    for normal_x, normal_y in _STAR_NORMALS:
+        distance = x * normal_x + y * normal_y
         second = np.maximum(second, np.minimum(first, distance))
         first = np.maximum(first, distance)
     return second - 0.37
@@ -79,9 +79,9 @@ def _cross(x: Field, y: Field) -> Field:
 
 
 def _heart(x: Field, y: Field) -> Field:
-    # A square standing on its corner, and a disc on each of its two upper sides.
-    across = np.abs(x)
-    return np.minimum((across + np.abs(y) - 0.76) * 0.7071068, _disc(across - 0.38, y + 0.38, 0.5374012))
+    # A square rotated by 45 degrees and a disc on each of its two upper sides.
+    abs_x = np.abs(x)
+    return np.minimum((abs_x + np.abs(y) - 0.76) * 0.7071068, _disc(abs_x - 0.38, y + 0.38, 0.5374012))
 
 
 def _arrow(x: Field, y: Field) -> Field:

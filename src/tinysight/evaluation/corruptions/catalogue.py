@@ -1,4 +1,4 @@
-"""The corruptions by name, with the constants of their five severities."""
+"""The corruptions by name, with their constants for five severities."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Change = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which pictures get worse.
+    """An image corruption with five severities.
 
     Attributes:
-        change: what is done to a batch.
-        constants: what it is given, besides the images, in each severity.
-        draws: whether it also takes a generator.
+        function: the function that corrupts a batch.
+        constants: its arguments after the images, for each severity.
+        is_random: whether it is random and takes a generator.
     """
 
     change: Change
@@ -33,17 +33,17 @@ class Corruption:
 
     @property
     def description(self) -> str:
-        """What is done, in a sentence."""
+        """The first line of the docstring of the function."""
         return (self.change.__doc__ or "").split("\n")[0]
 
     def apply(self, images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-        """Return corrupted images, (n, 3, height, width), 0..1, of images in that range; severity 1..5."""
+        """Return corrupted images, (n, 3, height, width), 0..1; the severity is 1..5."""
         change = partial(self.change, images, *self.constants[severity - 1])
         return (change(generator=generator) if self.draws else change()).clamp(0, 1)
 
 
-def _zooms(most: float) -> tuple[float, ...]:
-    return tuple(1 + step / 100 for step in range(round(100 * (most - 1)) + 1))
+def _zoom_factors(max_factor: float) -> tuple[float, ...]:
+    return tuple(1 + step / 100 for step in range(round(100 * (max_factor - 1)) + 1))
 
 
 CATALOGUE = {
@@ -57,7 +57,9 @@ CATALOGUE = {
         blur.glass_blur, ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)), draws=True
     ),
     "motion blur": Corruption(blur.motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), draws=True),
-    "zoom blur": Corruption(blur.zoom_blur, tuple((_zooms(m),) for m in (1.05, 1.1, 1.15, 1.2, 1.25)), draws=False),
+    "zoom blur": Corruption(
+        blur.zoom_blur, tuple((_zoom_factors(m),) for m in (1.05, 1.1, 1.15, 1.2, 1.25)), draws=False
+    ),
     "snow": Corruption(
         weather.snow,
         (

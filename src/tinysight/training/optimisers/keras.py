@@ -1,7 +1,7 @@
-"""RMSprop and Adam with the very formulas of Keras, which differ from torch's in where epsilon stands.
+"""RMSprop and Adam with the formulas of Keras.
 
-Both walk through large tensors in pieces that fit the processor's cache, which matters for the wide dense
-layers of the notebooks: memory, not arithmetic, is what an update costs.
+They differ from torch's in where epsilon is added. Both update large tensors in chunks that fit the processor's cache,
+because memory bandwidth limits the updates of the wide dense layers in the notebooks.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ from torch import Tensor, nn
 from tinysight.recipes.schema import Optimiser as OptimiserConfig
 from tinysight.training.optimisers.optimiser import Optimiser
 
-PIECE = 2**18  # numbers; three pieces of float32 take 3 MB, a tenth of a common last-level cache
+PIECE = 2**18  # numbers; three chunks of float32 take 3 MB, a tenth of a common last-level cache
 
 
-class _Elementwise(Optimiser):
-    """Changes every number by its own gradient and memories alone."""
+class _ElementwiseOptimizer(Optimiser):
+    """Updates every number from its own gradient and state."""
 
-    def _change(self, parameter: Tensor, gradient: Tensor, memories: list[Tensor], share: float) -> None:
-        for piece in _pieces([parameter, *memories], gradient):
-            self._update(share, *piece)
+    def _update(self, parameter: Tensor, gradient: Tensor, state: list[Tensor], lr_scale: float) -> None:
+        for chunks in _chunks([parameter, *state], gradient):
+            self._update_chunk(lr_scale, *chunks)
 
     @abstractmethod
-    def _update(self, share: float, value: Tensor, gradient: Tensor, *memories: Tensor) -> None:
-        """Change `value` and `memories` in place; all are flat and of one length."""
+    def _update_chunk(self, lr_scale: float, value: Tensor, gradient: Tensor, *state: Tensor) -> None:
+        """Update `value` and `state` in place; all are flat and of equal length."""
 
 
-class RMSprop(_Elementwise):
-    """Divides by a running root mean square of the gradients (Hinton 2012), epsilon under the root."""
+class RMSprop(_ElementwiseOptimizer):
+    """Divides by the running root mean square of the gradients (Hinton 2012), epsilon inside the root."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> None:
         super().__init__(parameters, config, ("mean_square",))
 
-    def _update(self, share: float, value: Tensor, gradient: Tensor, *memories: Tensor) -> None:
-        (mean_square,) = memories
-        rho, rate = self.config.rho, share * self.config.learning_rate
+    def _update_chunk(self, lr_scale: float, value: Tensor, gradient: Tensor, *state: Tensor) -> None:
+        (mean_square,) = state
+        rho, rate = self.config.rho, lr_scale * self.config.learning_rate
         mean_square.mul_(rho).addcmul_(gradient, gradient, value=1 - rho)
         value.addcmul_(mean_square.add(self.config.epsilon).rsqrt_(), gradient, value=-rate)
 
 
-class Adam(_Elementwise):
+class Adam(_ElementwiseOptimizer):
     """Adam (Kingma & Ba 2015) in the form of its section 2: epsilon is added before the bias correction."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> None:
         super().__init__(parameters, config, ("mean", "mean_square"))
 
-    def _update(self, share: float, value: Tensor, gradient: Tensor, *memories: Tensor) -> None:
-        mean, mean_square = memories
+    def _update_chunk(self, lr_scale: float, value: Tensor, gradient: Tensor, *state: Tensor) -> None:
+        mean, mean_square = state
         beta_1, beta_2 = self.config.beta_1, self.config.beta_2
-        rate = share * self.config.learning_rate * math.sqrt(1 - beta_2**self.steps) / (1 - beta_1**self.steps)
+        rate = lr_scale * self.config.learning_rate * math.sqrt(1 - beta_2**self.steps) / (1 - beta_1**self.steps)
         mean.lerp_(gradient, 1 - beta_1)
         mean_square.mul_(beta_2).addcmul_(gradient, gradient, value=1 - beta_2)
         value.addcdiv_(mean, mean_square.sqrt().add_(self.config.epsilon), value=-rate)
 
 
-def _pieces(changed: list[Tensor], gradient: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Cut tensors into flat pieces: the parameter's, the gradient's, those of the memories.
+def _chunks(updated: list[Tensor], gradient: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield flat chunks of the parameter, its gradient and its state tensors.
 
-    What is changed must be viewed, never copied, or nothing would be learned; a gradient may have any order in memory.
+    The updated tensors must be views, since a copy would lose the update; a gradient may have any memory order.
     """
-    value, *memories = (tensor.view(-1) for tensor in changed)
-    flat = (value, gradient.reshape(-1), *memories)
+    value, *state = (tensor.view(-1) for tensor in updated)
+    flat = (value, gradient.reshape(-1), *state)
     return zip(*(tensor.split(PIECE) for tensor in flat), strict=True)

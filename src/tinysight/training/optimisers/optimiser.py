@@ -1,4 +1,4 @@
-"""What every optimiser does."""
+"""Base class of the optimizers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tinysight.recipes.schema import Optimiser as OptimiserConfig
 
 
 class Optimiser(ABC):
-    """Changes parameters by their gradients, and remembers something of them.
+    """Updates parameters from their gradients.
 
     Attributes:
-        parameters: those that are trained.
-        memories: what is remembered, by name: one tensor a parameter, of its shape.
-        steps: how many steps were taken.
+        parameters: the trainable ones.
+        memories: the optimizer's state by name: one tensor per parameter, of its shape.
+        steps: number of steps taken.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig, memories: tuple[str, ...]) -> None:
@@ -28,29 +28,28 @@ class Optimiser(ABC):
 
     @torch.no_grad()
     def step(self, share: float = 1.0) -> None:
-        """Change every parameter by its gradient, at this share of the recipe's learning rates."""
+        """Update every parameter that has a gradient; `share` scales the recipe's learning rates."""
         self.steps += 1
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
-                memories = [memory[index] for memory in self.memories.values()]
-                self._change(parameter, parameter.grad, memories, share)
+                self._update(parameter, parameter.grad, [tensors[index] for tensors in self.memories.values()], share)
 
     def zero_grad(self) -> None:
-        """Forget the gradients, so that the next backward pass need not add to them."""
+        """Set all gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:
-        """Return every remembered tensor under a name of its own; `steps` is kept by the caller."""
+        """Return the state tensors under unique names; the caller saves `steps`."""
         return {f"{name}.{i}": tensor for name, tensors in self.memories.items() for i, tensor in enumerate(tensors)}
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor], steps: int) -> None:
-        """Remember what `state` returned once, after `steps` steps."""
+        """Restore what `state` returned after `steps` steps."""
         self.steps = steps
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
     @abstractmethod
-    def _change(self, parameter: Tensor, gradient: Tensor, memories: list[Tensor], share: float) -> None:
-        """Change `parameter` and `memories` in place."""
+    def _update(self, parameter: Tensor, gradient: Tensor, state: list[Tensor], lr_scale: float) -> None:
+        """Update `parameter` and `state` in place."""

@@ -1,1 +1,1 @@
-"""One training on several processes: the group they are, the step they share, and the engines that start them."""
+"""Distributed training: the process group, gradient synchronization and the launchers."""

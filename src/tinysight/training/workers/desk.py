@@ -1,4 +1,4 @@
-"""What workers on other machines say to whoever started them, and are asked: kept by an actor of Ray."""
+"""Ray actor that carries progress, errors and stop requests between workers and the driver."""
 
 from __future__ import annotations
 
@@ -8,72 +8,72 @@ from typing import Any
 from tinysight.errors import TinysightError
 
 Call = tuple[str, tuple[Any, ...], dict[str, float]]
-"""The name of a method of Progress, and what it is called with."""
+"""Name of a Progress method, its positional and its keyword arguments."""
 
-_PATIENCE = 0.5  # seconds that a question for news may wait for some
+_POLL_SECONDS = 0.5  # longest wait of `calls`
 
 
 class Desk:
-    """Lives on the side of whoever started the workers, for the length of a training."""
+    """Message board of one training, created by the driver."""
 
     def __init__(self) -> None:
-        self._stop, self._news = asyncio.Event(), asyncio.Event()
+        self._stop, self._has_calls = asyncio.Event(), asyncio.Event()
         self._calls: list[Call] = []
         self._errors: list[TinysightError] = []
 
     async def ask(self) -> None:
-        """Ask the workers to stop."""
+        """Request that the workers stop."""
         self._stop.set()
 
     async def asked(self) -> bool:
-        """Wait until somebody asks the workers to stop."""
+        """Wait for a stop request."""
         return await self._stop.wait()
 
     async def fail(self, error: TinysightError) -> None:
-        """Take note of why a worker ended."""
+        """Record the error of a worker."""
         self._errors.append(error)
 
     async def errors(self) -> list[TinysightError]:
-        """Return why workers ended, those first that ended first."""
+        """Return the errors of the workers, oldest first."""
         return self._errors
 
     async def tell(self, call: Call) -> None:
-        """Take note of how far the work is."""
+        """Record a call of a Progress method."""
         self._calls.append(call)
-        self._news.set()
+        self._has_calls.set()
 
     async def calls(self) -> list[Call]:
-        """Return what is new of how far the work is; wait for it a moment, and return nothing if nothing comes."""
+        """Return the new progress calls; wait up to `_POLL_SECONDS` for the first."""
         try:
-            await asyncio.wait_for(self._news.wait(), _PATIENCE)
+            await asyncio.wait_for(self._has_calls.wait(), _POLL_SECONDS)
         except TimeoutError:
             return []
-        self._news.clear()
-        found, self._calls = self._calls, []
-        return found
+        self._has_calls.clear()
+        calls, self._calls = self._calls, []
+        return calls
 
 
 class Reported:
-    """The progress of a worker, shown where the desk is."""
+    """Progress of a worker, forwarded to the actor and shown by the driver."""
 
     def __init__(self, desk: Any) -> None:
         self.desk = desk
 
     def start(self, task: str, total: int, unit: str = "") -> None:
-        """Begin `task`."""
-        self._tell("start", task, total, unit)
+        """Start `task`."""
+        self._send("start", task, total, unit)
 
-    def advance(self, amount: int, **figures: float) -> None:
-        """Say that `amount` more units are done."""
-        self._tell("advance", amount, **figures)
+    def advance(self, amount: int, **metrics: float) -> None:
+        """Advance by `amount` units and show `metrics`."""
+        self._send("advance", amount, **metrics)
 
     def finish(self, line: str = "") -> None:
-        """End the task; `line` remains."""
-        self._tell("finish", line)
+        """End the task; `line` stays on the screen."""
+        self._send("finish", line)
 
     def note(self, message: str) -> None:
-        """Tell something worth a line."""
-        self._tell("note", message)
+        """Print a message."""
+        self._send("note", message)
 
-    def _tell(self, name: str, *arguments: Any, **figures: float) -> None:
-        self.desk.tell.remote((name, arguments, figures))
+    def _send(self, name: str, *arguments: Any, **metrics: float) -> None:
+        self.desk.tell.remote((name, arguments, metrics))

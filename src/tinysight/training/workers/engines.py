@@ -1,4 +1,4 @@
-"""Who starts the workers of a training, and starts them anew when one is lost."""
+"""Launch the workers of a training, and restart them after a failure."""
 
 from __future__ import annotations
 
@@ -20,44 +20,48 @@ Runner = Callable[[Order, int, Progress], Summary]
 
 
 def train_on(order: Order, count: int, engine: Engine | None, progress: Progress) -> Summary | None:
-    """Train on `count` workers that `engine` starts; by default torchrun, or nobody if there is one worker.
+    """Train on `count` workers.
 
-    A process that somebody else's torchrun has started is one of its workers.
+    Args:
+        order: what to train.
+        count: number of workers; ignored in a process that an external torchrun started.
+        engine: what starts the workers: by default torchrun, or for one worker this process trains itself.
+        progress: shows the progress of the main worker.
 
     Returns:
-        What became of the run, to all but those of somebody else's workers that do not keep it.
+        The summary of the run, or None on the other workers of an external torchrun.
 
     Raises:
-        TrainingError: workers are lost faster than they come to another checkpoint.
-        InputError: the engine is not installed, or has too few processors.
-        TinysightError: what `carry_out` raises.
+        TrainingError: the workers keep failing before the next checkpoint.
+        InputError: the launcher is not installed, or has too few processors.
+        TinysightError: see `carry_out`.
     """
     if is_worker():
         return _join(order, progress)
     if count == 1 and engine is None:
         return carry_out(order, progress)
-    order.settled()  # what can be refused, is refused before anything is started
+    order.settled()  # check the arguments before starting workers
     while True:
-        before = Run(order.path).checkpoint_time()
+        last_checkpoint = Run(order.path).checkpoint_time()
         try:
             return _runner(engine or "torchrun")(order, count, progress)
         except WorkerLostError as error:
-            if Run(order.path).checkpoint_time() == before:
+            if Run(order.path).checkpoint_time() == last_checkpoint:
                 raise TrainingError(
-                    f"Workers of this training were lost again and again without coming to another checkpoint ({error})"
-                    "; see whether there is enough memory for so many, and go on by --resume."
+                    f"{order.path}: workers kept failing before the next checkpoint ({error}). "
+                    "Check the memory use, then resume with fewer workers."
                 ) from error
 
 
 def is_worker() -> bool:
-    """Return whether somebody else's torchrun has started this process."""
+    """Return whether an external torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _join(order: Order, progress: Progress) -> Summary | None:
-    take_up = go_on if int(os.environ["TORCHELASTIC_RESTART_COUNT"]) else carry_out
+    train = go_on if int(os.environ["TORCHELASTIC_RESTART_COUNT"]) else carry_out
     with joined() as workers:
-        summary = take_up(order, progress if workers.first else SILENT, workers)
+        summary = train(order, progress if workers.first else SILENT, workers)
         return summary if workers.first else None
 
 

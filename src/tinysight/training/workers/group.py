@@ -1,4 +1,4 @@
-"""Several processes that train one network, each called a worker: what one of them asks of the others."""
+"""Process group of data-parallel workers, and its collective operations."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from torch.distributed.rendezvous import rendezvous
 from tinysight.errors import TinysightError, WorkerLostError
 from tinysight.machine import usable_cores
 
-PATIENCE = timedelta(hours=1)  # what one worker does alone, such as decoding a large folder, may take that long
+PATIENCE = timedelta(hours=1)  # the main worker alone may decode a large folder, which takes long
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Workers:
-    """The group that this process belongs to. All of them must ask the same things in the same order.
+    """Process group of a training. All workers must call the collective methods in the same order.
 
-    Alone, a worker gets at once what it asks for. In a group every method raises WorkerLostError when another worker
-    is gone: ended by an error of its own, or killed.
+    With one worker the methods do no communication. With several they raise WorkerLostError if another worker has
+    failed or ended.
 
     Attributes:
-        rank: which of the workers this is, from 0; the first alone touches the run directory.
-        count: how many there are.
+        rank: index of this worker, from 0; only worker 0, the main worker, accesses the run directory.
+        count: number of workers.
     """
 
     rank: int = 0
@@ -41,46 +41,46 @@ class Workers:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that keeps the run and tells how it goes."""
+        """Whether this is the main worker, which writes the run and shows progress."""
         return self.rank == 0
 
     def own(self, length: int) -> slice:
-        """Return this worker's share of `length` things in a row."""
+        """Return this worker's slice of a sequence of `length`."""
         return spans(length, self.count)[self.rank]
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Put into each tensor, float32 on one device, the sum of what all workers have there: the same to the bit."""
+        """Replace each float32 tensor, all on one device, by its sum over workers; bitwise equal on all."""
         if self.count == 1:
             return
-        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])  # one message instead of many
-        with _together():
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])  # one message is faster than many
+        with _translate_errors():
             dist.all_reduce(flat)
         sizes = [tensor.numel() for tensor in tensors]
         for tensor, total in zip(tensors, flat.split(sizes), strict=True):
             tensor.detach().copy_(total.view_as(tensor))
 
     def any(self, here: bool) -> bool:
-        """Return whether something is so with one worker at least."""
-        found = torch.tensor([float(here)])
-        self.sum([found])
-        return bool(found)
+        """Return whether the value is True on any worker."""
+        count = torch.tensor([float(here)])
+        self.sum([count])
+        return bool(count)
 
     def of_first(self, work: Callable[[], T]) -> T:
-        """Have the first worker do `work`, and return to all what it returned, or raise its TinysightError."""
+        """Run `work` on the main worker and broadcast its result, or raise its TinysightError, on all."""
         if self.count == 1:
             return work()
-        found: list[T | TinysightError | None] = [_tried(work) if self.first else None]
-        with _together():
-            dist.broadcast_object_list(found)
-        if isinstance(found[0], TinysightError):
-            raise found[0]
-        return found[0]  # type: ignore[return-value]  # which is what `work` of the first returned
+        results: list[T | TinysightError | None] = [_result_or_error(work) if self.first else None]
+        with _translate_errors():
+            dist.broadcast_object_list(results)
+        if isinstance(results[0], TinysightError):
+            raise results[0]
+        return results[0]  # type: ignore[return-value]  # T: the main worker's result
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do `work` when the first worker has done it: it may have left something in the cache."""
-        found = work() if self.first else None
-        self.any(False)
-        return work() if found is None else found
+        """Run `work` on the main worker first, so that the others find its result in the cache."""
+        result = work() if self.first else None
+        self.any(False)  # a barrier
+        return work() if result is None else result
 
 
 ALONE = Workers()
@@ -88,57 +88,59 @@ ALONE = Workers()
 
 @contextmanager
 def joined() -> Iterator[Workers]:
-    """Be a worker inside the block, in the group that the engine put into the environment, as torchrun does.
+    """Join the process group that torchrun's environment variables describe, and leave it after the block.
 
     Raises:
-        WorkerLostError: the group never came together.
+        WorkerLostError: the group could not be formed.
     """
-    beside = int(os.environ["LOCAL_WORLD_SIZE"])
-    share = max(1, usable_cores() // beside)  # with more threads, the workers on one machine would take turns
-    torch.set_num_threads(min(share, torch.get_num_threads()))
+    local_count = int(os.environ["LOCAL_WORLD_SIZE"])
+    threads = max(1, usable_cores() // local_count)  # more would make the workers of a machine compete for cores
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
     try:
-        if not dist.is_initialized():  # Ray has done it
-            _connect(beside)
+        if not dist.is_initialized():  # Ray initializes it
+            _init_process_group(local_count)
         yield Workers(dist.get_rank(), dist.get_world_size())
     finally:
         if dist.is_initialized():
-            dist.destroy_process_group()  # from now on the others know that this one is gone
+            dist.destroy_process_group()  # pending calls of the other workers now fail
 
 
 def spans(length: int, count: int) -> list[slice]:
-    """Cut 0..length into `count` neighbouring spans, as even as can be, the longer ones first."""
+    """Split range(length) into `count` contiguous slices whose lengths differ by at most 1, longer ones first."""
     size, longer = divmod(length, count)
     ends = [size * number + min(number, longer) for number in range(count + 1)]
     return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def backend(a_card_each: bool) -> str:
-    """Return by what workers talk to each other: NCCL, if each has a graphics card of its own, and gloo."""
+    """Return the communication backend: gloo, and NCCL on CUDA if each worker has a GPU of its own."""
     return "cpu:gloo,cuda:nccl" if a_card_each else "gloo"
 
 
-def _connect(beside: int) -> None:
-    """Come together with those whom torchrun has started at the same time, `beside` of them on this machine."""
-    cards = torch.cuda.device_count()
-    if cards:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % cards)
-    with _together():
+def _init_process_group(local_count: int) -> None:
+    """Initialize torch's process group; `local_count` of its workers run on this machine."""
+    gpus = torch.cuda.device_count()
+    if gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % gpus)
+    with _translate_errors():
         store, rank, count = next(rendezvous("env://"))
-        # torchrun keeps its store when it starts workers anew, and in it the addresses of those before.
+        # After a restart torchrun's store still holds the addresses of the earlier workers.
         attempt = PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-        dist.init_process_group(backend(cards >= beside), store=attempt, rank=rank, world_size=count, timeout=PATIENCE)
+        dist.init_process_group(
+            backend(gpus >= local_count), store=attempt, rank=rank, world_size=count, timeout=PATIENCE
+        )
 
 
 @contextmanager
-def _together() -> Iterator[None]:
-    """Tell by its own name that a worker is gone: torch has no error class for that which covers every case."""
+def _translate_errors() -> Iterator[None]:
+    """Turn torch's RuntimeError into WorkerLostError: torch has no class for the loss of a worker."""
     try:
         yield
     except RuntimeError as error:
-        raise WorkerLostError("Another worker of this training is gone, and with it this one ends.") from error
+        raise WorkerLostError("Another worker failed. Ending this one.") from error
 
 
-def _tried(work: Callable[[], T]) -> T | TinysightError:
+def _result_or_error(work: Callable[[], T]) -> T | TinysightError:
     try:
         return work()
     except TinysightError as error:

@@ -1,4 +1,4 @@
-"""The engine for clusters: Ray Train, on the cluster that RAY_ADDRESS names, or on one of this machine alone."""
+"""Launcher for Ray Train, on the cluster at RAY_ADDRESS or on this machine."""
 
 from __future__ import annotations
 
@@ -33,108 +33,108 @@ RESTARTS = 3
 
 
 def run(order: Order, count: int, progress: Progress) -> Summary:
-    """Train on `count` workers of a cluster, and have Ray start all of them anew when one is lost.
+    """Train on `count` workers of a cluster; if one fails, all restart, up to `RESTARTS` times.
 
-    The run directory, and a folder of images, must be where every machine of the cluster sees them under the same
-    name; tinysight must be installed on each. Ctrl-C here is a request to them.
+    The run directory and a folder dataset must be on storage that all machines mount at the same path, and tinysight
+    must be installed on each. Ctrl-C requests a stop from the workers.
 
     Raises:
-        InputError: the cluster has fewer processors or graphics cards than workers.
-        WorkerLostError: they were lost again and again.
+        InputError: the cluster has fewer CPUs or GPUs than workers.
+        WorkerLostError: workers failed more than `RESTARTS` times.
     """
     order = _absolute(order)
     with _cluster(count), listening() as interruption:
-        desk: Any = ray.remote(num_cpus=0)(Desk).remote()  # every method of which is now asked by `.remote()`
-        fitting = _fitting(_trainer(order, count, desk), order.path)
-        while not fitting.done():
+        desk: Any = ray.remote(num_cpus=0)(Desk).remote()  # an actor handle: methods are called by `.remote()`
+        result = _fit_in_thread(_trainer(order, count, desk), order.path)
+        while not result.done():
             if interruption.asked:
                 desk.ask.remote()
-            for name, arguments, figures in ray.get(desk.calls.remote()):
-                getattr(progress, name)(*arguments, **figures)
+            for name, arguments, metrics in ray.get(desk.calls.remote()):
+                getattr(progress, name)(*arguments, **metrics)
         errors = ray.get(desk.errors.remote())
-        return best_of(errors or [fitting.result()])
+        return best_of(errors or [result.result()])
 
 
 @contextmanager
 def _cluster(count: int) -> Iterator[None]:
-    """Be connected to a cluster with room for so many workers inside the block."""
+    """Connect to a cluster that has a CPU for each of `count` workers."""
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     with connected(count):
         if (cores := resource("CPU")) < count:
-            raise InputError(f"{count} workers need as many processors, and the cluster has {cores}; take fewer.")
+            raise InputError(f"{count} workers: the cluster has only {cores} CPUs. Use fewer workers.")
         yield
 
 
-def _cards(order: Order, count: int) -> bool:
-    """Return whether every worker gets a graphics card."""
-    cards = resource("GPU")
-    if order.device == "cuda" and cards < count:
-        raise InputError(f"--device cuda: {count} workers need a graphics card each, and the cluster has {cards}.")
-    return order.device != "cpu" and cards >= count
+def _use_gpu(order: Order, count: int) -> bool:
+    """Return whether every worker gets a GPU."""
+    gpus = resource("GPU")
+    if order.device == "cuda" and gpus < count:
+        raise InputError(f"device cuda: {count} workers need a GPU each, and the cluster has {gpus}. Use device cpu.")
+    return order.device != "cpu" and gpus >= count
 
 
 def _trainer(order: Order, count: int, desk: Any) -> TorchTrainer:
-    cards = _cards(order, count)
-    # Ray gives a worker as many threads as processors. How those of many machines divide, only one each says for sure.
+    use_gpu = _use_gpu(order, count)
+    # Ray gives a worker one thread per CPU. On a cluster only one CPU per worker is certain to fit the machines.
     cores = 1 if "RAY_ADDRESS" in os.environ else max(1, usable_cores() // count)
     return TorchTrainer(
-        _work,
+        _run_process,
         train_loop_config={"order": order, "desk": desk},
-        scaling_config=ScalingConfig(num_workers=count, use_gpu=cards, resources_per_worker={"CPU": cores}),
-        torch_config=TorchConfig(backend=backend(cards)),
+        scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu, resources_per_worker={"CPU": cores}),
+        torch_config=TorchConfig(backend=backend(use_gpu)),
         run_config=RunConfig(
-            name=_folder(order.path).name,
+            name=_ray_dir(order.path).name,
             storage_path=str(order.path.parent),
             failure_config=FailureConfig(max_failures=RESTARTS),
         ),
     )
 
 
-def _fitting(trainer: TorchTrainer, path: Path) -> Future[Outcome]:
-    """Have Ray train in a thread, where it leaves Ctrl-C to the main one."""
-    fitting: Future[Outcome] = Future()
+def _fit_in_thread(trainer: TorchTrainer, path: Path) -> Future[Outcome]:
+    """Run `trainer.fit` in a thread, where Ray installs no handler for Ctrl-C."""
+    outcome: Future[Outcome] = Future()
 
     def fit() -> None:
         try:
             result: Any = trainer.fit()
-            fitting.set_result(result.return_value)
+            outcome.set_result(result.return_value)
         except TrainingFailedError as error:
-            fitting.set_result(WorkerLostError(str(error).splitlines()[0]))
+            outcome.set_result(WorkerLostError(str(error).splitlines()[0]))
         except BaseException as error:
-            fitting.set_exception(error)
+            outcome.set_exception(error)
         finally:
-            shutil.rmtree(_folder(path), ignore_errors=True)
+            shutil.rmtree(_ray_dir(path), ignore_errors=True)
 
     threading.Thread(target=fit, daemon=True).start()
-    return fitting
+    return outcome
 
 
-def _work(config: dict[str, Any]) -> Any:
-    """Be one of the workers."""
+def _run_process(config: dict[str, Any]) -> Any:
+    """Run one worker process."""
     desk, interruption = config["desk"], Interruption()
 
     def wait() -> None:
-        with suppress(RayError):  # the training is over
+        with suppress(RayError):  # the actor is gone once training ends
             interruption.asked = ray.get(desk.asked.remote())
 
     threading.Thread(target=wait, daemon=True).start()
     outcome = work(config["order"], Reported(desk), interruption)
     if isinstance(outcome, TinysightError) and not isinstance(outcome, WorkerLostError):
-        ray.get(desk.fail.remote(outcome))  # Ray returns what the first worker returned, which may only have lost this
+        ray.get(desk.fail.remote(outcome))  # Ray returns only the first worker's outcome
     return outcome
 
 
 def _absolute(order: Order) -> Order:
-    """Return the order with names that mean the same in any folder."""
-    recipe, listed = order.recipe, order.recipe.data.exclude
+    """Return the order with absolute paths."""
+    recipe, exclude_file = order.recipe, order.recipe.data.exclude
     return replace(
         order,
         path=order.path.absolute(),
         data_dir=order.data_dir and order.data_dir.expanduser().absolute(),
-        recipe=recipe.excluding(Path(listed).absolute()) if listed else recipe,
+        recipe=recipe.excluding(Path(exclude_file).absolute()) if exclude_file else recipe,
     )
 
 
-def _folder(path: Path) -> Path:
-    """Return where Ray keeps what it needs of its own while it trains; it must be where every machine sees it."""
+def _ray_dir(path: Path) -> Path:
+    """Return the directory of Ray's own files during training; all machines must mount it."""
     return path.with_name(f".{path.name}.ray")

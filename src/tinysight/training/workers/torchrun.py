@@ -1,4 +1,4 @@
-"""The engine that comes with torch: what `torchrun` does, for processes on this machine."""
+"""Launcher that starts workers on this machine as torchrun does."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ RESTARTS = 3
 
 
 def run(order: Order, count: int, progress: Progress) -> Summary:
-    """Train on `count` processes of this machine, and start all of them anew when one is lost.
+    """Train on `count` processes of this machine; if one fails, all restart, up to `RESTARTS` times.
 
-    Ctrl-C is passed on to them as the polite kill.
+    Ctrl-C is forwarded to the workers as SIGTERM.
 
     Raises:
-        WorkerLostError: they were lost again and again.
+        WorkerLostError: workers failed more than `RESTARTS` times.
     """
-    with tempfile.TemporaryDirectory() as folder, listening(_stop_all), _unlogged():
+    with tempfile.TemporaryDirectory() as folder, listening(_terminate_workers), _logging_disabled():
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -43,10 +43,10 @@ def run(order: Order, count: int, progress: Progress) -> Summary:
             local_addr="localhost",
             max_restarts=RESTARTS,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
-            signals_to_handle="SIGQUIT",  # the others are handled above
+            signals_to_handle="SIGQUIT",  # SIGINT and SIGTERM are handled above
         )
         try:
-            outcomes = elastic_launch(config, _work)(order)
+            outcomes = elastic_launch(config, _run_process)(order)
         except ChildFailedError as error:
             _, failure = error.get_first_failure()
             raise WorkerLostError(str(failure.message)) from error
@@ -54,27 +54,27 @@ def run(order: Order, count: int, progress: Progress) -> Summary:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keep torch from logging what is told here in a sentence."""
-    before = logging.root.manager.disable
+def _logging_disabled() -> Iterator[None]:
+    """Disable torch's log messages about failed workers, which `run` reports itself."""
+    level = logging.root.manager.disable
     logging.disable()
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.disable(level)
 
 
-def _stop_all() -> None:
+def _terminate_workers() -> None:
     for child in multiprocessing.active_children():
         child.terminate()
 
 
-def _work(order: Order) -> Outcome:
-    """Be one of the processes."""
+def _run_process(order: Order) -> Outcome:
+    """Run one worker process."""
     with listening() as interruption:
         outcome = work(order, on_screen, interruption)
-    ending = interruption.asked and isinstance(outcome, WorkerLostError)  # the engine is about to start all anew
+    restarting = interruption.asked and isinstance(outcome, WorkerLostError)  # the launcher terminated this worker
     parent = multiprocessing.parent_process()
-    if ending or parent is None or not parent.is_alive():
+    if restarting or parent is None or not parent.is_alive():
         raise SystemExit(1)
     return outcome

@@ -1,4 +1,4 @@
-"""What each of the processes does that an engine starts: its part of an order, again and again until it is done."""
+"""Worker process: joins the group and starts or resumes the training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Outcome = Summary | TinysightError
 
 
 def work(order: Order, progress: Progress, interruption: Interruption) -> Outcome:
-    """Train as one worker of the group in the environment, and go on where workers before this one left a run.
+    """Train as one worker of the group that the environment variables describe.
 
-    What goes wrong is returned and not raised: engines start anew whoever raises, and that mends no recipe.
+    Errors are returned, since launchers restart a worker that raises, and a restart does not fix a wrong recipe.
 
     Raises:
-        WorkerLostError: the group never came together; that is for the engine to mend.
+        WorkerLostError: the group could not be formed; the launcher restarts the workers.
     """
     with joined() as workers:
         try:
@@ -31,7 +31,7 @@ def work(order: Order, progress: Progress, interruption: Interruption) -> Outcom
 
 
 def best_of(outcomes: list[Outcome]) -> Summary:
-    """Return the summary of a training, or raise why there is none: the error by which the others lost a worker."""
+    """Return the summary, or raise the first error; WorkerLostError only if there is no other."""
     errors = [outcome for outcome in outcomes if isinstance(outcome, TinysightError)]
     for error in sorted(errors, key=lambda error: isinstance(error, WorkerLostError)):
         raise error
@@ -39,11 +39,11 @@ def best_of(outcomes: list[Outcome]) -> Summary:
 
 
 def go_on(order: Order, progress: Progress, workers: Workers, interruption: Interruption | None = None) -> Summary:
-    """Begin the run, or go on with what workers before have left of it; what is at `path` must be theirs."""
-    begun = workers.of_first(lambda: not Run.is_vacant(order.path))
-    if begun and not order.resume:
+    """Start the run, or resume it if earlier workers started it; the directory must be empty or theirs."""
+    exists = workers.of_first(lambda: not Run.is_vacant(order.path))
+    if exists and not order.resume:
         summary = workers.of_first(Run(order.path).summary)
-        if summary.status == "finished":  # and only then a worker was lost
+        if summary.status == "finished":  # the worker failed afterwards
             return summary
-        progress.note("A worker was lost: all of them start again, from the last checkpoint.")
-    return carry_out(replace(order, resume=order.resume or begun), progress, workers, interruption)
+        progress.note("A worker failed: restarting all workers from the last checkpoint.")
+    return carry_out(replace(order, resume=order.resume or exists), progress, workers, interruption)
