@@ -24,14 +24,14 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/augmentation.py
-	$(BIN)/python benchmarks/unfairness.py
-	$(BIN)/python benchmarks/explanation.py
+	$(BIN)/python benchmarks/subgroups.py
+	$(BIN)/python benchmarks/occlusion.py
 ifdef TINYSIGHT_DATA_DIR
 	$(BIN)/python benchmarks/load_cifar10.py
-	$(BIN)/python benchmarks/twins.py
-	$(BIN)/python benchmarks/wrong_labels.py
-	$(BIN)/python benchmarks/leaks.py
-	$(BIN)/python benchmarks/forgetting.py
+	$(BIN)/python benchmarks/near_duplicates.py
+	$(BIN)/python benchmarks/label_errors.py
+	$(BIN)/python benchmarks/membership.py
+	$(BIN)/python benchmarks/unlearning.py
 else
 	@echo "What needs CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
 endif

@@ -25,14 +25,13 @@ import torch
 from common import append, stamp
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.describe import describe
-from tinysight.augmentation.pipeline import build
-from tinysight.memory import keep_freed_memory
-from tinysight.training.feed import BLOCK
+from tinysight._util.allocator import tune_malloc
+from tinysight.augmentation.config import Augmentation, describe_augmentation
+from tinysight.augmentation.pipeline import build_augmentation
+from tinysight.training.loader import BLOCK_PIXELS
 
 IMAGES, BATCH = 5120, 128
-BLOCK_SIZE = BLOCK // 32**2
+BLOCK_SIZE = BLOCK_PIXELS // 32**2
 KERAS_CALLS, OUR_CALLS = 5, 40  # about 0.1 s each
 
 NOTEBOOK_MAP = (
@@ -55,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    keep_freed_memory()  # as training does
+    tune_malloc()  # as training does
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
     for case in (NOTEBOOK_MAP, FLIP_AND_CROP):
         result = compare(pixels, *case, arguments.repeats)
@@ -68,7 +67,7 @@ def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repe
     speed(theirs, 1), speed(ours, OUR_CALLS)  # warm-up
     pairs = [(speed(theirs, KERAS_CALLS), speed(ours, OUR_CALLS)) for _ in range(repeats)]
     return {
-        "augmentation": describe(config),
+        "augmentation": describe_augmentation(config),
         "keras_images_per_second": spread([theirs for theirs, _ in pairs]),
         "tinysight_images_per_second": spread([ours for _, ours in pairs]),
         "ratio": spread([ours / theirs for theirs, ours in pairs]),
@@ -82,7 +81,7 @@ def keras_batches(pixels: np.ndarray, settings: dict) -> Callable[[], int]:
 
 
 def our_batches(pixels: np.ndarray, config: Augmentation) -> Callable[[], int]:
-    images, augment = torch.from_numpy(pixels), build(config)
+    images, augment = torch.from_numpy(pixels), build_augmentation(config)
     generator = torch.Generator().manual_seed(0)
 
     def shuffled() -> Iterator[torch.Tensor]:

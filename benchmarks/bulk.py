@@ -31,8 +31,8 @@ from common import append, stamp
 from PIL import Image
 from ray.cluster_utils import Cluster
 
-from tinysight.bulk.predict import Engine, predict
-from tinysight.data import cifar10
+from tinysight.bulk.batch_predict import BatchEngine, batch_predict
+from tinysight.data.sources import cifar10
 from tinysight.runs.run import Run
 
 A_FILE, A_GROUP = 20_000, 1000
@@ -109,11 +109,11 @@ def memory() -> float:
 
 
 def speeds(run: Run, images: Path, count: int, scratch: Path) -> None:
-    kinds: list[tuple[str, Engine, int]] = [("ray, 1", "ray", 1), ("ray, 2", "ray", 2), ("local, 2", "local", 2)]
+    kinds: list[tuple[str, BatchEngine, int]] = [("ray, 1", "ray", 1), ("ray, 2", "ray", 2), ("local, 2", "local", 2)]
     monitors = {}
     for name, engine, workers in kinds:
         monitors[name] = monitor = MemoryMonitor()
-        total = predict(run, str(images), str(scratch / name), engine, workers, progress=monitor)
+        total = batch_predict(run, str(images), str(scratch / name), engine, workers, progress=monitor)
         assert (total.rows, total.errors) == (count, 0)
         print(
             f"{name}: {count / monitor.seconds:,.0f} images/s, {[round(size) for size in monitor.megabytes]} MB",
@@ -145,7 +145,7 @@ def failures(run: Run, images: Path, tries: int, scratch: Path) -> None:
     part.mkdir()
     shutil.copy(min(images.iterdir()), part)
     whole = scratch / "whole"
-    predict(run, str(part), str(whole), "local", 2)
+    batch_predict(run, str(part), str(whole), "local", 2)
     for what, kill in (("a worker", kill_worker), ("a cluster node", kill_node)):
         recovered = sum(survives(run, part, scratch / f"{what} {number}", whole, kill) for number in range(tries))
         claim = f"{what} killed halfway through {rows(whole).num_rows:,} images: all rows present once and identical"
@@ -159,7 +159,7 @@ def survives(run: Run, part: Path, out: Path, whole: Path, kill: Callable[[Clust
             cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         saboteur = Saboteur(lambda: kill(cluster))
-        predict(run, str(part), str(out), "ray", progress=saboteur)
+        batch_predict(run, str(part), str(out), "ray", progress=saboteur)
         assert saboteur.done_once, "nothing was killed"
         return bool(rows(out).equals(rows(whole)))
     finally:

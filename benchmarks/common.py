@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tinysight import machine
-from tinysight.runs.records import Epoch
+from tinysight._util import hardware
+from tinysight.runs.records import EpochRecord
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parent.parent
 
 def stamp() -> dict[str, Any]:
     """Return machine, versions, commit, date and load: the provenance of every measurement."""
-    hardware = machine.describe()
-    versions = f"Python {hardware['python']}, torch {metadata.version('torch')}, numpy {metadata.version('numpy')}"
+    machine = hardware.hardware_info()
+    versions = f"Python {machine['python']}, torch {metadata.version('torch')}, numpy {metadata.version('numpy')}"
     return {
-        "machine": f"{hardware['processor']}, {hardware['cores']} cores ({', '.join(hardware['features'])})",
+        "machine": f"{machine['processor']}, {machine['cores']} cores ({', '.join(machine['features'])})",
         "versions": versions,
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -42,7 +42,7 @@ def tinysight(*arguments: str) -> str:
     return completed.stderr
 
 
-def images_seen(history: Sequence[Epoch]) -> float:
+def images_seen(history: Sequence[EpochRecord]) -> float:
     """Return the number of images processed in training, counted once per epoch."""
     return sum(epoch.images_per_second * epoch.seconds for epoch in history)
 

@@ -39,7 +39,7 @@ def row_of(run: Run, seconds: float) -> dict[str, object]:
         "peer": "",
         "ratio": "",
         "n": 1,
-        "published": run.environment().dataset.published,
+        "published": run.environment().dataset.is_official,
         **stamp(),
     }
 

@@ -35,16 +35,16 @@ import numpy as np
 from common import append, mean_and_range, stamp
 from PIL import Image
 
+from tinysight._util.progress import SilentProgress
 from tinysight.data import pixels
-from tinysight.data.dataset import Part
+from tinysight.data.dataset import Split
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
-from tinysight.progress import Silent
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training import streaming
-from tinysight.training.precision import choose
-from tinysight.training.train import Plan, train
+from tinysight.training import shuffle_buffer
+from tinysight.training.precision import resolve_precision
+from tinysight.training.session import TrainConfig, train
 
 IMAGE = 3 * 32 * 32  # bytes
 MILLION = 1_000_000
@@ -173,7 +173,7 @@ def run_in_process(name: str, folder: Path, *rest: str) -> dict[str, float]:
 
 def work(name: str, folder: Path, where: str, seed: str = "0", recipe: str = "") -> None:
     """Run some work in this process, with all pixels on disk or in memory; print its measurements."""
-    pixels.LARGE = NEVER if where == "memory" else 0
+    pixels.MAX_IN_MEMORY_BYTES = NEVER if where == "memory" else 0
     start = time.perf_counter()
     with anonymous_memory() as sizes:
         accuracy_by = partial(test_accuracy, name=recipe, seed=int(seed))
@@ -188,7 +188,7 @@ def decode(folder: Path) -> dict[str, float]:
     return {"decoded": counter.decoded}
 
 
-class Counter(Silent):
+class Counter(SilentProgress):
     """Progress that counts the decoded images."""
 
     decoded = 0
@@ -199,19 +199,21 @@ class Counter(Silent):
 
 
 def one_epoch(folder: Path) -> dict[str, float]:
-    recipe = loading.load("fast-73")
+    recipe = loading.load_recipe("fast-73")
     with tempfile.TemporaryDirectory() as out:
-        train(Plan(recipe, load(str(folder)), str(folder), 0, choose("auto", recipe)), Path(out, "run"))
+        train(
+            TrainConfig(recipe, load(str(folder)), str(folder), 0, resolve_precision("auto", recipe)), Path(out, "run")
+        )
         (epoch,) = Run(Path(out, "run")).history()
     return {"images_per_second": epoch.images_per_second, "val_accuracy": epoch.val_accuracy}
 
 
 def test_accuracy(folder: Path, name: str, seed: int) -> dict[str, float]:
     """Train with windows scaled from a million images to CIFAR-10, and blocks of the usual size."""
-    streaming.WINDOW = streaming.WINDOW * 50_000 // MILLION
+    shuffle_buffer.BUFFER_BYTES = shuffle_buffer.BUFFER_BYTES * 50_000 // MILLION
     with tempfile.TemporaryDirectory() as out:
-        recipe, path = loading.load(name), Path(out, "run")
-        train(Plan(recipe, load(str(folder)), str(folder), seed, choose("auto", recipe)), path)
+        recipe, path = loading.load_recipe(name), Path(out, "run")
+        train(TrainConfig(recipe, load(str(folder)), str(folder), seed, resolve_precision("auto", recipe)), path)
         return {"accuracy": evaluate(Run(path))["accuracy"]}
 
 
@@ -264,11 +266,11 @@ def write(folder: Path, start: int, end: int) -> None:
 
 def save_cifar10(folder: Path) -> None:
     dataset = load("cifar10")
-    for name, part in dataset.parts.items():
+    for name, part in dataset.splits.items():
         save_part(folder / name, part, dataset.class_names)
 
 
-def save_part(folder: Path, part: Part, names: tuple[str, ...]) -> None:
+def save_part(folder: Path, part: Split, names: tuple[str, ...]) -> None:
     for number, (image, label) in enumerate(zip(part.pixels, part.labels, strict=True)):
         save(folder / names[label] / f"{number:05}.png", image)
 

@@ -19,30 +19,30 @@ from pathlib import Path
 import numpy as np
 from common import append, stamp
 
-from tinysight.data import cifar10
-from tinysight.data.cifar10 import binary, pickled
+from tinysight.data.sources import cifar10
+from tinysight.data.sources.cifar10 import binary_layout, python_layout
 
 ROUNDS = 9
 TARGET = 0.1
 
 
 def read_binary(folder):
-    return cifar10.read(cifar10.Location("binary", folder / binary.FOLDER))
+    return cifar10.read(cifar10.Location("binary", folder / binary_layout.FOLDER))
 
 
 def read_pickled(folder):
-    return cifar10.read(cifar10.Location("pickled", folder / pickled.FOLDER))
+    return cifar10.read(cifar10.Location("pickled", folder / python_layout.FOLDER))
 
 
 def check_published(folder):
-    return cifar10.checked(read_binary(folder))
+    return cifar10.verify(read_binary(folder))
 
 
 def keras_style(folder):
     pixels = np.empty((60_000, 3, 32, 32), np.uint8)
     labels = np.empty(60_000, np.uint8)
-    for number, name in enumerate(pickled.FILES):
-        with (folder / pickled.FOLDER / name).open("rb") as file:
+    for number, name in enumerate(python_layout.FILES):
+        with (folder / python_layout.FOLDER / name).open("rb") as file:
             batch = pickle.load(file, encoding="bytes")
         rows = slice(number * 10_000, (number + 1) * 10_000)
         pixels[rows] = batch[b"data"].reshape(-1, 3, 32, 32)

@@ -2,8 +2,8 @@
 
     python benchmarks/predict_files.py
 
-Decoding is timed on one core, with threads (`tinysight.data.intake.decoding.decode`, which uses a single thread for
-small files) and with processes. Each time is the best of three. Needs an idle machine.
+Decoding is timed on one core, with threads (`decode_images`, which uses a single thread for small files) and with
+processes. Each time is the best of three. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from common import append, stamp
 from PIL import Image
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake import read_image
-from tinysight.data.intake.decoding import decode
+from tinysight.data.image_io import read_image
+from tinysight.data.image_io.decoding import decode_images
 
 SIZE = (32, 32)
 KINDS = [(5000, 32, "png"), (5000, 128, "jpeg"), (500, 1024, "jpeg")]  # count, side in pixels, format
@@ -92,7 +92,7 @@ def one_core(files: Sequence[Path]) -> list[Pixels]:
 
 
 def threads(files: Sequence[Path]) -> Pixels:
-    return decode(files, SIZE)[0]
+    return decode_images(files, SIZE)[0]
 
 
 def processes(files: Sequence[Path]) -> list[Pixels]:

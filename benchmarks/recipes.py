@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from common import append, images_seen, stamp, tinysight
-from share import matrix_rate, share
+from utilization import matrix_rate, share
 
 from tinysight.data.load import load
 from tinysight.models.classifier import Classifier
-from tinysight.recipes import loading, shelf
+from tinysight.recipes import catalog, loading
 from tinysight.runs.run import Run
 
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 def with_fixed_network() -> list[str]:
     """Return the built-in recipes with a fixed network; `benchmarks/minutes.py` measures the others."""
-    return [name for name in shelf.shipped() if not loading.load(name).model.is_open]
+    return [name for name in catalog.list_recipes() if not loading.load_recipe(name).model.needs_time_budget]
 
 
 def measure(recipe: str, seed: int) -> dict[str, object]:
@@ -63,7 +63,7 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         "train_seconds": round(summary.train_seconds, 1),
         "total_seconds": round(summary.total_seconds, 1),
         "precision": environment.precision,
-        "published": environment.dataset.published,
+        "published": environment.dataset.is_official,
         **({**utilization, "answers_changed_by_bf16": changed} if environment.precision == "bf16" else {}),
         **stamp(),
     }
@@ -72,7 +72,7 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
 def predictions_changed(classifier: Classifier) -> float:
     """Return the fraction of test images whose prediction differs from float32's."""
     pixels = load("cifar10").test.pixels
-    float32 = replace(classifier, doubt=None)
+    float32 = replace(classifier, bf16_margin=None)
     return float((classifier.logits(pixels).argmax(1) != float32.logits(pixels).argmax(1)).double().mean())
 
 

@@ -19,7 +19,7 @@ import projection
 from common import ROOT, read
 from wording import reword
 
-from tinysight.recipes import loading, shelf
+from tinysight.recipes import catalog, loading
 
 Row = dict[str, Any]
 HEADER = "# measured: "
@@ -55,7 +55,7 @@ def main() -> None:
 def texts() -> dict[Path, str]:
     """Return the new content of every generated file, by path."""
     measured, peers = by_recipe(read("recipes")), by_recipe(read("keras"))
-    ladder = {name: rows for name, rows in measured.items() if loading.load(name).model.architecture == "fast"}
+    ladder = {name: rows for name, rows in measured.items() if loading.load_recipe(name).model.architecture == "fast"}
     ours = {name: rows for name, rows in measured.items() if name not in ladder}
     tables = {
         "ladder": (ladder_table(ladder), list(chain(*ladder.values()))),
@@ -70,7 +70,7 @@ def texts() -> dict[Path, str]:
         scale: page(scale, scale_tables(read("scale"))),
         readme: page(readme, short),
         results: page(results, {**long, "share": share_table(ladder), **claims}),
-        **{path: with_header(path, measured[path.stem]) for path in map(shelf.locate, measured)},
+        **{path: with_header(path, measured[path.stem]) for path in map(catalog.find_recipe, measured)},
     }
 
 
@@ -80,7 +80,9 @@ def by_recipe(rows: list[Row]) -> dict[str, list[Row]]:
     grouped: dict[str, list[Row]] = defaultdict(list)
     for row in newest.values():
         grouped[row["recipe"]].append(row)
-    return {name: grouped[name] for name in shelf.shipped() if not loading.load(name).model.is_open}
+    return {
+        name: grouped[name] for name in catalog.list_recipes() if not loading.load_recipe(name).model.needs_time_budget
+    }
 
 
 def accuracy_table(ours: dict[str, list[Row]], peers: dict[str, list[Row]]) -> str:
@@ -223,7 +225,7 @@ def with_header(path: Path, rows: list[Row]) -> str:
     recipe, count = re.subn(rf"^{HEADER}.*$", HEADER + header(rows), old, flags=re.MULTILINE)
     if count != 1:
         raise SystemExit(f"{path}: {count} lines start with {HEADER!r}. Keep exactly one.")
-    loading.parse(recipe, str(path))
+    loading.parse_recipe(recipe, str(path))
     return recipe
 
 

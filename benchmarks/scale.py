@@ -29,16 +29,16 @@ import torch
 from common import append, stamp
 from PIL import Image
 
-from tinysight.bulk.output import Output
-from tinysight.bulk.pictures import pictures
-from tinysight.bulk.places import Place
-from tinysight.bulk.units import PICTURES, units
-from tinysight.bulk.work import Done, Numbered, Work
-from tinysight.data import cifar10
-from tinysight.data.intake import read_looks
-from tinysight.models.registry import build
+from tinysight.bulk.job import Job, NumberedShard, ShardResult
+from tinysight.bulk.output import ParquetOutput
+from tinysight.bulk.readers import read_images
+from tinysight.bulk.shards import IMAGES_PER_SHARD, iter_shards
+from tinysight.bulk.storage import RemotePath
+from tinysight.data.image_io import read_crops
+from tinysight.data.sources import cifar10
+from tinysight.models.registry import build_network
 from tinysight.runs.run import Run
-from tinysight.training.planning import images_per_second
+from tinysight.training.forecast import probe_images_per_second
 
 TIMES = 5
 FAKE_UNIT = 0.5  # seconds
@@ -62,12 +62,12 @@ def main() -> None:
 
 def intake(folder: Path) -> None:
     """Measure reading and decoding of small images in each container, and of large images."""
-    small = [png(pixels) for pixels in cifar10.load().test.pixels[: 5 * PICTURES]]
+    small = [png(pixels) for pixels in cifar10.load().test.pixels[: 5 * IMAGES_PER_SHARD]]
     (folder / "files").mkdir()
     for number, content in enumerate(small):
         (folder / "files" / f"{number:05}.png").write_bytes(content)
     (folder / "parquet").mkdir()
-    pq.write_table(pa.table({"image": small}), folder / "parquet" / "all.parquet", row_group_size=PICTURES)
+    pq.write_table(pa.table({"image": small}), folder / "parquet" / "all.parquet", row_group_size=IMAGES_PER_SHARD)
     (folder / "tar").mkdir()
     with tarfile.open(folder / "tar" / "all.tar", "w") as shard:
         for number, content in enumerate(small):
@@ -76,7 +76,7 @@ def intake(folder: Path) -> None:
             shard.addfile(member, io.BytesIO(content))
     size = statistics.mean(map(len, small))
     for kind in ("files", "parquet", "tar"):
-        place = Place.of(str(folder / kind))
+        place = RemotePath.parse(str(folder / kind))
         note(f"reading 32x32 PNG from {kind}", len(small), partial(read, place), bytes=size)
     note("decoding 32x32 PNG", len(small), partial(decode, small), bytes=size)
     for width, height in ((500, 375), (4000, 3000)):
@@ -89,15 +89,15 @@ def intake(folder: Path) -> None:
         (folder / "photos" / f"{number:05}.jpg").write_bytes(large)
 
 
-def read(place: Place) -> None:
-    for unit in units(place):
-        for _ in pictures(place, unit):
+def read(place: RemotePath) -> None:
+    for unit in iter_shards(place):
+        for _ in read_images(place, unit):
             pass
 
 
 def decode(contents: list[bytes]) -> None:
     for content in contents:
-        read_looks(content, (32, 32))
+        read_crops(content, (32, 32))
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -121,8 +121,8 @@ def network(run: Run) -> None:
     pixels = cifar10.load().test.pixels[:2000]
     note(f"predicting with {recipe.name}", len(pixels), lambda: classifier.probabilities(pixels))
     precision = run.environment().precision
-    rates = [images_per_second(recipe, precision) for _ in range(TIMES)]
-    size = 4 * sum(weights.numel() for weights in build(recipe.model, 10, recipe.data.image_size).parameters())
+    rates = [probe_images_per_second(recipe, precision) for _ in range(TIMES)]
+    size = 4 * sum(weights.numel() for weights in build_network(recipe.model, 10, recipe.data.image_size).parameters())
     keep(f"training {recipe.name}", rates, gradients=size, batch=recipe.training.batch_size)
 
 
@@ -134,18 +134,18 @@ def whole(run: Run, folder: Path) -> None:
         "photos": "500x375 JPEG, a file each",
     }
     for name, kind in kinds.items():
-        source, rows = Place.of(str(folder / name)), folder / f"rows of {name} by {run.path.name}"
-        work = Work(run, 3, source, Output(Place.of(str(rows))))
-        work.output.begin({})
-        numbered = list(enumerate(units(source)))[:2]
+        source, rows = RemotePath.parse(str(folder / name)), folder / f"rows of {name} by {run.path.name}"
+        work = Job(run, 3, source, ParquetOutput(RemotePath.parse(str(rows))))
+        work.output.create_or_resume({})
+        numbered = list(enumerate(iter_shards(source)))[:2]
         done = do_all(work, numbered)
         count = sum(result.rows for result in done)
-        size = sum(result.size for result in done) / count
+        size = sum(result.input_bytes for result in done) / count
         note(f"all of it: {kind}, {run.recipe().name}", count, partial(do_all, work, numbered), bytes=size)
 
 
-def do_all(work: Work, numbered: list[Numbered]) -> list[Done]:
-    return [work.do(item) for item in numbered]
+def do_all(work: Job, numbered: list[NumberedShard]) -> list[ShardResult]:
+    return [work.run_shard(item) for item in numbered]
 
 
 def driver() -> None:

@@ -28,12 +28,12 @@ import uvloop
 from common import append, stamp
 from PIL import Image
 
+from tinysight._util.hardware import usable_cores
 from tinysight.data.dataset import Pixels
-from tinysight.evaluation.images import images_of
-from tinysight.machine import usable_cores
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
-from tinysight.serving.limits import Limits
+from tinysight.runs.run_dataset import load_run_dataset
+from tinysight.serving.service import RequestLimits
 
 PORT, CLIENTS = 8765, 32
 BATCHES = {256: "batches", 32: "batches of 32"}  # the fastest batch size, and the number of clients
@@ -48,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
     classifier, recipe = run.classifier(), run.summary().recipe
-    pixels = images_of(run).test.pixels[:256]
+    pixels = load_run_dataset(run).test.pixels[:256]
     requests = itertools.cycle([predict_request(image) for image in pixels])
     with server(arguments.run) as process:
         load(requests, CLIENTS, 2)  # warm-up
@@ -193,7 +193,7 @@ def overload(
     requests: Iterator[bytes], process: int, seconds: float, capacity: float
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the results of ten times more clients than the limit, and the throughput afterwards."""
-    clients, sizes, responses = 10 * usable_cores() * Limits().waiting, [memory(process)], []
+    clients, sizes, responses = 10 * usable_cores() * RequestLimits().max_in_flight, [memory(process)], []
     for _ in range(3):
         responses += load(requests, clients, seconds)
         sizes.append(memory(process))

@@ -21,19 +21,19 @@ from pathlib import Path
 
 from common import append, stamp
 
+from tinysight._util.allocator import tune_malloc
 from tinysight.data.dataset import Pixels
 from tinysight.data.load import load
-from tinysight.interop.onnx.exporting import export_onnx
-from tinysight.interop.onnx.opening import OnnxClassifier, OnnxFile
-from tinysight.memory import keep_freed_memory
+from tinysight.interop.onnx.exporter import export_onnx
+from tinysight.interop.onnx.runtime import OnnxClassifier, OnnxFile
 from tinysight.models.classifier import Classifier
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.records import Environment, Summary
 from tinysight.runs.run import Run
 from tinysight.training import precision
-from tinysight.training.environment import describe
-from tinysight.training.images import cut
+from tinysight.training.environment import describe_environment
+from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer
 
 WARM_UP, STEPS = 20, 100  # like the peer: 12,800 images in batches of 128
@@ -57,13 +57,13 @@ def main() -> None:
 
 def ours(network: str, data_dir: Path) -> Measurements:
     """Return the measurements of tinysight, under the peer's keys."""
-    keep_freed_memory()
-    recipe, dataset = loading.load(network), load("cifar10", data_dir=data_dir)
-    numeric = precision.choose("auto", recipe)
-    trainer = Trainer(recipe, dataset, cut(dataset, recipe.data, 0), 0, numeric)
+    tune_malloc()
+    recipe, dataset = loading.load_recipe(network), load("cifar10", data_dir=data_dir)
+    numeric = precision.resolve_precision("auto", recipe)
+    trainer = Trainer(recipe, dataset, split_dataset(dataset, recipe.data, 0), 0, numeric)
     repeat(trainer.step, WARM_UP)
     training = seconds(lambda: repeat(trainer.step, STEPS))
-    environment = describe(dataset, "cifar10", data_dir, 0, numeric)
+    environment = describe_environment(dataset, "cifar10", data_dir, 0, numeric)
     classifier = reload(trainer.calibrate(trainer.finish()), recipe, environment)
     test = dataset.test.pixels
     classifier.probabilities(test)
@@ -80,7 +80,7 @@ def ours(network: str, data_dir: Path) -> Measurements:
 def reload(classifier: Classifier, recipe: Recipe, environment: Environment) -> Classifier:
     """Return the classifier after saving it to a run and loading it."""
     with tempfile.TemporaryDirectory() as folder:
-        summary = Summary(status="finished", recipe=recipe.name, dataset="cifar10", remarks=(), parameters=0)
+        summary = Summary(status="finished", recipe=recipe.name, dataset="cifar10", notes=(), parameters=0)
         run = Run.create(Path(folder, "run"), recipe, environment, summary)
         run.write_classifier(classifier)
         return run.classifier()

@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 from common import append, stamp
 
+from tinysight._util.allocator import tune_malloc
+from tinysight._util.hardware import usable_cores
 from tinysight.data.dataset import Dataset
 from tinysight.data.load import load
-from tinysight.evaluation.bootstrap import bootstrap
-from tinysight.machine import usable_cores
-from tinysight.memory import keep_freed_memory
+from tinysight.evaluation.confidence_intervals import bootstrap
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
-from tinysight.tuning.results import best_path
+from tinysight.tuning.results import best_recipe_path
 from tinysight.tuning.study import Study
-from tinysight.tuning.trial import Subject, attempt
+from tinysight.tuning.trial import TrialContext, train_trial
 
 FIRST_SEED = 1000
 
@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         study, seconds = tuned(Path(folder, "study"), arguments)
-        best = loading.load(str(best_path(study.path)))
+        best = loading.load_recipe(str(best_recipe_path(study.path)))
         pairs = retrain(study, best, load(arguments.data, best.data.image_size), arguments.seeds)
         for row in rows(arguments, study, seconds, pairs):
             print(append("tuning", {"peer": "", "ratio": "", **row, **stamp()}))
@@ -76,12 +76,13 @@ def tuned(path: Path, arguments: argparse.Namespace) -> tuple[Study, float]:
 
 def retrain(study: Study, best: Recipe, dataset: Dataset, seeds: int) -> np.ndarray:
     """Return the validation accuracies of the original and the best recipe, (seeds, 2)."""
-    keep_freed_memory()
+    tune_malloc()
     accuracies = []
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-        context = Subject.of(dataset, best, seed, study.record.precision, study.record.device)
+        context = TrialContext.create(dataset, best, seed, study.record.precision, study.record.device)
         outcomes = [
-            attempt(context, recipe, seed, lambda *_: False, lambda: False) for recipe in (study.record.recipe, best)
+            train_trial(context, recipe, seed, lambda *_: False, lambda: False)
+            for recipe in (study.record.recipe, best)
         ]
         accuracies.append([outcome.accuracy for outcome in outcomes])
         print(f"seed {seed}: original {accuracies[-1][0]:.4f}, tuned {accuracies[-1][1]:.4f}", file=sys.stderr)
@@ -90,7 +91,7 @@ def retrain(study: Study, best: Recipe, dataset: Dataset, seeds: int) -> np.ndar
 
 def rows(arguments: argparse.Namespace, study: Study, seconds: float, pairs: np.ndarray) -> list[dict[str, object]]:
     """Return the rows for RESULTS.md."""
-    trials, reseeded = study.trials(), study.fresh()
+    trials, reseeded = study.trials(), study.reseeded_trials()
     states = {
         state: sum(trial.state == state for trial in trials) for state in ("finished", "pruned", "failed", "lost")
     }

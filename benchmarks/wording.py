@@ -115,10 +115,10 @@ _REPLACEMENTS = [
         r"of the images that it learned from\.",
         r"AUC \1 (\2; chance is 50 %); TPR \3 at 0.1% FPR",
     ),
-    (r"membership by loss by class", "membership inference, class-wise loss"),
+    (r"membership by class-wise loss", "membership inference, class-wise loss"),
     (r"membership by loss$", "membership inference, loss"),
     (r"membership by LiRA", "membership inference, LiRA"),
-    (r"loss by class", "class-wise loss"),
+    (r"class-wise loss", "class-wise loss"),
     (
         r"AUC ([\d.]+ \([\d. to]+\)); ([\d.]+) at ([\d.]+%), ([\d.]+) at ([\d.]+%)",
         r"AUC \1; TPR \2 at FPR \3, \4 at \5",

@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from tinysight.data import cifar10
-from tinysight.errors import DownloadError, TinysightError
+from tinysight._util.console import print_error, progress, stdout_console
+from tinysight._util.errors import DownloadError, TinysightError
+from tinysight.data.sources import cifar10
 from tinysight.runs.run import Run
-from tinysight.screen.console import complain, output, progress
 
 RECIPE = "fast"
 CIFAR10_MINUTES = "1.75"  # leaves time for start-up, evaluation and prediction
@@ -26,7 +26,7 @@ def main() -> None:
     try:
         demonstrate()
     except TinysightError as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(error.exit_code)
 
 
@@ -43,7 +43,7 @@ def demonstrate() -> None:
 
 def tinysight(*arguments: str) -> None:
     """Print and run a tinysight command; exit with its code if it fails."""
-    output.print(f"\n$ tinysight {shlex.join(arguments)}", style="bold")
+    stdout_console.print(f"\n$ tinysight {shlex.join(arguments)}", style="bold")
     completed = subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=False)
     if completed.returncode:
         sys.exit(completed.returncode)
@@ -65,11 +65,11 @@ def _choose_dataset() -> tuple[str, str]:
 
 def _banner(reason: str) -> None:
     rule = "=" * 78
-    output.print(
+    stdout_console.print(
         f"{rule}\n  These are NOT real photographs: the demo uses the built-in dataset `shapes`.\n{rule}",
         style="bold yellow",
     )
-    output.print(reason + "\n")
+    stdout_console.print(reason + "\n")
 
 
 def _free_folder() -> Path:
@@ -83,17 +83,19 @@ def _print_summary(run: Run, seconds: float) -> None:
     metrics, summary = run.metrics(), run.summary()
     low, high = metrics["accuracy_ci95"]
     dataset = "real CIFAR-10 photographs" if summary.dataset == "cifar10" else "built-in shapes (NOT real photographs)"
-    output.print(f"\nAccuracy: {metrics['accuracy']:.1%} on {metrics['n']:,} test images, {dataset}", style="bold")
-    output.print(f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; total time {seconds:.0f} s.")
-    output.print("\nOpen these next:")
+    stdout_console.print(
+        f"\nAccuracy: {metrics['accuracy']:.1%} on {metrics['n']:,} test images, {dataset}", style="bold"
+    )
+    stdout_console.print(f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; total time {seconds:.0f} s.")
+    stdout_console.print("\nOpen these next:")
     for name, description in (
         ("plots/mistakes.png", "the most confident mistakes"),
         ("plots/confusion-rates.png", "which classes are confused"),
         ("plots/curves.png", "learning curves"),
         ("metrics.json", "all metrics"),
     ):
-        output.print(f"  {run.path / name}  {description}")
-    output.print(f"\nThen predict your own image:  .venv/bin/tinysight predict {run.path} IMAGE.jpg")
+        stdout_console.print(f"  {run.path / name}  {description}")
+    stdout_console.print(f"\nThen predict your own image:  .venv/bin/tinysight predict {run.path} IMAGE.jpg")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tinysight import doctor, machine, packages
-from tinysight.data import cifar10
+from tinysight import doctor
+from tinysight._util import hardware, optional_deps
+from tinysight.data.sources import cifar10
 
 
 @pytest.fixture(autouse=True)
@@ -21,41 +22,43 @@ def isolated_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(tmp_path / "nothing"))
 
 
-def _find(name: str, section: str, data_dir: Path | None = None) -> doctor.Finding:
-    [finding] = [item for item in doctor.examine(data_dir) if (item.section, item.name) == (section, name)]
+def _find(name: str, section: str, data_dir: Path | None = None) -> doctor.CheckResult:
+    [finding] = [item for item in doctor.run_checks(data_dir) if (item.section, item.name) == (section, name)]
     return finding
 
 
 def test_exactly_the_problems_have_advice():
-    for finding in doctor.examine():
-        assert bool(finding.advice) == (finding.verdict != "ok"), finding
+    for finding in doctor.run_checks():
+        assert bool(finding.advice) == (finding.severity != "ok"), finding
         assert finding.value
 
 
 def test_versions_match_the_installed_packages():
     assert _find("torch", "versions").value == metadata.version("torch")
-    assert _find("numpy", "versions").verdict == "ok"
+    assert _find("numpy", "versions").severity == "ok"
 
 
 def test_a_missing_package_has_an_install_command(monkeypatch):
-    monkeypatch.setattr(packages, "version", lambda name: None if name == "rich" else "1.0")
-    assert _find("rich", "versions") == doctor.Finding("versions", "rich", "not installed", "error", "pip install rich")
+    monkeypatch.setattr(optional_deps, "version", lambda name: None if name == "rich" else "1.0")
+    assert _find("rich", "versions") == doctor.CheckResult(
+        "versions", "rich", "not installed", "error", "pip install rich"
+    )
 
 
 def test_an_incomplete_extra_lists_the_missing_packages(monkeypatch):
-    monkeypatch.setattr(packages, "requirements", lambda: {"": ["torch"], "keras": ["keras", "h5py"]})
-    monkeypatch.setattr(packages, "version", lambda name: "2.0")
+    monkeypatch.setattr(optional_deps, "requirements", lambda: {"": ["torch"], "keras": ["keras", "h5py"]})
+    monkeypatch.setattr(optional_deps, "version", lambda name: "2.0")
     assert _find("keras", "extras").value == "keras 2.0, h5py 2.0"
-    monkeypatch.setattr(packages, "version", lambda name: None if name == "h5py" else "2.0")
+    monkeypatch.setattr(optional_deps, "version", lambda name: None if name == "h5py" else "2.0")
     finding = _find("keras", "extras")
-    assert (finding.value, finding.verdict) == ("missing: h5py", "note")
+    assert (finding.value, finding.severity) == ("missing: h5py", "note")
     assert "pip install -e '.[keras]'" in finding.advice
 
 
 def test_requirements_are_grouped_by_extra(monkeypatch):
     lines = ["torch>=2.10", "scikit-learn>=1.6", 'keras>=3.13.1; extra == "keras"', "h5py; extra == 'keras'"]
     monkeypatch.setattr(metadata, "requires", lambda name: lines)
-    assert packages.requirements() == {"": ["torch", "scikit-learn"], "keras": ["keras", "h5py"]}
+    assert optional_deps.requirements() == {"": ["torch", "scikit-learn"], "keras": ["keras", "h5py"]}
 
 
 def test_the_checks_run_without_an_installed_package(monkeypatch):
@@ -69,28 +72,28 @@ def test_the_checks_run_without_an_installed_package(monkeypatch):
 
 def test_a_failing_torch_import_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    broken = [finding for finding in doctor.examine() if finding.value.startswith("does not load")]
-    assert [finding.verdict for finding in broken] == ["error"]
+    broken = [finding for finding in doctor.run_checks() if finding.value.startswith("does not load")]
+    assert [finding.severity for finding in broken] == ["error"]
 
 
 def test_features_have_readable_names(monkeypatch):
-    monkeypatch.setattr(machine, "processor_features", lambda facts=None: frozenset({"avx2", "avx512_bf16"}))
+    monkeypatch.setattr(hardware, "processor_features", lambda facts=None: frozenset({"avx2", "avx512_bf16"}))
     assert _find("features", "processor").value == "AVX2, AVX-512 BF16"
-    monkeypatch.setattr(machine, "processor_features", lambda facts=None: frozenset())
+    monkeypatch.setattr(hardware, "processor_features", lambda facts=None: frozenset())
     assert _find("features", "processor").value.startswith("none of AVX2")
 
 
 def test_a_thread_count_other_than_the_cores_is_a_note(monkeypatch):
-    monkeypatch.setattr(machine, "usable_cores", lambda: 4096)
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 4096)
     finding = _find("torch", "threads")
-    assert finding.verdict == "note"
+    assert finding.severity == "note"
     assert "OMP_NUM_THREADS=4096" in finding.advice
 
 
 def test_low_memory_is_an_error(monkeypatch):
-    monkeypatch.setattr(machine, "usable_memory", lambda: 500_000_000)
+    monkeypatch.setattr(hardware, "usable_memory", lambda: 500_000_000)
     finding = _find("usable", "memory")
-    assert (finding.value, finding.verdict) == ("0.5 GB", "error")
+    assert (finding.value, finding.severity) == ("0.5 GB", "error")
 
 
 def test_the_cache_size_is_reported(tmp_path):
@@ -105,14 +108,14 @@ def test_the_cache_size_is_reported(tmp_path):
 def test_an_unwritable_cache_is_an_error(monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
     finding = _find("folder", "cache")
-    assert finding.verdict == "error"
+    assert finding.severity == "error"
     assert "TINYSIGHT_CACHE_DIR" in finding.advice
 
 
 def test_a_full_disk_is_an_error(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 0))
-    assert _find("free disk", "cache").verdict == "error"
+    assert _find("free disk", "cache").severity == "error"
 
 
 def test_missing_cifar10_has_download_advice(tmp_path):

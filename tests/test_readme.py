@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinysight.audit import audit, sections
-from tinysight.training.clock import Clock
+from tinysight.training.budget import TimeBudget
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -35,12 +35,12 @@ def quickly(command):
 
 @pytest.fixture(autouse=True)
 def _few_images(monkeypatch):
-    monkeypatch.setattr(sections, "CORRUPTED", 10)
+    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras
 def test_the_commands_work_one_after_the_other(tinysight, photos, monkeypatch):
-    monkeypatch.setattr(Clock, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
+    monkeypatch.setattr(TimeBudget, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
     shutil.copy(photos / "cat" / "00.png", "my-cat.jpg")
     shutil.copytree(photos / "cat", "holiday")
     shutil.copytree(photos / "dog", "more")
@@ -51,7 +51,7 @@ def test_the_commands_work_one_after_the_other(tinysight, photos, monkeypatch):
 
 
 def test_a_run_holds_the_files_that_are_listed(tinysight, finished_run, monkeypatch):
-    monkeypatch.setattr(audit, "SHADOWS", 2)
+    monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
     for verb in ("evaluate", "audit", "card", "report"):
         assert tinysight(verb, finished_run).code == 0
     listed = next(block for block in BLOCKS if block.startswith("recipe.toml"))

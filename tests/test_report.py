@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.recipes import loading, shelf
+from tinysight.recipes import catalog, loading
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-MEASURED = [name for name in shelf.shipped() if name != "fast"]  # whose network and length follow from --minutes
+MEASURED = [name for name in catalog.list_recipes() if name != "fast"]  # whose network and length follow from --minutes
 
 
 @pytest.fixture
@@ -112,9 +112,9 @@ def test_the_share_of_the_machine_is_told_of_the_trainings_that_have_one(report)
 
 
 def test_work_over_time_is_a_share_of_the_machine(report):
-    import share
+    import utilization as share
 
-    recipe = loading.load("fast-73")
+    recipe = loading.load_recipe("fast-73")
     stem, places = 32, 15 * 15
     convolutions = [(stem, 32, places), (32, 32, 7 * 7), (32, 64, 7 * 7), (64, 64, 9), (64, 64, 9), (64, 64, 1)]
     ways = [2, 3, 3, 3, 3, 3]  # nothing before the first convolution is trained

@@ -14,22 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tinysight._util.errors import TinysightError
     from tinysight.data.load import load as load_dataset
-    from tinysight.errors import TinysightError
-    from tinysight.estimator.classifier import ImageClassifier
+    from tinysight.estimator import ImageClassifier
     from tinysight.evaluation.evaluate import evaluate
-    from tinysight.evaluation.telling import report
+    from tinysight.reporting.run_report import report
     from tinysight.runs.run import Run
 
 __all__ = ["ImageClassifier", "Run", "TinysightError", "evaluate", "load_dataset", "report"]
 
 _LAZY_IMPORTS = {
-    "ImageClassifier": ("tinysight.estimator.classifier", "ImageClassifier"),
+    "ImageClassifier": ("tinysight.estimator", "ImageClassifier"),
     "Run": ("tinysight.runs.run", "Run"),
-    "TinysightError": ("tinysight.errors", "TinysightError"),
+    "TinysightError": ("tinysight._util.errors", "TinysightError"),
     "evaluate": ("tinysight.evaluation.evaluate", "evaluate"),
     "load_dataset": ("tinysight.data.load", "load"),
-    "report": ("tinysight.evaluation.telling", "report"),
+    "report": ("tinysight.reporting.run_report", "report"),
 }
 
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from tinysight.data.intake import MAX_BYTES
-from tinysight.errors import RunError, TinysightError
-from tinysight.evaluation.predict import Predictor
+from tinysight._util.errors import RunError, TinysightError
+from tinysight.data.image_io import MAX_BYTES
+from tinysight.evaluation.predict import ImagePredictor
 from tinysight.runs.run import Run
 
 
@@ -74,7 +74,7 @@ def test_forged_values_are_rejected(run, forge, values):
 @pytest.mark.parametrize("size", [8, 16, 64, 512])
 @pytest.mark.parametrize("architecture", ["simple", "early-stopping", "fast"])
 def test_network_of_wrong_size_is_rejected_without_allocating_memory(run, forge, size, architecture):
-    huge = {"stem": "fine", "widths": [4096] * 3} if architecture == "fast" else {}
+    huge = {"stem_stride": 1, "channels": [4096] * 3} if architecture == "fast" else {}
     forge(image_size=size, model={"architecture": architecture, **huge})
     before = peak_memory()
     with pytest.raises(TinysightError, match=r"the shapes of the weights do not match|too small"):
@@ -94,7 +94,7 @@ def test_overflowing_weights_do_not_predict(run, photos):
         torch.nn.init.constant_(parameter, 3e38)
     run.write_classifier(classifier)
     with pytest.raises(RunError, match="predicts NaN or infinity"):
-        list(Predictor(run).predict([str(photos / "cat")]))
+        list(ImagePredictor(run).predict([str(photos / "cat")]))
 
 
 def test_class_names_are_escaped_in_predict(run, forge, tinysight, photos):
@@ -129,6 +129,6 @@ def test_standard_input_is_limited(tinysight, run, monkeypatch):
             return bytes(size)
 
     monkeypatch.setattr("tinysight.evaluation.predict.sys.stdin", Flood())
-    (outcome,) = Predictor(run).predict(["-"])
+    (outcome,) = ImagePredictor(run).predict(["-"])
     assert outcome.startswith("Image: larger than")
     assert Flood.asked == MAX_BYTES + 1

@@ -11,7 +11,7 @@ from tinysight.augmentation.config import Augmentation
 
 def test_everything_is_off_by_default():
     config = Augmentation()
-    assert [value for value in config.model_dump().values() if value] == [config.fill] == ["nearest"]
+    assert [value for value in config.model_dump().values() if value] == [config.fill_mode] == ["nearest"]
 
 
 def test_integers_are_accepted_as_floats():
@@ -52,12 +52,12 @@ def test_out_of_range_mistyped_and_unknown_settings_are_rejected(key, value):
 @pytest.mark.parametrize("value", [-1, 256])
 def test_fill_value_is_a_gray_level(value):
     with pytest.raises(ValidationError, match="fill_value"):
-        Augmentation(fill="constant", fill_value=value)
+        Augmentation(fill_mode="constant", fill_value=value)
 
 
 def test_fill_value_without_constant_fill_is_rejected():
     with pytest.raises(ValidationError, match=r'fill_value needs fill = "constant"\. Set fill'):
-        Augmentation(fill="reflect", fill_value=10)
+        Augmentation(fill_mode="reflect", fill_value=10)
 
 
 def test_every_setting_has_a_description():
@@ -65,7 +65,7 @@ def test_every_setting_has_a_description():
 
 
 def test_config_and_describe_do_not_import_torch():
-    code = "import sys, tinysight.augmentation.describe; sys.exit('torch' in sys.modules)"
+    code = "import sys, tinysight.augmentation.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -83,4 +83,4 @@ def test_the_two_flip_settings_exclude_each_other():
     ],
 )
 def test_alternating_flips_become_random_outside_of_epochs(flips, expected):
-    assert Augmentation(zoom=0.1, **flips).by_chance() == Augmentation(zoom=0.1, **expected)
+    assert Augmentation(zoom=0.1, **flips).with_random_flips() == Augmentation(zoom=0.1, **expected)

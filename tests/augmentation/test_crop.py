@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight.augmentation.crop import padded_crop, sample_offsets
-from tinysight.errors import InputError
+from tinysight._util.errors import InputError
+from tinysight.augmentation.transforms import padded_crop, sample_crop_offsets
 
 
 @pytest.mark.parametrize("padding", [1, 4, 11])
 def test_crops_are_windows_of_the_padded_image(images, generator, padding):
-    rows, columns = sample_offsets(8, padding, generator)
+    rows, columns = sample_crop_offsets(8, padding, generator)
     cropped = padded_crop(images, rows, columns, padding)
     for index, (row, column) in enumerate(zip(rows, columns, strict=True)):
         padded = np.pad(images[index].numpy(), [(0, 0), (padding, padding), (padding, padding)], mode="reflect")
@@ -19,7 +19,7 @@ def test_crops_are_windows_of_the_padded_image(images, generator, padding):
 
 def test_non_square_images_keep_their_shape(generator):
     images = torch.rand(5, 3, 10, 17)
-    assert padded_crop(images, *sample_offsets(5, 2, generator), padding=2).shape == images.shape
+    assert padded_crop(images, *sample_crop_offsets(5, 2, generator), padding=2).shape == images.shape
 
 
 def test_the_center_crop_is_the_original_image(images):
@@ -28,7 +28,7 @@ def test_the_center_crop_is_the_original_image(images):
 
 
 def test_every_offset_is_equally_likely(generator):
-    rows, columns = sample_offsets(9000, 4, generator)
+    rows, columns = sample_crop_offsets(9000, 4, generator)
     for offsets in (rows, columns):
         counts = torch.bincount(offsets, minlength=9)
         assert len(counts) == 9

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from tinysight.augmentation.flip import horizontal_flip, sample_flips
+from tinysight.augmentation.transforms import horizontal_flip, sample_flips
 
 
 def test_only_the_selected_images_are_flipped(images):

@@ -22,7 +22,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
     run, outcome, metrics = evaluated
     assert set(metrics) == {
         *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
-        *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "remarks"),
+        *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
         *("weights_sha256", "sha256", "unsure", "intervals"),
     }
     assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "test", 30)
@@ -52,13 +52,13 @@ def test_all_files_contain_the_note_on_shapes(evaluated):
     run, _, metrics = evaluated
     note = "These are synthetic images that tinysight generates, not photographs."
     assert metrics["dataset"] == "shapes"
-    assert metrics["remarks"] == [note]
-    assert json.loads((run / "summary.json").read_text())["remarks"] == [note]
-    assert json.loads((run / "environment.json").read_text())["dataset"]["remarks"] == [note]
-    assert json.loads((run / "model.json").read_text())["remarks"] == [note]
+    assert metrics["notes"] == [note]
+    assert json.loads((run / "summary.json").read_text())["notes"] == [note]
+    assert json.loads((run / "environment.json").read_text())["dataset"]["notes"] == [note]
+    assert json.loads((run / "model.json").read_text())["notes"] == [note]
     assert f"# {note}" in (run / "recipe.toml").read_text().splitlines()
     with np.load(run / "predictions.npz") as predictions:
-        assert predictions["remarks"].tolist() == [note]
+        assert predictions["notes"].tolist() == [note]
 
 
 def test_plots_are_images(evaluated):
@@ -98,7 +98,7 @@ def test_every_command_notes_skipped_images_once(tinysight, photos):
     shutil.copytree(photos, "pets")
     Path("pets/cat/99.png").touch()
     for command in (
-        ("train", "strided", "--data", "pets", "--skip-bad", "--epochs", 1, "--out", "run"),
+        ("train", "strided", "--data", "pets", "--skip-unreadable", "--epochs", 1, "--out", "run"),
         ("evaluate", "run"),
         ("predict", "run", "--test-index", 0, "--test-index", 1),
         ("predict", "run", "--test-index", 0, "--json"),

@@ -40,7 +40,7 @@ def test_json_document_has_contract_keys(predict, finished_run):
     outcome = predict("photos/cat/00.png", "--test-index", 16, "--json", "--top", 10)
     assert (outcome.code, outcome.err) == (0, "")
     document = json.loads(outcome.out)
-    assert set(document) == {"format", "model", "remarks", "predictions"}
+    assert set(document) == {"format", "model", "notes", "predictions"}
     assert (document["format"], document["model"]) == (1, str(finished_run))
     file, test_image = document["predictions"]
     assert set(file) == {"input", "top", "unsure"}
@@ -52,7 +52,7 @@ def test_json_document_has_contract_keys(predict, finished_run):
     for prediction in (file, test_image):
         assert [set(choice) for choice in prediction["top"]] == [{"class", "index", "probability"}] * 10
         assert sum(choice["probability"] for choice in prediction["top"]) == pytest.approx(1, abs=1e-5)
-        threshold = json.loads((finished_run / "model.json").read_text())["unsure_below"]
+        threshold = json.loads((finished_run / "model.json").read_text())["abstain_below"]
         assert prediction["unsure"] == (prediction["top"][0]["probability"] < threshold)
 
 

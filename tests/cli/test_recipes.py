@@ -5,24 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.recipes import shelf
+from tinysight.recipes import catalog
 
 
 def test_every_built_in_recipe_is_listed(tinysight):
     outcome = tinysight("recipes", "list")
     assert outcome.code == 0
     names = [line.split()[0] for line in outcome.out.splitlines() if line and not line.startswith((" ", "next"))]
-    assert names == ["recipe", *shelf.shipped()]
+    assert names == ["recipe", *catalog.list_recipes()]
 
 
 def test_show_prints_the_recipe_file(tinysight):
-    assert tinysight("recipes", "show", "deep").out == (shelf.SHELF / "deep.toml").read_text(encoding="utf-8")
+    assert tinysight("recipes", "show", "deep").out == (catalog.RECIPE_DIR / "deep.toml").read_text(encoding="utf-8")
 
 
 def test_a_copy_is_identical_and_valid(tinysight):
     outcome = tinysight("recipes", "copy", "deep-augmented", "mine.toml")
     assert outcome.out == "mine.toml\nnext: edit it, then tinysight train mine.toml\n"
-    assert Path("mine.toml").read_text() == (shelf.SHELF / "deep-augmented.toml").read_text()
+    assert Path("mine.toml").read_text() == (catalog.RECIPE_DIR / "deep-augmented.toml").read_text()
     assert tinysight("recipes", "check", "mine.toml").out == tinysight("recipes", "check", "deep-augmented").out
     tinysight("recipes", "copy", "deep")
     assert Path("deep.toml").is_file()
@@ -40,12 +40,12 @@ def test_copy_never_overwrites(tinysight, target):
 
 def test_show_with_minutes_prints_the_resolved_recipe(tinysight, monkeypatch):
     monkeypatch.setattr("tinysight.training.precision.native_bf16", lambda: False)
-    monkeypatch.setattr("tinysight.training.planning.step_seconds", lambda *_: [0.01])
+    monkeypatch.setattr("tinysight.training.forecast.step_seconds", lambda *_: [0.01])
     outcome = tinysight("recipes", "show", "fast", "--minutes", "5")
     values = tomllib.loads(outcome.out)
     assert values["training"]["minutes"] == 5
-    assert values["model"]["widths"]
-    assert outcome.out.startswith(f"# {values['model']['stem']} stem, ")
+    assert values["model"]["channels"]
+    assert outcome.out.startswith(f"# stem stride {values['model']['stem_stride']}, ")
     assert " epochs at " in outcome.out.splitlines()[0]
 
 
@@ -55,7 +55,7 @@ def test_minutes_only_limit_a_recipe_with_a_fixed_network(tinysight):
 
 
 def test_check_prints_all_values_with_overrides(tinysight):
-    outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimiser.name=adam")
+    outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimizer.name=adam")
     values = tomllib.loads(outcome.out)
     assert (values["training"]["epochs"], values["training"]["batch_size"]) == (3, 128)
     assert values["optimiser"]["name"] == "adam"

@@ -15,7 +15,7 @@ import pytest
 from tinysight.recipes import loading
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
-from tinysight.training.clock import Clock
+from tinysight.training.budget import TimeBudget
 from tinysight.training.trainer import Trainer
 
 STEP = Trainer.step
@@ -43,9 +43,9 @@ def test_notices_and_one_line_per_epoch_go_to_standard_error(tinysight):
 
 
 def test_the_recipe_is_saved_with_every_override(tinysight):
-    tinysight("train", "strided", *SHAPES, "--epochs", 1, "--set", "optimiser.name=adam", "--out", "run")
+    tinysight("train", "strided", *SHAPES, "--epochs", 1, "--set", "optimizer.name=adam", "--out", "run")
     kept = tinysight("recipes", "check", "run/recipe.toml").out
-    expected = ["--set", "optimiser.name=adam", "--set", "training.epochs=1"]
+    expected = ["--set", "optimizer.name=adam", "--set", "training.epochs=1"]
     assert kept == tinysight("recipes", "check", "strided", *expected).out
 
 
@@ -62,8 +62,11 @@ def test_the_recipe_is_saved_with_every_override(tinysight):
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "cifar10: images are 32x32, not 64x64"),
         (["deep", "--resume"], "--resume: needs the run to resume. Set --out RUN."),
         (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes: both set the training length. Use one of them."),
-        (["fast"], "recipe fast: the network depends on the time budget. Set training.minutes, or model.stem and"),
-        (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths require each other"),
+        (
+            ["fast"],
+            "recipe fast: the network depends on the time budget. Set training.minutes, or model.stem_stride and",
+        ),
+        (["fast", "--minutes", 1, "--set", "model.stem_stride=1"], "stem_stride and channels require each other"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "nowhere: no run directory"),
         (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another --out"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run: the run is finished."),
@@ -133,9 +136,17 @@ def test_a_read_only_directory_is_rejected(tinysight, disk):
 
 def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch):
     interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.order.train", lambda *arguments: interrupted)
+    monkeypatch.setattr("tinysight.training.request.train", lambda *arguments: interrupted)
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
-    options += ["--precision", "fp32", "--set", "optimiser.name=adam", "--set", "training.epochs=7", "--skip-bad"]
+    options += [
+        "--precision",
+        "fp32",
+        "--set",
+        "optimizer.name=adam",
+        "--set",
+        "training.epochs=7",
+        "--skip-unreadable",
+    ]
     outcome = tinysight("train", "deep", *options)
     assert outcome.code == 1
     command = outcome.out.splitlines()[-1].removeprefix("resume with: ")
@@ -151,7 +162,7 @@ def test_unavailable_cuda_is_rejected(tinysight, monkeypatch):
 @pytest.fixture
 def _ten_steps(monkeypatch):
     """Any time budget ends after ten steps."""
-    monkeypatch.setattr(Clock, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
+    monkeypatch.setattr(TimeBudget, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
 
 
 @pytest.mark.usefixtures("_ten_steps")
@@ -160,21 +171,21 @@ def test_a_time_budget_gives_a_network_and_a_run(tinysight):
     assert outcome.code == 0
     assert "; no accuracy forecast for this dataset; done by " in outcome.err
     kept = Run(Path("run")).recipe()
-    assert not kept.model.is_open
+    assert not kept.model.needs_time_budget
     assert kept.training.minutes == 5
 
 
 @pytest.mark.parametrize("short_run_epochs", [0, math.inf])  # shorter runs get a higher learning rate
 @pytest.mark.usefixtures("_ten_steps")
 def test_resuming_keeps_the_network_chosen_for_the_time_budget(tinysight, monkeypatch, short_run_epochs):
-    monkeypatch.setattr("tinysight.training.planning.BRIEF", short_run_epochs)
+    monkeypatch.setattr("tinysight.training.forecast.SHORT_RUN_EPOCHS", short_run_epochs)
     command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
         assert tinysight(*command).code == 1
     begun = Run(Path("run")).recipe()
-    assert (begun.optimiser == loading.load("fast").optimiser) == (short_run_epochs == 0)
-    monkeypatch.setattr("tinysight.training.planning.plan", None)  # no network is chosen again
+    assert (begun.optimizer == loading.load_recipe("fast").optimizer) == (short_run_epochs == 0)
+    monkeypatch.setattr("tinysight.training.forecast.forecast_training", None)  # no network is chosen again
 
     assert tinysight(*command, "--resume").code == 0
     assert Run(Path("run")).recipe() == begun
@@ -186,18 +197,16 @@ def test_a_run_with_its_own_learning_rate_resumes_with_the_same_rate_only(tinysi
     command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
-        assert tinysight(*command, "--set", "optimiser.learning_rate=0.1").code == 1
+        assert tinysight(*command, "--set", "optimizer.learning_rate=0.1").code == 1
     assert "the run was started with another recipe" in tinysight(*command, "--resume").refusal()
-    assert tinysight(*command, "--set", "optimiser.learning_rate=0.1", "--resume").code == 0
+    assert tinysight(*command, "--set", "optimizer.learning_rate=0.1", "--resume").code == 0
 
 
 def test_epochs_for_a_recipe_with_a_time_budget_are_rejected(tinysight):
     tinysight("recipes", "copy", "deep", "mine.toml")
     text = Path("mine.toml").read_text().replace("[training]", "[training]\nminutes = 1")
     Path("mine.toml").write_text(text)
-    assert (
-        "sets training.minutes, so epochs has no effect" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
-    )
+    assert "sets training.minutes, so epochs has no effect" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
 
 
 def test_a_run_that_cannot_be_resumed_is_rejected_before_loading_images(tinysight, finished_run, monkeypatch):

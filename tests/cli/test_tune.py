@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tinysight import packages
+from tinysight._util import optional_deps
 from tinysight.recipes import loading
-from tinysight.tuning import work
+from tinysight.tuning import worker
 
 DATA = ("--data", "shapes:train=100,test=30")
 SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
@@ -19,7 +19,7 @@ SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
 @pytest.fixture
 def _two_trials(monkeypatch):
     """Send Ctrl-C at the start of every third trial."""
-    attempt, calls = work.attempt, []
+    attempt, calls = worker.attempt, []
 
     def counted(*arguments):
         calls.append(arguments)
@@ -27,7 +27,7 @@ def _two_trials(monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return attempt(*arguments)
 
-    monkeypatch.setattr(work, "attempt", counted)
+    monkeypatch.setattr(worker, "train_trial", counted)
 
 
 @pytest.mark.usefixtures("_two_trials")
@@ -54,12 +54,12 @@ def test_best_recipe_can_be_checked_and_trained(tinysight):
     assert tinysight("recipes", "check", "study/best.toml").code == 0
     trained = tinysight("train", "study/best.toml", *DATA, "--out", "run")
     assert (trained.code, "finished: early-stopping-tuned on shapes" in trained.out) == (0, True)
-    assert loading.load("study/best.toml").training.epochs == 1
+    assert loading.load_recipe("study/best.toml").training.epochs == 1
 
 
 def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
-    version = packages.version
-    monkeypatch.setattr(packages, "version", lambda name: None if name == "optuna" else version(name))
+    version = optional_deps.version
+    monkeypatch.setattr(optional_deps, "version", lambda name: None if name == "optuna" else version(name))
     refusal = tinysight("tune", "deep", "--minutes", "1").refusal()
     assert refusal == "optuna: not installed. Run pip install 'tinysight[scale]'."
 

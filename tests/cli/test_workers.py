@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tinysight import packages
+from tinysight._util import optional_deps
 from tinysight.runs.run import Run
 
 DATA = ("--data", "shapes:train=200,test=40", "--precision", "fp32")
 COMMAND = ("train", "fast-73", *DATA)
 DIVERGING = [
-    *("optimiser.name=adam", "optimiser.learning_rate=100", "optimiser.beta_2=0", "optimiser.epsilon=1e-30"),
+    *("optimizer.name=adam", "optimizer.learning_rate=100", "optimizer.beta_2=0", "optimizer.epsilon=1e-30"),
     *("training.batch_size=40", "training.epochs=40"),
 ]
 BATCHES = ("--set", "training.batch_size=40", "--set", "training.ghost_batch_size=20")
 DEADLINE = 120  # seconds; a busy machine starts a launcher slowly
-NEEDS_RAY = pytest.mark.skipif(packages.version("ray") is None, reason="needs the extra scale")
+NEEDS_RAY = pytest.mark.skipif(optional_deps.version("ray") is None, reason="needs the extra scale")
 
 
 @pytest.fixture(params=["torchrun", pytest.param("ray", marks=[NEEDS_RAY, pytest.mark.slow])])
@@ -238,7 +238,7 @@ def test_an_external_torchrun_starts_workers(start, alone, tmp_path):
 
 
 def test_without_ray_the_error_gives_the_command_to_install_it(tinysight, monkeypatch):
-    monkeypatch.setattr("tinysight.packages.version", lambda name: None)
+    monkeypatch.setattr("tinysight._util.optional_deps.version", lambda name: None)
     outcome = tinysight(*COMMAND, "--workers", 2, "--engine", "ray", "--out", "run")
     assert outcome.refusal() == "ray: not installed. Run pip install 'tinysight[scale]'."
     assert list(Path().iterdir()) == []

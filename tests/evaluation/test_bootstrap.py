@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from tinysight.evaluation.bootstrap import bootstrap
+from tinysight.evaluation.confidence_intervals import bootstrap
 
 
 def mean_of(values):

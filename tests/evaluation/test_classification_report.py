@@ -3,8 +3,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report as reference
 
-from tinysight.evaluation.classification_report import classification_report
-from tinysight.evaluation.metrics import measure
+from tinysight.evaluation.metrics import classification_report, compute_metrics
 
 
 def expected(probabilities, labels, names):
@@ -24,7 +23,7 @@ def test_report_equals_scikit_learn(outcome, seed, n, names):
     # scikit-learn 1.9 prints the support as "3.0" if no prediction is correct.
     assume((probabilities.argmax(axis=1) == labels).any())
 
-    report = classification_report(measure(probabilities, labels, names, "test"))
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
 
     assert report == expected(probabilities, labels, names)
 
@@ -34,6 +33,6 @@ def test_report_with_large_counts_equals_scikit_learn(outcome):
     labels = np.repeat([0, 1], 300_000)
     probabilities = np.eye(2)[labels]
 
-    report = classification_report(measure(probabilities, labels, names, "test"))
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
 
     assert report == expected(probabilities, labels, names)

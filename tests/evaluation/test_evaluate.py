@@ -9,12 +9,12 @@ import pytest
 from matplotlib.text import Text
 from sklearn.metrics import accuracy_score, log_loss
 
+from tinysight._util.errors import DataError, RunError
 from tinysight.data.load import load
-from tinysight.errors import DataError, RunError
-from tinysight.evaluation import images as module
 from tinysight.evaluation.evaluate import evaluate
-from tinysight.evaluation.images import images_of
+from tinysight.runs import run_dataset as module
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import load_run_dataset
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_metrics_json_equals_returned_metrics_and_is_standard_json(evaluated):
         raise AssertionError(f"{constant} is not JSON")
 
     written = json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)
-    origin = {"recipe": "early-stopping", "dataset": "shapes", "remarks": list(run.summary().remarks)}
+    origin = {"recipe": "early-stopping", "dataset": "shapes", "notes": list(run.summary().notes)}
     assert {key: value for key, value in written.items() if "sha256" not in key} == metrics | origin == run.metrics()
 
 
@@ -92,10 +92,10 @@ def test_interrupted_run_can_be_evaluated(run):
 
 def test_changed_dataset_is_rejected(run):
     environment = run.environment()
-    dataset = environment.dataset.model_copy(update={"argument": "shapes:train=100,test=30,seed=1"})
+    dataset = environment.dataset.model_copy(update={"data_source": "shapes:train=100,test=30,seed=1"})
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
     with pytest.raises(DataError, match=r"not the images that .* was trained on"):
-        images_of(run)
+        load_run_dataset(run)
 
 
 def test_edited_recipe_cannot_change_validation_split(run):
@@ -122,7 +122,7 @@ def test_confusion_plots_show_counts_and_rates(plotted):
 
 def test_every_plot_has_title_and_dataset_note(plotted, run):
     _, plots = plotted
-    (note,) = run.summary().remarks
+    (note,) = run.summary().notes
     title = "early-stopping on shapes"
     of_images = f"{title}, test images (n = 30)"
     titles = dict.fromkeys(("confusion", "confusion-rates", "mistakes", "confidence"), of_images) | {"curves": title}
@@ -143,6 +143,6 @@ def test_cifar10_is_loaded_from_recorded_folder(run, monkeypatch, exists, reques
     folders = []
     monkeypatch.setattr(module.cifar10, "find", lambda folder: folder if exists else None)
     monkeypatch.setattr(module, "load", lambda name, size, data_dir, **_: folders.append(data_dir) or load(name, size))
-    images_of(run, requested and Path(requested))
+    load_run_dataset(run, requested and Path(requested))
 
     assert folders == [expected and Path(expected)]

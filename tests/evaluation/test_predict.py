@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight.data.intake import read_image
+from tinysight._util.errors import InputError
+from tinysight.data.image_io import read_image
 from tinysight.data.load import load
-from tinysight.errors import InputError
 from tinysight.evaluation import predict as module
-from tinysight.evaluation.predict import Predictor
+from tinysight.evaluation.predict import ImagePredictor
 from tinysight.runs.run import Run
 
 
@@ -24,7 +24,7 @@ def run(finished_run):
 
 def test_prediction_equals_classifier_output(run, photos):
     file = photos / "cat" / "07.png"
-    (prediction,) = Predictor(run, top=10).predict([str(file)])
+    (prediction,) = ImagePredictor(run, top=10).predict([str(file)])
     expected = run.classifier().probabilities(read_image(file, (32, 32))[np.newaxis])[0]
     by_index = {choice["index"]: choice["probability"] for choice in prediction["top"]}
     assert [by_index[index] for index in range(10)] == pytest.approx(expected.tolist())
@@ -36,10 +36,10 @@ def test_order_is_kept_across_chunks(run, photos, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 3)
     names = [str(photos / "cat" / f"{number:02}.png") for number in (5, 4, 3, 2, 1, 0, 9, 8)]
     names[4:4] = ["missing.png"]
-    predictions = list(Predictor(run).predict(names))
+    predictions = list(ImagePredictor(run).predict(names))
     assert predictions[4].startswith("missing.png: no such file")
     assert [prediction["input"] for prediction in predictions[:4] + predictions[5:]] == names[:4] + names[5:]
-    single = [next(Predictor(run).predict([name])) for name in names]
+    single = [next(ImagePredictor(run).predict([name])) for name in names]
     for first, second in zip(single, predictions, strict=True):
         assert first == second or first["top"][0]["probability"] == pytest.approx(second["top"][0]["probability"])
 
@@ -55,13 +55,13 @@ def test_unsure_below_threshold_of_run(run, photos, bias, below, unsure):
     torch.nn.init.zeros_(last.bias)
     last.bias.data[3] = bias
     run.write_classifier(classifier)
-    (prediction,) = Predictor(run).predict([str(photos / "cat" / "00.png")])
+    (prediction,) = ImagePredictor(run).predict([str(photos / "cat" / "00.png")])
     assert prediction["unsure"] == unsure
     assert prediction["top"][0]["probability"] == pytest.approx(np.exp(bias) / (np.exp(bias) + 9))
 
 
 def test_test_images_have_labels(run):
-    predictions = list(Predictor(run).predict([], test_indices=[29, 0, 29]))
+    predictions = list(ImagePredictor(run).predict([], test_indices=[29, 0, 29]))
     assert [prediction["input"] for prediction in predictions] == ["test[29]", "test[0]", "test[29]"]
     names = run.classifier().class_names
     labels = load("shapes:train=100,test=30").test.labels
@@ -72,19 +72,19 @@ def test_existing_file_with_glob_characters_is_not_expanded(run, photos, tmp_pat
     odd = tmp_path / "a[1]*.png"
     shutil.copy(photos / "cat" / "00.png", odd)
     shutil.copy(photos / "cat" / "00.png", tmp_path / "a1.png")
-    assert [prediction["input"] for prediction in Predictor(run).predict([str(odd)])] == [str(odd)]
-    globbed = Predictor(run).predict([str(tmp_path / "**" / "a1*")])
+    assert [prediction["input"] for prediction in ImagePredictor(run).predict([str(odd)])] == [str(odd)]
+    globbed = ImagePredictor(run).predict([str(tmp_path / "**" / "a1*")])
     assert [prediction["input"] for prediction in globbed] == [str(tmp_path / "a1.png")]
 
 
 def test_no_inputs_raise(run):
     with pytest.raises(InputError, match="predict: no images"):
-        list(Predictor(run).predict([]))
+        list(ImagePredictor(run).predict([]))
 
 
 def test_document_has_format_model_and_notes(run):
-    document = Predictor(run).document([])
-    (note,) = document.pop("remarks")
+    document = ImagePredictor(run).document([])
+    (note,) = document.pop("notes")
     assert document == {"format": 1, "model": str(run.path), "predictions": []}
     assert "synthetic images" in note
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tinysight.data.load import load
-from tinysight.evaluation.corruptions import CATALOGUE
-from tinysight.evaluation.robustness import corrupt, measure_robustness
+from tinysight.evaluation.corruptions import CORRUPTIONS
+from tinysight.evaluation.robustness import corrupt_images, measure_robustness
 from tinysight.runs.run import Run
-from tinysight.training.randomness import generator
+from tinysight.training.seeding import seeded_generator
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,14 @@ def measured(trained):
 def test_every_corruption_has_one_accuracy_per_severity(measured):
     _, test, robustness = measured
     assert robustness.n == len(test)
-    assert set(robustness.accuracy) == set(CATALOGUE)
+    assert set(robustness.accuracy) == set(CORRUPTIONS)
     assert {len(values) for values in robustness.accuracy.values()} == {5}
     assert robustness.mean == pytest.approx(np.mean([np.mean(values) for values in robustness.accuracy.values()]))
 
 
 def test_accuracy_equals_that_on_corrupted_images(measured):
     classifier, test, robustness = measured
-    pixels = corrupt(test.pixels, CATALOGUE["contrast"], 5, generator(5, "corruption contrast", 5))
+    pixels = corrupt_images(test.pixels, CORRUPTIONS["contrast"], 5, seeded_generator(5, "corruption contrast", 5))
     accuracy = (classifier.probabilities(pixels).argmax(1) == test.labels).mean()
     assert robustness.accuracy["contrast"][4] == pytest.approx(accuracy)
-    assert robustness.clean == (classifier.probabilities(test.pixels).argmax(1) == test.labels).mean()
+    assert robustness.clean_accuracy == (classifier.probabilities(test.pixels).argmax(1) == test.labels).mean()

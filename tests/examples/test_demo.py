@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.data.cifar10 import published
-from tinysight.data.cifar10.download import Archive
-from tinysight.errors import StorageError
+from tinysight._util.errors import StorageError
+from tinysight.data.sources.cifar10 import official
+from tinysight.data.sources.cifar10.download import Archive
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.runs.run import Run
 
@@ -23,7 +23,7 @@ def demo(tinysight, monkeypatch, tmp_path):
     """The script as a module, in an empty folder, with CIFAR-10 neither present nor downloadable."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(published, "ARCHIVE", Archive("http://example.org/cifar-10-binary.tar.gz", 1, ""))
+    monkeypatch.setattr(official, "ARCHIVE", Archive("http://example.org/cifar-10-binary.tar.gz", 1, ""))
     spec = importlib.util.spec_from_file_location("demo", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -80,7 +80,7 @@ def test_a_full_disk_is_an_error(demo, commands, monkeypatch, capsys):
     def fail(*_):
         raise StorageError("Cannot write the images: the disk is full.")
 
-    monkeypatch.setattr(published, "install", fail)
+    monkeypatch.setattr(official, "download", fail)
     with pytest.raises(SystemExit) as end:
         demo.main()
     printed = capsys.readouterr()

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.errors import RunError, StorageError
+from tinysight._util.errors import RunError, StorageError
 from tinysight.runs.checkpoint import LATEST, PREVIOUS, Checkpoint, load, save
 from tinysight.runs.weights import write_tensors
 

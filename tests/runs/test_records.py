@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.errors import RunError
+from tinysight._util.errors import RunError
 from tinysight.runs import records
-from tinysight.runs.records import Summary, read, read_sealed, read_sealed_text, write, write_sealed, write_sealed_text
+from tinysight.runs.records import (
+    Summary,
+    read_checked,
+    read_checked_text,
+    read_record,
+    write_checked,
+    write_checked_text,
+    write_record,
+)
 
 GOOD = {"format": 3, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
 
@@ -36,17 +44,17 @@ def test_records_roundtrip(tmp_path_factory, recipe, remarks, accuracy, epochs):
         status="failed",
         recipe=recipe,
         dataset="x",
-        remarks=tuple(remarks),
+        notes=tuple(remarks),
         val_accuracy=accuracy,
         epochs=epochs,
         history_sha256="",
     )
-    write(summary, path)
-    assert read(Summary, path) == summary
+    write_record(summary, path)
+    assert read_record(Summary, path) == summary
 
 
 def test_records_are_indented_utf8_json(path):
-    write(Summary(**GOOD, remarks=("café",)), path)
+    write_record(Summary(**GOOD, notes=("café",)), path)
     text = path.read_text(encoding="utf-8")
     assert json.loads(text)["recipe"] == "deep"
     assert '\n  "status": "finished",\n' in text
@@ -55,14 +63,14 @@ def test_records_are_indented_utf8_json(path):
 
 def test_helper_computes_the_same_checksum_as_the_code(path):
     path.write_text(summary_text())
-    assert read(Summary, path) == Summary(**GOOD)
+    assert read_record(Summary, path) == Summary(**GOOD)
 
 
 @pytest.mark.parametrize("form", [2, 1, 0, "1", None, [1] * 99])
 def test_read_rejects_other_formats(path, form):
     path.write_text(summary_text(format=form))
     with pytest.raises(RunError, match=r"summary\.json: has format .{1,40}\. This version of tinysight reads format 3"):
-        read(Summary, path)
+        read_record(Summary, path)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +83,14 @@ def test_read_rejects_other_formats(path, form):
         {"epochs": "x"},
         {"val_accuracy": float("nan")},
         {"train_seconds": float("inf")},
-        {"remarks": "not a list"},
+        {"notes": "not a list"},
         {"recipe": "\ud800"},
     ],
 )
 def test_read_rejects_values_that_violate_the_schema(path, changes):
     path.write_text(summary_text(**changes))
     with pytest.raises(RunError, match=r"summary\.json: not written by this version of tinysight"):
-        read(Summary, path)
+        read_record(Summary, path)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +115,14 @@ def test_read_rejects_values_that_violate_the_schema(path, changes):
 def test_read_rejects_text_that_is_not_a_record(path, text):
     path.write_text(text)
     with pytest.raises(RunError, match=str(path)):
-        read(Summary, path)
+        read_record(Summary, path)
 
 
 def test_read_rejects_deep_nesting(path):
     for depth in range(900, 1000):
         path.write_text('{"format": 3, "a": ' + "[" * depth + "]" * depth + "}")
         with pytest.raises(RunError, match=str(path)):
-            read(Summary, path)
+            read_record(Summary, path)
 
 
 @given(content=st.binary(max_size=100))
@@ -122,32 +130,32 @@ def test_read_rejects_junk_bytes(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "junk.json"
     path.write_bytes(content)
     with pytest.raises(RunError, match=str(path)):
-        read(Summary, path)
+        read_record(Summary, path)
 
 
 def test_read_rejects_large_files(path, monkeypatch):
-    monkeypatch.setattr(records, "LARGEST_RECORD", 10)
-    write_sealed({"a": "b" * 10}, path)
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 10)
+    write_checked({"a": "b" * 10}, path)
     with pytest.raises(RunError, match="larger than 10 bytes"):
-        read_sealed(path)
+        read_checked(path)
 
 
 def test_write_rejects_nan(path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_sealed({"a": float("nan")}, path)
+        write_checked({"a": float("nan")}, path)
     assert not path.exists()
 
 
 @given(text=texts)
 def test_text_with_checksum_roundtrips(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "sealed.toml"
-    write_sealed_text(text, path)
-    assert read_sealed_text(path) == text
+    write_checked_text(text, path)
+    assert read_checked_text(path) == text
 
 
 def test_read_rejects_text_with_wrong_checksum(path):
-    write_sealed_text("a = 1\n", path)
+    write_checked_text("a = 1\n", path)
     for text in ("a = 1\n", path.read_text().replace("1\n", "2\n"), path.read_text() + "b = 1\n", ""):
         path.write_text(text)
         with pytest.raises(RunError, match="modified after it was written"):
-            read_sealed_text(path)
+            read_checked_text(path)

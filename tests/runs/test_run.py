@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from tinysight.errors import RunError, StorageError
-from tinysight.runs.records import digest
+from tinysight._util.errors import RunError, StorageError
+from tinysight.runs.records import sha256_hex
 from tinysight.runs.run import Run
 
 RECORDS = {
@@ -35,9 +35,9 @@ def test_all_files_roundtrip(run, recipe, environment, summary, history, classif
 
 @pytest.mark.parametrize("other", [{"processor": "another"}, {"versions": {"torch": "1.0"}}])
 def test_bf16_margin_is_dropped_on_other_processor_or_torch(run, environment, other):
-    assert run.classifier().doubt == 0.25
+    assert run.classifier().bf16_margin == 0.25
     run.write_environment(environment.model_copy(update=other))
-    assert run.classifier().doubt is None
+    assert run.classifier().bf16_margin is None
 
 
 def test_loaded_classifier_predicts_bit_identical_probabilities(run, classifier):
@@ -45,8 +45,8 @@ def test_loaded_classifier_predicts_bit_identical_probabilities(run, classifier)
     loaded = run.classifier()
     assert np.array_equal(loaded.probabilities(images), classifier.probabilities(images))
     assert (loaded.class_names, loaded.image_size, loaded.temperature) == (("cat", "dog"), 16, 1.5)
-    assert loaded.remarks == ("painted",)
-    assert loaded.normalisation == classifier.normalisation
+    assert loaded.notes == ("painted",)
+    assert loaded.normalization == classifier.normalization
 
 
 def test_create_accepts_missing_or_empty_directory(create, tmp_path):
@@ -67,7 +67,7 @@ def test_create_rejects_existing_files(create, run, tmp_path):
 
 def test_create_in_read_only_place_raises(create, tmp_path, disk):
     disk.fails["mkdir"] = errno.EROFS
-    with pytest.raises(StorageError, match="read-only. Choose another folder"):
+    with pytest.raises(StorageError, match=r"read-only\. Choose another folder"):
         create(tmp_path / "run")
 
 
@@ -134,7 +134,7 @@ def test_dataset_notes_are_in_recipe_and_predictions(run, recipe):
     assert "\n# painted by hand\n" in (run.path / "recipe.toml").read_text()
     assert run.recipe() == recipe
     with np.load(run.path / "predictions.npz") as predictions:
-        assert predictions["remarks"].tolist() == ["painted by hand"]
+        assert predictions["notes"].tolist() == ["painted by hand"]
 
 
 def test_edited_recipe_is_detected(run):
@@ -155,13 +155,13 @@ def test_edited_history_is_detected(run):
 
 def test_history_that_violates_the_schema_is_rejected(run, summary):
     (run.path / "history.jsonl").write_text("{}\n")
-    run.write_summary(summary.model_copy(update={"history_sha256": digest("{}\n")}))
+    run.write_summary(summary.model_copy(update={"history_sha256": sha256_hex("{}\n")}))
     with pytest.raises(RunError, match=r"history\.jsonl: not written by this version"):
         run.history()
 
 
 def test_blocking_io_error_in_training_is_not_a_lock_error(run):
-    with pytest.raises(BlockingIOError), run.locked():
+    with pytest.raises(BlockingIOError), run.training_lock():
         raise BlockingIOError
 
 
@@ -187,7 +187,7 @@ def test_create_on_full_disk_leaves_no_files(create, tmp_path, disk):
 
 
 def test_write_metrics_rejects_metrics_of_replaced_weights(run, classifier):
-    checksum = run.weights_seal()
+    checksum = run.weights_checksum()
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     with pytest.raises(RunError, match="the weights changed during the evaluation"):
@@ -215,9 +215,13 @@ def test_metrics_of_other_weights_are_rejected(run, classifier):
 
 def test_training_lock_is_exclusive(run):
     """A second lock in the same process behaves like one in another process."""
-    with run.locked(), pytest.raises(RunError, match="another process is training in this directory"), run.locked():
+    with (
+        run.training_lock(),
+        pytest.raises(RunError, match="another process is training in this directory"),
+        run.training_lock(),
+    ):
         raise AssertionError
-    with run.locked():
+    with run.training_lock():
         pass
 
 
@@ -228,7 +232,7 @@ def test_training_lock_removes_only_temporary_training_files(run):
     for temporary in [*stale, active]:
         temporary.write_text("half")
     before = set(run.path.rglob("*"))
-    with run.locked():
+    with run.training_lock():
         assert before - set(run.path.rglob("*")) == set(stale)
 
 
@@ -277,11 +281,11 @@ def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, disk
         lambda: run.write_recipe(recipe),
         lambda: run.write_summary(summary),
         lambda: run.write_history([]),
-        lambda: run.write_metrics({"format": 3}, run.weights_seal()),
+        lambda: run.write_metrics({"format": 3}, run.weights_checksum()),
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:
-        with pytest.raises(StorageError, match="the disk is full. Free some space and try again"):
+        with pytest.raises(StorageError, match=r"the disk is full\. Free some space and try again"):
             write()
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
 

@@ -8,9 +8,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from tinysight.errors import RunError
+from tinysight._util.errors import RunError
 from tinysight.runs import weights
-from tinysight.runs.weights import read_tensors, require_finite, write_tensors
+from tinysight.runs.weights import check_finite, read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_overlapping_tensors_are_rejected(path):
 
 
 def test_read_rejects_large_files(path, monkeypatch):
-    monkeypatch.setattr(weights, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(weights, "MAX_FILE_BYTES", 1000)
     with path.open("wb") as file:
         file.truncate(1001)
     with pytest.raises(RunError, match="larger than 1,000 bytes"):
@@ -94,6 +94,6 @@ def test_read_rejects_large_files(path, monkeypatch):
 
 
 def test_nan_and_infinity_are_rejected(path):
-    require_finite({"float": torch.zeros(3), "half": torch.ones(2).bfloat16(), "int": torch.tensor(3)}, path)
+    check_finite({"float": torch.zeros(3), "half": torch.ones(2).bfloat16(), "int": torch.tensor(3)}, path)
     with pytest.raises(RunError, match=f"{path}: the weights 'b' contain NaN or infinity. Train again"):
-        require_finite({"a": torch.zeros(3), "b": torch.tensor([0.0, float("nan")])}, path)
+        check_finite({"a": torch.zeros(3), "b": torch.tensor([0.0, float("nan")])}, path)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tinysight.data.dataset import Dataset, Part
+from tinysight.data.dataset import Dataset, Split
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training.train import Plan
+from tinysight.training.session import TrainConfig
 
 SIZE = 16
 COLORS = np.array([[170, 90, 90], [90, 170, 90], [90, 90, 170], [150, 150, 60]])
@@ -27,7 +27,7 @@ batch_size = 24
 def _part(count, random):
     labels = random.permutation(np.arange(count) % len(COLORS))
     noise = random.normal(0, 60, (count, 3, SIZE, SIZE))
-    return Part((COLORS[labels][:, :, None, None] + noise).clip(0, 255).astype(np.uint8), labels)
+    return Split((COLORS[labels][:, :, None, None] + noise).clip(0, 255).astype(np.uint8), labels)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def dataset():
 @pytest.fixture(scope="session")
 def recipe():
     """Return a function from `key=value` overrides to a recipe for the tiny images."""
-    return lambda *changes: loading.parse(RECIPE, "tiny.toml", changes)
+    return lambda *changes: loading.parse_recipe(RECIPE, "tiny.toml", changes)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def plan(dataset, recipe):
     """Return a function from `key=value` overrides and a seed to a training configuration for the tiny images."""
 
     def make(*changes, seed=0, precision="fp32"):
-        return Plan(recipe(*changes), dataset, "tiny", seed, precision)
+        return TrainConfig(recipe(*changes), dataset, "tiny", seed, precision)
 
     return make
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tinysight.errors import InputError
+from tinysight._util.errors import InputError
 from tinysight.runs.run import Run
 from tinysight.training import device
-from tinysight.training.train import train
+from tinysight.training.session import train
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def set_cuda(monkeypatch):
 )
 def test_auto_uses_cuda_when_available(set_cuda, asked, available, chosen):
     set_cuda(available)
-    assert device.choose(asked) == chosen
+    assert device.resolve_device(asked) == chosen
 
 
 def test_unavailable_cuda_is_rejected(set_cuda):
     set_cuda(False)
     with pytest.raises(InputError, match="device cuda: torch finds no CUDA GPU"):
-        device.choose("cuda")
+        device.resolve_device("cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.recipes.schema import EarlyStopping
-from tinysight.runs.records import Epoch
-from tinysight.training.early_stopping import Watch
+from tinysight.recipes.schema import EarlyStoppingSection
+from tinysight.runs.records import EpochRecord
+from tinysight.training.early_stopping import EarlyStoppingState
 
 # Multiples of 1/16 have exact sums and differences in the float32 of Keras, so that ties are real.
 metric_values = st.lists(st.integers(0, 32).map(lambda n: n / 16), min_size=1, max_size=12)
 configs = st.builds(
-    EarlyStopping,
+    EarlyStoppingSection,
     monitor=st.sampled_from(["loss", "accuracy", "val_loss", "val_accuracy"]),
     patience=st.integers(0, 4),
     min_delta=st.sampled_from([0.0, 1 / 16, 0.25]),
@@ -29,16 +29,16 @@ def keras_early_stopping():
 
 
 def epoch(number, monitor, value):
-    others = dict.fromkeys(Epoch.model_fields, 0.5) | {"epoch": number, monitor: value}
-    return Epoch(**others)
+    others = dict.fromkeys(EpochRecord.model_fields, 0.5) | {"epoch": number, monitor: value}
+    return EpochRecord(**others)
 
 
 def stop_ours(config, values):
     """Return (epochs trained, best epoch)."""
-    watch = Watch(config)
+    watch = EarlyStoppingState(config)
     for number, value in enumerate(values, 1):
-        watch.see(epoch(number, config.monitor, value))
-        if watch.over:
+        watch.update(epoch(number, config.monitor, value))
+        if watch.should_stop:
             break
     return number, watch.best_epoch
 
@@ -63,19 +63,19 @@ def test_stopping_and_best_epoch_match_keras(keras_early_stopping, config, value
 
 @given(config=configs, values=metric_values, restore_at=st.integers(0, 12))
 def test_a_restored_state_continues_identically(config, values, restore_at):
-    watch = Watch(config)
+    watch = EarlyStoppingState(config)
     for number, value in enumerate(values, 1):
         if number == restore_at:
-            watch = Watch(**(vars(watch) | {"config": config}))
-        best = watch.see(epoch(number, config.monitor, value))
+            watch = EarlyStoppingState(**(vars(watch) | {"config": config}))
+        best = watch.update(epoch(number, config.monitor, value))
         assert best == (watch.best_epoch == number)
-        assert watch.waited == number - watch.best_epoch
+        assert watch.wait == number - watch.best_epoch
 
 
 def test_it_returns_whether_an_epoch_is_the_best_so_far():
-    watch = Watch(EarlyStopping(monitor="val_loss", patience=2))
+    watch = EarlyStoppingState(EarlyStoppingSection(monitor="val_loss", patience=2))
     losses = [1.0, 0.7, 0.8, 0.6, 0.65, 0.6]
 
-    assert [watch.see(epoch(i, "val_loss", loss)) for i, loss in enumerate(losses, 1)] == [1, 1, 0, 1, 0, 0]
-    assert watch.over
-    assert (watch.best, watch.best_epoch, watch.waited) == (0.6, 4, 2)
+    assert [watch.update(epoch(i, "val_loss", loss)) for i, loss in enumerate(losses, 1)] == [1, 1, 0, 1, 0, 0]
+    assert watch.should_stop
+    assert (watch.best, watch.best_epoch, watch.wait) == (0.6, 4, 2)

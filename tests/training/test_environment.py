@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from tinysight import machine
+from tinysight._util import hardware
 from tinysight.training import environment
 
 
 def test_it_records_the_machine_the_versions_and_the_dataset(dataset):
-    record = environment.describe(dataset, "tiny", Path("images"), seed=3, precision="bf16")
+    record = environment.describe_environment(dataset, "tiny", Path("images"), seed=3, precision="bf16")
 
-    facts = machine.describe()
-    assert [record.processor, record.system, *record.features] == [
+    facts = hardware.hardware_info()
+    assert [record.processor, record.system, *record.cpu_features] == [
         facts["processor"],
         facts["system"],
         *facts["features"],
@@ -28,12 +28,12 @@ def test_it_records_the_machine_the_versions_and_the_dataset(dataset):
 
 
 def test_changes_that_break_bitwise_reproducibility_are_listed(dataset):
-    before = environment.describe(dataset, "tiny", None, 0, "fp32")
+    before = environment.describe_environment(dataset, "tiny", None, 0, "fp32")
     versions = before.versions | {"torch": "9"}
-    now = before.model_copy(update={"threads": before.threads + 1, "workers": 2, "versions": versions})
+    now = before.model_copy(update={"threads": before.threads + 1, "group": 2, "versions": versions})
 
-    assert environment.changes(before, before) == []
-    assert environment.changes(before, now) == [
+    assert environment.diff(before, before) == []
+    assert environment.diff(before, now) == [
         f"torch: {before.versions['torch']}, now 9",
         f"threads: {before.threads}, now {before.threads + 1}",
         "workers: 1, now 2",
@@ -55,7 +55,7 @@ def checkout(tmp_path):
 def commit_from(folder, dataset, monkeypatch):
     folder.mkdir(parents=True)
     monkeypatch.setattr(environment, "__file__", str(folder / "environment.py"))
-    return environment.describe(dataset, "tiny", None, 0, "fp32").git_commit
+    return environment.describe_environment(dataset, "tiny", None, 0, "fp32").git_commit
 
 
 def test_the_commit_of_a_source_checkout_is_recorded(checkout, dataset, monkeypatch):
@@ -73,4 +73,4 @@ def test_the_commit_of_another_checkout_is_not_recorded(checkout, dataset, monke
 def test_without_git_there_is_no_commit(dataset, monkeypatch):
     monkeypatch.setenv("PATH", "")
 
-    assert environment.describe(dataset, "tiny", None, 0, "fp32").git_commit is None
+    assert environment.describe_environment(dataset, "tiny", None, 0, "fp32").git_commit is None

@@ -9,22 +9,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tinysight.errors import DataError, StorageError, TrainingError
-from tinysight.progress import Silent
+from tinysight._util.errors import DataError, StorageError, TrainingError
+from tinysight._util.progress import SilentProgress
 from tinysight.runs.run import Run
-from tinysight.training.train import train
+from tinysight.training.session import train
 
 # Steps of 100 times the ratio of two gradients overflow float32 within three steps.
 DIVERGING = (
-    "optimiser.name=adam",
-    "optimiser.learning_rate=100",
-    "optimiser.beta_2=0",
-    "optimiser.epsilon=1e-30",
+    "optimizer.name=adam",
+    "optimizer.learning_rate=100",
+    "optimizer.beta_2=0",
+    "optimizer.epsilon=1e-30",
 )
 STEPS = 7  # per epoch
 
 
-class RecordingProgress(Silent):
+class RecordingProgress(SilentProgress):
     """Calls `then` after so many steps; `live` is True while a progress bar is open."""
 
     def __init__(self, steps=0, then=lambda: None):

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from tinysight.errors import InputError
-from tinysight.models.registry import NOTEBOOK, build
-from tinysight.progress import Silent
-from tinysight.recipes.schema import Model, Recipe
+from tinysight._util.errors import InputError
+from tinysight._util.progress import SilentProgress
+from tinysight.models.registry import CNN_BUILDERS, build_network
+from tinysight.recipes.schema import ModelSection, Recipe
 from tinysight.training import precision
 
 RECIPE = Recipe(name="tiny", data={"image_size": 16}, model={"architecture": "early-stopping"})
@@ -18,7 +18,7 @@ def machine(monkeypatch):
     def fake(native=True, correct=True, fast=True):
         seconds = {"bf16": 1.0 if fast else 3.0, "fp32": 2.0}
         monkeypatch.setattr(precision, "native_bf16", lambda: native)
-        monkeypatch.setattr(precision, "wrong_convolution", lambda *_: "" if correct else FAULT)
+        monkeypatch.setattr(precision, "find_bf16_fault", lambda *_: "" if correct else FAULT)
         monkeypatch.setattr(precision, "step_seconds", lambda network, size, names: [seconds[name] for name in names])
 
     return fake
@@ -39,14 +39,14 @@ def machine(monkeypatch):
 def test_auto_uses_bf16_where_it_is_native_correct_and_faster(machine, asked, here, chosen):
     machine(**here)
 
-    assert precision.choose(asked, RECIPE) == chosen
+    assert precision.resolve_precision(asked, RECIPE) == chosen
 
 
 def test_falling_back_to_fp32_is_reported_with_the_faulty_layer(machine):
     machine(correct=False)
-    progress, notes = Silent(), []
+    progress, notes = SilentProgress(), []
     progress.note = notes.append
-    precision.choose("auto", RECIPE, progress=progress)
+    precision.resolve_precision("auto", RECIPE, progress=progress)
 
     assert notes == [f"precision bf16: results on this machine are wrong in {FAULT}. Training in float32."]
 
@@ -56,13 +56,13 @@ def test_requested_bf16_with_faulty_convolutions_is_rejected(machine):
 
     message = r"precision bf16: results on this machine are wrong in convolutions like .*\. Use precision fp32\."
     with pytest.raises(InputError, match=message):
-        precision.choose("bf16", RECIPE)
+        precision.resolve_precision("bf16", RECIPE)
 
 
-@pytest.mark.parametrize("name", [*NOTEBOOK, "fast"])
+@pytest.mark.parametrize("name", [*CNN_BUILDERS, "fast"])
 def test_the_installed_torch_has_correct_convolutions(name):
-    widths = {"stem": "fine", "widths": [16, 32]} if name == "fast" else {}
-    assert precision.wrong_convolution(build(Model(architecture=name, **widths), 10, 32), 32) == ""
+    widths = {"stem_stride": 1, "channels": [16, 32]} if name == "fast" else {}
+    assert precision.find_bf16_fault(build_network(ModelSection(architecture=name, **widths), 10, 32), 32) == ""
 
 
 @pytest.mark.parametrize("fault", ["forward", "backward"])
@@ -79,12 +79,12 @@ def test_a_faulty_bf16_convolution_is_named(monkeypatch, fault, inputs):
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
 
-    network = build(Model(architecture="deep"), 10, 16)
-    assert f"Conv2d({inputs}, 32" in precision.wrong_convolution(network, 16)
+    network = build_network(ModelSection(architecture="deep"), 10, 16)
+    assert f"Conv2d({inputs}, 32" in precision.find_bf16_fault(network, 16)
 
 
 def test_step_seconds_are_positive_in_both_precisions():
-    network = build(RECIPE.model, 10, 16)
+    network = build_network(RECIPE.model, 10, 16)
     assert all(seconds > 0 for seconds in precision.step_seconds(network, 16, ["fp32", "bf16"]))
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tinysight.data.dataset import Part
-from tinysight.errors import RunError
-from tinysight.progress import Silent
+from tinysight._util.errors import RunError
+from tinysight._util.progress import SilentProgress
+from tinysight.data.dataset import Split
 from tinysight.runs.run import Run
-from tinysight.training.environment import describe
-from tinysight.training.train import train
+from tinysight.training.environment import describe_environment
+from tinysight.training.session import train
 
 SETTINGS = {
     "rmsprop, dropout, augmentation": (
@@ -20,23 +20,23 @@ SETTINGS = {
     ),
     "adam, dropout, early stopping": (
         "model.architecture=strided",
-        "optimiser.name=adam",
-        "optimiser.learning_rate=0.003",
+        "optimizer.name=adam",
+        "optimizer.learning_rate=0.003",
         "early_stopping.patience=1",
-        "early_stopping.restore_best=true",
+        "early_stopping.restore_best_weights=true",
     ),
-    "bf16": ("optimiser.name=adam",),
+    "bf16": ("optimizer.name=adam",),
     "muon, ghost batches, alternating flips": (
-        *("model.architecture=fast", "model.stem=fine", "model.widths=[16]", "data.normalisation=standardise"),
-        *("optimiser.name=muon", "optimiser.learning_rate=0.1", "optimiser.schedule=linear"),
-        *("optimiser.bias_learning_rate=1", "optimiser.head_learning_rate=5", "training.ghost_batch_size=10"),
+        *("model.architecture=fast", "model.stem_stride=1", "model.channels=[16]", "data.normalization=standardize"),
+        *("optimizer.name=muon", "optimizer.learning_rate=0.1", "optimizer.lr_schedule=linear"),
+        *("optimizer.bias_learning_rate=1", "optimizer.head_learning_rate=5", "training.ghost_batch_size=10"),
         "training.label_smoothing=0.2",
         *("augmentation.alternating_flip=true", "augmentation.crop_padding=2"),
     ),
 }
 
 
-class CtrlC(Silent):
+class CtrlC(SilentProgress):
     """Raises SIGINT after so many steps."""
 
     def __init__(self, steps):
@@ -59,7 +59,7 @@ def result(path):
     checkpoint, summary = run.checkpoint(), run.summary()
     timeless = [epoch.model_dump(exclude={"seconds", "images_per_second"}) for epoch in run.history()]
     tensors = checkpoint.tensors | {f"kept/{k}": v for k, v in run.classifier().network.state_dict().items()}
-    metrics = [summary.status, summary.epochs, summary.val_accuracy, timeless, checkpoint.state["watch"]]
+    metrics = [summary.status, summary.epochs, summary.val_accuracy, timeless, checkpoint.state["early_stopping"]]
     return tensors, metrics
 
 
@@ -96,7 +96,7 @@ def test_the_early_stopping_state_is_resumed(plan, tmp_path):
         "early_stopping.monitor=val_accuracy",
         "early_stopping.min_delta=0.2",
         "early_stopping.patience=2",
-        "early_stopping.restore_best=true",
+        "early_stopping.restore_best_weights=true",
     )
     epochs = train(settled, tmp_path / "straight").epochs
     train(settled, tmp_path / "run", progress=CtrlC(7 * (epochs - 1) + 3))  # in the last epoch, past the best
@@ -117,7 +117,7 @@ def test_an_interrupted_run_predicts_and_reports_only_measured_values(plan, tmp_
 
 
 def test_an_interrupted_run_restores_the_best_weights_so_far(plan, weights, tmp_path):
-    changes = ("training.epochs=2", "early_stopping.patience=5", "early_stopping.restore_best=true")
+    changes = ("training.epochs=2", "early_stopping.patience=5", "early_stopping.restore_best_weights=true")
     summary = train(plan(*changes), tmp_path / "run", progress=CtrlC(10))
     train(plan("training.epochs=1"), tmp_path / "one epoch")
 
@@ -129,11 +129,11 @@ def test_an_interrupted_run_restores_the_best_weights_so_far(plan, weights, tmp_
 def test_ctrl_c_before_the_first_step_leaves_a_resumable_run(plan, uninterrupted, monkeypatch, tmp_path):
     def interrupted_describe(*arguments):
         signal.raise_signal(signal.SIGINT)
-        return describe(*arguments)
+        return describe_environment(*arguments)
 
     settled, path = configure(plan, "bf16"), tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("tinysight.training.train.describe", interrupted_describe)
+        patch.setattr("tinysight.training.session.describe", interrupted_describe)
         assert train(settled, path).status == "interrupted"
     train(settled, path, resume=True)
 
@@ -168,7 +168,7 @@ def test_a_run_without_a_checkpoint_starts_from_the_beginning(plan, uninterrupte
     train(settled, path, progress=CtrlC(2))
     for file in (path / "checkpoint").iterdir():
         file.unlink()
-    progress = Silent()
+    progress = SilentProgress()
     progress.note = notes.append
 
     train(settled, path, resume=True, progress=progress)
@@ -190,7 +190,7 @@ def test_a_run_resumes_with_the_same_settings_only(plan, tmp_path):
     train(plan(), path, progress=CtrlC(1))
     pixels = plan().dataset.train.pixels.copy()
     pixels[0, 0, 0, 0] ^= 1
-    others = replace(plan().dataset, train=Part(pixels, plan().dataset.train.labels), source="elsewhere")
+    others = replace(plan().dataset, train=Split(pixels, plan().dataset.train.labels), source="elsewhere")
 
     for config, problem in [
         (plan("training.epochs=3"), "run: the run was started with another recipe"),
@@ -208,12 +208,12 @@ def test_a_run_in_training_is_rejected(plan, tmp_path):
     path = tmp_path / "run"
     train(plan(), path, progress=CtrlC(1))
 
-    with Run(path).locked(), pytest.raises(RunError, match="another process is training in this directory"):
+    with Run(path).training_lock(), pytest.raises(RunError, match="another process is training in this directory"):
         train(plan(), path, resume=True)
 
 
 def test_changes_of_the_environment_are_reported_and_recorded(plan, tmp_path):
-    path, progress, notes = tmp_path / "run", Silent(), []
+    path, progress, notes = tmp_path / "run", SilentProgress(), []
     progress.note = notes.append
     train(plan(), path, progress=CtrlC(1))
     environment = Run(path).environment()

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight.training.images import Images, cut
-from tinysight.training.trainer import Position, Trainer
+from tinysight.training.train_split import TrainSplit, split_dataset
+from tinysight.training.trainer import EpochState, Trainer
 
-FROZEN = "optimiser.learning_rate=1e-12"  # keeps the weights
+FROZEN = "optimizer.learning_rate=1e-12"  # keeps the weights
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def trainer(dataset, recipe):
 
     def make(*changes, seed=0):
         settled = recipe(*changes)
-        return Trainer(settled, dataset, cut(dataset, settled.data, 0), seed, "fp32")
+        return Trainer(settled, dataset, split_dataset(dataset, settled.data, 0), seed, "fp32")
 
     return make
 
 
 def train_epoch(trainer):
-    sizes = [trainer.step() for _ in range(trainer.feed.steps)]
+    sizes = [trainer.step() for _ in range(trainer.loader.steps)]
     return sizes, trainer.end_epoch()
 
 
@@ -37,19 +37,19 @@ class RecordingPixels(np.ndarray):
 def test_an_epoch_is_one_pass_over_the_training_images(dataset, recipe):
     """In the notebooks every second epoch was empty."""
     settled = recipe()
-    images = cut(dataset, settled.data, 0)
+    images = split_dataset(dataset, settled.data, 0)
     pixels = images.train.pixels.view(RecordingPixels)
     train = type(images.train)(pixels, images.train.labels)
-    trainer = Trainer(settled, dataset, Images(train, images.learn, images.validation), 0, "fp32")
+    trainer = Trainer(settled, dataset, TrainSplit(train, images.train_indices, images.validation), 0, "fp32")
 
     passes = []
     for _ in range(2):
         pixels.indices = []
         sizes, _ = train_epoch(trainer)
         assert sizes == [24, 24, 24, 24, 24, 24, 16]
-        assert sorted(pixels.indices) == images.learn.tolist()
+        assert sorted(pixels.indices) == images.train_indices.tolist()
         passes.append(pixels.indices)
-    assert passes[0] != passes[1] != images.learn.tolist()
+    assert passes[0] != passes[1] != images.train_indices.tolist()
 
 
 def test_epoch_metrics_are_means_over_the_images(trainer):
@@ -71,15 +71,15 @@ def test_epoch_metrics_are_means_over_the_images(trainer):
 
 def test_the_running_means_of_the_last_step_are_those_of_the_epoch(trainer):
     running = trainer()
-    for _ in range(running.feed.steps):
+    for _ in range(running.loader.steps):
         running.step()
     position = running.position
-    loss, accuracy = position.loss / position.seen, position.correct / position.seen
+    loss, accuracy = position.loss / position.images, position.correct / position.images
 
     epoch = running.end_epoch()
 
     assert (epoch.loss, epoch.accuracy) == (loss, accuracy)
-    assert (running.position.epoch, running.position.step, running.position.seen) == (1, 0, 0)
+    assert (running.position.epoch, running.position.step, running.position.images) == (1, 0, 0)
 
 
 def test_initial_weights_depend_only_on_the_seed(trainer):
@@ -101,14 +101,14 @@ def test_augmentation_affects_training_images_only(trainer):
 
 def test_every_step_has_its_own_dropout_mask(dataset, recipe):
     settled, patterns = recipe(FROZEN, "model.architecture=strided"), set()
-    images = cut(dataset, settled.data, 0)
-    same = Images(images.train, np.full(48, 7), images.validation)  # so that only the dropout differs
+    images = split_dataset(dataset, settled.data, 0)
+    same = TrainSplit(images.train, np.full(48, 7), images.validation)  # so that only the dropout differs
     frozen = Trainer(settled, dataset, same, 0, "fp32")
     frozen.network[-2].register_forward_hook(
         lambda layer, inputs, output: patterns.add((output != 0).numpy().tobytes())
     )
     for epoch in (0, 1):
-        frozen.position = Position(epoch)
+        frozen.state = EpochState(epoch)
         frozen.step()
         frozen.step()
 
@@ -116,7 +116,7 @@ def test_every_step_has_its_own_dropout_mask(dataset, recipe):
 
 
 def test_a_restored_trainer_takes_the_same_next_step(trainer):
-    changes = ("model.architecture=strided", "augmentation.rotation=30", "optimiser.name=adam")
+    changes = ("model.architecture=strided", "augmentation.rotation=30", "optimizer.name=adam")
     original, restored = trainer(*changes), trainer(*changes)
     for _ in range(3):
         original.step()
@@ -159,11 +159,11 @@ def test_ghost_batches_have_at_least_the_requested_size(trainer, batch, ghost_ba
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_batch_normalization_of_a_single_value_is_finite(dataset, recipe, batch_size):
     settled = recipe(
-        *("model.architecture=fast", "model.stem=coarse", "model.widths=[16,16]", "optimiser.name=muon"),
+        *("model.architecture=fast", "model.stem_stride=2", "model.channels=[16,16]", "optimizer.name=muon"),
         *(f"training.batch_size={batch_size}", "data.image_size=16"),
     )
-    trainer = Trainer(settled, dataset, cut(dataset, settled.data, 0), 0, "fp32")
-    trainer.feed.steps = 3
+    trainer = Trainer(settled, dataset, split_dataset(dataset, settled.data, 0), 0, "fp32")
+    trainer.loader.steps_per_epoch = 3
     _, epoch = train_epoch(trainer)
 
     assert np.isfinite(epoch.val_loss)
@@ -171,21 +171,21 @@ def test_batch_normalization_of_a_single_value_is_finite(dataset, recipe, batch_
 
 def test_label_smoothing_mixes_in_the_uniform_distribution(trainer):
     running = trainer(FROZEN, "training.label_smoothing=0.3")
-    images, labels = running.feed.batch(0, 0)
+    images, labels = running.loader.batch(0, 0)
     running.step()
 
     with torch.no_grad():
         log_probabilities = running.network.eval()(images).log_softmax(1)
     target = log_probabilities.gather(1, labels.unsqueeze(1)).mean()
     expected = -0.7 * target - 0.3 * log_probabilities.mean()
-    assert running.position.loss / running.position.seen == pytest.approx(expected.item(), rel=1e-4)
+    assert running.position.loss / running.position.images == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_a_linear_schedule_reaches_zero_at_the_end_of_training(trainer):
-    running = trainer("optimiser.schedule=linear", "optimiser.learning_rate=0.5", "training.epochs=2")
+    running = trainer("optimizer.lr_schedule=linear", "optimizer.learning_rate=0.5", "training.epochs=2")
     lr_scales = []
     for _ in range(2):
-        for _ in range(running.feed.steps):
+        for _ in range(running.loader.steps):
             lr_scales.append(running.share)
             running.step()
         running.end_epoch()
@@ -197,11 +197,16 @@ def test_a_linear_schedule_reaches_zero_at_the_end_of_training(trainer):
 
 def test_the_fast_network_learns(dataset, recipe):
     settled = recipe(
-        *("model.architecture=fast", "model.stem=coarse", "model.widths=[16]", "data.normalisation=standardise"),
-        *("optimiser.name=muon", "optimiser.learning_rate=0.1", "optimiser.schedule=linear", "training.epochs=4"),
-        *("optimiser.bias_learning_rate=1", "optimiser.head_learning_rate=5", "training.drop_last=true"),
+        *(
+            "model.architecture=fast",
+            "model.stem_stride=2",
+            "model.channels=[16]",
+            "data.normalization=standardize",
+        ),
+        *("optimizer.name=muon", "optimizer.learning_rate=0.1", "optimizer.lr_schedule=linear", "training.epochs=4"),
+        *("optimizer.bias_learning_rate=1", "optimizer.head_learning_rate=5", "training.drop_last=true"),
     )
-    trainer = Trainer(settled, dataset, cut(dataset, settled.data, 0), 0, "fp32")
+    trainer = Trainer(settled, dataset, split_dataset(dataset, settled.data, 0), 0, "fp32")
     while not trainer.done:
         sizes, epoch = train_epoch(trainer)
 
@@ -212,11 +217,11 @@ def test_the_fast_network_learns(dataset, recipe):
 def test_a_partial_batch_has_a_smaller_gradient(dataset, recipe):
     """Learning rates for full batches would be too large for it."""
     settled = recipe(
-        *("model.architecture=fast", "model.stem=coarse", "model.widths=[16]", "optimiser.name=muon"),
+        *("model.architecture=fast", "model.stem_stride=2", "model.channels=[16]", "optimizer.name=muon"),
         *("training.batch_size=1600", "training.drop_last=true"),
     )
-    trainer = Trainer(settled, dataset, cut(dataset, settled.data, 0), 0, "fp32")
-    images, labels = trainer.feed.batch(0, 0)
+    trainer = Trainer(settled, dataset, split_dataset(dataset, settled.data, 0), 0, "fp32")
+    images, labels = trainer.loader.batch(0, 0)
     head = trainer.network[-1].weight
     before = head.detach().clone()
     loss = torch.nn.functional.cross_entropy(trainer.network.train()(images), labels)
@@ -225,5 +230,5 @@ def test_a_partial_batch_has_a_smaller_gradient(dataset, recipe):
     trainer.step()
 
     step = before - head.detach()
-    nesterov = 1 + settled.optimiser.momentum
-    assert torch.allclose(step, settled.optimiser.head_learning_rate * nesterov * gradient / 10, rtol=1e-3, atol=1e-5)
+    nesterov = 1 + settled.optimizer.momentum
+    assert torch.allclose(step, settled.optimizer.head_learning_rate * nesterov * gradient / 10, rtol=1e-3, atol=1e-5)

@@ -72,7 +72,7 @@ def sample_affine(
 def apply_affine(
     images: Tensor,
     parameters: AffineParameters,
-    fill: Literal["nearest", "reflect", "constant"] = "nearest",
+    fill_mode: Literal["nearest", "reflect", "constant"] = "nearest",
     fill_value: float = 0.0,
 ) -> Tensor:
     """Apply one map to each image, with bilinear interpolation.
@@ -88,8 +88,8 @@ def apply_affine(
     """
     height, width = images.shape[2:]
     grid = _sampling_grid(_matrices(parameters).to(images.device), height, width)
-    warped = F.grid_sample(images, grid, padding_mode=_PADDING_MODE[fill], align_corners=False)
-    if fill != "constant":
+    warped = F.grid_sample(images, grid, padding_mode=_PADDING_MODE[fill_mode], align_corners=False)
+    if fill_mode != "constant":
         return warped
     return torch.where(_inside(grid, height, width).unsqueeze(1), warped, fill_value)
 

@@ -8,16 +8,24 @@ import torch
 from torch import Tensor
 
 from tinysight.augmentation.affine import apply_affine, sample_affine
-from tinysight.augmentation.colour import brightness, contrast, sample_factors, saturation
 from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.crop import padded_crop, sample_offsets
-from tinysight.augmentation.cutout import cutout, sample_centres
-from tinysight.augmentation.flip import horizontal_flip, sample_flips
+from tinysight.augmentation.transforms import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_saturation,
+    cutout,
+    horizontal_flip,
+    padded_crop,
+    sample_centers,
+    sample_color_factors,
+    sample_crop_offsets,
+    sample_flips,
+)
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
-def build(config: Augmentation) -> Augment:
+def build_augmentation(config: Augmentation) -> Augment:
     """Return a function that applies the transforms of `config`, with independent random draws per image.
 
     The function takes images, (n, 3, height, width), uint8 or float, 0..255, and a random generator. It returns new
@@ -40,17 +48,17 @@ def _geometry(config: Augmentation) -> list[Augment]:
     def affine(images: Tensor, generator: torch.Generator) -> Tensor:
         n, _, height, width = images.shape
         parameters = sample_affine(n, config, height, width, generator)
-        return apply_affine(images, parameters, config.fill, config.fill_value)
+        return apply_affine(images, parameters, config.fill_mode, config.fill_value)
 
     def flip(images: Tensor, generator: torch.Generator) -> Tensor:
         return horizontal_flip(images, sample_flips(len(images), generator))
 
     def crop(images: Tensor, generator: torch.Generator) -> Tensor:
-        rows, columns = sample_offsets(len(images), config.crop_padding, generator)
+        rows, columns = sample_crop_offsets(len(images), config.crop_padding, generator)
         return padded_crop(images, rows, columns, config.crop_padding)
 
     steps: list[Augment] = []
-    if config.moves:  # The affine map includes the flip at no cost.
+    if config.is_affine:  # The affine map includes the flip at no cost.
         steps.append(affine)
     elif config.horizontal_flip:
         steps.append(flip)
@@ -61,16 +69,20 @@ def _geometry(config: Augmentation) -> list[Augment]:
 
 def _color(config: Augmentation) -> list[Augment]:
     def jitter(transform: Callable[[Tensor, Tensor], Tensor], strength: float) -> Augment:
-        return lambda images, generator: transform(images, sample_factors(len(images), strength, generator))
+        return lambda images, generator: transform(images, sample_color_factors(len(images), strength, generator))
 
-    strengths = {brightness: config.brightness, contrast: config.contrast, saturation: config.saturation}
+    strengths = {
+        adjust_brightness: config.brightness,
+        adjust_contrast: config.contrast,
+        adjust_saturation: config.saturation,
+    }
     return [jitter(transform, strength) for transform, strength in strengths.items() if strength]
 
 
 def _cutout(config: Augmentation) -> list[Augment]:
     def fill_square(images: Tensor, generator: torch.Generator) -> Tensor:
         n, _, height, width = images.shape
-        rows, columns = sample_centres(n, height, width, generator)
+        rows, columns = sample_centers(n, height, width, generator)
         return cutout(images, rows, columns, config.cutout)
 
     return [fill_square] if config.cutout else []

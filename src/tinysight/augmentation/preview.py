@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.describe import describe
-from tinysight.augmentation.pipeline import build
+from tinysight._util.files import write_bytes
+from tinysight._util.progress import SILENT, Progress
+from tinysight.augmentation.config import Augmentation, describe_augmentation
+from tinysight.augmentation.pipeline import build_augmentation
 from tinysight.data.dataset import Pixels
-from tinysight.data.show import printable
-from tinysight.files import write_bytes
-from tinysight.progress import SILENT, Progress
+from tinysight.data.display import replace_unprintable
 
 _TILE = 128  # Small images are enlarged by an integer factor, to at most this many pixels.
 _GAP, _MARGIN = 6, 20
@@ -26,7 +25,9 @@ _INK, _FAINT = "#222222", "#666666"
 _PAPER = 238  # Light gray, so that the borders of white images are visible.
 
 
-def preview(pixels: Pixels, labels: Sequence[str], config: Augmentation, copies: int = 5, seed: int = 0) -> Image.Image:
+def render_preview(
+    pixels: Pixels, labels: Sequence[str], config: Augmentation, copies: int = 5, seed: int = 0
+) -> Image.Image:
     """Draw one row per image: label, original and `copies` augmented versions, enlarged.
 
     Args:
@@ -39,13 +40,13 @@ def preview(pixels: Pixels, labels: Sequence[str], config: Augmentation, copies:
     Returns:
         An RGB image.
     """
-    labels = [printable(label) for label in labels]
+    labels = [replace_unprintable(label) for label in labels]
     originals = _mosaic(pixels[:, np.newaxis])
     augmented = _mosaic(_augment(pixels, config, copies, torch.Generator().manual_seed(seed)))
     left = _MARGIN + int(max(_font().getlength(label) for label in labels)) + 2 * _GAP
     line = left + originals.width + 2 * _GAP
     start = line + 2 * _GAP
-    title = _wrap(f"augmentation: {describe(config)}", start + augmented.width - _MARGIN)
+    title = _wrap(f"augmentation: {describe_augmentation(config)}", start + augmented.width - _MARGIN)
     top = _MARGIN + (len(title) + 1) * _LINE + _GAP
 
     sheet = Image.new("RGB", (start + augmented.width + _MARGIN, top + originals.height + _MARGIN), (_PAPER,) * 3)
@@ -63,7 +64,7 @@ def preview(pixels: Pixels, labels: Sequence[str], config: Augmentation, copies:
     return sheet
 
 
-def save_files(
+def save_augmented_images(
     pixels: Pixels,
     config: Augmentation,
     folder: Path,
@@ -102,7 +103,9 @@ def save_files(
 def _augment(pixels: Pixels, config: Augmentation, copies: int, generator: torch.Generator) -> Pixels:
     """Return augmented images, uint8, (n, copies, 3, height, width)."""
     repeated = torch.from_numpy(np.repeat(pixels, copies, axis=0))
-    augmented: Pixels = build(config.by_chance())(repeated, generator).round().to(torch.uint8).numpy()
+    augmented: Pixels = (
+        build_augmentation(config.with_random_flips())(repeated, generator).round().to(torch.uint8).numpy()
+    )
     return augmented.reshape(len(pixels), copies, *pixels.shape[1:])
 
 

@@ -10,9 +10,12 @@ import sys
 
 import typer
 
+from tinysight._util.allocator import translate_oom
+from tinysight._util.console import print_error, progress
+from tinysight._util.errors import TinysightError
+from tinysight._util.hardware import limit_threads
 from tinysight.cli import (
     audit,
-    bring,
     card,
     compare,
     data,
@@ -21,6 +24,7 @@ from tinysight.cli import (
     explain,
     export,
     forget,
+    import_,
     predict,
     preview,
     recipes,
@@ -30,10 +34,6 @@ from tinysight.cli import (
     train,
     tune,
 )
-from tinysight.errors import TinysightError
-from tinysight.machine import limit_threads
-from tinysight.memory import enough_memory
-from tinysight.screen.console import complain, progress
 
 _CTRL_C = 130  # the exit code that typer gives a KeyboardInterrupt
 
@@ -63,7 +63,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-app.command("import")(bring.bring)  # `import` is a Python keyword
+app.command("import")(import_.import_)  # `import` is a Python keyword
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")
 
@@ -74,17 +74,17 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     limit_threads()
     try:
-        with enough_memory("use fewer or smaller images"):
+        with translate_oom("use fewer or smaller images"):
             app(prog_name="tinysight")
     except TinysightError as error:
         progress.finish()
-        complain(str(error))
+        print_error(str(error))
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code != _CTRL_C:
             raise
         progress.finish()
-        complain("Interrupted.")
+        print_error("Interrupted.")
         sys.exit(1)
     finally:
         progress.finish()

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.screen.console import output, progress, shown
 
 
 def audit(
@@ -26,19 +26,20 @@ def audit(
 ) -> None:
     """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage."""
     from tinysight.audit.audit import audit as run_audit
-    from tinysight.reporting.telling import told
-    from tinysight.runs.evidence import Evidence
+    from tinysight.reporting.audit_summary import summarize
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
     results = run_audit(opened, minutes, groups, data_dir, progress)
-    for note in opened.summary().remarks:
+    for note in opened.summary().notes:
         progress.note(note)
-    for heading, text in told(results).items():
-        output.print(shown(f"{heading + ':':<18}{text}"))
-    output.print(f"files: {run / 'audit.json'}")
-    if results.labels:
-        output.print(
-            f"       {Evidence(opened).labels_path} (exclude these images with `train --set data.exclude=...`)"
+    for heading, text in summarize(results).items():
+        stdout_console.print(escape_control(f"{heading + ':':<18}{text}"))
+    stdout_console.print(f"files: {run / 'audit.json'}")
+    if results.label_issues:
+        stdout_console.print(
+            f"       {RunArtifacts(opened).label_issues_path} "
+            "(exclude these images with `train --set data.exclude_file=...`)"
         )
-    output.print(f"next:  tinysight report {run}")
+    stdout_console.print(f"next:  tinysight report {run}")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from tinysight._util.console import stdout_console
 from tinysight.cli.options import DataDirOption
-from tinysight.screen.console import output
 
 _MARKS = {"ok": ("ok", ""), "note": ("--", "yellow"), "error": ("!!", "bold red")}
 
 
 def doctor(data_dir: DataDirOption = None) -> None:
     """Check versions, processor, GPU, threads, memory, cache and CIFAR-10; suggest fixes."""
-    from tinysight.doctor import examine
+    from tinysight.doctor import run_checks
 
     table = Table("", "", "check", "result", "advice", box=None, pad_edge=False)
     section = ""
-    for finding in examine(data_dir):
-        mark, style = _MARKS[finding.verdict]
+    for finding in run_checks(data_dir):
+        mark, style = _MARKS[finding.severity]
         heading = "" if finding.section == section else finding.section
         section = finding.section
         cells = (mark, heading, finding.name, finding.value, finding.advice)
         table.add_row(*(Text(cell) for cell in cells), style=style)
-    output.print(table)
+    stdout_console.print(table)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.options import ONNX, DataDirOption, RunOrFileArgument
-from tinysight.errors import InputError
-from tinysight.screen.console import output, progress, shown
+from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.errors import InputError
+from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 
 if TYPE_CHECKING:
     from tinysight.evaluation.metrics import Metrics
 
 
-class Split(StrEnum):
+class SplitChoice(StrEnum):
     """Values of --split."""
 
     test = "test"
@@ -26,8 +26,8 @@ class Split(StrEnum):
 def evaluate(
     run: RunOrFileArgument,
     split: Annotated[
-        Split, typer.Option(help="Split to evaluate on; keep test for the final evaluation.")
-    ] = Split.test,
+        SplitChoice, typer.Option(help="Split to evaluate on; keep test for the final evaluation.")
+    ] = SplitChoice.test,
     tta: Annotated[
         bool, typer.Option("--tta", help="Also report test-time augmentation: flipped and shifted copies, averaged.")
     ] = False,
@@ -35,8 +35,8 @@ def evaluate(
     data_dir: DataDirOption = None,
 ) -> None:
     """Evaluate RUN or an ONNX file; write metrics.json and plots."""
-    if run.suffix == ONNX:
-        if data is None or tta or split is not Split.test:
+    if run.suffix == ONNX_SUFFIX:
+        if data is None or tta or split is not SplitChoice.test:
             raise InputError(f"{run}: an ONNX file needs --data, and takes neither --split nor --tta. Set --data only.")
         _print_metrics(_evaluate_onnx(run, data, data_dir))
         return
@@ -48,38 +48,38 @@ def evaluate(
 
     opened = Run.open(run)
     metrics = evaluate_run(opened, split.value, tta, data_dir, progress)
-    for note in opened.metrics()["remarks"]:
+    for note in opened.metrics()["notes"]:
         progress.note(note)
     _print_metrics(metrics)
-    output.print(f"files: {run / 'metrics.json'}, plots in {run / 'plots'}")
+    stdout_console.print(f"files: {run / 'metrics.json'}, plots in {run / 'plots'}")
 
 
 def _evaluate_onnx(path: Path, data: str, data_dir: Path | None) -> Metrics:
     from tinysight.data import load
     from tinysight.evaluation.evaluate import evaluate_classifier
-    from tinysight.interop.onnx.opening import OnnxFile
+    from tinysight.interop.onnx.runtime import OnnxFile
 
     classifier = OnnxFile(path).classifier()
-    for note in classifier.remarks:
+    for note in classifier.notes:
         progress.note(note)
-    dataset = load.load(load.normalise(data), classifier.image_size, data_dir, progress=progress)
+    dataset = load.load(load.resolve_source(data), classifier.image_size, data_dir, progress=progress)
     return evaluate_classifier(classifier, dataset)
 
 
 def _print_metrics(metrics: Metrics) -> None:
-    from tinysight.evaluation.classification_report import classification_report
+    from tinysight.evaluation.metrics import classification_report
 
     low, high = metrics["accuracy_ci95"]
-    per_class = {shown(name): scores for name, scores in metrics["per_class"].items()}
-    output.print(classification_report({**metrics, "per_class": per_class}))
-    output.print(
+    per_class = {escape_control(name): scores for name, scores in metrics["per_class"].items()}
+    stdout_console.print(classification_report({**metrics, "per_class": per_class}))
+    stdout_console.print(
         f"{metrics['split']} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
         f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"
     )
     if metrics["accuracy_tta"] is not None:
-        output.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
+        stdout_console.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
     unsure = metrics["unsure"]
-    output.print(
+    stdout_console.print(
         f"unsure below a probability of {unsure['threshold']:.0%}: coverage {unsure['coverage']:.1%}, "
         f"error rate {unsure['error']:.1%} on the covered images"
         if unsure["threshold"] <= 1

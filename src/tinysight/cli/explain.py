@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import print_error, progress, stdout_console
+from tinysight._util.errors import InputError
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.errors import InputError
-from tinysight.screen.console import complain, output, progress
 
 
 def explain(
@@ -24,21 +24,21 @@ def explain(
         raise InputError("explain: no images were given. Pass files, globs or folders, or --test-index.")
 
     from tinysight.explanation.explain import Explainer
-    from tinysight.reporting.explanation import explanations
+    from tinysight.reporting.explanation_plot import plot_explanations
     from tinysight.reporting.style import save
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
     explainer = Explainer(opened, data_dir, progress)
-    explained, failures = explainer.pictures(images)
-    explained += explainer.test_images(test_index)
+    explained, failures = explainer.explain_images(images)
+    explained += explainer.explain_test_images(test_index)
     for failure in failures:
-        complain(failure)
+        print_error(failure)
     if explained:
         summary = opened.summary()
         path = out or opened.plot_path("explanation")
         title = f"Predictions of {summary.recipe}, trained on {summary.dataset}, explained"
-        save(explanations(explained, title, " ".join(summary.remarks)), path)
-        output.print(f"file: {path}")
+        save(plot_explanations(explained, title, " ".join(summary.notes)), path)
+        stdout_console.print(f"file: {path}")
     if failures:
         raise typer.Exit(2)

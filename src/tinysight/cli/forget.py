@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.screen.console import output, progress, shown
 
 
 def forget(
@@ -22,21 +22,21 @@ def forget(
     data_dir: DataDirOption = None,
 ) -> None:
     """Retrain RUN from scratch without the given images, and record the evidence."""
-    from tinysight.audit.forgetting import forget as retrain_without
-    from tinysight.audit.forgetting import in_words
-    from tinysight.data.names import read_names
-    from tinysight.runs.evidence import Evidence
+    from tinysight.audit.unlearning import forget as retrain_without
+    from tinysight.audit.unlearning import report_lines
+    from tinysight.data.image_ids import read_image_ids
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
-    ids = [id_ for value in images for id_ in (read_names(Path(value)) if value.endswith(".csv") else (value,))]
+    ids = [id_ for value in images for id_ in (read_image_ids(Path(value)) if value.endswith(".csv") else (value,))]
     path = out or run.with_name(f"{run.name}-forgotten")
     summary = retrain_without(Run.open(run), ids, path, data_dir, resume, progress)
     if summary.status == "interrupted":
         command = ["tinysight", "forget", str(run), *images, "--out", str(path), "--resume"]
-        output.print(f"resume with: {shlex.join(command)}")
+        stdout_console.print(f"resume with: {shlex.join(command)}")
         raise typer.Exit(1)
-    record = Evidence(Run(path)).forgetting()
+    record = RunArtifacts(Run(path)).unlearning()
     if record:
-        for line in in_words(record):
-            output.print(shown(line))
-    output.print(f"run:  {path}")
+        for line in report_lines(record):
+            stdout_console.print(escape_control(line))
+    stdout_console.print(f"run:  {path}")

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-ONNX = ".onnx"
+ONNX_SUFFIX = ".onnx"
 _LARGEST_SEED = 2**63 - 1  # signed 64-bit; torch rejects much larger seeds
 
 
-class Precision(StrEnum):
+class PrecisionChoice(StrEnum):
     """Values of --precision."""
 
     auto = "auto"
@@ -20,7 +20,7 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-class Device(StrEnum):
+class DeviceChoice(StrEnum):
     """Values of --device."""
 
     auto = "auto"
@@ -48,7 +48,7 @@ DataDirOption = Annotated[
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe value, e.g. training.epochs=5.")
 ]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Skip images that cannot be read.")]
+SkipUnreadableOption = Annotated[bool, typer.Option("--skip-unreadable", help="Skip images that cannot be read.")]
 SeedOption = Annotated[
     int,
     typer.Option(
@@ -65,14 +65,14 @@ MinutesOption = Annotated[
 EpochsOption = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Number of epochs; short for --set training.epochs=N.")
 ]
-DeviceOption = Annotated[Device, typer.Option("--device", help="auto uses CUDA when available.")]
+DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="auto uses CUDA when available.")]
 PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="auto uses bf16 when the hardware supports it.")
+    PrecisionChoice, typer.Option("--precision", help="auto uses bf16 when the hardware supports it.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def free_name(stem: str) -> Path:
+def next_free_run(stem: str) -> Path:
     """Return runs/STEM-N with the first N, from 1, that does not exist."""
     number = 1
     while Path("runs", f"{stem}-{number}").exists():

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight import packages
-from tinysight.cli.options import ONNX, DataDirOption, JsonOption, RunOrFileArgument
-from tinysight.errors import InputError
-from tinysight.screen.console import complain, progress, say, shown
+from tinysight._util import optional_deps
+from tinysight._util.console import escape_control, print_error, print_result, progress
+from tinysight._util.errors import InputError
+from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrFileArgument
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.answering import Source
     from tinysight.evaluation.predict import Prediction
+    from tinysight.evaluation.protocols import ModelSource
 
 
-class Engine(StrEnum):
+class EngineChoice(StrEnum):
     """Values of --engine."""
 
     local = "local"
@@ -42,8 +42,8 @@ def predict(
         ),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="With --output: local (this machine) or ray (a cluster).")
-    ] = Engine.local,
+        EngineChoice, typer.Option(help="With --output: local (this machine) or ray (a cluster).")
+    ] = EngineChoice.local,
     workers: Annotated[
         int | None, typer.Option(min=1, help="With --output: number of workers; default: one per core.")
     ] = None,
@@ -56,47 +56,47 @@ def predict(
             )
         _predict_in_bulk(run, images[0], output, engine, workers, top)
         return
-    if engine is not Engine.local or workers:
+    if engine is not EngineChoice.local or workers:
         raise InputError("--engine and --workers: need --output. Add --output OUT.parquet.")
 
-    from tinysight.evaluation.predict import Predictor
+    from tinysight.evaluation.predict import ImagePredictor
 
-    predictor = Predictor(_open(run), top)
+    predictor = ImagePredictor(_open(run), top)
     predictions: list[Prediction] = []
     failed = False
     for result in predictor.predict(images, test_index, data_dir, progress):
         if isinstance(result, str):
             failed = True
-            complain(result)
+            print_error(result)
         elif as_json:
             predictions.append(result)
         else:
-            say(shown(_format(result)))
+            print_result(escape_control(_format(result)))
     if as_json:
-        say(json.dumps(predictor.document(predictions), indent=2, ensure_ascii=False))
+        print_result(json.dumps(predictor.document(predictions), indent=2, ensure_ascii=False))
     elif test_index:  # notes about the dataset
-        for note in predictor.classifier.remarks:
+        for note in predictor.classifier.notes:
             progress.note(note)
     if failed:
         raise typer.Exit(2)
 
 
-def _predict_in_bulk(run: Path, images: str, output: str, engine: Engine, workers: int | None, top: int) -> None:
-    packages.require("pyarrow", extra="scale")
+def _predict_in_bulk(run: Path, images: str, output: str, engine: EngineChoice, workers: int | None, top: int) -> None:
+    optional_deps.require("pyarrow", extra="scale")
 
-    from tinysight.bulk.predict import predict as predict_in_bulk
+    from tinysight.bulk.batch_predict import batch_predict as predict_in_bulk
 
     total = predict_in_bulk(_open(run.resolve()), images, output, engine.value, workers, top, progress)
-    skipped = f" ({total.before:,} shards already done)" if total.before else ""
-    say(shown(f"{total.rows:,} rows written to {output}{skipped}"))
+    skipped = f" ({total.skipped:,} shards already done)" if total.skipped else ""
+    print_result(escape_control(f"{total.rows:,} rows written to {output}{skipped}"))
     if total.errors:
-        say(f"{total.errors:,} images failed; see column `error`")
-    say(shown(f"next: pandas.read_parquet({output!r}), or any other reader of Parquet folders"))
+        print_result(f"{total.errors:,} images failed; see column `error`")
+    print_result(escape_control(f"next: pandas.read_parquet({output!r}), or any other reader of Parquet folders"))
 
 
-def _open(path: Path) -> Source:
-    if path.suffix == ONNX:
-        from tinysight.interop.onnx.opening import OnnxFile
+def _open(path: Path) -> ModelSource:
+    if path.suffix == ONNX_SUFFIX:
+        from tinysight.interop.onnx.runtime import OnnxFile
 
         return OnnxFile(path)
 

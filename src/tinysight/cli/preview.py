@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
-from tinysight.screen.console import output, progress
+from tinysight._util.console import progress, stdout_console
+from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipUnreadableOption
 
 
 def preview(
@@ -22,26 +22,26 @@ def preview(
         Path | None, typer.Option(help="Also save the augmented copies as JPEG files in this folder.")
     ] = None,
     seed: SeedOption = 0,
-    changes: SetOption = [],  # noqa: B006  (typer copies it)
-    skip_bad: SkipBadOption = False,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
     """Plot a grid of augmented training images."""
     from tinysight.recipes import loading
 
-    resolved = loading.load(recipe, changes)
+    resolved = loading.load_recipe(recipe, overrides)
 
-    from tinysight.augmentation.preview import preview as draw_grid
-    from tinysight.augmentation.preview import save_files
+    from tinysight.augmentation.preview import render_preview as draw_grid
+    from tinysight.augmentation.preview import save_augmented_images
+    from tinysight.data.display import save_png
     from tinysight.data.load import load
-    from tinysight.data.show import write_picture
 
-    dataset = load(data, resolved.data.image_size, data_dir, skip_bad, progress)
-    for note in dataset.remarks:
+    dataset = load(data, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    for note in dataset.notes:
         progress.note(note)
     pixels = dataset.train.pixels[:images]
     names = [dataset.class_names[label] for label in dataset.train.labels[:images]]
-    write_picture(draw_grid(pixels, names, resolved.augmentation, copies, seed), out)
-    output.print(f"file:   {out}")
+    save_png(draw_grid(pixels, names, resolved.augmentation, copies, seed), out)
+    stdout_console.print(f"file:   {out}")
     if files:
-        written = save_files(pixels, resolved.augmentation, files, copies, seed, progress)
-        output.print(f"copies: {len(written)} in {files}")
+        written = save_augmented_images(pixels, resolved.augmentation, files, copies, seed, progress)
+        stdout_console.print(f"copies: {len(written)} in {files}")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.screen.console import output, progress
 
 
 def report(
@@ -17,13 +17,13 @@ def report(
     data_dir: DataDirOption = None,
 ) -> None:
     """Write an HTML report of RUN: setup, results, calibration and audit."""
-    from tinysight.evaluation.telling import report as render
-    from tinysight.files import write_text
-    from tinysight.runs.evidence import Evidence
+    from tinysight._util.files import write_text
+    from tinysight.reporting.run_report import report as render
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
     html = render(opened, data_dir, progress)
     if out:
         write_text(out, html)
-    output.print(f"page: {out or Evidence(opened).write_report(html)}")
+    stdout_console.print(f"page: {out or RunArtifacts(opened).write_report(html)}")

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import stdout_console
+from tinysight._util.errors import InputError
+from tinysight._util.hardware import usable_cores
 from tinysight.cli.options import RunArgument
-from tinysight.errors import InputError
-from tinysight.machine import usable_cores
-from tinysight.screen.console import output
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -30,15 +30,16 @@ def serve(
     if host not in _LOOPBACK and not token:
         raise InputError(f"--host {host}: exposes the server to the network. Set --token or TINYSIGHT_TOKEN.")
 
-    from tinysight import packages
+    from tinysight._util import optional_deps
 
-    packages.require("fastapi", extra="serve")
+    optional_deps.require("fastapi", extra="serve")
     from tinysight.runs.run import Run
-    from tinysight.serving.crew import answer
-    from tinysight.serving.listening import listen
+    from tinysight.serving.supervisor import listen, run_server
 
     Run.open(run).classifier()  # reports a damaged run before the server starts
     sockets = listen(host, port, usable_cores())
-    output.print(f"page: http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}/\nstop: Ctrl-C")
+    stdout_console.print(
+        f"page: http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}/\nstop: Ctrl-C"
+    )
     sys.stdout.flush()  # a parent process may be waiting for the address
-    answer(run, sockets, token)
+    run_server(run, sockets, token)

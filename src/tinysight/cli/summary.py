@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tinysight.screen.console import output
+from tinysight._util.console import stdout_console
 
 
 def summary(
@@ -24,17 +24,17 @@ def summary(
         classifier = Run.open(Path(source)).classifier()
         network, size = classifier.network, classifier.image_size
     else:
-        recipe = loading.load(source)
-        from tinysight.models.registry import build
+        recipe = loading.load_recipe(source)
+        from tinysight.models.registry import build_network
 
         size = recipe.data.image_size
-        network = build(recipe.model, classes, size)
+        network = build_network(recipe.model, classes, size)
 
-    from tinysight.models.summary import count, rows
+    from tinysight.models.summary import count_parameters, layer_table
 
     table = Table("layer", "output shape", title=source)
     table.add_column("parameters", justify="right")
-    for row in rows(network, size):
+    for row in layer_table(network, size):
         table.add_row(row.layer, row.output, f"{row.parameters:,}")
-    output.print(table)
-    output.print(f"parameters: {count(network):,}")
+    stdout_console.print(table)
+    stdout_console.print(f"parameters: {count_parameters(network):,}")

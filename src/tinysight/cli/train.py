@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.errors import InputError
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
-    Device,
+    DeviceChoice,
     DeviceOption,
     EpochsOption,
     MinutesOption,
-    Precision,
+    PrecisionChoice,
     PrecisionOption,
     RecipeArgument,
     SeedOption,
     SetOption,
-    SkipBadOption,
-    free_name,
+    SkipUnreadableOption,
+    next_free_run,
 )
-from tinysight.errors import InputError
-from tinysight.screen.console import output, progress, shown
 
 if TYPE_CHECKING:
     from tinysight.runs.records import Summary
 
 
-class Engine(StrEnum):
+class LauncherChoice(StrEnum):
     """Values of --engine."""
 
     torchrun = "torchrun"
@@ -48,16 +48,17 @@ def train(
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
     minutes: MinutesOption = None,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
+    device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.auto,
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of data-parallel processes, which split every batch.")
     ] = 1,
-    engine: Annotated[
-        Engine | None, typer.Option(help="Launcher for the workers: torchrun (default, local) or ray (cluster).")
+    launcher: Annotated[
+        LauncherChoice | None,
+        typer.Option(help="Launcher for the workers: torchrun (default, local) or ray (cluster)."),
     ] = None,
-    changes: SetOption = [],  # noqa: B006  (typer copies it)
-    skip_bad: SkipBadOption = False,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    skip_unreadable: SkipUnreadableOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
     """Train RECIPE and write a run directory."""
@@ -67,28 +68,28 @@ def train(
 
     from tinysight.recipes import loading
 
-    resolved = loading.changed(recipe, changes, epochs, minutes)  # before the slow import of torch
+    resolved = loading.load_with_overrides(recipe, overrides, epochs, minutes)  # before the slow import of torch
 
     from tinysight.data import load
-    from tinysight.training.order import Order
-    from tinysight.training.workers.engines import is_worker, train_on
+    from tinysight.training.distributed.launch import is_torchrun_worker, launch_training
+    from tinysight.training.request import TrainRequest
 
-    if is_worker() and not out:
+    if is_torchrun_worker() and not out:
         raise InputError("torchrun: its workers need a common run directory. Set --out RUN.")
 
-    request = Order(
+    request = TrainRequest(
         resolved,
-        load.normalise(data),
-        out or free_name(resolved.name),
+        load.resolve_source(data),
+        out or next_free_run(resolved.name),
         seed,
         data_dir,
-        skip_bad,
+        skip_unreadable,
         precision.value,
         device.value,
         resume,
         start_time,
     )
-    summary = train_on(request, workers, engine.value if engine else None, progress)
+    summary = launch_training(request, workers, launcher.value if launcher else None, progress)
     if summary is None:
         return
     _print_summary(summary, request.path)
@@ -100,15 +101,15 @@ def train(
 def _print_summary(summary: Summary, path: Path) -> None:
     accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
-    output.print(
-        f"{summary.status}: {summary.recipe} on {shown(summary.dataset)}, {epochs} in {summary.train_seconds:,.1f} s, "
-        f"validation accuracy {accuracy}"
+    stdout_console.print(
+        f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {epochs} "
+        f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}"
     )
-    output.print(f"run:  {path}")
+    stdout_console.print(f"run:  {path}")
     if summary.status == "finished":
-        output.print(f"next: tinysight evaluate {shlex.quote(str(path))}")
+        stdout_console.print(f"next: tinysight evaluate {shlex.quote(str(path))}")
 
 
 def _print_resume_command(path: Path, new: bool, named: bool) -> None:
     command = ["tinysight", *sys.argv[1:], *([] if named else ["--out", str(path)]), *(["--resume"] if new else [])]
-    output.print(f"resume with: {shlex.join(command)}")
+    stdout_console.print(f"resume with: {shlex.join(command)}")

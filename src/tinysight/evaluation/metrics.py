@@ -9,21 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from tinysight.errors import TinysightError
-from tinysight.evaluation.calibration import Bin, expected_calibration_error, reliability
-from tinysight.evaluation.intervals import wilson_interval
-from tinysight.evaluation.loss import losses
-from tinysight.evaluation.spread import Intervals, intervals
-from tinysight.models.abstention import apply_threshold, area_under_risk_coverage, risk_coverage
-from tinysight.runs.records import FORMAT
+from tinysight._util.errors import TinysightError
+from tinysight.evaluation.calibration import (
+    ReliabilityBin,
+    expected_calibration_error,
+    negative_log_likelihood,
+    reliability_bins,
+)
+from tinysight.evaluation.confidence_intervals import MetricIntervals, bootstrap_intervals, wilson_interval
+from tinysight.models.selective import apply_threshold, area_under_risk_coverage, risk_coverage
+from tinysight.runs.records import RUN_FORMAT
 
-Probabilities = NDArray[np.floating[Any]]
-Labels = NDArray[np.integer[Any]]
+ProbabilityArray = NDArray[np.floating[Any]]
+LabelArray = NDArray[np.integer[Any]]
 
 _CURVE_POINTS = 101
 
 
-class Scores(TypedDict):
+class ClassScores(TypedDict):
     """Precision, recall and F1, each 0..1, and the number of images (support)."""
 
     precision: float
@@ -32,15 +35,15 @@ class Scores(TypedDict):
     support: int
 
 
-class Calibration(TypedDict):
+class CalibrationMetrics(TypedDict):
     """Expected calibration error (0..1), softmax temperature, and reliability bins."""
 
     ece: float
     temperature: float
-    bins: list[Bin]
+    bins: list[ReliabilityBin]
 
 
-class Unsure(TypedDict):
+class SelectiveMetrics(TypedDict):
     """Selective prediction: the classifier abstains below a confidence of `threshold`.
 
     `coverage` is the fraction of images with a prediction, `error` the error rate on them. `curve` contains pairs of
@@ -64,22 +67,22 @@ class Metrics(TypedDict):
     accuracy_ci95: list[float]
     loss: float
     accuracy_tta: float | None
-    per_class: dict[str, Scores]
-    macro: Scores
-    weighted: Scores
+    per_class: dict[str, ClassScores]
+    macro: ClassScores
+    weighted: ClassScores
     confusion_matrix: list[list[int]]
-    calibration: Calibration
-    unsure: Unsure
-    intervals: Intervals
+    calibration: CalibrationMetrics
+    unsure: SelectiveMetrics
+    intervals: MetricIntervals
 
 
-def measure(
-    probabilities: Probabilities,
-    labels: Labels,
+def compute_metrics(
+    probabilities: ProbabilityArray,
+    labels: LabelArray,
     class_names: Sequence[str],
     split: str,
     temperature: float = 1.0,
-    unsure_below: float = 0.0,
+    abstain_below: float = 0.0,
 ) -> Metrics:
     """Compute all metrics of predicted probabilities.
 
@@ -105,12 +108,12 @@ def measure(
     confidences = probabilities.max(axis=1)
     n, hits = len(labels), int(correct.sum())
     return {
-        "format": FORMAT,
+        "format": RUN_FORMAT,
         "split": split,
         "n": n,
         "accuracy": hits / n,
         "accuracy_ci95": list(wilson_interval(hits, n)),
-        "loss": float(losses(probabilities, labels).mean()),
+        "loss": float(negative_log_likelihood(probabilities, labels).mean()),
         "accuracy_tta": None,
         "per_class": _per_class(labels, predictions, class_names),
         "macro": _average(labels, predictions, len(class_names), "macro"),
@@ -119,14 +122,14 @@ def measure(
         "calibration": {
             "ece": expected_calibration_error(confidences, correct),
             "temperature": float(temperature),
-            "bins": reliability(confidences, correct),
+            "bins": reliability_bins(confidences, correct),
         },
-        "unsure": _unsure(confidences, correct, unsure_below),
-        "intervals": intervals(probabilities, labels, tuple(class_names)),
+        "unsure": _unsure(confidences, correct, abstain_below),
+        "intervals": bootstrap_intervals(probabilities, labels, tuple(class_names)),
     }
 
 
-def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> Unsure:
+def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> SelectiveMetrics:
     selective = apply_threshold(confidences, correct, threshold)
     _, coverage, error = risk_coverage(confidences, correct)
     indices = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
@@ -139,7 +142,7 @@ def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], thresh
     }
 
 
-def _check_arrays(probabilities: Probabilities, labels: Labels, class_names: Sequence[str], split: str) -> None:
+def _check_arrays(probabilities: ProbabilityArray, labels: LabelArray, class_names: Sequence[str], split: str) -> None:
     n, classes = len(labels), len(class_names)
     if n == 0:
         raise TinysightError(f"{split} split: has no images. Evaluate on a split with images.")
@@ -155,17 +158,40 @@ def _check_arrays(probabilities: Probabilities, labels: Labels, class_names: Seq
         )
 
 
-def _per_class(labels: Labels, predictions: Labels, class_names: Sequence[str]) -> dict[str, Scores]:
+def _per_class(labels: LabelArray, predictions: LabelArray, class_names: Sequence[str]) -> dict[str, ClassScores]:
     columns = precision_recall_fscore_support(labels, predictions, labels=range(len(class_names)), zero_division=0)
     return {name: _scores(*row) for name, *row in zip(class_names, *columns, strict=True)}
 
 
-def _average(labels: Labels, predictions: Labels, classes: int, kind: str) -> Scores:
+def _average(labels: LabelArray, predictions: LabelArray, classes: int, kind: str) -> ClassScores:
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predictions, labels=range(classes), average=kind, zero_division=0
     )
     return _scores(precision, recall, f1, len(labels))
 
 
-def _scores(precision: float, recall: float, f1: float, support: int) -> Scores:
+def _scores(precision: float, recall: float, f1: float, support: int) -> ClassScores:
     return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+
+
+def classification_report(metrics: Metrics) -> str:
+    """Return the text of `sklearn.metrics.classification_report` with `digits=4`."""
+    averages = {"macro avg": metrics["macro"], "weighted avg": metrics["weighted"]}
+    width = max(len(name) for name in [*metrics["per_class"], *averages])
+    accuracy = f"{metrics['accuracy']:>30.4f} {metrics['n']:>9}"
+    return "\n".join(
+        [
+            f"{'':>{width}}  precision    recall  f1-score   support",
+            "",
+            *(_row(name, scores, width) for name, scores in metrics["per_class"].items()),
+            "",
+            f"{'accuracy':>{width}} {accuracy}",
+            *(_row(name, scores, width) for name, scores in averages.items()),
+            "",
+        ]
+    )
+
+
+def _row(name: str, scores: ClassScores, width: int) -> str:
+    values = " ".join(f"{value:>9.4f}" for value in (scores["precision"], scores["recall"], scores["f1"]))
+    return f"{name:>{width}}  {values} {scores['support']:>9}"

@@ -10,37 +10,37 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight._util.errors import InputError, RunError
+from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake import MAX_BYTES
-from tinysight.data.intake.decoding import decode_in_chunks
-from tinysight.data.pictures import Picture, expand
-from tinysight.errors import InputError, RunError
-from tinysight.evaluation.answering import Source
-from tinysight.evaluation.images import images_of, require_test_indices
-from tinysight.models.classifier import likeliest
-from tinysight.models.looks import over_looks
-from tinysight.progress import SILENT, Progress
+from tinysight.data.image_io import MAX_BYTES
+from tinysight.data.image_io.decoding import decode_in_chunks
+from tinysight.data.inputs import ImageInput, expand_inputs
+from tinysight.evaluation.protocols import ModelSource
+from tinysight.models.classifier import top_k
+from tinysight.models.tta import average_over_crops
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import check_test_indices, load_run_dataset
 
-FORMAT = 1
+DOCUMENT_FORMAT = 1
 CHUNK = 1024  # images decoded at a time, while the previous chunk is classified
 
-Choice = TypedDict("Choice", {"class": str, "index": int, "probability": float})
+ClassProbability = TypedDict("ClassProbability", {"class": str, "index": int, "probability": float})
 
 
 class Prediction(TypedDict):
     """The prediction for one image; `label` is present if the true class is known."""
 
     input: str
-    top: list[Choice]
+    top: list[ClassProbability]
     unsure: bool
     label: NotRequired[str]
 
 
-class Predictor:
+class ImagePredictor:
     """Predicts the `top` most probable classes of images with the classifier of a run or a file."""
 
-    def __init__(self, source: Source, top: int = 3) -> None:
+    def __init__(self, source: ModelSource, top: int = 3) -> None:
         self.source, self.top, self.classifier = source, top, source.classifier()
 
     def predict(
@@ -63,7 +63,7 @@ class Predictor:
         """
         if not inputs and not test_indices:
             raise InputError("predict: no images. Name files, globs, folders or -, or use --test-index.")
-        images = [image for name in inputs for image in expand(name)]
+        images = [image for name in inputs for image in expand_inputs(name)]
         progress.start("predicting", len(images), "images")
         yield from self._predict_images(images, progress)
         progress.finish()
@@ -72,13 +72,13 @@ class Predictor:
 
     def document(self, predictions: list[Prediction]) -> dict[str, Any]:
         """Return the JSON document of `predict --json`."""
-        notes = list(self.classifier.remarks)
-        return {"format": FORMAT, "model": str(self.source.path), "remarks": notes, "predictions": predictions}
+        notes = list(self.classifier.notes)
+        return {"format": DOCUMENT_FORMAT, "model": str(self.source.path), "notes": notes, "predictions": predictions}
 
-    def _predict_images(self, images: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
+    def _predict_images(self, images: list[ImageInput], progress: Progress) -> Iterator[Prediction | str]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in images]
         size = (self.classifier.image_size, self.classifier.image_size)
-        crops = self.classifier.looks
+        crops = self.classifier.crops
         chunk = max(1, CHUNK // len(crops))  # memory does not grow with the number of crops
         for chunk_slice, pixels, failures in decode_in_chunks(sources, size, crops, chunk):
             probabilities, reasons = self._probabilities(pixels), dict(failures)
@@ -91,15 +91,15 @@ class Predictor:
     ) -> Iterator[Prediction]:
         if not isinstance(self.source, Run):
             raise InputError(f"--test-index: {self.source.path} is not a run and has no test set. Name image files.")
-        test = images_of(self.source, data_dir, progress).test
-        require_test_indices(indices, test)
+        test = load_run_dataset(self.source, data_dir, progress).test
+        check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):
             label = self.classifier.class_names[test.labels[index]]
             yield {**self._prediction(f"test[{index}]", row), "label": label}
 
     def _probabilities(self, crops: Pixels) -> NDArray[np.float32]:
-        probabilities = over_looks(self.classifier.probabilities, crops)
+        probabilities = average_over_crops(self.classifier.probabilities, crops)
         if not np.isfinite(probabilities).all():
             raise RunError(
                 f"{self.source.path}: predicts NaN or infinity. Its training diverged or its weights were modified; "
@@ -108,9 +108,9 @@ class Predictor:
         return probabilities
 
     def _prediction(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
-        order = likeliest(probabilities, self.top)
+        order = top_k(probabilities, self.top)
         names = self.classifier.class_names
-        top: list[Choice] = [
+        top: list[ClassProbability] = [
             {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order
         ]
-        return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.unsure_below}
+        return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.abstain_below}

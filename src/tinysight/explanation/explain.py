@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinysight import packages
+from tinysight._util import optional_deps
+from tinysight._util.errors import InputError
+from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake.decoding import decode_looks
-from tinysight.data.pictures import expand
-from tinysight.errors import InputError
-from tinysight.evaluation.images import images_of, require_test_indices
-from tinysight.explanation.heat import heat_maps
-from tinysight.explanation.learned import Learned
-from tinysight.models.classifier import likeliest
-from tinysight.models.looks import over_looks
-from tinysight.progress import SILENT, Progress
-from tinysight.reporting.explanation import Explained
+from tinysight.data.image_io.decoding import decode_crops
+from tinysight.data.inputs import expand_inputs
+from tinysight.explanation.feature_index import TrainingIndex
+from tinysight.explanation.occlusion import occlusion_maps
+from tinysight.models.classifier import top_k
+from tinysight.models.tta import average_over_crops
+from tinysight.reporting.explanation_plot import Explanation
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import check_test_indices, load_run_dataset
 
-MOST = 50  # images per figure
+MAX_IMAGES = 50  # images per figure
 _TOP_K, _N_NEIGHBORS = 3, 4
 
 
@@ -27,12 +27,12 @@ class Explainer:
     """Explains predictions of a run."""
 
     def __init__(self, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> None:
-        packages.require("captum", extra="explain")
+        optional_deps.require("captum", extra="explain")
         self.classifier = run.classifier()
-        self.dataset = images_of(run, data_dir, progress)
-        self.learned = Learned.by(run, self.classifier, self.dataset, progress)
+        self.dataset = load_run_dataset(run, data_dir, progress)
+        self.training_index = TrainingIndex.of_run(run, self.classifier, self.dataset, progress)
 
-    def pictures(self, inputs: Sequence[str]) -> tuple[list[Explained], list[str]]:
+    def explain_images(self, inputs: Sequence[str]) -> tuple[list[Explanation], list[str]]:
         """Return an explanation of each readable image, and an error message for each unreadable one.
 
         Args:
@@ -43,40 +43,40 @@ class Explainer:
         """
         if "-" in inputs:
             raise InputError("-: `explain` does not read standard input. Name image files.")
-        files = [(name, file) for pattern in inputs for name, file in expand(pattern) if file is not None]
-        if len(files) > MOST:
-            raise InputError(f"explain: {len(files)} images are too many for one figure. Name at most {MOST}.")
+        files = [(name, file) for pattern in inputs for name, file in expand_inputs(pattern) if file is not None]
+        if len(files) > MAX_IMAGES:
+            raise InputError(f"explain: {len(files)} images are too many for one figure. Name at most {MAX_IMAGES}.")
         size = self.classifier.image_size
-        crops, failures = decode_looks([file for _, file in files], (size, size), self.classifier.looks)
+        crops, failures = decode_crops([file for _, file in files], (size, size), self.classifier.crops)
         failed = dict(failures)
         readable = [index for index in range(len(files)) if index not in failed]
         names = [Path(files[index][0]).name for index in readable]
         return self._explain(names, crops[readable]), [message for _, message in failures]
 
-    def test_images(self, indices: Sequence[int]) -> list[Explained]:
+    def explain_test_images(self, indices: Sequence[int]) -> list[Explanation]:
         """Return explanations of images in the test set of the run, with their labels.
 
         Raises:
             InputError: an index is not that of a test image.
         """
         test, classes = self.dataset.test, self.dataset.class_names
-        require_test_indices(indices, test)
+        check_test_indices(indices, test)
         names, rows = [f"test[{index}]" for index in indices], list(indices)
         return self._explain(names, test.pixels[rows, None], [classes[label] for label in test.labels[rows]])
 
-    def _explain(self, names: Sequence[str], crops: Pixels, labels: Sequence[str] = ()) -> list[Explained]:
+    def _explain(self, names: Sequence[str], crops: Pixels, labels: Sequence[str] = ()) -> list[Explanation]:
         if not names:
             return []
         classifier, classes = self.classifier, self.classifier.class_names
-        probabilities, pixels = over_looks(classifier.probabilities, crops), crops[:, 0]
-        heat = heat_maps(classifier, pixels, probabilities.argmax(1))
-        training, nearest = self.learned.part, self.learned.memory.nearest(pixels, _N_NEIGHBORS).indices
+        probabilities, pixels = average_over_crops(classifier.probabilities, crops), crops[:, 0]
+        heat = occlusion_maps(classifier, pixels, probabilities.argmax(1))
+        training, nearest = self.training_index.split, self.training_index.index.nearest(pixels, _N_NEIGHBORS).indices
         explanations = []
         for index, name in enumerate(names):
-            order = likeliest(probabilities[index], _TOP_K)
+            order = top_k(probabilities[index], _TOP_K)
             choices = [(classes[label], float(probabilities[index, label])) for label in order]
             neighbors = [(training.pixels[row], classes[training.labels[row]]) for row in nearest[index]]
-            unsure = choices[0][1] < classifier.unsure_below
+            unsure = choices[0][1] < classifier.abstain_below
             label = labels[index] if labels else ""
-            explanations.append(Explained(name, pixels[index], heat[index], choices, unsure, neighbors, label))
+            explanations.append(Explanation(name, pixels[index], heat[index], choices, unsure, neighbors, label))
         return explanations

@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1, le=65_536)]
-Pair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
-Edge = Annotated[int, Field(ge=0, le=64)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Padding = Literal["valid", "same"]
-Nonlinearity = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
+PositiveCount = Annotated[int, Field(ge=1, le=65_536)]
+SizePair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
+PaddingWidth = Annotated[int, Field(ge=0, le=64)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+PaddingMode = Literal["valid", "same"]
+ActivationName = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
 
 
 class LayerSection(BaseModel):
@@ -23,47 +23,47 @@ class LayerSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Convolution(LayerSection):
+class Conv2d(LayerSection):
     """2D convolution, optionally grouped."""
 
     kind: Literal["convolution"] = "convolution"
-    channels: Count
-    kernel: Pair
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Padding = "valid"
-    groups: Count = 1
+    channels: PositiveCount
+    kernel: SizePair
+    stride: SizePair = (1, 1)
+    dilation: SizePair = (1, 1)
+    padding: PaddingMode = "valid"
+    groups: PositiveCount = 1
     bias: bool = True
 
 
-class Depthwise(LayerSection):
+class DepthwiseConv2d(LayerSection):
     """Depthwise 2D convolution with `multiplier` filters per channel."""
 
     kind: Literal["depthwise"] = "depthwise"
-    multiplier: Count = 1
-    kernel: Pair
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Padding = "valid"
+    multiplier: PositiveCount = 1
+    kernel: SizePair
+    stride: SizePair = (1, 1)
+    dilation: SizePair = (1, 1)
+    padding: PaddingMode = "valid"
     bias: bool = True
 
 
-class Pooling(LayerSection):
+class Pool2d(LayerSection):
     """2D max or average pooling. The average excludes padding."""
 
     kind: Literal["max_pooling", "average_pooling"]
-    window: Pair
-    stride: Pair
-    padding: Padding = "valid"
+    window: SizePair
+    stride: SizePair
+    padding: PaddingMode = "valid"
 
 
-class GlobalPooling(LayerSection):
+class GlobalPool2d(LayerSection):
     """Global max or average pooling per channel."""
 
     kind: Literal["global_max_pooling", "global_average_pooling"]
 
 
-class Normalising(LayerSection):
+class BatchNorm(LayerSection):
     """Batch normalization per channel: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
 
     kind: Literal["batch_normalisation"] = "batch_normalisation"
@@ -72,14 +72,14 @@ class Normalising(LayerSection):
     shift: bool = True
 
 
-class Dropping(LayerSection):
+class Dropout(LayerSection):
     """Dropout with probability `rate`."""
 
     kind: Literal["dropout"] = "dropout"
-    share: float = Field(0.5, ge=0, lt=1)
+    rate: float = Field(0.5, ge=0, lt=1)
 
 
-class Flattening(LayerSection):
+class Flatten(LayerSection):
     """Flatten in the order (height, width, channels)."""
 
     kind: Literal["flatten"] = "flatten"
@@ -89,7 +89,7 @@ class Dense(LayerSection):
     """Fully connected layer."""
 
     kind: Literal["dense"] = "dense"
-    outputs: Count
+    outputs: PositiveCount
     bias: bool = True
 
 
@@ -97,37 +97,37 @@ class Activation(LayerSection):
     """Elementwise activation. `slope` applies to leaky_relu and elu; `max_value` caps relu."""
 
     kind: Literal["activation"] = "activation"
-    function: Nonlinearity
-    slope: Number = 1.0
-    most: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    function: ActivationName
+    slope: FiniteFloat = 1.0
+    max_value: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class ZeroPadding(LayerSection):
     """Zero padding of rows and columns."""
 
     kind: Literal["zero_padding"] = "zero_padding"
-    top: Edge
-    bottom: Edge
-    left: Edge
-    right: Edge
+    top: PaddingWidth
+    bottom: PaddingWidth
+    left: PaddingWidth
+    right: PaddingWidth
 
 
 class Rescaling(LayerSection):
     """x * scale + offset, with one value for all channels or one per channel."""
 
     kind: Literal["rescaling"] = "rescaling"
-    scale: Number | tuple[Number, Number, Number]
-    offset: Number | tuple[Number, Number, Number] = 0.0
+    scale: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    offset: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat] = 0.0
 
 
 Layer = Annotated[
-    Convolution
-    | Depthwise
-    | Pooling
-    | GlobalPooling
-    | Normalising
-    | Dropping
-    | Flattening
+    Conv2d
+    | DepthwiseConv2d
+    | Pool2d
+    | GlobalPool2d
+    | BatchNorm
+    | Dropout
+    | Flatten
     | Dense
     | Activation
     | ZeroPadding

@@ -11,12 +11,12 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from tinysight.errors import InputError, RecipeError, nearest
+from tinysight._util.errors import InputError, RecipeError, did_you_mean
+from tinysight.recipes.catalog import find_recipe, read_recipe
 from tinysight.recipes.schema import SECTIONS, Recipe
-from tinysight.recipes.shelf import locate, read_text
 
 
-def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Load a built-in recipe or a TOML file.
 
     Args:
@@ -26,10 +26,12 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: the recipe does not exist, is not TOML, or has an unknown key or invalid value.
     """
-    return parse(read_text(locate(name)), name, overrides)
+    return parse_recipe(read_recipe(find_recipe(name)), name, overrides)
 
 
-def changed(name: str, changes: Sequence[str] = (), epochs: int | None = None, minutes: float | None = None) -> Recipe:
+def load_with_overrides(
+    name: str, overrides: Sequence[str] = (), epochs: int | None = None, minutes: float | None = None
+) -> Recipe:
     """Load a recipe with overrides and a training length.
 
     Args:
@@ -45,13 +47,13 @@ def changed(name: str, changes: Sequence[str] = (), epochs: int | None = None, m
     if epochs and minutes:
         raise InputError("epochs and minutes: both set the training length. Use one of them.")
     shorthands = {"training.epochs": epochs, "training.minutes": minutes}
-    recipe = load(name, [*changes, *(f"{key}={value}" for key, value in shorthands.items() if value)])
+    recipe = load_recipe(name, [*overrides, *(f"{key}={value}" for key, value in shorthands.items() if value)])
     if epochs and recipe.training.minutes:
         raise InputError(f"Recipe {recipe.name}: sets training.minutes, so epochs has no effect. Remove one of them.")
     return recipe
 
 
-def parse(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
+def parse_recipe(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
     """Parse a recipe from TOML `text`. Errors are those of `load_recipe` and start with `source`."""
     try:
         values = tomllib.loads(text)
@@ -67,7 +69,7 @@ def parse(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{source}: {_explain(error)}") from error
 
 
-def dump(recipe: Recipe) -> str:
+def dump_recipe(recipe: Recipe) -> str:
     """Return the recipe as TOML with all values, including defaults. `parse_recipe` restores it exactly."""
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
 
@@ -108,7 +110,7 @@ def _explain(error: ValidationError) -> str:
             return f"{key} is a section, not a value such as {value}. Set one of its keys.{more}"
         case "literal_error":
             choices = [choice.strip(" '") for choice in first["ctx"]["expected"].replace(" or ", ",").split(",")]
-            return f"{key} cannot be {value}.{nearest(str(first['input']), choices)}{more}"
+            return f"{key} cannot be {value}.{did_you_mean(str(first['input']), choices)}{more}"
         case "string_pattern_mismatch":
             return f"{key} is {value}. Use lowercase letters, digits, dots and dashes.{more}"
         case "value_error":
@@ -125,4 +127,4 @@ def _suggest_key(location: tuple[int | str, ...]) -> str:
     if elsewhere:
         return f" Did you mean {elsewhere[0]!r}?"
     known = SECTIONS[sections[0]] if sections else Recipe
-    return nearest(unknown, known.model_fields)
+    return did_you_mean(unknown, known.model_fields)

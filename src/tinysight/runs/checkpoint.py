@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tinysight.errors import RunError
-from tinysight.files import storage_errors, sync_folder
-from tinysight.runs.records import FORMAT, require_format
+from tinysight._util.errors import RunError
+from tinysight._util.files import storage_errors, sync_dir
+from tinysight.runs.records import RUN_FORMAT, check_format
 from tinysight.runs.weights import read_tensors, write_tensors
 
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
@@ -31,12 +31,12 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     after a power loss between any two of the renames.
     """
     latest, fresh = folder / LATEST, folder / "fresh.safetensors"
-    write_tensors(checkpoint.tensors, {"format": FORMAT, **checkpoint.state}, fresh)
+    write_tensors(checkpoint.tensors, {"format": RUN_FORMAT, **checkpoint.state}, fresh)
     with storage_errors(latest):
         if latest.exists():
             latest.replace(folder / PREVIOUS)
         fresh.replace(latest)
-        sync_folder(folder)
+        sync_dir(folder)
 
 
 def load(folder: Path) -> Checkpoint | None:
@@ -51,7 +51,7 @@ def load(folder: Path) -> Checkpoint | None:
             continue
         try:
             tensors, state, _ = read_tensors(path)
-            require_format(state.pop("format", None) if isinstance(state, dict) else None, path)
+            check_format(state.pop("format", None) if isinstance(state, dict) else None, path)
             return Checkpoint(tensors, state)
         except RunError as error:
             first_error = first_error or error
@@ -60,7 +60,7 @@ def load(folder: Path) -> Checkpoint | None:
     return None
 
 
-def time_of_latest(folder: Path) -> float:
+def latest_mtime(folder: Path) -> float:
     """Return the modification time of the newest checkpoint, in seconds since 1970; 0 if there is none."""
     try:
         return (folder / LATEST).stat().st_mtime

@@ -10,17 +10,17 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tinysight.data.looks import WHOLE, Looks
-from tinysight.errors import RunError
-from tinysight.files import write_text
-from tinysight.recipes.schema import Model
+from tinysight._util.errors import RunError
+from tinysight._util.files import write_text
+from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.recipes.schema import ModelSection
 
-FORMAT: Final = 3
-LARGEST_RECORD = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
+RUN_FORMAT: Final = 3
+MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Status = Literal["running", "finished", "interrupted", "failed"]
+RunStatus = Literal["running", "finished", "interrupted", "failed"]
 
 
 class Record(BaseModel):
@@ -28,7 +28,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[3] = FORMAT
+    format: Literal[3] = RUN_FORMAT
 
 
 class DatasetRecord(BaseModel):
@@ -41,17 +41,17 @@ class DatasetRecord(BaseModel):
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
-    published: bool | None
-    remarks: tuple[str, ...]
+    is_official: bool | None
+    notes: tuple[str, ...]
 
 
 class Summary(Record):
     """summary.json: the status and the totals of a run."""
 
-    status: Status
+    status: RunStatus
     recipe: str
     dataset: str
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
@@ -61,7 +61,7 @@ class Summary(Record):
     history_sha256: str = ""
 
     @property
-    def length(self) -> str:
+    def epochs_text(self) -> str:
         """The number of epochs as text, such as "3 epochs"."""
         return "1 epoch" if self.epochs == 1 else f"{self.epochs:,} epochs"
 
@@ -71,7 +71,7 @@ class Environment(Record):
 
     versions: dict[str, str]
     processor: str
-    features: tuple[str, ...]
+    cpu_features: tuple[str, ...]
     system: str
     threads: int
     workers: int = Field(1, ge=1, description="data-parallel processes, each with `threads` threads")
@@ -91,21 +91,21 @@ class Environment(Record):
 class ModelRecord(Record):
     """model.json: the classifier without its weights."""
 
-    model: Model
+    model: ModelSection
     class_names: tuple[str, ...] = Field(min_length=2)
     image_size: int = Field(ge=8, le=512)
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     temperature: float = Field(1.0, ge=0.01, le=100)
-    unsure_below: float = Field(0.5, ge=0, le=2)
-    doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    abstain_below: float = Field(0.5, ge=0, le=2)
+    bf16_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
-    remarks: tuple[str, ...]
-    looks: Looks = WHOLE
+    notes: tuple[str, ...]
+    crops: Crops = CENTER_CROP
     weights_sha256: str
 
 
-class Epoch(BaseModel):
+class EpochRecord(BaseModel):
     """One line of history.jsonl: the metrics of an epoch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,16 +120,16 @@ class Epoch(BaseModel):
     lr: Finite
 
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
-def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
+def read_record(kind: type[RecordT], path: Path) -> RecordT:
     """Return the record in `path`.
 
     Raises:
         RunError: the file is missing, not JSON, was modified, or does not match the schema and the format.
     """
-    values = read_sealed(path)
+    values = read_checked(path)
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
@@ -138,12 +138,12 @@ def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
         raise RunError(f"{path}: not written by this version of tinysight ({field}: {first['msg']}).") from error
 
 
-def write(record: Record, path: Path) -> None:
+def write_record(record: Record, path: Path) -> None:
     """Write the record and its checksum to `path`."""
-    write_sealed(record.model_dump(mode="json"), path)
+    write_checked(record.model_dump(mode="json"), path)
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
+def read_checked(path: Path) -> dict[str, Any]:
     """Return the values that `write_checked` wrote.
 
     Raises:
@@ -151,28 +151,30 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """
     values = _read_json(path)
     checksum = values.pop("sha256", None)
-    require_format(values.get("format"), path)
+    check_format(values.get("format"), path)
     if checksum != _checksum(values):
         raise RunError(f"{path}: modified after it was written. Restore it from a copy or train again.")
     return values
 
 
-def write_sealed(values: dict[str, Any], path: Path) -> None:
+def write_checked(values: dict[str, Any], path: Path) -> None:
     """Write `values`, which include a format number, and their checksum to `path` as JSON."""
     text = json.dumps({**values, "sha256": _checksum(values)}, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
-def require_format(found: object, path: Path) -> None:
+def check_format(file_format: object, path: Path) -> None:
     """Raise RunError if the format number `file_format` in a file is not the one that this version writes."""
-    if found != FORMAT:
-        raise RunError(f"{path}: has format {reprlib.repr(found)}. This version of tinysight reads format {FORMAT}.")
+    if file_format != RUN_FORMAT:
+        raise RunError(
+            f"{path}: has format {reprlib.repr(file_format)}. This version of tinysight reads format {RUN_FORMAT}."
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST_RECORD:
-            raise RunError(f"{path}: larger than {LARGEST_RECORD:,} bytes. It was not written by tinysight.")
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise RunError(f"{path}: larger than {MAX_RECORD_BYTES:,} bytes. It was not written by tinysight.")
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path}: missing. {path.parent} is not a complete run directory.") from error
@@ -185,7 +187,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_sealed_text(path: Path) -> str:
+def read_checked_text(path: Path) -> str:
     """Return the text that `write_checked_text` wrote. Raises RunError if the file is missing or was modified."""
     try:
         header, _, text = path.read_bytes().decode().partition("\n")
@@ -198,19 +200,19 @@ def read_sealed_text(path: Path) -> str:
     return text
 
 
-def write_sealed_text(text: str, path: Path) -> None:
+def write_checked_text(text: str, path: Path) -> None:
     """Write TOML `text` to `path` below a comment line with its checksum."""
     write_text(path, f"{_checksum_line(text)}\n{text}")
 
 
 def _checksum_line(text: str) -> str:
-    return f"# format {FORMAT}, sha256 of the lines below: {digest(text)}"
+    return f"# format {RUN_FORMAT}, sha256 of the lines below: {sha256_hex(text)}"
 
 
 def _checksum(values: dict[str, Any]) -> str:
-    return digest(json.dumps(values, sort_keys=True))
+    return sha256_hex(json.dumps(values, sort_keys=True))
 
 
-def digest(text: str) -> str:
+def sha256_hex(text: str) -> str:
     """Return the SHA-256 of `text`, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from tinysight import machine, packages
-from tinysight.data import names
-from tinysight.errors import RunError
-from tinysight.files import atomic_writer, new_folder, remove_drafts, storage_errors, write_text
-from tinysight.models.classifier import Classifier, Normalisation
-from tinysight.models.registry import build
+from tinysight._util import hardware, optional_deps
+from tinysight._util.errors import RunError
+from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_text
+from tinysight.data import image_ids
+from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
-from tinysight.runs.records import FORMAT, Environment, Epoch, ModelRecord, Summary
+from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, ModelRecord, Summary
 
 _TRAINING_FILES = (
     "environment.json",
@@ -48,29 +48,29 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: Path, recipe: Recipe, environment: Environment, summary: Summary, remarks: Iterable[str] = ()
+        cls, path: Path, recipe: Recipe, environment: Environment, summary: Summary, notes: Iterable[str] = ()
     ) -> Run:
         """Create a run directory atomically, with the recipe, the environment and an empty history.
 
         Raises:
             RunError: `path` exists and is not an empty directory.
         """
-        cls.require_vacant(path)
-        with new_folder(path) as draft:
+        cls.check_available(path)
+        with atomic_dir(path) as draft:
             run = cls(draft)
-            run.write_recipe(recipe, remarks)
+            run.write_recipe(recipe, notes)
             run.write_environment(environment)
             run.write_progress(summary, [])
         return cls(path)
 
     @staticmethod
-    def require_vacant(path: Path) -> None:
+    def check_available(path: Path) -> None:
         """Raise RunError if `path` exists and is not an empty directory."""
-        if not Run.is_vacant(path):
+        if not Run.is_available(path):
             raise RunError(f"{path}: already exists. Choose another --out, or continue the run with --resume.")
 
     @staticmethod
-    def is_vacant(path: Path) -> bool:
+    def is_available(path: Path) -> bool:
         """Return whether `path` does not exist or is an empty directory."""
         with storage_errors(path):
             return not path.exists() or (path.is_dir() and not any(path.iterdir()))
@@ -86,12 +86,12 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return the HTML summary that a notebook displays."""
-        from tinysight.runs.html import run_html
+        from tinysight.runs.repr_html import run_html
 
         return run_html(self)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def training_lock(self) -> Iterator[None]:
         """Lock the directory for training, and remove the temporary files of killed processes.
 
         Raises:
@@ -107,64 +107,66 @@ class Run:
                     f"{self.path}: another process is training in this directory. Wait until it ends."
                 ) from error
         try:
-            remove_drafts(*(self.path / name for name in _TRAINING_FILES))
+            remove_temp_files(*(self.path / name for name in _TRAINING_FILES))
             yield
         finally:
             os.close(handle)
 
     def summary(self) -> Summary:
         """Return the status and the totals of the run."""
-        return records.read(Summary, self.path / "summary.json")
+        return records.read_record(Summary, self.path / "summary.json")
 
     def write_summary(self, summary: Summary) -> None:
         """Write summary.json."""
-        records.write(summary, self.path / "summary.json")
+        records.write_record(summary, self.path / "summary.json")
 
     def recipe(self) -> Recipe:
-        """Return the resolved recipe; `data.exclude` points to the list of excluded images in the run."""
+        """Return the resolved recipe; `data.exclude_file` points to the list of excluded images in the run."""
         path = self.path / "recipe.toml"
-        recipe = loading.parse(records.read_sealed_text(path), str(path))
-        if recipe.data.exclude is None:
+        recipe = loading.parse_recipe(records.read_checked_text(path), str(path))
+        if recipe.data.exclude_file is None:
             return recipe
-        records.read_sealed_text(self._excluded)
-        return recipe.excluding(self._excluded)
+        records.read_checked_text(self._excluded)
+        return recipe.with_excluded(self._excluded)
 
-    def write_recipe(self, recipe: Recipe, remarks: Iterable[str] = ()) -> None:
+    def write_recipe(self, recipe: Recipe, notes: Iterable[str] = ()) -> None:
         """Write all values, defaults included, below the notes on the dataset as comments."""
-        comments = "".join(f"# {note}\n" for note in remarks)
-        records.write_sealed_text(comments + loading.dump(recipe), self.path / "recipe.toml")
-        if recipe.data.exclude is not None:
-            records.write_sealed_text(names.as_list(names.read_names(Path(recipe.data.exclude))), self._excluded)
+        comments = "".join(f"# {note}\n" for note in notes)
+        records.write_checked_text(comments + loading.dump_recipe(recipe), self.path / "recipe.toml")
+        if recipe.data.exclude_file is not None:
+            records.write_checked_text(
+                image_ids.to_csv(image_ids.read_image_ids(Path(recipe.data.exclude_file))), self._excluded
+            )
 
     def environment(self) -> Environment:
         """Return the hardware, software, seed and dataset of the run."""
-        return records.read(Environment, self.path / "environment.json")
+        return records.read_record(Environment, self.path / "environment.json")
 
     def write_environment(self, environment: Environment) -> None:
         """Write environment.json."""
-        records.write(environment, self.path / "environment.json")
+        records.write_record(environment, self.path / "environment.json")
 
-    def history(self) -> list[Epoch]:
+    def history(self) -> list[EpochRecord]:
         """Return one record per epoch, in order; empty if the run was interrupted in the first epoch."""
         path = self.path / "history.jsonl"
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"{path}: missing or damaged. Restore it from a copy or train again.") from error
-        if records.digest(text) != self.summary().history_sha256:
+        if records.sha256_hex(text) != self.summary().history_sha256:
             raise RunError(f"{path}: modified after it was written. Restore it from a copy or train again.")
         try:
-            return [Epoch.model_validate_json(line) for line in text.splitlines()]
+            return [EpochRecord.model_validate_json(line) for line in text.splitlines()]
         except ValidationError as error:
             raise RunError(f"{path}: not written by this version of tinysight. Train again.") from error
 
-    def write_history(self, history: list[Epoch]) -> str:
+    def write_history(self, history: list[EpochRecord]) -> str:
         """Write one line per epoch, and return the checksum for the summary."""
         text = "".join(epoch.model_dump_json() + "\n" for epoch in history)
         write_text(self.path / "history.jsonl", text)
-        return records.digest(text)
+        return records.sha256_hex(text)
 
-    def write_progress(self, summary: Summary, history: list[Epoch]) -> Summary:
+    def write_progress(self, summary: Summary, history: list[EpochRecord]) -> Summary:
         """Write the history, then the summary with its checksum; return that summary."""
         updated = summary.model_copy(update={"history_sha256": self.write_history(history)})
         self.write_summary(updated)
@@ -174,9 +176,9 @@ class Run:
         """Return the newest valid checkpoint, or None if there is none."""
         return checkpoint.load(self.path / "checkpoint")
 
-    def checkpoint_time(self) -> float:
+    def checkpoint_mtime(self) -> float:
         """Return the modification time of the newest checkpoint, in seconds since 1970; 0 if there is none."""
-        return checkpoint.time_of_latest(self.path / "checkpoint")
+        return checkpoint.latest_mtime(self.path / "checkpoint")
 
     def write_checkpoint(self, state: Checkpoint) -> None:
         """Write a checkpoint and keep the previous one."""
@@ -191,13 +193,13 @@ class Run:
         tensors, _, checksum = weights.read_tensors(path)
         if checksum != record.weights_sha256:
             raise RunError(f"{path}: does not match model.json in the same directory. Restore both from one copy.")
-        weights.require_finite(tensors, path)
+        weights.check_finite(tensors, path)
         with torch.device("meta"):  # allocates no memory: model.json can name any size
-            network = build(record.model, len(record.class_names), record.image_size)
+            network = build_network(record.model, len(record.class_names), record.image_size)
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
-        normalisation = Normalisation(record.mean, record.std)
+        normalisation = Normalization(record.mean, record.std)
         return Classifier(
             record.model,
             network,
@@ -205,19 +207,19 @@ class Run:
             record.image_size,
             normalisation,
             record.temperature,
-            record.unsure_below,
-            record.doubt if self._same_bf16() else None,
+            record.abstain_below,
+            record.bf16_margin if self._same_bf16() else None,
             record.tta_shift,
-            record.remarks,
-            record.looks,
+            record.notes,
+            record.crops,
         )
 
     def _same_bf16(self) -> bool:
         """Return whether torch and the processor are those for which bfloat16 was compared with float32."""
         trained = self.environment()
         return (trained.versions.get("torch"), trained.processor) == (
-            packages.version("torch"),
-            machine.processor_name(),
+            optional_deps.version("torch"),
+            hardware.processor_name(),
         )
 
     def write_classifier(self, classifier: Classifier) -> None:
@@ -227,17 +229,17 @@ class Run:
             model=classifier.model,
             class_names=classifier.class_names,
             image_size=classifier.image_size,
-            mean=classifier.normalisation.mean,
-            std=classifier.normalisation.std,
+            mean=classifier.normalization.mean,
+            std=classifier.normalization.std,
             temperature=classifier.temperature,
-            unsure_below=classifier.unsure_below,
-            doubt=classifier.doubt,
+            abstain_below=classifier.abstain_below,
+            bf16_margin=classifier.bf16_margin,
             tta_shift=classifier.tta_shift,
-            remarks=classifier.remarks,
-            looks=classifier.looks,
+            notes=classifier.notes,
+            crops=classifier.crops,
             weights_sha256=checksum,
         )
-        records.write(record, self.path / "model.json")
+        records.write_record(record, self.path / "model.json")
         self._remove_evaluation()
 
     def metrics(self) -> dict[str, Any]:
@@ -247,27 +249,32 @@ class Run:
             RunError: metrics.json is missing or damaged, or belongs to other weights.
         """
         path = self.path / "metrics.json"
-        metrics = records.read_sealed(path)
-        if metrics.pop("weights_sha256", None) != self.weights_seal():
+        metrics = records.read_checked(path)
+        if metrics.pop("weights_sha256", None) != self.weights_checksum():
             raise RunError(f"{path}: computed for other weights. Run `tinysight evaluate` again.")
         return metrics
 
-    def write_metrics(self, metrics: dict[str, Any], weights_seal: str) -> None:
+    def write_metrics(self, metrics: dict[str, Any], weights_checksum: str) -> None:
         """Write metrics.json. Raises RunError if `weights_checksum` is not the checksum of the current weights."""
-        if weights_seal != self.weights_seal():
+        if weights_checksum != self.weights_checksum():
             raise RunError(f"{self.path}: the weights changed during the evaluation. Run `tinysight evaluate` again.")
-        records.write_sealed({**metrics, "weights_sha256": weights_seal}, self.path / "metrics.json")
+        records.write_checked({**metrics, "weights_sha256": weights_checksum}, self.path / "metrics.json")
 
-    def weights_seal(self) -> str:
+    def weights_checksum(self) -> str:
         """Return the checksum of the current weights."""
         return self._model().weights_sha256
 
     def write_predictions(
-        self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], remarks: Sequence[str] = ()
+        self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], notes: Sequence[str] = ()
     ) -> None:
         """Write the probabilities (n, classes) and labels (n,) of the evaluated split, and the notes on the dataset."""
         with atomic_writer(self.path / "predictions.npz") as file:
-            arrays = {"format": FORMAT, "probabilities": probabilities, "labels": labels, "remarks": remarks}
+            arrays: dict[str, Any] = {
+                "format": RUN_FORMAT,
+                "probabilities": probabilities,
+                "labels": labels,
+                "notes": notes,
+            }
             np.savez_compressed(file, **arrays)
 
     def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -291,7 +298,7 @@ class Run:
         return self.path / "excluded.csv"
 
     def _model(self) -> ModelRecord:
-        return records.read(ModelRecord, self.path / "model.json")
+        return records.read_record(ModelRecord, self.path / "model.json")
 
     def _remove_evaluation(self) -> None:
         """Remove the files of `evaluate` and `audit`."""

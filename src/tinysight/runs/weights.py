@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from tinysight.errors import RunError
-from tinysight.files import write_bytes
+from tinysight._util.errors import RunError
+from tinysight._util.files import write_bytes
 
-LARGEST_FILE = 8 * 2**30  # bytes; far above any small-image classifier with its optimizer state
+MAX_FILE_BYTES = 8 * 2**30  # bytes; far above any small-image classifier with its optimizer state
 
 
 def write_tensors(tensors: dict[str, Tensor], state: dict[str, Any], path: Path) -> str:
@@ -37,8 +37,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
         RunError: the file is missing, truncated, modified, or was not written by tinysight.
     """
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise RunError(f"{path}: larger than {LARGEST_FILE:,} bytes. It was not written by tinysight.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise RunError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes. It was not written by tinysight.")
         content = path.read_bytes()
         tensors = load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
@@ -53,7 +53,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     return tensors, state, checksum
 
 
-def require_finite(tensors: dict[str, Tensor], path: Path) -> None:
+def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
     """Raise RunError if a value in `tensors`, read from `path`, is NaN or infinite."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):

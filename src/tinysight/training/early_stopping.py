@@ -5,38 +5,38 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tinysight.recipes.schema import EarlyStopping
-from tinysight.runs.records import Epoch
+from tinysight.recipes.schema import EarlyStoppingSection
+from tinysight.runs.records import EpochRecord
 
 
 @dataclass
-class Watch:
+class EarlyStoppingState:
     """Tracks one metric over the epochs.
 
     Attributes:
         config: the monitored metric, the patience and the minimum improvement.
         best: best value so far.
         best_epoch: epoch of the best value; 0 before the first epoch.
-        waited: epochs since then.
+        wait: epochs since then.
     """
 
-    config: EarlyStopping
+    config: EarlyStoppingSection
     best: float = math.nan
     best_epoch: int = 0
-    waited: int = 0
+    wait: int = 0
 
-    def see(self, epoch: Epoch) -> bool:
+    def update(self, epoch: EpochRecord) -> bool:
         """Record an epoch and return whether it is the best so far."""
         value = getattr(epoch, self.config.monitor)
         sign = 1 if self.config.monitor.endswith("accuracy") else -1
         improved = self.best_epoch == 0 or sign * (value - self.best) > self.config.min_delta
         if improved:
-            self.best, self.best_epoch, self.waited = value, epoch.epoch, 0
+            self.best, self.best_epoch, self.wait = value, epoch.epoch, 0
         else:
-            self.waited += 1
+            self.wait += 1
         return improved
 
     @property
-    def over(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether to stop now. As in Keras, never before the second epoch."""
-        return self.waited > 0 and self.waited >= self.config.patience
+        return self.wait > 0 and self.wait >= self.config.patience

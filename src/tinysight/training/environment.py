@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tinysight import machine, packages
+from tinysight._util import hardware, optional_deps
 from tinysight.data.dataset import Dataset
 from tinysight.runs.records import DatasetRecord, Environment
 from tinysight.training.device import Device
@@ -16,9 +16,9 @@ from tinysight.training.precision import Precision
 PACKAGES = ("tinysight", "torch", "numpy", "pillow")
 
 
-def describe(
+def describe_environment(
     dataset: Dataset,
-    argument: str,
+    data_source: str,
     data_dir: Path | None,
     seed: int,
     precision: Precision,
@@ -29,11 +29,11 @@ def describe(
 
     `argument` (the dataset's name or absolute path) and `data_dir` allow `evaluate` to load the dataset again.
     """
-    facts = machine.describe()
+    facts = hardware.hardware_info()
     return Environment(
-        versions={"python": facts["python"], **{name: packages.version(name) or "unknown" for name in PACKAGES}},
+        versions={"python": facts["python"], **{name: optional_deps.version(name) or "unknown" for name in PACKAGES}},
         processor=facts["processor"],
-        features=tuple(facts["features"]),
+        cpu_features=tuple(facts["features"]),
         system=facts["system"],
         threads=torch.get_num_threads(),
         workers=workers,
@@ -43,17 +43,17 @@ def describe(
         git_commit=_commit(),
         dataset=DatasetRecord(
             name=dataset.name,
-            argument=argument,
+            argument=data_source,
             data_dir=str(data_dir.expanduser().absolute()) if data_dir else None,
             fingerprint=dataset.fingerprint,
             source=dataset.source,
-            published=dataset.published,
-            remarks=dataset.remarks,
+            is_official=dataset.is_official,
+            notes=dataset.notes,
         ),
     )
 
 
-def changes(before: Environment, now: Environment) -> list[str]:
+def diff(before: Environment, now: Environment) -> list[str]:
     """List the changes that break bitwise reproducibility."""
 
     def relevant(environment: Environment) -> dict[str, object]:

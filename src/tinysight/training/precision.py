@@ -11,23 +11,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysight.errors import InputError
-from tinysight.machine import native_bf16
-from tinysight.models.registry import build
-from tinysight.progress import SILENT, Progress
+from tinysight._util.errors import InputError
+from tinysight._util.hardware import native_bf16
+from tinysight._util.progress import SILENT, Progress
+from tinysight.models.registry import build_network
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
 
 Precision = Literal["fp32", "bf16"]
-Asked = Literal["auto", "fp32", "bf16"]
+PrecisionOption = Literal["auto", "fp32", "bf16"]
 
-PROBED = 128  # images per speed probe
-LONG_ENOUGH = 0.4  # seconds; another process can slow down the whole of a shorter probe
-CLEARLY = 0.9  # of the float32 time; a smaller gain would make the choice vary between runs
+PROBE_IMAGES = 128  # images per speed probe
+MIN_PROBE_SECONDS = 0.4  # seconds; another process can slow down the whole of a shorter probe
+MAX_BF16_TIME_RATIO = 0.9  # of the float32 time; a smaller gain would make the choice vary between runs
 _CHECK_IMAGES = 8  # per correctness check
 
 
-def choose(asked: Asked, recipe: Recipe, device: Device = "cpu", progress: Progress = SILENT) -> Precision:
+def resolve_precision(
+    option: PrecisionOption, recipe: Recipe, device: Device = "cpu", progress: Progress = SILENT
+) -> Precision:
     """Return the precision to train in.
 
     `auto` chooses bfloat16 if it is native rather than emulated, if this network's convolutions are correct in it (in
@@ -36,19 +38,19 @@ def choose(asked: Asked, recipe: Recipe, device: Device = "cpu", progress: Progr
     Raises:
         InputError: bf16 was requested and a convolution is wrong in it on this machine.
     """
-    if asked == "fp32" or (asked == "auto" and not _native(device)):
+    if option == "fp32" or (option == "auto" and not _native(device)):
         return "fp32"
     size = recipe.data.image_size
-    network = build(recipe.model, classes=10, image_size=size).to(device)
-    if fault := wrong_convolution(network, size):
-        if asked == "bf16":
+    network = build_network(recipe.model, num_classes=10, image_size=size).to(device)
+    if fault := find_bf16_fault(network, size):
+        if option == "bf16":
             raise InputError(f"precision bf16: results on this machine are wrong in {fault}. Use precision fp32.")
         progress.note(f"precision bf16: results on this machine are wrong in {fault}. Training in float32.")
         return "fp32"
-    if asked == "bf16":
+    if option == "bf16":
         return "bf16"
     bf16_seconds, fp32_seconds = step_seconds(network, size, ["bf16", "fp32"])
-    return "bf16" if bf16_seconds < CLEARLY * fp32_seconds else "fp32"
+    return "bf16" if bf16_seconds < MAX_BF16_TIME_RATIO * fp32_seconds else "fp32"
 
 
 def autocast(precision: Precision, device: Device = "cpu") -> AbstractContextManager[None]:
@@ -59,7 +61,7 @@ def autocast(precision: Precision, device: Device = "cpu") -> AbstractContextMan
     return context
 
 
-def wrong_convolution(network: nn.Sequential, image_size: int) -> str:
+def find_bf16_fault(network: nn.Sequential, image_size: int) -> str:
     """Return the first convolution whose bfloat16 results differ from float32, or "" if there is none."""
     for layer, images in _convolutions(network, image_size):
         fp32, bf16 = (_gradients(layer, images, dtype) for dtype in (torch.float32, torch.bfloat16))
@@ -73,10 +75,10 @@ def step_seconds(network: nn.Sequential, image_size: int, precisions: Sequence[P
 
     Each is the minimum of at least three. The precisions alternate, so that load from other processes affects all.
     """
-    images = torch.zeros(PROBED, 3, image_size, image_size, device=_device(network))
+    images = torch.zeros(PROBE_IMAGES, 3, image_size, image_size, device=_device(network))
     images = images.contiguous(memory_format=torch.channels_last)
     rounds: list[list[float]] = []
-    while len(rounds) < 3 or sum(map(sum, rounds)) < LONG_ENOUGH:  # the first round warms up
+    while len(rounds) < 3 or sum(map(sum, rounds)) < MIN_PROBE_SECONDS:  # the first round warms up
         rounds.append([_time_step(network, images, precision) for precision in precisions])
     return [min(times) for times in zip(*rounds, strict=True)]
 

@@ -6,25 +6,25 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from tinysight.data import shapes
-from tinysight.evaluation.corruptions import CATALOGUE, SEVERITIES, blur, digital, noise, weather
-from tinysight.training.randomness import generator
+from tinysight.data.sources import shapes
+from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, blur, digital, noise, weather
+from tinysight.training.seeding import seeded_generator
 
-EVERY_CORRUPTION = pytest.mark.parametrize("name", CATALOGUE)
+EVERY_CORRUPTION = pytest.mark.parametrize("name", CORRUPTIONS)
 
 
 @pytest.fixture(scope="module")
 def images():
-    return torch.from_numpy(shapes.draw(40, seed=3).pixels).float() / 255
+    return torch.from_numpy(shapes.render_shapes(40, seed=3).pixels).float() / 255
 
 
 def corrupted(name, images, severity, seed=0):
-    return CATALOGUE[name].apply(images, severity, generator(seed, name, severity))
+    return CORRUPTIONS[name].apply(images, severity, seeded_generator(seed, name, severity))
 
 
 def test_there_are_15_corruptions():
-    assert len(CATALOGUE) == 15
-    assert all(len(corruption.constants) == len(SEVERITIES) for corruption in CATALOGUE.values())
+    assert len(CORRUPTIONS) == 15
+    assert all(len(corruption.constants) == len(SEVERITIES) for corruption in CORRUPTIONS.values())
 
 
 @EVERY_CORRUPTION
@@ -43,14 +43,14 @@ def test_corruptions_keep_shape_range_and_input(name, images):
 def test_random_corruptions_depend_on_seed(name, images):
     once, again, other = (corrupted(name, images, 3, seed) for seed in (0, 0, 1))
     assert torch.equal(once, again)
-    assert torch.equal(once, other) == (not CATALOGUE[name].draws)
+    assert torch.equal(once, other) == (not CORRUPTIONS[name].is_random)
 
 
 # The published constants of these do not increase the pixel distance with severity.
 NOT_MONOTONIC = {"glass blur", "elastic transform", "pixelate"}
 
 
-@pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in NOT_MONOTONIC])
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name not in NOT_MONOTONIC])
 def test_distance_grows_with_severity(name, images):
     distances = [float((corrupted(name, images, severity) - images).square().mean().sqrt()) for severity in SEVERITIES]
     assert distances[0] > 0.001
@@ -92,13 +92,13 @@ def test_elastic_transform_bends_lines_more_with_severity():
 
 @EVERY_CORRUPTION
 def test_description_is_a_sentence(name):
-    assert CATALOGUE[name].description.endswith(".")
+    assert CORRUPTIONS[name].description.endswith(".")
 
 
 @EVERY_CORRUPTION
 @pytest.mark.parametrize("size", [8, 33, 64])
 def test_any_image_size_is_accepted(name, size):
-    images = torch.from_numpy(shapes.draw(3, seed=0, size=size).pixels).float() / 255
+    images = torch.from_numpy(shapes.render_shapes(3, seed=0, size=size).pixels).float() / 255
     assert corrupted(name, images, 5).shape == images.shape
 
 
@@ -110,7 +110,7 @@ def test_constant_images_stay_finite(name):
 
 def test_noise_has_the_given_standard_deviation():
     gray = torch.full((200, 3, 32, 32), 0.5)
-    rng = generator(0, "noise")
+    rng = seeded_generator(0, "noise")
     assert float((noise.gaussian_noise(gray, 0.1, rng) - gray).std()) == pytest.approx(0.1, rel=0.01)
     shot = noise.shot_noise(gray, 100.0, rng)
     assert (float(shot.mean()), float(shot.std())) == pytest.approx((0.5, (0.5 / 100) ** 0.5), rel=0.01)
@@ -136,7 +136,7 @@ def test_defocus_blur_of_a_point_is_a_disk():
 def test_motion_blur_is_directional():
     point = torch.zeros(4, 3, 33, 33)
     point[:, :, 16, 16] = 1
-    smear = blur.smeared(point, torch.zeros(4), 6, 2)[0, 0]
+    smear = blur.directional_blur(point, torch.zeros(4), 6, 2)[0, 0]
     assert smear[16, 17] > 0.1
     assert smear[17, 16] < 1e-3
     assert smear[16, 15] < 1e-3
@@ -177,11 +177,13 @@ def test_high_quality_jpeg_changes_smooth_image_little():
 
 
 def test_fog_reduces_contrast(images):
-    foggy = weather.fog(images, 1.0, 2, generator(0, "fog"))
+    foggy = weather.fog(images, 1.0, 2, seeded_generator(0, "fog"))
     assert foggy.std((2, 3)).mean() < images.std((2, 3)).mean()
 
 
 def test_clouds_span_0_to_1_and_are_smoother_with_larger_decay():
-    rough, smooth = (weather.cloud(torch.zeros(50, 3, 32, 32), decay, generator(0, "cloud")) for decay in (1.2, 3.0))
+    rough, smooth = (
+        weather.fractal_noise(torch.zeros(50, 3, 32, 32), decay, seeded_generator(0, "cloud")) for decay in (1.2, 3.0)
+    )
     assert (float(rough.amin()), float(rough.amax())) == (0, 1)
     assert (rough.diff(dim=3).abs().mean()) > 2 * smooth.diff(dim=3).abs().mean()

@@ -5,6 +5,8 @@ Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Com
 resemble the published images but do not match them pixel by pixel.
 """
 
-from tinysight.evaluation.corruptions.catalogue import CATALOGUE, SEVERITIES, Corruption
+from tinysight.evaluation.corruptions.registry import CORRUPTIONS as CORRUPTIONS
+from tinysight.evaluation.corruptions.registry import SEVERITIES as SEVERITIES
+from tinysight.evaluation.corruptions.registry import Corruption as Corruption
 
-__all__ = ["CATALOGUE", "SEVERITIES", "Corruption"]
+__all__ = ["CORRUPTIONS", "SEVERITIES", "Corruption"]

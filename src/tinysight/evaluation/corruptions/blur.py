@@ -13,58 +13,58 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysight.evaluation.corruptions.moving import moved, scaled
+from tinysight.evaluation.corruptions.warp import translate, zoom
 
-REFERENCE = 32  # image side in pixels that the constants are for
+REFERENCE_SIZE = 32  # image side in pixels that the constants are for
 
 
-def defocus_blur(images: Tensor, radius: float, softness: float) -> Tensor:
+def defocus_blur(images: Tensor, radius: float, sigma: float) -> Tensor:
     """Convolve with a disk whose edge is blurred by a Gaussian of standard deviation `sigma`."""
-    radius, softness = (length * _size_factor(images) for length in (radius, softness))
+    radius, sigma = (length * _size_factor(images) for length in (radius, sigma))
     offsets = torch.arange(-math.ceil(radius), math.ceil(radius) + 1.0)
     disk = (torch.hypot(offsets[:, None], offsets[None, :]) <= radius).float()
-    return _convolve(_convolve(images, disk / disk.sum()), _gaussian(softness))
+    return _convolve(_convolve(images, disk / disk.sum()), _gaussian(sigma))
 
 
-def glass_blur(images: Tensor, deviation: float, reach: int, times: int, generator: torch.Generator) -> Tensor:
+def glass_blur(images: Tensor, sigma: float, max_offset: int, iterations: int, generator: torch.Generator) -> Tensor:
     """Blur, replace every pixel by a random one within `max_offset` pixels, `iterations` times, and blur again.
 
     Offsets are -max_offset to max_offset - 1, as in CIFAR-10-C.
     """
-    deviation, reach = deviation * _size_factor(images), max(1, round(reach * _size_factor(images)))
-    images = _convolve(images, _gaussian(deviation))
-    for _ in range(times):
-        images = _shuffle_pixels(images, reach, generator)
-    return _convolve(images, _gaussian(deviation))
+    sigma, max_offset = sigma * _size_factor(images), max(1, round(max_offset * _size_factor(images)))
+    images = _convolve(images, _gaussian(sigma))
+    for _ in range(iterations):
+        images = _shuffle_pixels(images, max_offset, generator)
+    return _convolve(images, _gaussian(sigma))
 
 
-def motion_blur(images: Tensor, length: float, deviation: float, generator: torch.Generator) -> Tensor:
+def motion_blur(images: Tensor, length: float, sigma: float, generator: torch.Generator) -> Tensor:
     """Blur each image along a random direction within 45 degrees of the horizontal."""
     angles = (torch.rand(len(images), generator=generator) * 2 - 1) * math.pi / 4
-    return smeared(images, angles, length, deviation)
+    return directional_blur(images, angles, length, sigma)
 
 
-def smeared(images: Tensor, angles: Tensor, length: float, deviation: float) -> Tensor:
+def directional_blur(images: Tensor, angles: Tensor, length: float, sigma: float) -> Tensor:
     """Average copies of each image, translated by 0 to `length` pixels along its angle, with Gaussian weights.
 
     The angles, (n,), are in radians.
     """
-    length, deviation = length * _size_factor(images), deviation * _size_factor(images)
+    length, sigma = length * _size_factor(images), sigma * _size_factor(images)
     steps = torch.arange(math.ceil(length) + 1.0)
-    weights = torch.exp(-(steps**2) / (2 * deviation**2))
+    weights = torch.exp(-(steps**2) / (2 * sigma**2))
     total = torch.zeros_like(images)
     for step, weight in zip(steps, weights / weights.sum(), strict=True):
-        total += weight * moved(images, step * angles.cos(), step * angles.sin())
+        total += weight * translate(images, step * angles.cos(), step * angles.sin())
     return total
 
 
 def zoom_blur(images: Tensor, factors: Sequence[float]) -> Tensor:
     """Average each image with copies that are magnified by each factor."""
-    return torch.stack([images, *(scaled(images, factor) for factor in factors)]).mean(0)
+    return torch.stack([images, *(zoom(images, factor) for factor in factors)]).mean(0)
 
 
 def _size_factor(images: Tensor) -> float:
-    return images.shape[-1] / REFERENCE
+    return images.shape[-1] / REFERENCE_SIZE
 
 
 def _gaussian(deviation: float) -> Tensor:

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from tinysight.evaluation.corruptions.moving import bent
+from tinysight.evaluation.corruptions.warp import warp
 
 
-def brightness(images: Tensor, more: float) -> Tensor:
+def brightness(images: Tensor, amount: float) -> Tensor:
     """Add `amount` to the value of every pixel in HSV; keep hue and saturation."""
     value = images.amax(1, keepdim=True)
-    raised = (value + more).clamp(0, 1)
+    raised = (value + amount).clamp(0, 1)
     return torch.where(value > 0, images * raised / value.clamp_min(1e-6), raised)
 
 
@@ -29,9 +29,7 @@ def contrast(images: Tensor, factor: float) -> Tensor:
     return (images - mean) * factor + mean
 
 
-def elastic_transform(
-    images: Tensor, strength: float, smoothness: float, skew: float, generator: torch.Generator
-) -> Tensor:
+def elastic_transform(images: Tensor, strength: float, sigma: float, skew: float, generator: torch.Generator) -> Tensor:
     """Apply a random affine transform and a smooth random displacement field to each image.
 
     All lengths are fractions of the image side.
@@ -48,16 +46,19 @@ def elastic_transform(
     if strength:
         field = torch.rand(2, n, height, width, generator=generator) * 2 - 1
         dx, dy = (
-            offset + strength * width * _smooth(component, smoothness * width).flatten(1)
+            offset + strength * width * _smooth(component, sigma * width).flatten(1)
             for offset, component in zip((dx, dy), field, strict=True)
         )
-    return bent(images, dx, dy)
+    return warp(images, dx, dy)
 
 
-def pixelate(images: Tensor, share: float) -> Tensor:
+def pixelate(images: Tensor, fraction: float) -> Tensor:
     """Shrink to `fraction` of the rows and columns with a box filter, and enlarge again."""
     height, width = images.shape[2:]
-    rows, columns = _box_filter(height, max(1, int(height * share))), _box_filter(width, max(1, int(width * share)))
+    rows, columns = (
+        _box_filter(height, max(1, int(height * fraction))),
+        _box_filter(width, max(1, int(width * fraction))),
+    )
     small = rows @ images @ columns.T
     return F.interpolate(small, (height, width), mode="nearest-exact")
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 
-def gaussian_noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+def gaussian_noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """Add normal noise of standard deviation `sigma` to every value."""
-    return images + deviation * torch.randn(images.shape, generator=generator)
+    return images + sigma * torch.randn(images.shape, generator=generator)
 
 
 def shot_noise(images: Tensor, photons: float, generator: torch.Generator) -> Tensor:
@@ -19,7 +19,7 @@ def shot_noise(images: Tensor, photons: float, generator: torch.Generator) -> Te
     return torch.poisson(images * photons, generator=generator) / photons
 
 
-def impulse_noise(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def impulse_noise(images: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     """Set the given fraction of all values to 0 or 1 with equal probability (salt-and-pepper noise)."""
     uniform = torch.rand(images.shape, generator=generator)
-    return torch.where(uniform < share, (uniform < share / 2).float(), images)
+    return torch.where(uniform < fraction, (uniform < fraction / 2).float(), images)

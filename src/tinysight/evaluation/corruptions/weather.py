@@ -11,38 +11,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysight.evaluation.corruptions.blur import smeared
-from tinysight.evaluation.corruptions.moving import scaled
+from tinysight.evaluation.corruptions.blur import directional_blur
+from tinysight.evaluation.corruptions.warp import zoom
 
-LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
-ICE = (0.75, 0.88, 1.0)  # RGB color of frost
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
+FROST_COLOR = (0.75, 0.88, 1.0)  # RGB color of frost
 
 
 def fog(images: Tensor, density: float, decay: float, generator: torch.Generator) -> Tensor:
     """Blend each image with a fractal cloud; a larger `decay` makes it smoother."""
     max_value = images.amax((1, 2, 3), keepdim=True)
-    return (images + density * cloud(images, decay, generator)) * max_value / (max_value + density)
+    return (images + density * fractal_noise(images, decay, generator)) * max_value / (max_value + density)
 
 
-def frost(images: Tensor, kept: float, ice: float, generator: torch.Generator) -> Tensor:
+def frost(images: Tensor, image_weight: float, frost_weight: float, generator: torch.Generator) -> Tensor:
     """Blend the image, scaled by `image_weight`, with fractal ice crystals, scaled by `frost_weight`.
 
     CIFAR-10-C overlays photographs of frost instead, whose license does not allow redistribution.
     """
-    clouds = cloud(images, 1.6, generator)
+    clouds = fractal_noise(images, 1.6, generator)
     veins = (1 - 4 * (clouds - clouds.mean((2, 3), keepdim=True)).abs()).clamp(0, 1) ** 2
-    return kept * images + ice * (0.35 + 0.65 * veins) * torch.tensor(ICE).view(3, 1, 1)
+    return image_weight * images + frost_weight * (0.35 + 0.65 * veins) * torch.tensor(FROST_COLOR).view(3, 1, 1)
 
 
 def snow(
     images: Tensor,
-    level: float,
-    variety: float,
-    flake: float,
+    mean: float,
+    std: float,
+    zoom_factor: float,
     threshold: float,
     length: float,
-    deviation: float,
-    kept: float,
+    sigma: float,
+    image_weight: float,
     generator: torch.Generator,
 ) -> Tensor:
     """Add motion-blurred snowflakes in a random direction for each image, and whiten the image.
@@ -59,17 +59,17 @@ def snow(
         generator: random number generator.
     """
     n, _, height, width = images.shape
-    noise = level + variety * torch.randn(n, 1, height, width, generator=generator)
-    flakes = scaled(noise, flake)
+    noise = mean + std * torch.randn(n, 1, height, width, generator=generator)
+    flakes = zoom(noise, zoom_factor)
     flakes = torch.where(flakes < threshold, 0.0, flakes).clamp(0, 1)
     angles = math.pi / 4 + torch.rand(n, generator=generator) * math.pi / 2  # within 45 degrees of straight down
-    flakes = smeared(flakes, angles, length, deviation)
-    gray = (images * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-    whitened = kept * images + (1 - kept) * torch.maximum(images, 1.5 * gray + 0.5)
+    flakes = directional_blur(flakes, angles, length, sigma)
+    gray = (images * torch.tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(1, keepdim=True)
+    whitened = image_weight * images + (1 - image_weight) * torch.maximum(images, 1.5 * gray + 0.5)
     return whitened + flakes + flakes.flip((2, 3))
 
 
-def cloud(images: Tensor, decay: float, generator: torch.Generator) -> Tensor:
+def fractal_noise(images: Tensor, decay: float, generator: torch.Generator) -> Tensor:
     """Return fractal noise, (n, 1, height, width), 0..1: a sum of octaves, each `decay` times weaker than the last.
 
     It resembles the output of the diamond-square algorithm (Fournier, Fussell and Carpenter, 1982).
