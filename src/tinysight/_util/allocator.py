@@ -33,7 +33,7 @@ def tune_malloc() -> None:
 
     By default glibc returns large blocks to the system at once, and the kernel zeroes each new page. For short-lived
     tensors this takes longer than their computation: augmentation is five times as fast without it
-    (docs/experiments.md).
+    (docs/experiments/augmentation-memory-allocation.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

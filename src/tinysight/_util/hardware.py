@@ -96,7 +96,7 @@ def usable_cores(quota: str | None = None) -> int:
 def limit_threads() -> None:
     """Limit torch's threads to the container's CPU quota; call it before importing torch.
 
-    torch ignores the quota, and too many threads slow it down several times (docs/experiments.md). An existing
+    torch ignores the quota, and too many threads slow it down several times (docs/experiments/cpu-contention.md). An existing
     OMP_NUM_THREADS is kept.
     """
     if usable_cores() < _cpu_affinity():

@@ -2,7 +2,7 @@
 
 Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (ECCV 2014), implemented with captum.
 Occlusion works for any network, because it only needs predictions. Grad-CAM misses the decisive pixels in networks of
-this size (docs/experiments.md).
+this size (docs/experiments/explanation-methods.md).
 """
 
 from __future__ import annotations

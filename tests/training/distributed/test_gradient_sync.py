@@ -23,7 +23,7 @@ FAST = (
     *("training.ghost_batch_size=8", "training.label_smoothing=0.2", "augmentation.horizontal_flip=true"),
 )
 # With the epsilon of Keras, Adam turns rounding errors of a gradient into full steps, so that two orders of summation
-# diverge (docs/experiments.md).
+# diverge (docs/experiments/distributed-equivalence.md).
 PLAIN = ("optimizer.name=adam", "optimizer.epsilon=1", "optimizer.learning_rate=0.1", "training.epochs=10")
 STEPS = 50
 WITH_BATCH_NORM, WITHOUT_BATCH_NORM = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), nn.Linear(2, 2)
