@@ -57,9 +57,12 @@ def main() -> None:
 def recipes_page() -> str:
     """Return the page of all recipe keys, layers and built-in recipes."""
     parts = ["# Recipes", RECIPES_INTRO, "## Built-in recipes\n", builtin_recipes()]
-    top = {name: field for name, field in schema.Recipe.model_fields.items() if name not in schema.SECTIONS}
+    sections = {name: section_of(field) for name, field in schema.Recipe.model_fields.items()}
+    top = {name: field for name, field in schema.Recipe.model_fields.items() if sections[name] is None}
     parts += ["\n## Top-level keys\n", FIELDS, *field_rows(schema.Recipe, top)]
-    for name, section in schema.SECTIONS.items():
+    for name, section in sections.items():
+        if section is None:
+            continue
         parts += [f"\n## `[{name}]`\n", first_line(section) + "\n", FIELDS, *field_rows(section, section.model_fields)]
     parts += ["\n## Layers\n", "The entries of `model.layers`, one table per layer. `kind` selects the layer.\n"]
     union = typing.get_args(layers.Layer)[0]
@@ -67,6 +70,14 @@ def recipes_page() -> str:
         parts += [f"### {layer.__name__}\n", first_line(layer) + "\n", FIELDS]
         parts += [*field_rows(layer, layer.model_fields), ""]
     return "\n".join(parts)
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a field that is a table of the recipe, or None."""
+    for option in (field.annotation, *typing.get_args(field.annotation)):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return option
+    return None
 
 
 def builtin_recipes() -> str:
