@@ -1,6 +1,7 @@
 # The few commands there are. Each makes .venv first, which takes some minutes once.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS := audit,explain,keras,mlflow,onnx,scale,serve,tensorboard
 READY := .venv/ready
 # A process of tests for each core: every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
@@ -39,5 +40,6 @@ endif
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,audit,explain,keras,onnx,scale,serve]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade pip  # --group needs pip 25.1
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e '.[$(EXTRAS)]'
 	touch $@
