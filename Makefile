@@ -6,7 +6,7 @@ READY := .venv/ready
 # A process of tests for each core: every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
 
-.PHONY: demo test test-slow lint bench
+.PHONY: demo test test-slow lint bench coverage package
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
@@ -21,6 +21,14 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Line and branch coverage of src by the quick tests, file by file.
+coverage: $(READY)
+	$(BIN)/pytest $(TOGETHER) --cov --cov-report=term:skip-covered
+
+# Builds sdist and wheel into dist/, and runs the wheel in an empty environment.
+package: $(READY)
+	$(BIN)/python tools/check_package.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
