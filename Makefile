@@ -1,9 +1,9 @@
-# The few commands there are. Each makes .venv first, which takes some minutes once.
+# Every target creates .venv first, which takes a few minutes the first time.
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := audit,explain,keras,mlflow,onnx,scale,serve,tensorboard
 READY := .venv/ready
-# A process of tests for each core: every test computes on one thread.
+# One test process per core; every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
 
 .PHONY: demo test test-slow lint bench coverage package
@@ -42,11 +42,11 @@ ifdef TINYSIGHT_DATA_DIR
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/forgetting.py
 else
-	@echo "What needs CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
+	@echo "Benchmarks on CIFAR-10 are skipped: set TINYSIGHT_DATA_DIR to a directory with both of its layouts."
 endif
 
 $(READY): pyproject.toml constraints.txt
-	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."
+	@echo "Installing into .venv: this takes a few minutes and prints nothing."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade pip  # --group needs pip 25.1
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e '.[$(EXTRAS)]'

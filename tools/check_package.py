@@ -55,9 +55,9 @@ def check_sdist(path: Path) -> None:
 
 
 def check_wheel(path: Path) -> None:
-    """Check that the wheel holds every tracked file of the package, nothing else, and complete metadata."""
-    listed = run("git", "-C", str(SOURCE), "ls-files", "--cached", "--others", "--exclude-standard", quiet=True)
-    expected = {name for name in listed.splitlines() if (SOURCE / name).is_file()}
+    """Check that the wheel holds every file of src, nothing else, and complete metadata."""
+    paths = (path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    expected = {path.relative_to(SOURCE).as_posix() for path in paths}
     with zipfile.ZipFile(path) as archive:
         files = {name for name in archive.namelist() if ".dist-info/" not in name}
         [metadata_name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
