@@ -6,7 +6,7 @@ READY := .venv/ready
 # One test process per core; every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
 
-.PHONY: demo test test-slow lint bench coverage package
+.PHONY: demo test test-slow lint bench coverage docs package
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
@@ -33,17 +33,23 @@ package: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/augmentation.py
-	$(BIN)/python benchmarks/unfairness.py
-	$(BIN)/python benchmarks/explanation.py
+	$(BIN)/python benchmarks/subgroups.py
+	$(BIN)/python benchmarks/occlusion.py
 ifdef TINYSIGHT_DATA_DIR
 	$(BIN)/python benchmarks/load_cifar10.py
-	$(BIN)/python benchmarks/twins.py
-	$(BIN)/python benchmarks/wrong_labels.py
-	$(BIN)/python benchmarks/leaks.py
-	$(BIN)/python benchmarks/forgetting.py
+	$(BIN)/python benchmarks/near_duplicates.py
+	$(BIN)/python benchmarks/label_errors.py
+	$(BIN)/python benchmarks/membership.py
+	$(BIN)/python benchmarks/unlearning.py
 else
 	@echo "Benchmarks on CIFAR-10 are skipped: set TINYSIGHT_DATA_DIR to a directory with both of its layouts."
 endif
+
+# Writes the site to site/. The tools are not in $(READY), since only this target needs them.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	$(BIN)/python docs/generate_reference.py
+	$(BIN)/mkdocs build --strict
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into .venv: this takes a few minutes and prints nothing."

@@ -1,12 +1,10 @@
-"""Images augmented per second: tinysight against the Keras generator the notebooks used.
+"""Augmentation speed: tinysight compared with the Keras generator of the notebooks.
 
     python benchmarks/augmentation.py [--repeats 15]
 
-Both draw shuffled images of 32 x 32 from the same 5,120, in one process and in turn, so that whatever else the machine
-does falls on both: Keras in batches of 128, tinysight as many at a time as its training does. Scaling to 0..1 is left
-out of both. Needs the extra `keras`, and scipy, which its generator uses.
-Keras has no random crop; its generator comes nearest with whole-image shifts, which is what "flip + crop" is
-measured against.
+Both draw shuffled images from the same 5,120 images of 32 x 32, alternately in one process, so that background load
+affects both. Keras uses batches of 128, tinysight the block size of its training. Neither includes the scaling to
+0..1. Keras has no random crop, so "flip, crop" is compared with shifts. Needs the extra `keras`, and scipy.
 """
 
 from __future__ import annotations
@@ -27,15 +25,14 @@ import torch
 from common import append, stamp
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.describe import describe
-from tinysight.augmentation.pipeline import build
-from tinysight.memory import keep_freed_memory
-from tinysight.training.feed import BLOCK
+from tinysight._util.allocator import tune_malloc
+from tinysight.augmentation.config import Augmentation, describe_augmentation
+from tinysight.augmentation.pipeline import build_augmentation
+from tinysight.training.loader import BLOCK_PIXELS
 
 IMAGES, BATCH = 5120, 128
-AT_A_TIME = BLOCK // 32**2
-KERAS_CALLS, OUR_CALLS = 5, 40  # About a tenth of a second each.
+BLOCK_SIZE = BLOCK_PIXELS // 32**2
+KERAS_CALLS, OUR_CALLS = 5, 40  # about 0.1 s each
 
 NOTEBOOK_MAP = (
     Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, zoom=0.2, horizontal_flip=True),
@@ -57,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    keep_freed_memory()  # as training does
+    tune_malloc()  # as training does
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
     for case in (NOTEBOOK_MAP, FLIP_AND_CROP):
         result = compare(pixels, *case, arguments.repeats)
@@ -65,12 +62,12 @@ def main() -> None:
 
 
 def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repeats: int) -> dict:
-    """Return images per second of both, and their ratio, each as minimum, median and maximum over `repeats`."""
+    """Return images per second of both and their ratio: minimum, median and maximum over `repeats`."""
     theirs, ours = keras_batches(pixels, keras_settings), our_batches(pixels, config)
-    speed(theirs, 1), speed(ours, OUR_CALLS)  # Warm up.
+    speed(theirs, 1), speed(ours, OUR_CALLS)  # warm-up
     pairs = [(speed(theirs, KERAS_CALLS), speed(ours, OUR_CALLS)) for _ in range(repeats)]
     return {
-        "augmentation": describe(config),
+        "augmentation": describe_augmentation(config),
         "keras_images_per_second": spread([theirs for theirs, _ in pairs]),
         "tinysight_images_per_second": spread([ours for _, ours in pairs]),
         "ratio": spread([ours / theirs for theirs, ours in pairs]),
@@ -84,19 +81,19 @@ def keras_batches(pixels: np.ndarray, settings: dict) -> Callable[[], int]:
 
 
 def our_batches(pixels: np.ndarray, config: Augmentation) -> Callable[[], int]:
-    images, augment = torch.from_numpy(pixels), build(config)
+    images, augment = torch.from_numpy(pixels), build_augmentation(config)
     generator = torch.Generator().manual_seed(0)
 
     def shuffled() -> Iterator[torch.Tensor]:
         while True:
-            yield from torch.randperm(IMAGES, generator=generator).split(AT_A_TIME)
+            yield from torch.randperm(IMAGES, generator=generator).split(BLOCK_SIZE)
 
     order = shuffled()
     return lambda: len(augment(images.index_select(0, next(order)), generator))
 
 
 def speed(next_images: Callable[[], int], calls: int) -> float:
-    """Return images a second over `calls`, each of which returns how many it made."""
+    """Return images per second over `calls`; each call returns its number of images."""
     start = time.perf_counter()
     images = sum(next_images() for _ in range(calls))
     return images / (time.perf_counter() - start)
@@ -107,15 +104,15 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def row(result: dict, repeats: int) -> dict:
-    """Return the line of RESULTS.md."""
-    figures = {key: result[key] for key in ("tinysight_images_per_second", "keras_images_per_second", "ratio")}
-    ours, theirs, ratio = (f"{v['median']:,.0f} ({v['min']:,.0f} to {v['max']:,.0f})" for v in figures.values())
+    """Return the row for RESULTS.md."""
+    values = {key: result[key] for key in ("tinysight_images_per_second", "keras_images_per_second", "ratio")}
+    ours, theirs, ratio = (f"{v['median']:,.0f} ({v['min']:,.0f} to {v['max']:,.0f})" for v in values.values())
     peer = f"Keras {keras.__version__}'s generator: {theirs}"
-    claim = f"images a second: {result['augmentation']}"
+    claim = f"augmentation, images/s: {result['augmentation']}"
     return {"claim": claim, "ours": ours, "peer": peer, "ratio": ratio, "n": repeats, **stamp()}
 
 
 if __name__ == "__main__":
-    # scipy says that the name Keras calls it by will go away.
+    # Keras uses a name that scipy has deprecated.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras")
     main()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: who measured what on which machine, and where it is written down."""
+"""Shared helpers of the benchmarks: provenance of a measurement, and the files of results."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tinysight import machine
-from tinysight.runs.records import Epoch
+from tinysight._util import hardware
+from tinysight.runs.records import EpochRecord
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
 
 
 def stamp() -> dict[str, Any]:
-    """Return machine, versions, commit and date: what every figure must carry."""
-    here = machine.describe()
+    """Return machine, versions, commit, date and load: the provenance of every measurement."""
+    machine = hardware.hardware_info()
+    versions = f"Python {machine['python']}, torch {metadata.version('torch')}, numpy {metadata.version('numpy')}"
     return {
-        "machine": f"{here['processor']}, {here['cores']} cores ({', '.join(here['features'])})",
-        "versions": f"Python {here['python']}, torch {metadata.version('torch')}, numpy {metadata.version('numpy')}",
+        "machine": f"{machine['processor']}, {machine['cores']} cores ({', '.join(machine['features'])})",
+        "versions": versions,
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[0], 1),
@@ -33,21 +34,21 @@ def stamp() -> dict[str, Any]:
 
 
 def tinysight(*arguments: str) -> str:
-    """Run the command line in a process of its own, as a user's would be; show its notices and return them."""
+    """Run a tinysight command in a new process; print and return its standard error."""
     command = [sys.executable, "-m", "tinysight", *arguments]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    sys.stderr.write(done.stderr)
-    done.check_returncode()
-    return done.stderr
+    completed = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    sys.stderr.write(completed.stderr)
+    completed.check_returncode()
+    return completed.stderr
 
 
-def seen(history: Sequence[Epoch]) -> float:
-    """Return how many images a training learned from, the same ones again included."""
+def images_seen(history: Sequence[EpochRecord]) -> float:
+    """Return the number of images processed in training, counted once per epoch."""
     return sum(epoch.images_per_second * epoch.seconds for epoch in history)
 
 
-def told(values: Sequence[float]) -> str:
-    """Return mean, smallest and largest of some figures."""
+def mean_and_range(values: Sequence[float]) -> str:
+    """Return "mean (minimum to maximum)"."""
     return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
@@ -60,13 +61,13 @@ def append(name: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(name: str) -> list[dict[str, Any]]:
-    """Return the rows of benchmarks/results/NAME.jsonl; none if it has not been measured."""
+    """Return the rows of benchmarks/results/NAME.jsonl, or none if the file does not exist."""
     path = RESULTS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def _commit() -> str:
-    """Return the commit, marked if anything differs from it but the figures, to which every benchmark adds."""
+    """Return the commit, with "-dirty" if a file outside benchmarks/results differs from it."""
     commit = _git("rev-parse", "--short", "HEAD") or "unknown"
     return f"{commit}-dirty" if _git("status", "--porcelain", "--", ".", ":!benchmarks/results") else commit
 

@@ -1,10 +1,10 @@
-"""Measure the notebooks' own way of working, Keras on TensorFlow, for the table beside ours.
+"""Accuracy and training time of the notebooks' networks in Keras on TensorFlow.
 
     python benchmarks/keras_peer.py --run "PYTHON SCRIPT" --data DIR [NAME ...]
 
 PYTHON is an interpreter with tensorflow-cpu and scipy; SCRIPT trains one of the notebooks' networks on the
 binary layout in DIR with the arguments below and prints one JSON line with `seconds` and `test_accuracy`.
-Appends one line a run to benchmarks/results/keras.jsonl.
+Appends one row per run to benchmarks/results/keras.jsonl.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(PEERS))
     parser.add_argument("--run", required=True, help="interpreter and script, in one string")
-    parser.add_argument("--data", required=True, help="the folder that holds cifar-10-batches-bin")
+    parser.add_argument("--data", required=True, help="the parent folder of cifar-10-batches-bin")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
     for seed in arguments.seeds:
@@ -43,17 +43,17 @@ def main() -> None:
 
 
 def measure(name: str, seed: int, command: list[str]) -> dict[str, object]:
-    """Return the figures of one training of the peer."""
+    """Return the measurements of one training run."""
     start = time.perf_counter()
-    answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    figures = json.loads(answer.stdout.splitlines()[-1])
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    result = json.loads(completed.stdout.splitlines()[-1])
     return {
         "recipe": name,
         "seed": seed,
-        "peer": figures["peer"],
-        "epochs": figures["epochs"],
-        "test_accuracy": figures["test_accuracy"][-1],
-        "train_seconds": round(figures["seconds"], 1),
+        "peer": result["peer"],
+        "epochs": result["epochs"],
+        "test_accuracy": result["test_accuracy"][-1],
+        "train_seconds": round(result["seconds"], 1),
         "total_seconds": round(time.perf_counter() - start, 1),
         **stamp(),
     }

@@ -1,14 +1,14 @@
-"""A million images from a folder: how fast they are decoded and learned from, in how much memory, and how well.
+"""Datasets larger than memory: decoding and training speed, peak memory, and accuracy.
 
     python benchmarks/larger_than_memory.py [speed] [accuracy] [--images 1000000] [--turns 3] [--seeds 0 1 2 3 4]
                                             [--recipe fast-85] [--folder DIR]
 
-`speed` writes that many pictures (CIFAR-10's, each with noise of its own, as PNG), has them decoded, kills that
-half-way and has it gone on with, and trains `fast-73` on them for one epoch, from the file and with all of them in
-memory in turn, each in a process of its own. `accuracy` trains a recipe on CIFAR-10 as a folder, shuffled as a whole
-and as a file that is as many times larger than a window as a million images are. Appends one line a claim to
-benchmarks/results/larger_than_memory.jsonl. Needs CIFAR-10, some 8 GB of disk (and as much memory as the images in it),
-and a machine with nothing else to do. With --folder the pictures stay, and are used again if they are there.
+`speed` writes a folder of PNG files (CIFAR-10's images, each with different noise), decodes it, kills the decoding
+halfway and resumes it. It then trains `fast-73` for one epoch, alternately from disk and from memory, each in a new
+process. `accuracy` trains a recipe on a folder of CIFAR-10, with a full shuffle and with shuffle windows as small
+relative to CIFAR-10 as the real ones are to a million images. Appends one row per claim to
+benchmarks/results/larger_than_memory.jsonl. Needs CIFAR-10, about 8 GB of disk, memory for all images, and an idle
+machine. --folder keeps the images for later runs.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import append, stamp, told
+from common import append, mean_and_range, stamp
 from PIL import Image
 
+from tinysight._util.progress import SilentProgress
 from tinysight.data import pixels
-from tinysight.data.dataset import Part
+from tinysight.data.dataset import Split
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
-from tinysight.progress import Silent
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training import streaming
-from tinysight.training.precision import choose
-from tinysight.training.train import Plan, train
+from tinysight.training import shuffle_buffer
+from tinysight.training.precision import resolve_precision
+from tinysight.training.session import TrainConfig, train
 
 IMAGE = 3 * 32 * 32  # bytes
 MILLION = 1_000_000
 TEST = 1000
 NOISE = 6  # levels, up or down
-NEVER = 2**62
+NEVER = 2**62  # bytes; keeps all pixels in memory
 
 
 def main() -> None:
@@ -59,16 +59,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=MILLION)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--recipe", default="fast-85", help="whose accuracy is measured")
+    parser.add_argument("--recipe", default="fast-85", help="recipe for accuracy")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--work", nargs="+", help="for the processes this script starts")
+    parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
         name, folder, *rest = arguments.work
         return work(name, Path(folder), *rest)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        os.environ["TINYSIGHT_CACHE_DIR"] = str(Path(temporary, "cache"))  # CIFAR-10 itself is found elsewhere
+        os.environ["TINYSIGHT_CACHE_DIR"] = str(Path(temporary, "cache"))  # CIFAR-10 itself is outside the cache
         if "speed" in arguments.parts:
             for line in speed(folder / f"{arguments.images}", arguments.images, arguments.turns):
                 print(json.dumps(append("larger_than_memory", line)), flush=True)
@@ -78,31 +78,31 @@ def main() -> None:
 
 
 def speed(folder: Path, count: int, turns: int) -> Iterator[dict[str, Any]]:
-    """Yield the lines on decoding, on the pace of training and on its memory."""
+    """Yield the rows about decoding speed, training speed and peak memory."""
     if not folder.exists():
-        make_pictures(folder, count)
+        make_images(folder, count)
     yield {**decoding(folder, count), **stamp()}
-    found: dict[str, list[dict[str, float]]] = {"file": [], "memory": []}
+    results: dict[str, list[dict[str, float]]] = {"file": [], "memory": []}
     for _ in range(turns):
-        for where, rows in found.items():
-            rows.append(worked("train", folder, where))
+        for where, rows in results.items():
+            rows.append(run_in_process("train", folder, where))
             print(where, rows[-1], file=sys.stderr, flush=True)
-    ours, peer = ([row["images_per_second"] for row in found[where]] for where in found)
+    ours, peer = ([row["images_per_second"] for row in results[where]] for where in results)
     what = f"one epoch of `fast-73` on {count:,} images of 32x32"
     yield {
-        "claim": f"{what}: images a second from the file, 90 % of those in memory or more",
+        "claim": f"{what}: images/s from disk (target: 90 % of in-memory)",
         "ours": f"{statistics.mean(ours):,.0f} ({min(ours):,.0f} to {max(ours):,.0f})",
         "peer": f"in memory {statistics.mean(peer):,.0f} ({min(peer):,.0f} to {max(peer):,.0f})",
         "ratio": f"{statistics.mean(ours) / statistics.mean(peer):.2f}",
         "n": turns,
         **stamp(),
     }
-    peaks = {where: max(row["peak"] for row in rows) for where, rows in found.items()}
-    own = {where: max(row["own"] for row in rows) for where, rows in found.items()}
+    peaks = {where: max(row["peak"] for row in rows) for where, rows in results.items()}
+    anonymous = {where: max(row["own"] for row in rows) for where, rows in results.items()}
     yield {
-        "claim": f"{what}: peak memory of the process in GB, from the file under 2",
-        "ours": f"{peaks['file']:.2f} resident, {own['file']:.2f} without mapped files",
-        "peer": f"in memory {peaks['memory']:.2f} resident, {own['memory']:.2f} without mapped files",
+        "claim": f"{what}: peak memory in GB (target: under 2 from disk)",
+        "ours": f"{peaks['file']:.2f} resident, {anonymous['file']:.2f} without mapped files",
+        "peer": f"in memory {peaks['memory']:.2f} resident, {anonymous['memory']:.2f} without mapped files",
         "ratio": f"{peaks['file'] / peaks['memory']:.2f}",
         "n": turns,
         **stamp(),
@@ -110,7 +110,7 @@ def speed(folder: Path, count: int, turns: int) -> Iterator[dict[str, Any]]:
 
 
 def decoding(folder: Path, count: int) -> dict[str, Any]:
-    """Decode a folder, kill it half-way, and have it gone on with; return the line on that."""
+    """Decode a folder, kill it halfway and resume; return the row."""
     half, start = count * IMAGE // 2, time.perf_counter()
     process = subprocess.Popen(command("load", folder, "file"), stdout=subprocess.PIPE)
     while (written := in_cache()) < half and process.poll() is None:
@@ -119,14 +119,15 @@ def decoding(folder: Path, count: int) -> dict[str, Any]:
     process.wait()
     before = time.perf_counter() - start
     if process.returncode != -signal.SIGKILL:
-        raise SystemExit("It was done before it could be killed: take more images.")
-    second, third = worked("load", folder, "file"), worked("load", folder, "file")
+        raise SystemExit("Decoding finished before the kill. Increase --images.")
+    second, third = run_in_process("load", folder, "file"), run_in_process("load", folder, "file")
     kept = count + TEST - second["decoded"]
     return {
-        "claim": f"{count:,} pictures of 32x32 (PNG) decoded into the cache, killed half-way and gone on with",
-        "ours": f"{written // IMAGE / before:,.0f} images a second before, {kept:,.0f} of {written // IMAGE:,} kept, "
-        f"{second['decoded'] / second['seconds']:,.0f} a second after; peak memory {second['peak']:.2f} GB; opened "
-        f"again in {third['seconds']:.1f} s",
+        "claim": f"{count:,} PNG files of 32x32 decoded into the cache; killed halfway and resumed",
+        "ours": f"{written // IMAGE / before:,.0f} images/s before the kill, "
+        f"{kept:,.0f} of {written // IMAGE:,} images kept, "
+        f"{second['decoded'] / second['seconds']:,.0f} images/s after; peak memory {second['peak']:.2f} GB; "
+        f"reopened in {third['seconds']:.1f} s",
         "peer": "",
         "ratio": "",
         "n": 1,
@@ -134,25 +135,26 @@ def decoding(folder: Path, count: int) -> dict[str, Any]:
 
 
 def in_cache() -> int:
-    """Return the bytes of pixels that are in the cache by now."""
+    """Return the bytes of pixels written to the cache so far."""
     return sum(path.stat().st_size for path in Path(os.environ["TINYSIGHT_CACHE_DIR"], "folders").glob("*/pixels.part"))
 
 
 def accuracy(folder: Path, recipe: str, seeds: list[int]) -> dict[str, Any]:
-    """Return the line on how well is learned from windows."""
+    """Return the row about the accuracy with shuffle windows."""
     if not folder.exists():
         save_cifar10(folder)
-    found: dict[str, list[float]] = {"file": [], "memory": []}
+    accuracies: dict[str, list[float]] = {"file": [], "memory": []}
     for seed in seeds:
-        for where, figures in found.items():
-            figures.append(worked("accuracy", folder, where, str(seed), recipe)["accuracy"])
-            print(where, seed, figures[-1], file=sys.stderr, flush=True)
-    apart = [ours - peer for ours, peer in zip(found["file"], found["memory"], strict=True)]
+        for where, values in accuracies.items():
+            values.append(run_in_process("accuracy", folder, where, str(seed), recipe)["accuracy"])
+            print(where, seed, values[-1], file=sys.stderr, flush=True)
+    differences = [ours - peer for ours, peer in zip(accuracies["file"], accuracies["memory"], strict=True)]
     return {
-        "claim": f"test accuracy of `{recipe}` on CIFAR-10, shuffled in windows, as well as shuffled as a whole",
-        "ours": told(found["file"]),
-        "peer": f"as a whole {told(found['memory'])}",
-        "ratio": f"{statistics.mean(apart):+.4f} ({min(apart):+.4f} to {max(apart):+.4f}), seed by seed",
+        "claim": f"test accuracy of `{recipe}` on CIFAR-10, shuffled in windows compared with a full shuffle",
+        "ours": mean_and_range(accuracies["file"]),
+        "peer": f"full shuffle {mean_and_range(accuracies['memory'])}",
+        "ratio": f"{statistics.mean(differences):+.4f} "
+        f"({min(differences):+.4f} to {max(differences):+.4f}) (paired by seed)",
         "n": len(seeds),
         **stamp(),
     }
@@ -162,21 +164,21 @@ def command(name: str, folder: Path, *rest: str) -> list[str]:
     return [sys.executable, __file__, "--work", name, str(folder), *rest]
 
 
-def worked(name: str, folder: Path, *rest: str) -> dict[str, float]:
-    """Return the figures of some work done in a process of its own."""
-    done = subprocess.run(command(name, folder, *rest), stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, float] = json.loads(done.stdout)
+def run_in_process(name: str, folder: Path, *rest: str) -> dict[str, float]:
+    """Return the measurements of some work in a new process."""
+    completed = subprocess.run(command(name, folder, *rest), stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, float] = json.loads(completed.stdout)
     return figures
 
 
 def work(name: str, folder: Path, where: str, seed: str = "0", recipe: str = "") -> None:
-    """Print the figures of some work done in this process, with all pixels in a file or in memory."""
-    pixels.LARGE = NEVER if where == "memory" else 0
+    """Run some work in this process, with all pixels on disk or in memory; print its measurements."""
+    pixels.MAX_IN_MEMORY_BYTES = NEVER if where == "memory" else 0
     start = time.perf_counter()
-    with own_memory() as own:
+    with anonymous_memory() as sizes:
         accuracy_by = partial(test_accuracy, name=recipe, seed=int(seed))
         figures = {"load": decode, "train": one_epoch, "accuracy": accuracy_by}[name](folder)
-    figures |= {"seconds": time.perf_counter() - start, "peak": status("VmHWM"), "own": max(own)}
+    figures |= {"seconds": time.perf_counter() - start, "peak": status("VmHWM"), "own": max(sizes)}
     print(json.dumps(figures))
 
 
@@ -186,87 +188,89 @@ def decode(folder: Path) -> dict[str, float]:
     return {"decoded": counter.decoded}
 
 
-class Counter(Silent):
-    """Counts what is decoded."""
+class Counter(SilentProgress):
+    """Progress that counts the decoded images."""
 
     decoded = 0
 
     def advance(self, amount: int, **figures: float) -> None:
-        """Say that `amount` more images are decoded."""
+        """Add `amount` decoded images."""
         self.decoded += amount
 
 
 def one_epoch(folder: Path) -> dict[str, float]:
-    recipe = loading.load("fast-73")
+    recipe = loading.load_recipe("fast-73")
     with tempfile.TemporaryDirectory() as out:
-        train(Plan(recipe, load(str(folder)), str(folder), 0, choose("auto", recipe)), Path(out, "run"))
+        train(
+            TrainConfig(recipe, load(str(folder)), str(folder), 0, resolve_precision("auto", recipe)), Path(out, "run")
+        )
         (epoch,) = Run(Path(out, "run")).history()
     return {"images_per_second": epoch.images_per_second, "val_accuracy": epoch.val_accuracy}
 
 
 def test_accuracy(folder: Path, name: str, seed: int) -> dict[str, float]:
-    """Train with windows that are to CIFAR-10 what they are to a million images; blocks stay as large as they are."""
-    streaming.WINDOW = streaming.WINDOW * 50_000 // MILLION
+    """Train with windows scaled from a million images to CIFAR-10, and blocks of the usual size."""
+    shuffle_buffer.BUFFER_BYTES = shuffle_buffer.BUFFER_BYTES * 50_000 // MILLION
     with tempfile.TemporaryDirectory() as out:
-        recipe, path = loading.load(name), Path(out, "run")
-        train(Plan(recipe, load(str(folder)), str(folder), seed, choose("auto", recipe)), path)
+        recipe, path = loading.load_recipe(name), Path(out, "run")
+        train(TrainConfig(recipe, load(str(folder)), str(folder), seed, resolve_precision("auto", recipe)), path)
         return {"accuracy": evaluate(Run(path))["accuracy"]}
 
 
 @contextmanager
-def own_memory() -> Iterator[list[float]]:
-    """Look all the time how much of this process' memory is no mapped file; the system keeps no peak of that."""
-    found, over = [0.0], threading.Event()
+def anonymous_memory() -> Iterator[list[float]]:
+    """Sample the anonymous memory of this process every 0.05 s; the kernel keeps no peak of it."""
+    sizes, stop = [0.0], threading.Event()
 
-    def look() -> None:
-        while not over.wait(0.05):
-            found.append(status("RssAnon"))
+    def sample() -> None:
+        while not stop.wait(0.05):
+            sizes.append(status("RssAnon"))
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=sample, daemon=True)
     thread.start()
     try:
-        yield found
+        yield sizes
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
 def status(key: str) -> float:
-    """Return what Linux says of this process, in GB."""
+    """Return a value of /proc/self/status, in GB."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     (line,) = (line for line in lines if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024 / 1e9
 
 
-def make_pictures(folder: Path, count: int) -> None:
-    """Write `count` pictures to learn from, and a few to test with, on all cores."""
-    start, shares = time.perf_counter(), range(0, count, 10_000)
+def make_images(folder: Path, count: int) -> None:
+    """Write `count` training images and TEST test images, on all cores."""
+    start, starts = time.perf_counter(), range(0, count, 10_000)
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        ends = [min(share + 10_000, count) for share in shares]
-        list(pool.map(partial(write, folder / "train"), shares, ends))
+        ends = [min(start_index + 10_000, count) for start_index in starts]
+        list(pool.map(partial(write, folder / "train"), starts, ends))
         list(pool.map(partial(write, folder / "test"), [0], [TEST]))
-    print(f"{count / (time.perf_counter() - start):,.0f} pictures a second written", file=sys.stderr)
+    print(f"{count / (time.perf_counter() - start):,.0f} images/s written", file=sys.stderr)
 
 
 def write(folder: Path, start: int, end: int) -> None:
-    """Write pictures by number: those of CIFAR-10 again and again, each time with other noise."""
+    """Write the images from index `start` to `end`: CIFAR-10's in a cycle, with new noise each time."""
     dataset = load("cifar10")
     part = dataset.test if folder.name == "test" else dataset.train
     random = np.random.default_rng(start)
     for number in range(start, end):
-        place = number % len(part)
-        noise = random.integers(-NOISE, NOISE + 1, part.pixels[place].shape, dtype=np.int16)
-        image = (part.pixels[place] + noise).clip(0, 255).astype(np.uint8)
-        save(folder / dataset.class_names[part.labels[place]] / f"{number:07}.png", image)
+        index = number % len(part)
+        noise = random.integers(-NOISE, NOISE + 1, part.pixels[index].shape, dtype=np.int16)
+        image = (part.pixels[index] + noise).clip(0, 255).astype(np.uint8)
+        save(folder / dataset.class_names[part.labels[index]] / f"{number:07}.png", image)
 
 
 def save_cifar10(folder: Path) -> None:
     dataset = load("cifar10")
-    for name, part in dataset.parts.items():
+    for name, part in dataset.splits.items():
         save_part(folder / name, part, dataset.class_names)
 
 
-def save_part(folder: Path, part: Part, names: tuple[str, ...]) -> None:
+def save_part(folder: Path, part: Split, names: tuple[str, ...]) -> None:
     for number, (image, label) in enumerate(zip(part.pixels, part.labels, strict=True)):
         save(folder / names[label] / f"{number:05}.png", image)
 

@@ -1,11 +1,10 @@
-"""How long it takes to have CIFAR-10's 60,000 images in memory, and how much memory that takes.
+"""Time and peak memory of loading the 60,000 images of CIFAR-10.
 
     TINYSIGHT_DATA_DIR=DIR python benchmarks/load_cifar10.py
 
-DIR holds both layouts, cifar-10-batches-bin and cifar-10-batches-py. Our reader of the binary layout is set
-against what keras.datasets.cifar10 does with the pickled one: unpickle, gather, transpose to height x width x
-channels, which is timed up to arrays that lie in that order in memory. The rounds alternate, each in a new
-process, and the files are in the system's cache.
+DIR holds both layouts, cifar-10-batches-bin and cifar-10-batches-py. The reader of the binary layout is compared with
+the steps of keras.datasets.cifar10 on the Python layout: unpickle, concatenate, and transpose to contiguous
+height x width x channels. The rounds alternate, each in a new process, with the files in the page cache.
 """
 
 import os
@@ -20,30 +19,30 @@ from pathlib import Path
 import numpy as np
 from common import append, stamp
 
-from tinysight.data import cifar10
-from tinysight.data.cifar10 import binary, pickled
+from tinysight.data.sources import cifar10
+from tinysight.data.sources.cifar10 import binary_layout, python_layout
 
 ROUNDS = 9
 TARGET = 0.1
 
 
 def read_binary(folder):
-    return cifar10.read(cifar10.Location("binary", folder / binary.FOLDER))
+    return cifar10.read(cifar10.Location("binary", folder / binary_layout.FOLDER))
 
 
 def read_pickled(folder):
-    return cifar10.read(cifar10.Location("pickled", folder / pickled.FOLDER))
+    return cifar10.read(cifar10.Location("pickled", folder / python_layout.FOLDER))
 
 
 def check_published(folder):
-    return cifar10.checked(read_binary(folder))
+    return cifar10.verify(read_binary(folder))
 
 
 def keras_style(folder):
     pixels = np.empty((60_000, 3, 32, 32), np.uint8)
     labels = np.empty(60_000, np.uint8)
-    for number, name in enumerate(pickled.FILES):
-        with (folder / pickled.FOLDER / name).open("rb") as file:
+    for number, name in enumerate(python_layout.FILES):
+        with (folder / python_layout.FOLDER / name).open("rb") as file:
             batch = pickle.load(file, encoding="bytes")
         rows = slice(number * 10_000, (number + 1) * 10_000)
         pixels[rows] = batch[b"data"].reshape(-1, 3, 32, 32)
@@ -55,41 +54,41 @@ CANDIDATES = {function.__name__: function for function in (keras_style, read_bin
 
 
 def measure_here(name, folder):
-    """Print the seconds one call takes; this runs in a process of its own."""
-    started = time.perf_counter()
-    kept = CANDIDATES[name](folder)
-    print(time.perf_counter() - started)
-    del kept
+    """Print the seconds of one call, in a new process."""
+    start = time.perf_counter()
+    arrays = CANDIDATES[name](folder)
+    print(time.perf_counter() - start)
+    del arrays
 
 
 def peak_megabytes(name, folder):
     tracemalloc.start()
-    kept = CANDIDATES[name](folder)
+    arrays = CANDIDATES[name](folder)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    del kept
+    del arrays
     return peak / 1e6
 
 
 def main(folder):
     seconds = {name: [] for name in CANDIDATES}
     for _ in range(ROUNDS):
-        for name, measured in seconds.items():
+        for name, times in seconds.items():
             command = [sys.executable, __file__, name]
-            measured.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+            times.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     print(f"{'':16} {'median ms':>10} {'best ms':>10} {'peak MB':>10}   n={ROUNDS}")
-    for name, measured in seconds.items():
-        middle, best = 1000 * statistics.median(measured), 1000 * min(measured)
-        print(f"{name:16} {middle:10.0f} {best:10.0f} {peak_megabytes(name, folder):10.0f}")
-    middle = {name: statistics.median(measured) for name, measured in seconds.items()}
-    ratio = middle["read_binary"] / middle["keras_style"]
+    for name, times in seconds.items():
+        medians, best = 1000 * statistics.median(times), 1000 * min(times)
+        print(f"{name:16} {medians:10.0f} {best:10.0f} {peak_megabytes(name, folder):10.0f}")
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    ratio = medians["read_binary"] / medians["keras_style"]
     print(f"binary layout / keras style: {ratio:.3f} (target: under {TARGET})")
     append(
         "loading",
         {
-            "claim": f"60,000 images from the binary layout in under {TARGET} of unpickling and transposing",
-            "ours": f"{1000 * middle['read_binary']:.0f} ms",
-            "peer": f"as keras.datasets does: {1000 * middle['keras_style']:.0f} ms",
+            "claim": f"60,000 images from the binary layout in under {TARGET} times the time to unpickle and transpose",
+            "ours": f"{1000 * medians['read_binary']:.0f} ms",
+            "peer": f"steps of keras.datasets: {1000 * medians['keras_style']:.0f} ms",
             "ratio": f"{ratio:.3f}",
             "n": ROUNDS,
             **stamp(),
@@ -99,7 +98,7 @@ def main(folder):
 
 if __name__ == "__main__":
     if "TINYSIGHT_DATA_DIR" not in os.environ:
-        sys.exit("Say where both layouts of CIFAR-10 are by TINYSIGHT_DATA_DIR.")
+        sys.exit("TINYSIGHT_DATA_DIR: not set. Set it to the folder with both layouts of CIFAR-10.")
     data_dir = Path(os.environ["TINYSIGHT_DATA_DIR"])
     if len(sys.argv) > 1:
         measure_here(sys.argv[1], data_dir)

@@ -1,9 +1,9 @@
-"""Thousands of files: how fast `tinysight predict` is, as a whole process, beside decoding them and nothing else.
+"""Speed of `tinysight predict` on thousands of files, compared with decoding only.
 
     python benchmarks/predict_files.py
 
-Decoding is timed on one core, by threads (as `tinysight.data.intake.decoding.decode` does it, which takes a single one
-for small files) and by processes; each figure is the best of three. Needs a machine with nothing else to do.
+Decoding is timed on one core, with threads (`decode_images`, which uses a single thread for small files) and with
+processes. Each time is the best of three. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from common import append, stamp
 from PIL import Image
 
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake import read_image
-from tinysight.data.intake.decoding import decode
+from tinysight.data.image_io import read_image
+from tinysight.data.image_io.decoding import decode_images
 
 SIZE = (32, 32)
-KINDS = [(5000, 32, "png"), (5000, 128, "jpeg"), (500, 1024, "jpeg")]  # how many, of what side in pixels, of what kind
+KINDS = [(5000, 32, "png"), (5000, 128, "jpeg"), (500, 1024, "jpeg")]  # count, side in pixels, format
 
 
 def main() -> None:
@@ -38,24 +38,25 @@ def main() -> None:
         run = Path(folder, "run")
         tinysight("train", "early-stopping", "--data", "shapes:train=500", "--epochs", "1", "--out", str(run))
         for number, kind in enumerate(KINDS):
-            pictures = Path(folder, str(number))
-            pictures.mkdir()
-            print(json.dumps(append("predict_files", row(kind, paint(pictures, *kind), run))), flush=True)
+            images = Path(folder, str(number))
+            images.mkdir()
+            print(json.dumps(append("predict_files", row(kind, make_images(images, *kind), run))), flush=True)
 
 
 def row(kind: tuple[int, int, str], files: list[Path], run: Path) -> dict[str, object]:
-    """Return the line of RESULTS.md."""
+    """Return the row for RESULTS.md."""
     count, side, name = kind
-    alone = {way.__name__: best_of_three(partial(way, files)) for way in (one_core, threads, processes)}
-    whole = best_of_three(partial(tinysight, "predict", str(run), str(files[0].parent), "--json"))
+    decoding = {method.__name__: best_of_three(partial(method, files)) for method in (one_core, threads, processes)}
+    total = best_of_three(partial(tinysight, "predict", str(run), str(files[0].parent), "--json"))
     start_up = best_of_three(partial(tinysight, "predict", str(run), str(files[0]), "--json"))
-    after_the_first = (count - 1) / (whole - start_up)
-    ways = ", ".join(f"{way.replace('_', ' ')} {count / seconds:,.0f}" for way, seconds in alone.items())
+    images_per_second = (count - 1) / (total - start_up)
+    methods = ", ".join(f"{method.replace('_', ' ')} {count / seconds:,.0f}" for method, seconds in decoding.items())
     return {
-        "claim": f"images a second, {count:,} files, {name} of {side}x{side}",
-        "ours": f"`predict`: {after_the_first:,.0f} after the first; {whole:.1f} s in all, {start_up:.1f} s for one",
-        "peer": f"decoding alone: {ways}",
-        "ratio": f"{after_the_first * alone['threads'] / count:.2f} of decoding's speed",
+        "claim": f"prediction, images/s, {count:,} files, {name} of {side}x{side}",
+        "ours": f"`predict`: {images_per_second:,.0f} images/s after the first image; "
+        f"{total:.1f} s in total, {start_up:.1f} s for one image",
+        "peer": f"decoding only: {methods}",
+        "ratio": f"{images_per_second * decoding['threads'] / count:.2f} of the decoding speed",
         "n": 3,
         **stamp(),
     }
@@ -65,15 +66,15 @@ def tinysight(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=True, capture_output=True)
 
 
-def paint(folder: Path, count: int, side: int, kind: str) -> list[Path]:
-    """Write pictures with broad shapes and some noise, so that they compress about like photos."""
+def make_images(folder: Path, count: int, side: int, kind: str) -> list[Path]:
+    """Write images of coarse shapes with noise, which compress about like photographs."""
     random = np.random.default_rng(0)
     files = [folder / f"{number}.{kind}" for number in range(count)]
     for file in files:
         coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-        broad = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), dtype=np.int16)
-        noise = random.integers(-12, 13, broad.shape)
-        Image.fromarray((broad + noise).clip(0, 255).astype(np.uint8)).save(file)
+        smooth = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), dtype=np.int16)
+        noise = random.integers(-12, 13, smooth.shape)
+        Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(file)
     return files
 
 
@@ -91,11 +92,11 @@ def one_core(files: Sequence[Path]) -> list[Pixels]:
 
 
 def threads(files: Sequence[Path]) -> Pixels:
-    return decode(files, SIZE)[0]
+    return decode_images(files, SIZE)[0]
 
 
 def processes(files: Sequence[Path]) -> list[Pixels]:
-    # Spawned, since a process that has started torch's threads must not fork.
+    # spawn: a process with running torch threads must not fork.
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         return list(chain.from_iterable(pool.map(one_core, batches(files))))
 

@@ -1,7 +1,7 @@
-"""What many machines would do, from what one core was measured to do.
+"""Projected throughput of many machines, from measurements on one core.
 
-Every part of the way has a rate, and the slowest part is the rate of the whole. docs/scale.md tells it;
-benchmarks/scale.py measures the parts and tries the law.
+Each stage of the pipeline has a rate, and the slowest stage is the bottleneck.
+docs/explanation/scale.md explains the model; benchmarks/scale.py measures the stages and tests the model.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-CORES = 2  # a machine
-NETWORK = 1.25e9  # bytes a second of a machine's 10 Gbit/s
-REQUESTS = 5_500  # a second and prefix, which Amazon promises of S3: "Best practices design patterns", S3 user guide
-UNIT = 1_000  # pictures
+CORES = 2  # per machine
+NETWORK = 1.25e9  # bytes per second and machine: 10 Gbit/s
+REQUESTS = 5_500  # per second and prefix of S3: "Best practices design patterns", S3 user guide
+UNIT = 1_000  # images per shard
 
 Rows = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A kind of bulk prediction.
+    """A bulk prediction workload.
 
     Attributes:
-        name: of the pictures, where they lie, and the recipe.
-        requested: whether every picture is a request of its own to an object store.
+        name: format of the images, their container, and the recipe.
+        requested: whether each image is a separate request to the object store.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Way:
 
     @property
     def part(self) -> str:
-        """What was measured: all that a core does for a picture."""
-        return f"all of it: {self.name}"
+        """Name of the measurement: all work of a core per image."""
+        return f"complete pipeline: {self.name}"
 
 
 WAYS = (
     Way("32x32 PNG in Parquet, fast-73", requested=False),
     Way("32x32 PNG in Parquet, fast-90", requested=False),
-    Way("32x32 PNG, a file each, fast-90", requested=True),
-    Way("500x375 JPEG, a file each, fast-90", requested=True),
+    Way("32x32 PNG, one file per image, fast-90", requested=True),
+    Way("500x375 JPEG, one file per image, fast-90", requested=True),
 )
 
 
@@ -49,27 +49,28 @@ def median(row: dict[str, Any]) -> float:
 
 
 def rates(way: Way, rows: Rows, machines: int) -> dict[str, float]:
-    """Return how many pictures a second each part of the way lets through."""
+    """Return the throughput of each stage, in images per second."""
     row = rows[way.part]
-    found = {
+    throughput = {
         "cores": machines * CORES * median(row),
         "network cards": machines * NETWORK / row["bytes"],
-        "the driver": median(rows["the driver alone: units that take no time"]) * UNIT,
+        "the driver": median(rows["driver only: shards that take no time"]) * UNIT,
     }
-    return found | ({"requests to one prefix": float(REQUESTS)} if way.requested else {})
+    return throughput | ({"requests to one prefix": float(REQUESTS)} if way.requested else {})
 
 
 def slowest(way: Way, rows: Rows, machines: int) -> tuple[str, float]:
-    """Return which part saturates first, and the pictures a second that it leaves."""
-    found = rates(way, rows, machines)
-    part = min(found, key=lambda name: found[name])
-    return part, found[part]
+    """Return the bottleneck and its throughput, in images per second."""
+    throughput = rates(way, rows, machines)
+    part = min(throughput, key=lambda name: throughput[name])
+    return part, throughput[part]
 
 
 def training_rate(row: dict[str, Any], machines: int, bandwidth: float) -> float:
-    """Return the images a second of a training whose every step sums gradients over the machines.
+    """Return the images per second of data-parallel training that sums gradients over the machines.
 
-    A ring sends each machine 2 (m - 1) / m times the gradients (Patarasuk and Yuan 2009); nothing overlaps.
+    A ring all-reduce sends 2 (m - 1) / m times the gradients per machine (Patarasuk and Yuan 2009). Computation and
+    communication do not overlap.
     """
     computing = row["batch"] / (median(row) * CORES * machines)
     sending = 2 * (machines - 1) / machines * row["gradients"] / bandwidth
@@ -85,7 +86,8 @@ def told_duration(seconds: float) -> str:
 
 
 def parts_table(rows: Rows) -> str:
-    lines = ["| part | a second, median (range) | bytes a picture | n |", "|---|---|---|---|"]
+    """Return the measured throughput of each stage."""
+    lines = ["| stage | per second, median (range) | bytes per image | n |", "|---|---|---|---|"]
     for part, row in rows.items():
         if "law" not in row:
             low, high = min(row["rates"]), max(row["rates"])
@@ -95,9 +97,9 @@ def parts_table(rows: Rows) -> str:
 
 
 def bulk_table(rows: Rows) -> str:
-    """Return how long 10^7 to 10^9 pictures take on 2 to 1,000 machines, and what saturates first."""
+    """Return the duration of 10^7 to 10^9 images on 2 to 1,000 machines, and the bottleneck."""
     lines = [
-        "| pictures | machines | a second | slowest part | 10^7 | 10^8 | 10^9 |",
+        "| images | machines | images/s | bottleneck | 10^7 | 10^8 | 10^9 |",
         "|---|---|---|---|---|---|---|",
     ]
     for way in WAYS:
@@ -109,9 +111,9 @@ def bulk_table(rows: Rows) -> str:
 
 
 def training_table(rows: Rows) -> str:
-    """Return what training on 1 to 1,000 machines would do, at 1 and at 10 Gbit/s."""
+    """Return the projected training throughput on 1 to 1,000 machines, at 1 and at 10 Gbit/s."""
     lines = [
-        "| recipe | machines | images/s at 1 Gbit/s | at 10 Gbit/s | times one machine, at 10 Gbit/s |",
+        "| recipe | machines | images/s at 1 Gbit/s | images/s at 10 Gbit/s | speedup at 10 Gbit/s |",
         "|---|---|---|---|---|",
     ]
     for part, row in rows.items():
@@ -126,12 +128,12 @@ def training_table(rows: Rows) -> str:
 
 
 def law_table(rows: Rows) -> str:
-    """Return what workers that wait got done, beside what the law says."""
-    lines = ["| workers | units a second, median (range) | by the law | ratio | n |", "|---|---|---|---|---|"]
+    """Return the measured throughput of simulated workers, beside the model."""
+    lines = ["| workers | shards per second, median (range) | model | ratio | n |", "|---|---|---|---|---|"]
     for part, row in rows.items():
         if "law" in row:
             low, high = min(row["rates"]), max(row["rates"])
-            told = f"{median(row):.1f} ({low:.1f} to {high:.1f})"
+            measured = f"{median(row):.1f} ({low:.1f} to {high:.1f})"
             ratio = f"{median(row) / row['law']:.2f}"
-            lines.append(f"| {part} | {told} | {row['law']:.1f} | {ratio} | {row['n']} |")
+            lines.append(f"| {part} | {measured} | {row['law']:.1f} | {ratio} | {row['n']} |")
     return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""Train every shipped recipe on real CIFAR-10, evaluate it once on the test set, and keep each run's figures.
+"""Accuracy and training time of all built-in recipes on CIFAR-10.
 
     python benchmarks/recipes.py                         all recipes, seeds 0 1 2
     python benchmarks/recipes.py simple deep --seeds 0   some of them
 
-Each run is a process of its own, as a user's would be. Appends one line a run to benchmarks/results/recipes.jsonl;
-`python benchmarks/report.py` makes RESULTS.md, the README's table and the recipes' headers of it.
-Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual places, and a machine with nothing else to do.
+Each training is a new process, evaluated once on the test split. Appends one row per run to
+benchmarks/results/recipes.jsonl; `python benchmarks/report.py` updates RESULTS.md, the README and the headers of the
+recipes. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual locations, and an idle machine.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from common import append, seen, stamp, tinysight
-from share import matrix_rate, share
+from common import append, images_seen, stamp, tinysight
+from utilization import matrix_rate, share
 
 from tinysight.data.load import load
 from tinysight.models.classifier import Classifier
-from tinysight.recipes import loading, shelf
+from tinysight.recipes import catalog, loading
 from tinysight.runs.run import Run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", default=by_epochs())
+    parser.add_argument("recipes", nargs="*", default=with_fixed_network())
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     for seed in arguments.seeds:
@@ -36,13 +36,13 @@ def main() -> None:
             print(json.dumps(append("recipes", measure(recipe, seed))), flush=True)
 
 
-def by_epochs() -> list[str]:
-    """Return the shipped recipes that name their network; the others are for `benchmarks/minutes.py`."""
-    return [name for name in shelf.shipped() if not loading.load(name).model.is_open]
+def with_fixed_network() -> list[str]:
+    """Return the built-in recipes with a fixed network; `benchmarks/minutes.py` measures the others."""
+    return [name for name in catalog.list_recipes() if not loading.load_recipe(name).model.needs_time_budget]
 
 
 def measure(recipe: str, seed: int) -> dict[str, object]:
-    """Return the figures of one training."""
+    """Return the measurements of one training run."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run")
         rates = [matrix_rate()]
@@ -51,8 +51,8 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
         summary, metrics, environment, history = run.summary(), run.metrics(), run.environment(), run.history()
-        work = share(run.recipe(), seen(history), summary.train_seconds, statistics.mean(rates))
-        other = answers_changed(run.classifier())
+        utilization = share(run.recipe(), images_seen(history), summary.train_seconds, statistics.mean(rates))
+        changed = predictions_changed(run.classifier())
     return {
         "recipe": recipe,
         "seed": seed,
@@ -63,17 +63,17 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         "train_seconds": round(summary.train_seconds, 1),
         "total_seconds": round(summary.total_seconds, 1),
         "precision": environment.precision,
-        "published": environment.dataset.published,
-        **({**work, "answers_changed_by_bf16": other} if environment.precision == "bf16" else {}),
+        "published": environment.dataset.is_official,
+        **({**utilization, "answers_changed_by_bf16": changed} if environment.precision == "bf16" else {}),
         **stamp(),
     }
 
 
-def answers_changed(classifier: Classifier) -> float:
-    """Return the share of the test images whose answer is another than float32's."""
+def predictions_changed(classifier: Classifier) -> float:
+    """Return the fraction of test images whose prediction differs from float32's."""
     pixels = load("cifar10").test.pixels
-    exact = replace(classifier, doubt=None)
-    return float((classifier.logits(pixels).argmax(1) != exact.logits(pixels).argmax(1)).double().mean())
+    float32 = replace(classifier, bf16_margin=None)
+    return float((classifier.logits(pixels).argmax(1) != float32.logits(pixels).argmax(1)).double().mean())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Write RESULTS.md, the README's table and the recipes' headers from benchmarks/results/*.jsonl. Never by hand.
+"""Write all measured numbers in the documentation from benchmarks/results/*.jsonl.
 
-python benchmarks/report.py
+    python benchmarks/report.py
+
+Updates RESULTS.md, the tables of README.md and docs/explanation/scale.md, and the headers of the recipes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 import projection
 from common import ROOT, read
 
-from tinysight.recipes import loading, shelf
+from tinysight.recipes import catalog, loading
 
 Row = dict[str, Any]
 HEADER = "# measured: "
@@ -41,7 +43,7 @@ CLAIMS = (
 )
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")
-REBUILT = "CIFAR-10 rebuilt, not bit for bit the published ones, from which their fingerprint differs"
+REBUILT = "a rebuilt CIFAR-10, not bit-identical to the official one (its fingerprint differs)"
 
 
 def main() -> None:
@@ -50,39 +52,46 @@ def main() -> None:
 
 
 def texts() -> dict[Path, str]:
-    """Return what every file with figures in it has to hold, by its path."""
-    every, peers = by_recipe(read("recipes")), by_recipe(read("keras"))
-    ladder = {name: rows for name, rows in every.items() if loading.load(name).model.architecture == "fast"}
-    ours = {name: rows for name, rows in every.items() if name not in ladder}
+    """Return the new content of every generated file, by path."""
+    measured, peers = by_recipe(read("recipes")), by_recipe(read("keras"))
+    ladder = {name: rows for name, rows in measured.items() if loading.load_recipe(name).model.architecture == "fast"}
+    ours = {name: rows for name, rows in measured.items() if name not in ladder}
     tables = {
         "ladder": (ladder_table(ladder), list(chain(*ladder.values()))),
         "recipes": (accuracy_table(ours, peers), list(chain(*ours.values(), *peers.values()))),
         "minutes": (minutes_table(read("minutes")), read("minutes")),
     }
-    long = {name: f"{table}\n\n{listed(provenance(rows))}" for name, (table, rows) in tables.items()}
-    short = {name: f"{table}\n\n{listed(provenance(rows, IN_README))}" for name, (table, rows) in tables.items()}
+    long = {name: f"{table}\n\n{bullet_list(provenance(rows))}" for name, (table, rows) in tables.items()}
+    short = {name: f"{table}\n\n{bullet_list(provenance(rows, IN_README))}" for name, (table, rows) in tables.items()}
     claims = {name: claim_table(read(name)) for name in CLAIMS}
-    readme, results, scale = ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md", ROOT / "docs" / "scale.md"
+    explanation = ROOT / "docs" / "explanation"
+    sections = {
+        ROOT / "README.md": {"ladder": short["ladder"]},
+        explanation / "recipes.md": {name: short[name] for name in ("minutes", "recipes")},
+        explanation / "scale.md": scale_tables(read("scale")),
+        ROOT / "benchmarks" / "RESULTS.md": {**long, "share": share_table(ladder), **claims},
+    }
     return {
-        scale: page(scale, scale_tables(read("scale"))),
-        readme: page(readme, short),
-        results: page(results, {**long, "share": share_table(ladder), **claims}),
-        **{path: with_header(path, every[path.stem]) for path in map(shelf.locate, every)},
+        **{path: page(path, tables) for path, tables in sections.items()},
+        **{path: with_header(path, measured[path.stem]) for path in map(catalog.find_recipe, measured)},
     }
 
 
 def by_recipe(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each shipped recipe that names its network; of a seed measured again only the newest row."""
+    """Return the newest row of each seed, by built-in recipe; recipes without a fixed network are left out."""
     newest = {(row["recipe"], row["seed"]): row for row in rows}
     grouped: dict[str, list[Row]] = defaultdict(list)
     for row in newest.values():
         grouped[row["recipe"]].append(row)
-    return {name: grouped[name] for name in shelf.shipped() if not loading.load(name).model.is_open}
+    return {
+        name: grouped[name] for name in catalog.list_recipes() if not loading.load_recipe(name).model.needs_time_budget
+    }
 
 
 def accuracy_table(ours: dict[str, list[Row]], peers: dict[str, list[Row]]) -> str:
+    """Return the accuracy and the training time of each recipe, beside Keras on TensorFlow."""
     lines = [
-        "| recipe | test accuracy, mean ± sd (n) | with TTA | seconds | Keras on TensorFlow | its seconds |",
+        "| recipe | test accuracy, mean ± SD (n) | with TTA | training time, s | Keras accuracy (n) | Keras time, s |",
         "|---|---|---|---|---|---|",
     ]
     for name, rows in ours.items():
@@ -92,8 +101,11 @@ def accuracy_table(ours: dict[str, list[Row]], peers: dict[str, list[Row]]) -> s
 
 
 def ladder_table(ours: dict[str, list[Row]]) -> str:
-    """Return what each fast recipe reached and how long it took, at most."""
-    lines = ["| recipe | test accuracy, mean ± sd (n) | with TTA | seconds | the slowest |", "|---|---|---|---|---|"]
+    """Return the accuracy of each fast recipe, with mean and maximum training time."""
+    lines = [
+        "| recipe | test accuracy, mean ± SD (n) | with TTA | training time, s | maximum, s |",
+        "|---|---|---|---|---|",
+    ]
     for name, rows in ours.items():
         slowest = f"{max(row['train_seconds'] for row in rows):,.1f}" if rows else NOT_YET
         seconds = spread(rows, "train_seconds", ",.1f") if rows else NOT_YET
@@ -102,37 +114,37 @@ def ladder_table(ours: dict[str, list[Row]]) -> str:
 
 
 def minutes_table(rows: list[Row]) -> str:
-    """Return for each number of minutes when trainings ended, and what was foretold and reached."""
+    """Return total time, forecast and accuracy for each time budget."""
     if not rows:
         return NOT_YET
     newest = {(row["minutes"], row["seed"]): row for row in rows}
     lines = [
-        "| minutes | n | seconds from start to end | foretold | test accuracy | with TTA | network |",
+        "| minutes | n | total time, s | forecast accuracy | test accuracy | with TTA | network |",
         "|---|---|---|---|---|---|---|",
     ]
     for minutes in sorted({row["minutes"] for row in rows}):
         own = [row for row in newest.values() if row["minutes"] == minutes]
-        foretold = "; ".join(f"{row['foretold']:.3f} ± {row['spread']:.3f}" for row in own)
-        reached, averaged = (
+        forecast = "; ".join(f"{row['foretold']:.3f} ± {row['spread']:.3f}" for row in own)
+        accuracy, accuracy_tta = (
             "; ".join(f"{row[key]:.4f}" for row in own) for key in ("test_accuracy", "test_accuracy_tta")
         )
         seconds, networks = "; ".join(f"{row['seconds']:.1f}" for row in own), sorted({row["network"] for row in own})
-        cells = [f"{minutes:g}", str(len(own)), seconds, foretold, reached, averaged, "; ".join(networks)]
+        cells = [f"{minutes:g}", str(len(own)), seconds, forecast, accuracy, accuracy_tta, "; ".join(networks)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def share_table(ours: dict[str, list[Row]]) -> str:
-    """Return how much of the machine's own rate whole trainings made use of, and what bfloat16 did to the answers."""
+    """Return the utilization of the processor in training, and the predictions that bfloat16 changes."""
     lines = [
-        "| recipe | n | the machine, GFLOP/s | the training, GFLOP/s | share | answers changed by bf16 |",
+        "| recipe | n | machine, GFLOP/s | training, GFLOP/s | utilization | predictions changed by bf16 |",
         "|---|---|---|---|---|---|",
     ]
     for name, rows in ours.items():
         own = [row for row in rows if "share" in row]
         if own:
             rates = [spread(own, key, ".0f") for key in ("machine_gflops", "training_gflops")]
-            changed = f"{max(row['answers_changed_by_bf16'] for row in own):.2%} at most"
+            changed = f"{max(row['answers_changed_by_bf16'] for row in own):.2%} (maximum)"
             cells = [f"`{name}`", str(len(own)), *rates, spread(own, "share", ".3f"), changed]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -152,40 +164,40 @@ def peer_cells(rows: list[Row]) -> list[str]:
 
 
 def spread(rows: list[Row], key: str, form: str) -> str:
-    """Return "mean ± sd" of a figure, or the figure alone if it was measured once."""
+    """Return "mean ± SD" of a column, or its only value."""
     values = [row[key] for row in rows]
     mean = format(statistics.mean(values), form)
     return f"{mean} ± {format(statistics.stdev(values), form)}" if len(values) > 1 else mean
 
 
-def provenance(rows: list[Row], wanted: Sequence[str] = (*FACTS, "load", "images")) -> dict[str, str]:
-    """Return what is wanted of with what, when and on which images `rows` were measured, and what else was done."""
-    found = {key: sorted({str(row[key]) for row in rows if key in row}) for key in FACTS}
-    facts = {key: "; ".join(values) for key, values in found.items() if values}
+def provenance(rows: list[Row], keys: Sequence[str] = (*FACTS, "load", "images")) -> dict[str, str]:
+    """Return machine, versions, dates, commits, load and images of `rows`: the facts named in `keys`."""
+    values_by_key = {key: sorted({str(row[key]) for row in rows if key in row}) for key in FACTS}
+    facts = {key: "; ".join(values) for key, values in values_by_key.items() if values}
     if loads := [row["load"] for row in rows]:
-        facts["load"] = f"{min(loads)} to {max(loads)}, over the last minute, the measurement itself included"
+        facts["load"] = f"{min(loads)} to {max(loads)} (one-minute average, including the benchmark)"
     if any(row.get("published") is False for row in rows):
         facts["images"] = REBUILT
-    return {key: fact for key, fact in facts.items() if key in wanted}
+    return {key: fact for key, fact in facts.items() if key in keys}
 
 
-def listed(facts: dict[str, str]) -> str:
+def bullet_list(facts: dict[str, str]) -> str:
     return "\n".join(f"- {key}: {fact}" for key, fact in facts.items())
 
 
 def claim_table(rows: list[Row]) -> str:
-    """Return the newest figures of one benchmark, each claim with its peer and the ratio."""
+    """Return the newest row of each claim of a benchmark."""
     if not rows:
         return NOT_YET
     newest = {row["claim"]: row for row in rows}
-    lines = ["| claim | ours | peer | ratio | n |", "|---|---|---|---|---|"]
+    lines = ["| claim | tinysight | peer or target | ratio | n |", "|---|---|---|---|---|"]
     lines += [f"| {r['claim']} | {r['ours']} | {r['peer']} | {r['ratio']} | {r['n']} |" for r in newest.values()]
     facts = provenance([{key: value for key, value in row.items() if key != "peer"} for row in newest.values()])
-    return "\n".join(lines) + f"\n\n{listed(facts)}"
+    return "\n".join(lines) + f"\n\n{bullet_list(facts)}"
 
 
 def scale_tables(rows: list[Row]) -> dict[str, str]:
-    """Return the tables of docs/scale.md: what was measured, and what follows from it."""
+    """Return the tables of docs/explanation/scale.md: measurements and projections."""
     newest = {row["part"]: row for row in rows}
     makers = {
         "parts": projection.parts_table,
@@ -196,13 +208,13 @@ def scale_tables(rows: list[Row]) -> dict[str, str]:
     if not rows:
         return dict.fromkeys(makers, NOT_YET)
     tables = {name: make(newest) for name, make in makers.items()}
-    return tables | {"parts": f"{tables['parts']}\n\n{listed(provenance(rows))}"}
+    return tables | {"parts": f"{tables['parts']}\n\n{bullet_list(provenance(rows))}"}
 
 
 def header(rows: list[Row]) -> str:
-    """Return the line of a recipe that says what it cost and what it reached."""
+    """Return the header of a recipe: accuracy, training time, machine and date."""
     if not rows:
-        return "not yet"
+        return NOT_YET
     return (
         f"test accuracy {spread(rows, 'test_accuracy', '.4f')} (n = {len(rows)}; with TTA "
         f"{spread(rows, 'test_accuracy_tta', '.4f')}), {spread(rows, 'train_seconds', ',.0f')} s of training, "
@@ -211,24 +223,24 @@ def header(rows: list[Row]) -> str:
 
 
 def with_header(path: Path, rows: list[Row]) -> str:
-    """Return the recipe at `path` with the header of `rows` in it."""
+    """Return the recipe at `path` with an updated header."""
     old = path.read_text(encoding="utf-8")
-    recipe, places = re.subn(rf"^{HEADER}.*$", HEADER + header(rows), old, flags=re.MULTILINE)
-    if places != 1:
-        raise SystemExit(f"{path} has {places} places for what was measured, and needs one: {HEADER}...")
-    loading.parse(recipe, str(path))
+    recipe, count = re.subn(rf"^{HEADER}.*$", HEADER + header(rows), old, flags=re.MULTILINE)
+    if count != 1:
+        raise SystemExit(f"{path}: {count} lines start with {HEADER!r}. Keep exactly one.")
+    loading.parse_recipe(recipe, str(path))
     return recipe
 
 
 def page(path: Path, sections: dict[str, str]) -> str:
-    """Return the text at `path` with every section between its marks, <!-- NAME --> and <!-- /NAME -->."""
+    """Return the text at `path`, with each section replaced between <!-- NAME --> and <!-- /NAME -->."""
     text = path.read_text(encoding="utf-8")
     for name, content in sections.items():
-        before, opened, rest = text.partition(f"<!-- {name} -->\n")
-        _, closed, after = rest.partition(f"<!-- /{name} -->")
-        if not (opened and closed):
-            raise SystemExit(f"{path} has no place for {name}: <!-- {name} --> ... <!-- /{name} -->")
-        text = f"{before}{opened}{content}\n{closed}{after}"
+        before, start, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        if not (start and end):
+            raise SystemExit(f"{path}: the markers of {name} are missing. Add <!-- {name} --> and <!-- /{name} -->.")
+        text = f"{before}{start}{content}\n{end}{after}"
     return text
 
 

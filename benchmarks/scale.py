@@ -1,9 +1,9 @@
-"""What a picture costs in each part of the way, on one core; and how many workers one driver can keep busy.
+"""Throughput of each stage of bulk prediction on one core, and of the driver with many workers.
 
-python benchmarks/scale.py RUN...   (runs of the recipes to measure; their networks predict)
+    python benchmarks/scale.py RUN...   (runs of the recipes to measure)
 
-docs/scale.md says what follows from it. Workers that do not fit here are stood in for by tasks that wait as long as a
-unit of work takes: what they test is the driver, and the law that goes by it.
+docs/explanation/scale.md shows the projections. More workers than cores are simulated by tasks that sleep for the
+duration of a shard, which tests the driver and the throughput model. The names of the stages are keys of the results.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ import torch
 from common import append, stamp
 from PIL import Image
 
-from tinysight.bulk.output import Output
-from tinysight.bulk.pictures import pictures
-from tinysight.bulk.places import Place
-from tinysight.bulk.units import PICTURES, units
-from tinysight.bulk.work import Done, Numbered, Work
-from tinysight.data import cifar10
-from tinysight.data.intake import read_looks
-from tinysight.models.registry import build
+from tinysight.bulk.job import Job, NumberedShard, ShardResult
+from tinysight.bulk.output import ParquetOutput
+from tinysight.bulk.readers import read_images
+from tinysight.bulk.shards import IMAGES_PER_SHARD, iter_shards
+from tinysight.bulk.storage import RemotePath
+from tinysight.data.image_io import read_crops
+from tinysight.data.sources import cifar10
+from tinysight.models.registry import build_network
 from tinysight.runs.run import Run
-from tinysight.training.planning import images_per_second
+from tinysight.training.forecast import probe_images_per_second
 
 TIMES = 5
 FAKE_UNIT = 0.5  # seconds
@@ -60,13 +60,13 @@ def main() -> None:
 
 
 def intake(folder: Path) -> None:
-    """Measure reading and decoding: small pictures in each kind of container, and photographs."""
-    small = [png(pixels) for pixels in cifar10.load().test.pixels[: 5 * PICTURES]]
+    """Measure reading and decoding of small images in each container, and of large images."""
+    small = [png(pixels) for pixels in cifar10.load().test.pixels[: 5 * IMAGES_PER_SHARD]]
     (folder / "files").mkdir()
     for number, content in enumerate(small):
         (folder / "files" / f"{number:05}.png").write_bytes(content)
     (folder / "parquet").mkdir()
-    pq.write_table(pa.table({"image": small}), folder / "parquet" / "all.parquet", row_group_size=PICTURES)
+    pq.write_table(pa.table({"image": small}), folder / "parquet" / "all.parquet", row_group_size=IMAGES_PER_SHARD)
     (folder / "tar").mkdir()
     with tarfile.open(folder / "tar" / "all.tar", "w") as shard:
         for number, content in enumerate(small):
@@ -75,28 +75,28 @@ def intake(folder: Path) -> None:
             shard.addfile(member, io.BytesIO(content))
     size = statistics.mean(map(len, small))
     for kind in ("files", "parquet", "tar"):
-        place = Place.of(str(folder / kind))
+        place = RemotePath.parse(str(folder / kind))
         note(f"reading 32x32 PNG from {kind}", len(small), partial(read, place), bytes=size)
     note("decoding 32x32 PNG", len(small), partial(decode, small), bytes=size)
     for width, height in ((500, 375), (4000, 3000)):
-        photo = jpeg(width, height)
+        large = jpeg(width, height)
         count = 200_000_000 // (width * height) // 5
-        note(f"decoding {width}x{height} JPEG", count, partial(decode, [photo] * count), bytes=len(photo))
+        note(f"decoding {width}x{height} JPEG", count, partial(decode, [large] * count), bytes=len(large))
     (folder / "photos").mkdir()
-    photo = jpeg(500, 375)
+    large = jpeg(500, 375)
     for number in range(200):
-        (folder / "photos" / f"{number:05}.jpg").write_bytes(photo)
+        (folder / "photos" / f"{number:05}.jpg").write_bytes(large)
 
 
-def read(place: Place) -> None:
-    for unit in units(place):
-        for _ in pictures(place, unit):
+def read(place: RemotePath) -> None:
+    for unit in iter_shards(place):
+        for _ in read_images(place, unit):
             pass
 
 
 def decode(contents: list[bytes]) -> None:
     for content in contents:
-        read_looks(content, (32, 32))
+        read_crops(content, (32, 32))
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -106,56 +106,56 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def jpeg(width: int, height: int) -> bytes:
-    """Return a photograph's worth of JPEG: a CIFAR-10 image blown up, with grain."""
+    """Return a JPEG file of a CIFAR-10 image, upscaled and with noise."""
     image = Image.fromarray(cifar10.load().test.pixels[0].transpose(1, 2, 0)).resize((width, height))
-    grain = np.random.default_rng(0).normal(0, 6, (height, width, 3))
+    noise = np.random.default_rng(0).normal(0, 6, (height, width, 3))
     buffer = io.BytesIO()
-    Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
+    Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def network(run: Run) -> None:
-    """Measure what a network predicts and learns on one core."""
+    """Measure prediction and training of a network on one core."""
     recipe, classifier = run.recipe(), run.classifier()
     pixels = cifar10.load().test.pixels[:2000]
     note(f"predicting with {recipe.name}", len(pixels), lambda: classifier.probabilities(pixels))
     precision = run.environment().precision
-    rates = [images_per_second(recipe, precision) for _ in range(TIMES)]
-    size = 4 * sum(one.numel() for one in build(recipe.model, 10, recipe.data.image_size).parameters())
+    rates = [probe_images_per_second(recipe, precision) for _ in range(TIMES)]
+    size = 4 * sum(weights.numel() for weights in build_network(recipe.model, 10, recipe.data.image_size).parameters())
     keep(f"training {recipe.name}", rates, gradients=size, batch=recipe.training.batch_size)
 
 
 def whole(run: Run, folder: Path) -> None:
-    """Measure all that a worker does with a picture, from reading it to writing its row: two units of each kind."""
+    """Measure the complete work per image, from reading to writing its row, on two shards of each kind."""
     kinds = {
         "parquet": "32x32 PNG in Parquet",
-        "files": "32x32 PNG, a file each",
-        "photos": "500x375 JPEG, a file each",
+        "files": "32x32 PNG, one file per image",
+        "photos": "500x375 JPEG, one file per image",
     }
     for name, kind in kinds.items():
-        asked, rows = Place.of(str(folder / name)), folder / f"rows of {name} by {run.path.name}"
-        work = Work(run, 3, asked, Output(Place.of(str(rows))))
-        work.output.begin({})
-        numbered = list(enumerate(units(asked)))[:2]
+        source, rows = RemotePath.parse(str(folder / name)), folder / f"rows of {name} by {run.path.name}"
+        work = Job(run, 3, source, ParquetOutput(RemotePath.parse(str(rows))))
+        work.output.create_or_resume({})
+        numbered = list(enumerate(iter_shards(source)))[:2]
         done = do_all(work, numbered)
-        count = sum(one.rows for one in done)
-        size = sum(one.size for one in done) / count
-        note(f"all of it: {kind}, {run.recipe().name}", count, partial(do_all, work, numbered), bytes=size)
+        count = sum(result.rows for result in done)
+        size = sum(result.input_bytes for result in done) / count
+        note(f"complete pipeline: {kind}, {run.recipe().name}", count, partial(do_all, work, numbered), bytes=size)
 
 
-def do_all(work: Work, numbered: list[Numbered]) -> list[Done]:
-    return [work.do(one) for one in numbered]
+def do_all(work: Job, numbered: list[NumberedShard]) -> list[ShardResult]:
+    return [work.run_shard(item) for item in numbered]
 
 
 def driver() -> None:
-    """Measure how many units the driver hands out, and workers that only wait, beside what the law says of them."""
+    """Measure how many shards the driver distributes, with workers that only sleep, beside the model."""
     ray.init(num_cpus=max(FAKE_WORKERS), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     wait = ray.remote(num_cpus=1)(_wait)
-    ray.get([wait.remote(1.0) for _ in range(max(FAKE_WORKERS))])  # the processes are there
+    ray.get([wait.remote(1.0) for _ in range(max(FAKE_WORKERS))])  # starts the processes
     for workers in FAKE_WORKERS:
-        rates = [done_a_second(wait, workers, FAKE_UNIT, 12 * workers) for _ in range(3)]
+        rates = [shards_per_second(wait, workers, FAKE_UNIT, 12 * workers) for _ in range(3)]
         keep(f"{workers} workers that wait {FAKE_UNIT:g} s a unit", rates, law=workers / FAKE_UNIT)
-    keep("the driver alone: units that take no time", [done_a_second(wait, 16, 0.0, 4000) for _ in range(TIMES)])
+    keep("driver only: shards that take no time", [shards_per_second(wait, 16, 0.0, 4000) for _ in range(TIMES)])
     ray.shutdown()
 
 
@@ -163,19 +163,19 @@ def _wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def done_a_second(task: Any, workers: int, seconds: float, count: int) -> float:
-    """Return how many units a second are done when so many are kept going, as `bulk.on_ray` does it."""
-    start, going = time.perf_counter(), []
+def shards_per_second(task: Any, workers: int, seconds: float, count: int) -> float:
+    """Return the shards per second with `workers` tasks in flight, as in `bulk.on_ray`."""
+    start, in_flight = time.perf_counter(), []
     for _ in range(count):
-        going.append(task.remote(seconds))
-        if len(going) >= workers:
-            _, going = ray.wait(going)
-    ray.get(going)
+        in_flight.append(task.remote(seconds))
+        if len(in_flight) >= workers:
+            _, in_flight = ray.wait(in_flight)
+    ray.get(in_flight)
     return count / (time.perf_counter() - start)
 
 
 def note(part: str, count: int, work: Callable[[], Any], **facts: float) -> None:
-    """Time some work on `count` pictures, and write down how many a second it did."""
+    """Time `work` on `count` images, and append the images per second."""
     work()
     rates = []
     for _ in range(TIMES):

@@ -1,8 +1,8 @@
-"""How long a person waits for help, and for the answer to a typing error.
+"""Start-up time of the command line: help, and usage errors.
 
     python benchmarks/startup.py
 
-Each command is run in a new process, as the shell would, with the files in the system's cache.
+Each command runs in a new process, with its files in the page cache.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def main() -> None:
             f"{command:<48} {seconds[0]:6.2f} {median:6.2f} {seconds[-1]:6.2f}  {'ok' if median < target else 'SLOW'}"
         )
         ours = f"{median:.2f} s ({seconds[0]:.2f} to {seconds[-1]:.2f})"
-        claim = f"`{command}` answers in under {target} s"
+        claim = f"`{command}` takes under {target} s"
         append("startup", {"claim": claim, "ours": ours, "peer": "", "ratio": "", "n": ROUNDS, **stamp()})
 
 
 def run(arguments: tuple[str, ...]) -> float:
-    """Return the seconds that a command takes from start to end; some of them are meant to fail."""
+    """Return the duration of a command in seconds; some commands fail on purpose."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "tinysight", *arguments], capture_output=True, check=False)
     return time.perf_counter() - start

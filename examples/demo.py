@@ -1,6 +1,6 @@
-"""The main job in under three minutes: train, evaluate, predict, and say where to look.
+"""Demo in under three minutes: train, evaluate and predict.
 
-Uses CIFAR-10 where it is found or can be downloaded; otherwise the built-in shapes, and says so.
+The dataset is CIFAR-10 if it is present or can be downloaded, else the built-in `shapes`.
 """
 
 from __future__ import annotations
@@ -11,48 +11,48 @@ import sys
 import time
 from pathlib import Path
 
-from tinysight.data import cifar10
-from tinysight.errors import DownloadError, TinysightError
+from tinysight._util.console import print_error, progress, stdout_console
+from tinysight._util.errors import DownloadError, TinysightError
+from tinysight.data.sources import cifar10
 from tinysight.runs.run import Run
-from tinysight.screen.console import complain, output, progress
 
 RECIPE = "fast"
-CIFAR10_MINUTES = "1.75"  # with start, evaluation and prediction, the whole is done in under three
+CIFAR10_MINUTES = "1.75"  # leaves time for start-up, evaluation and prediction
 SHAPES_MINUTES = "0.5"
 
 
 def main() -> None:
-    """Show the main job; where that cannot be done, say why in one sentence, as the command line does."""
+    """Run the demo; print errors in one sentence, as the command line does."""
     try:
         demonstrate()
     except TinysightError as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(error.exit_code)
 
 
 def demonstrate() -> None:
-    """Do the main job and tell what came out."""
+    """Train, evaluate and predict, and print a summary."""
     start = time.perf_counter()
-    data, minutes = _choose_images()
+    data, minutes = _choose_dataset()
     path = _free_folder()
     tinysight("train", RECIPE, "--data", data, "--minutes", minutes, "--out", str(path))
     tinysight("evaluate", str(path))
     tinysight("predict", str(path), "--test-index", "16", "--test-index", "25", "--test-index", "42")
-    _tell(Run.open(path), time.perf_counter() - start)
+    _print_summary(Run.open(path), time.perf_counter() - start)
 
 
 def tinysight(*arguments: str) -> None:
-    """Run the command line as a person would, showing the command; stop the demo if it fails."""
-    output.print(f"\n$ tinysight {shlex.join(arguments)}", style="bold")
-    finished = subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=False)
-    if finished.returncode:
-        sys.exit(finished.returncode)
+    """Print and run a tinysight command; exit with its code if it fails."""
+    stdout_console.print(f"\n$ tinysight {shlex.join(arguments)}", style="bold")
+    completed = subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=False)
+    if completed.returncode:
+        sys.exit(completed.returncode)
 
 
-def _choose_images() -> tuple[str, str]:
-    """Return what --data and --minutes are told: CIFAR-10 if it is at hand or can be fetched.
+def _choose_dataset() -> tuple[str, str]:
+    """Return the values of --data and --minutes: CIFAR-10 if it is present or can be downloaded, else shapes.
 
-    A wrong TINYSIGHT_DATA_DIR or a full disk is for the user to mend, and no reason for other images.
+    Only a failed download falls back to shapes. A wrong TINYSIGHT_DATA_DIR or a full disk is an error.
     """
     try:
         if cifar10.find() is None:
@@ -65,10 +65,11 @@ def _choose_images() -> tuple[str, str]:
 
 def _banner(reason: str) -> None:
     rule = "=" * 78
-    output.print(
-        f"{rule}\n  These are NOT photographs: the demo uses the built-in `shapes`.\n{rule}", style="bold yellow"
+    stdout_console.print(
+        f"{rule}\n  These are NOT real photographs: the demo uses the built-in dataset `shapes`.\n{rule}",
+        style="bold yellow",
     )
-    output.print(reason + "\n")
+    stdout_console.print(reason + "\n")
 
 
 def _free_folder() -> Path:
@@ -78,23 +79,23 @@ def _free_folder() -> Path:
     return Path("runs", f"demo-{number}")
 
 
-def _tell(run: Run, seconds: float) -> None:
+def _print_summary(run: Run, seconds: float) -> None:
     metrics, summary = run.metrics(), run.summary()
     low, high = metrics["accuracy_ci95"]
-    what = "real CIFAR-10 photographs" if summary.dataset == "cifar10" else "built-in shapes (NOT photographs)"
-    output.print(f"\nReached {metrics['accuracy']:.1%} of {metrics['n']:,} test images: {what}", style="bold")
-    output.print(
-        f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; the whole demo took {seconds:.0f} s."
+    dataset = "real CIFAR-10 photographs" if summary.dataset == "cifar10" else "built-in shapes (NOT real photographs)"
+    stdout_console.print(
+        f"\nAccuracy: {metrics['accuracy']:.1%} on {metrics['n']:,} test images, {dataset}", style="bold"
     )
-    output.print("\nOpen these next:")
-    for name, why in (
+    stdout_console.print(f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; total time {seconds:.0f} s.")
+    stdout_console.print("\nOpen these next:")
+    for name, description in (
         ("plots/mistakes.png", "the most confident mistakes"),
-        ("plots/confusion-rates.png", "which classes are taken for which"),
-        ("plots/curves.png", "how training went"),
-        ("metrics.json", "every figure"),
+        ("plots/confusion-rates.png", "which classes are confused"),
+        ("plots/curves.png", "learning curves"),
+        ("metrics.json", "all metrics"),
     ):
-        output.print(f"  {run.path / name}  {why}")
-    output.print(f"\nThen try your own photo:  .venv/bin/tinysight predict {run.path} PHOTO.jpg")
+        stdout_console.print(f"  {run.path / name}  {description}")
+    stdout_console.print(f"\nThen predict your own image:  .venv/bin/tinysight predict {run.path} IMAGE.jpg")
 
 
 if __name__ == "__main__":

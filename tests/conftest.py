@@ -1,4 +1,4 @@
-"""What the tests of several folders share: a finished run, a folder of pictures, and a disk that fails when told to."""
+"""Shared fixtures: a finished run, a folder of images, the command line, and a failing disk."""
 
 import io
 import itertools
@@ -14,17 +14,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-# No test depends on the clock: a cold start must not fail one. What is drawn and asserted stays the same.
+# No deadlines: a cold start must not fail a test. The drawn examples stay the same.
 settings.register_profile("tinysight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tinysight")
 
-# Nor on how wide the screen is: what the environment says of it when rich is imported, rich keeps to for good.
+# rich reads COLUMNS at import and keeps it; tests must not depend on the width of the terminal.
 os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Keep the tests out of the cache of whoever runs them."""
+    """Use a temporary cache instead of the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -32,7 +32,7 @@ def _own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    """Networks as small as here gain nothing from a second thread: it only waits for the first."""
+    """Use one thread: the networks of the tests are too small to gain from a second."""
     import torch
 
     before = torch.get_num_threads()
@@ -43,7 +43,7 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """A folder of 20 reddish cats and 20 bluish dogs, of several sizes."""
+    """A folder of 20 reddish cats and 20 bluish dogs, of different sizes."""
     folder, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for name, channel in (("cat", 0), ("dog", 2)):
         (folder / name).mkdir()
@@ -56,33 +56,33 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """The directory of a run of two epochs on 100 `shapes`, to be left as it is."""
+    """The directory of a run of two epochs on 100 `shapes`; tests must not change it."""
     from tinysight.data.load import load
     from tinysight.recipes import loading
-    from tinysight.training.train import Plan, train
+    from tinysight.training.session import TrainConfig, train
 
     path, argument = tmp_path_factory.mktemp("finished") / "run", "shapes:train=100,test=30"
-    recipe = loading.load("early-stopping", ["training.epochs=2"])
-    train(Plan(recipe, load(argument), argument, seed=0, precision="fp32"), path)
+    recipe = loading.load_recipe("early-stopping", ["training.epochs=2"])
+    train(TrainConfig(recipe, load(argument), argument, seed=0, precision="fp32"), path)
     return path
 
 
 @pytest.fixture
 def finished_run(trained, tmp_path):
-    """The same, a copy to do anything to."""
+    """A copy of `trained` that the test may change."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 @dataclass
 class Outcome:
-    """How a command ended: its exit code, standard output and standard error."""
+    """Result of a command: exit code, standard output and standard error."""
 
     code: int
     out: str
     err: str
 
     def refusal(self, code=2):
-        """Return the one sentence that it was refused with."""
+        """Check the exit code, and return the only error message, without "error: "."""
         *notices, last = self.err.splitlines()
         assert self.code == code
         assert last.startswith("error: ")
@@ -92,7 +92,7 @@ class Outcome:
 
 @pytest.fixture
 def tinysight(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in an empty folder: `tinysight("train", "deep")`."""
+    """Run a command in this process, in an empty folder: `tinysight("train", "deep")`."""
     from tinysight.cli import main
 
     folder = tmp_path / "here"
@@ -115,16 +115,16 @@ def tinysight(monkeypatch, capsys, tmp_path):
 
 
 class PowerCutError(BaseException):
-    """The machine is off: nothing that a program does after this has any effect."""
+    """Simulated power cut: later calls have no effect."""
 
 
 class Disk:
-    """Notes every call that changes the disk, and fails at the one it is told to.
+    """Records every system call that changes the disk, and simulates failures.
 
     Attributes:
-        calls: the names of the calls so far.
-        off_at: at this call (counted from 0) and ever after, power is gone.
-        fails: the error that calls of a name end with.
+        calls: names of the calls so far.
+        off_at: index of the call from which on the power is off, or None.
+        fails: error number by name of the failing call.
     """
 
     CHANGES = ("open", "mkdir", "chmod", "replace", "rename", "unlink", "fsync")
@@ -132,10 +132,10 @@ class Disk:
     def __init__(self, patch):
         self.calls, self.off_at, self.fails = [], None, {}
         for name in self.CHANGES:
-            patch.setattr(os, name, self._watched(name, getattr(os, name)))
+            patch.setattr(os, name, self._recorded(name, getattr(os, name)))
 
-    def _watched(self, name, call):
-        def watched(*arguments, **keywords):
+    def _recorded(self, name, call):
+        def recorded(*arguments, **keywords):
             if len(self.calls) == self.off_at:
                 raise PowerCutError
             if name in self.fails:
@@ -143,7 +143,7 @@ class Disk:
             self.calls.append(name)
             return call(*arguments, **keywords)
 
-        return watched
+        return recorded
 
 
 @pytest.fixture
@@ -153,12 +153,12 @@ def disk(monkeypatch):
 
 @pytest.fixture
 def power_cuts(monkeypatch):
-    """Do `work` again and again, each time cutting the power one call later, until it comes to its end.
+    """Repeat `work`, cutting the power one call later each time, until it finishes.
 
-    `for _ in power_cuts(work)`: the body looks at what each cut, and in the end none, has left.
+    `for _ in power_cuts(work)`: the body checks the state after each power cut, and after the complete work.
     """
 
-    def every(work):
+    def cuts(work):
         for off_at in itertools.count():
             with monkeypatch.context() as patch:
                 disk = Disk(patch)
@@ -170,40 +170,40 @@ def power_cuts(monkeypatch):
             if finished:
                 return
 
-    return every
+    return cuts
 
 
 ON_REAL_DATA = pytest.StashKey[set]()
 
 
 def pytest_collection_finish(session):
-    """Note which tests want the real CIFAR-10."""
+    """Record the tests that need the real CIFAR-10."""
     session.config.stash[ON_REAL_DATA] = {item.nodeid for item in session.items if item.get_closest_marker("data")}
 
 
 def on_real_data(config, *outcomes):
-    """Return which of them ended so."""
+    """Return the ids of these tests that ended with one of `outcomes`."""
     stats = config.pluginmanager.get_plugin("terminalreporter").stats
-    ended = {report.nodeid for outcome in outcomes for report in stats.get(outcome, [])}
-    return ended & config.stash.get(ON_REAL_DATA, set())
+    node_ids = {report.nodeid for outcome in outcomes for report in stats.get(outcome, [])}
+    return node_ids & config.stash.get(ON_REAL_DATA, set())
 
 
-def all_skipped_although_promised(config):
-    """Return whether none of them ran although TINYSIGHT_DATA_DIR says that the images are there."""
+def all_skipped_despite_data_dir(config):
+    """Return whether TINYSIGHT_DATA_DIR is set and all of these tests were skipped."""
     ran, skipped = on_real_data(config, "passed", "failed"), on_real_data(config, "skipped")
     return bool(os.environ.get("TINYSIGHT_DATA_DIR") and skipped and not ran)
 
 
 def pytest_sessionfinish(session):
-    """Do not let a mistyped folder look like success."""
-    if session.exitstatus == pytest.ExitCode.OK and all_skipped_although_promised(session.config):
+    """Fail the session if TINYSIGHT_DATA_DIR is misspelled."""
+    if session.exitstatus == pytest.ExitCode.OK and all_skipped_despite_data_dir(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Say how many of them had it."""
+    """Print how many of these tests ran."""
     ran, skipped = len(on_real_data(config, "passed", "failed")), len(on_real_data(config, "skipped"))
     if ran or skipped:
         terminalreporter.write_line(f"on real CIFAR-10: {ran} tests ran, {skipped} were skipped")
-    if all_skipped_although_promised(config):
-        terminalreporter.write_line("failed: TINYSIGHT_DATA_DIR holds no CIFAR-10; mend or unset it", red=True)
+    if all_skipped_despite_data_dir(config):
+        terminalreporter.write_line("failed: TINYSIGHT_DATA_DIR holds no CIFAR-10. Correct or unset it.", red=True)

@@ -11,7 +11,7 @@ import pytest
 from tinysight.audit import audit, sections
 
 DOCS = Path(__file__).parent.parent / "docs"
-TUTORIALS = [DOCS / "trust.md"]
+TUTORIALS = [DOCS / "explanation" / "trust.md"]
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.md"))
 SMALL = {
     "DATA": '"shapes:train=150,test=40"',
@@ -36,8 +36,8 @@ def quickly(command):
 
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.name)
 def test_the_commands_of_a_tutorial_work_one_after_the_other(tutorial, tinysight, monkeypatch):
-    monkeypatch.setattr(sections, "CORRUPTED", 10)
-    monkeypatch.setattr(audit.Time, "allows", lambda time, seconds: False)
+    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(audit.Deadline, "allows", lambda time, seconds: False)
     found = commands(tutorial)
     assert len(found) >= 8
     for command in found:

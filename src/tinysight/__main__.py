@@ -1,4 +1,4 @@
-"""`python -m tinysight` is the `tinysight` command."""
+"""Entry point of `python -m tinysight`."""
 
 from tinysight.cli import main
 

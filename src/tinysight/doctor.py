@@ -1,7 +1,4 @@
-"""What `tinysight doctor` finds: versions, extras, processor, threads, GPU, memory, cache and images.
-
-Whatever is not as it should be comes with the next step.
-"""
+"""Diagnostics of the installation and the hardware, for `tinysight doctor`."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinysight import machine, packages
-from tinysight.data import cifar10
+from tinysight._util import hardware, optional_deps
 from tinysight.data.cache import cache_folder
+from tinysight.data.sources import cifar10
 
-Verdict = Literal["ok", "note", "amiss"]
+Severity = Literal["ok", "note", "error"]
 
-_NEEDED_MEMORY = 2e9  # bytes; training takes up to 1.5 GB, and the system wants some
-_NEEDED_DISK = 1e9  # bytes; CIFAR-10's archive, the images in it, and a few runs
+_NEEDED_MEMORY = 2e9  # bytes: up to 1.5 GB for training, the rest for the system
+_NEEDED_DISK = 1e9  # bytes: CIFAR-10's archive, its images, and a few runs
 _FEATURE_NAMES = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -32,29 +29,29 @@ _FEATURE_NAMES = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the report.
+class CheckResult:
+    """Result of one check.
 
     Attributes:
-        section: what it belongs to: versions, extras, processor, threads, GPU, memory, cache or data.
-        name: what was looked at.
-        value: what was found, in words.
-        verdict: "ok"; "note" for what could be better; "amiss" for what stands in the way.
-        advice: the next step; empty if there is nothing to do.
+        section: versions, extras, processor, threads, GPU, memory, cache or data.
+        name: name of the check.
+        value: result, as text.
+        severity: "ok", "note" (could be better) or "error" (training will not work).
+        advice: suggested fix; empty if `severity` is "ok".
     """
 
     section: str
     name: str
     value: str
-    verdict: Verdict = "ok"
+    severity: Severity = "ok"
     advice: str = ""
 
 
-def examine(data_dir: Path | None = None) -> list[Finding]:
-    """Look at this machine and this installation, and return what is found in the order to show it.
+def run_checks(data_dir: Path | None = None) -> list[CheckResult]:
+    """Run all checks, and return their results in display order.
 
     Args:
-        data_dir: where CIFAR-10 is said to lie, as in `cifar10.find`.
+        data_dir: folder of CIFAR-10, as in `cifar10.find`.
     """
     return [
         *_versions(),
@@ -67,88 +64,90 @@ def examine(data_dir: Path | None = None) -> list[Finding]:
     ]
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("versions", "python", platform.python_version())
-    for name in ("tinysight", *packages.requirements().get("", [])):
-        version = packages.version(name)
+def _versions() -> Iterator[CheckResult]:
+    yield CheckResult("versions", "python", platform.python_version())
+    for name in ("tinysight", *optional_deps.requirements().get("", [])):
+        version = optional_deps.version(name)
         if version:
-            yield Finding("versions", name, version)
+            yield CheckResult("versions", name, version)
         else:
-            yield Finding("versions", name, "not installed", "amiss", f"pip install {name}")
+            yield CheckResult("versions", name, "not installed", "error", f"pip install {name}")
 
 
-def _extras() -> Iterator[Finding]:
-    for extra, names in packages.requirements().items():
+def _extras() -> Iterator[CheckResult]:
+    for extra, names in optional_deps.requirements().items():
         if not extra:
             continue
-        missing = [name for name in names if not packages.version(name)]
+        missing = [name for name in names if not optional_deps.version(name)]
         if missing:
-            advice = f"if you need it: pip install -e '.[{extra}]'"
-            yield Finding("extras", extra, f"without {', '.join(missing)}", "note", advice)
+            advice = f"optional: pip install -e '.[{extra}]'"
+            yield CheckResult("extras", extra, f"missing: {', '.join(missing)}", "note", advice)
         else:
-            yield Finding("extras", extra, ", ".join(f"{name} {packages.version(name)}" for name in names))
+            yield CheckResult("extras", extra, ", ".join(f"{name} {optional_deps.version(name)}" for name in names))
 
 
-def _processor() -> Iterator[Finding]:
-    yield Finding("processor", "name", machine.processor_name())
-    features = machine.processor_features()
-    named = [name for feature, name in _FEATURE_NAMES.items() if feature in features]
-    yield Finding("processor", "features", ", ".join(named) or f"none of {', '.join(_FEATURE_NAMES.values())}")
-    bf16 = "native" if machine.native_bf16() else "not native, so training is in float32"
-    yield Finding("processor", "bfloat16", bf16)
+def _processor() -> Iterator[CheckResult]:
+    yield CheckResult("processor", "name", hardware.processor_name())
+    features = hardware.processor_features()
+    names = [name for feature, name in _FEATURE_NAMES.items() if feature in features]
+    yield CheckResult("processor", "features", ", ".join(names) or f"none of {', '.join(_FEATURE_NAMES.values())}")
+    bf16 = "native" if hardware.native_bf16() else "not native; training uses float32"
+    yield CheckResult("processor", "bfloat16", bf16)
 
 
-def _memory() -> Finding:
-    usable = machine.usable_memory()
+def _memory() -> CheckResult:
+    usable = hardware.usable_memory()
     if usable < _NEEDED_MEMORY:
-        advice = "training takes up to 1.5 GB; use a machine or a container with more"
-        return Finding("memory", "usable", _gigabytes(usable), "amiss", advice)
-    return Finding("memory", "usable", _gigabytes(usable))
+        advice = "training needs up to 1.5 GB; use a machine or a container with more memory"
+        return CheckResult("memory", "usable", _gigabytes(usable), "error", advice)
+    return CheckResult("memory", "usable", _gigabytes(usable))
 
 
-def _torch() -> Iterator[Finding]:
+def _torch() -> Iterator[CheckResult]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("versions", "torch", f"does not load: {error}", "amiss", "pip install --force-reinstall torch")
+        yield CheckResult(
+            "versions", "torch", f"does not load: {error}", "error", "pip install --force-reinstall torch"
+        )
         return
-    yield Finding("processor", "torch uses", torch.backends.cpu.get_cpu_capability())
-    yield from _threads(torch.get_num_threads(), machine.usable_cores())
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, and none is needed"
-    yield Finding("GPU", "CUDA", gpu)
+    yield CheckResult("processor", "torch uses", torch.backends.cpu.get_cpu_capability())
+    yield from _threads(torch.get_num_threads(), hardware.usable_cores())
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none (not required)"
+    yield CheckResult("GPU", "CUDA", gpu)
 
 
-def _threads(threads: int, cores: int) -> Iterator[Finding]:
-    yield Finding("threads", "usable cores", str(cores))
-    yield Finding("threads", "OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set"))
+def _threads(threads: int, cores: int) -> Iterator[CheckResult]:
+    yield CheckResult("threads", "usable cores", str(cores))
+    yield CheckResult("threads", "OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set"))
     if threads == cores:
-        yield Finding("threads", "torch", str(threads))
+        yield CheckResult("threads", "torch", str(threads))
     else:
-        yield Finding("threads", "torch", str(threads), "note", f"set OMP_NUM_THREADS={cores} for full speed")
+        yield CheckResult("threads", "torch", str(threads), "note", f"set OMP_NUM_THREADS={cores} for full speed")
 
 
-def _cache(folder: Path) -> Iterator[Finding]:
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    standing = next(place for place in (folder, *folder.parents) if place.exists())
-    if os.access(standing, os.W_OK):
-        yield Finding("cache", "folder", f"{folder}, {_gigabytes(held)}")
+def _cache(folder: Path) -> Iterator[CheckResult]:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if os.access(existing, os.W_OK):
+        yield CheckResult("cache", "folder", f"{folder}, {_gigabytes(size)}")
     else:
-        advice = "set TINYSIGHT_CACHE_DIR to a folder you may write to"
-        yield Finding("cache", "folder", f"{folder}, not writable", "amiss", advice)
-    free = shutil.disk_usage(standing).free
+        advice = "set TINYSIGHT_CACHE_DIR to a writable folder"
+        yield CheckResult("cache", "folder", f"{folder}, not writable", "error", advice)
+    free = shutil.disk_usage(existing).free
     if free < _NEEDED_DISK:
-        advice = "make room, or set TINYSIGHT_CACHE_DIR to a folder on another disk"
-        yield Finding("cache", "free disk", _gigabytes(free), "amiss", advice)
+        advice = "free some space, or set TINYSIGHT_CACHE_DIR to a folder on another disk"
+        yield CheckResult("cache", "free disk", _gigabytes(free), "error", advice)
     else:
-        yield Finding("cache", "free disk", _gigabytes(free))
+        yield CheckResult("cache", "free disk", _gigabytes(free))
 
 
-def _cifar10(data_dir: Path | None) -> Finding:
+def _cifar10(data_dir: Path | None) -> CheckResult:
     location = cifar10.find(data_dir)
     if location:
-        return Finding("data", "CIFAR-10", f"{location.path} ({location.layout})")
-    advice = "tinysight data download, or say where it is with --data-dir; shapes need no download"
-    return Finding("data", "CIFAR-10", f"not in {data_dir}" if data_dir else "not found", "note", advice)
+        return CheckResult("data", "CIFAR-10", f"{location.path} ({location.layout})")
+    advice = "run tinysight data download, or set --data-dir; `shapes` needs no download"
+    return CheckResult("data", "CIFAR-10", f"not in {data_dir}" if data_dir else "not found", "note", advice)
 
 
 def _gigabytes(amount: float) -> str:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinysight.data import cifar10
-from tinysight.data.cifar10.archive import read_members
-from tinysight.errors import DataError
+from tinysight._util.errors import DataError
+from tinysight.data.sources import cifar10
+from tinysight.data.sources.cifar10.archive import read_tar_members
 
 MEMBER = "cifar-10-batches-bin/test_batch.bin"
 CONTENT = b"images" * 100
@@ -35,7 +35,7 @@ def write_archive(path, *members):
 
 def read(path):
     content = {}
-    read_members(path, {MEMBER: len(CONTENT)}, lambda name, stream: content.update({name: stream.read()}))
+    read_tar_members(path, {MEMBER: len(CONTENT)}, lambda name, stream: content.update({name: stream.read()}))
     return content
 
 
@@ -124,7 +124,7 @@ def test_a_truncated_archive_is_an_error(tmp_path, fraction):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(fraction * len(whole))])
     with pytest.raises(DataError, match="incomplete or damaged gzipped tar archive"):
-        read_members(path, {MEMBER: len(noise)}, lambda name, stream: stream.read())
+        read_tar_members(path, {MEMBER: len(noise)}, lambda name, stream: stream.read())
 
 
 @pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text", mtime=0), gzip.compress(b"", mtime=0)])

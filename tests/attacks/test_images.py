@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tinysight.data.intake import read_image
-from tinysight.errors import ImageError
+from tinysight._util.errors import ImageError
+from tinysight.data.image_io import read_image
 
 MAX_GROWTH = 64 * 2**20  # bytes of memory for all files, beyond Python and its imports
 
@@ -116,8 +116,8 @@ DECODED = {"much-data.png": lambda: png(1, 1, idat(MANY))}
 READ_ALL = """
 import json, resource, sys, warnings
 from pathlib import Path
-from tinysight.data.intake import read_image
-from tinysight.errors import ImageError
+from tinysight.data.image_io import read_image
+from tinysight._util.errors import ImageError
 warnings.simplefilter("error")
 
 def peak():

@@ -7,9 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinysight.data import cifar10
-from tinysight.data.cifar10 import unpickling
-from tinysight.errors import DataError
+from tinysight._util.errors import DataError
+from tinysight.data.sources import cifar10
+from tinysight.data.sources.cifar10 import safe_pickle
 
 HEADER = b"\x80\x02"
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
@@ -35,7 +35,7 @@ def assert_rejected(tmp_path, content):
     path = tmp_path / "data_batch_1"
     path.write_bytes(content)
     with pytest.raises(DataError, match="data_batch_1"):
-        unpickling.load(path, limit=40_000_000)
+        safe_pickle.load(path, limit=40_000_000)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -94,7 +94,7 @@ ARRAYS = {
 def test_the_unmodified_array_is_read(tmp_path):
     path = tmp_path / "data_batch_1"
     path.write_bytes(HEADER + array() + b".")
-    np.testing.assert_array_equal(unpickling.load(path, 1000), np.frombuffer(b"abc", np.uint8))
+    np.testing.assert_array_equal(safe_pickle.load(path, 1000), np.frombuffer(b"abc", np.uint8))
 
 
 @pytest.mark.parametrize("content", ARRAYS.values(), ids=ARRAYS.keys())

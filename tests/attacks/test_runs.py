@@ -1,4 +1,4 @@
-"""A run directory from a stranger: sealed as it should be, since anybody can, and still not to be trusted."""
+"""Malicious run directories with valid checksums."""
 
 import hashlib
 import json
@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from tinysight.data.intake import MAX_BYTES
-from tinysight.errors import RunError, TinysightError
-from tinysight.evaluation.predict import Predictor
+from tinysight._util.errors import RunError, TinysightError
+from tinysight.data.image_io import MAX_BYTES
+from tinysight.evaluation.predict import ImagePredictor
 from tinysight.runs.run import Run
 
 
@@ -21,7 +21,7 @@ def run(finished_run):
 
 @pytest.fixture
 def forge(run):
-    """Change values of model.json and seal it anew."""
+    """Return a function that changes values of model.json and updates the checksum."""
 
     def change(**values):
         path = run.path / "model.json"
@@ -33,12 +33,12 @@ def forge(run):
     return change
 
 
-def most_memory():
-    """Return the most bytes that this process ever held."""
+def peak_memory():
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def test_forging_is_what_the_other_tests_do(run, forge):
+def test_forged_model_json_is_read(run, forge):
     forge(class_names=[str(number) for number in range(10)])
     assert run.classifier().class_names[9] == "9"
 
@@ -65,7 +65,7 @@ def test_forging_is_what_the_other_tests_do(run, forge):
     ],
     ids=str,
 )
-def test_values_that_no_training_leaves_are_refused(run, forge, values):
+def test_forged_values_are_rejected(run, forge, values):
     forge(**values)
     with pytest.raises(TinysightError):
         run.classifier()
@@ -73,31 +73,31 @@ def test_values_that_no_training_leaves_are_refused(run, forge, values):
 
 @pytest.mark.parametrize("size", [8, 16, 64, 512])
 @pytest.mark.parametrize("architecture", ["simple", "early-stopping", "fast"])
-def test_a_network_of_another_size_is_refused_before_it_takes_memory(run, forge, size, architecture):
-    huge = {"stem": "fine", "widths": [4096] * 3} if architecture == "fast" else {}
+def test_network_of_wrong_size_is_rejected_without_allocating_memory(run, forge, size, architecture):
+    huge = {"stem_stride": 1, "channels": [4096] * 3} if architecture == "fast" else {}
     forge(image_size=size, model={"architecture": architecture, **huge})
-    before = most_memory()
-    with pytest.raises(TinysightError, match=r"another shape|too small"):
+    before = peak_memory()
+    with pytest.raises(TinysightError, match=r"the shapes of the weights do not match|too small"):
         run.classifier()
-    assert most_memory() - before < 200e6  # of 4 GB that one of them would take
+    assert peak_memory() - before < 200e6  # bytes; one of the networks would need 4 GB
 
 
-def test_a_million_class_names_do_not_fit_the_weights(run, forge):
+def test_forged_number_of_classes_is_rejected(run, forge):
     forge(class_names=[str(number) for number in range(100_000)])
-    with pytest.raises(RunError, match="weights of another shape"):
+    with pytest.raises(RunError, match="the shapes of the weights do not match"):
         run.classifier()
 
 
-def test_weights_that_overflow_do_not_predict(run, photos):
+def test_overflowing_weights_do_not_predict(run, photos):
     classifier = run.classifier()
     for parameter in classifier.network.parameters():
         torch.nn.init.constant_(parameter, 3e38)
     run.write_classifier(classifier)
-    with pytest.raises(RunError, match="predicts no numbers"):
-        list(Predictor(run).predict([str(photos / "cat")]))
+    with pytest.raises(RunError, match="predicts NaN or infinity"):
+        list(ImagePredictor(run).predict([str(photos / "cat")]))
 
 
-def test_class_names_cannot_steer_the_terminal(run, forge, tinysight, photos):
+def test_class_names_are_escaped_in_predict(run, forge, tinysight, photos):
     forge(class_names=["\x1b]0;pwned\x07", "\x1b[2J", "a\nb", "\u202egnp", *"efghij"])
     outcome = tinysight("predict", run.path, photos / "cat" / "00.png", "--top", 10)
     assert outcome.out.count("\n") == 1
@@ -105,7 +105,7 @@ def test_class_names_cannot_steer_the_terminal(run, forge, tinysight, photos):
     assert r"\x1b[2J" in outcome.out
 
 
-def test_class_names_cannot_steer_the_terminal_in_a_report_either(run, forge, tinysight):
+def test_class_names_are_escaped_in_evaluate(run, forge, tinysight):
     forge(class_names=["\x1b]0;pwned\x07", "\x1b[2J", "a\nb", "\u202egnp", *"efghij"])
     outcome = tinysight("evaluate", run.path)
     assert outcome.code == 0
@@ -114,12 +114,12 @@ def test_class_names_cannot_steer_the_terminal_in_a_report_either(run, forge, ti
     assert rows == [r"\x1b]0;pwned\x07", r"\x1b[2J", r"a\nb", r"\u202egnp", *"efghij"]
 
 
-def test_file_names_cannot_steer_the_terminal(tinysight, run):
+def test_file_names_are_escaped(tinysight, run):
     outcome = tinysight("predict", run.path, "\x1b]0;pwned\x07.png")
     assert outcome.refusal() == r"\x1b]0;pwned\x07.png: no such file. Check the path."
 
 
-def test_a_flood_on_standard_input_is_not_read_to_its_end(tinysight, run, monkeypatch):
+def test_standard_input_is_limited(tinysight, run, monkeypatch):
     class Flood:
         buffer = property(lambda self: self)
         asked = 0
@@ -129,6 +129,6 @@ def test_a_flood_on_standard_input_is_not_read_to_its_end(tinysight, run, monkey
             return bytes(size)
 
     monkeypatch.setattr("tinysight.evaluation.predict.sys.stdin", Flood())
-    (outcome,) = Predictor(run).predict(["-"])
+    (outcome,) = ImagePredictor(run).predict(["-"])
     assert outcome.startswith("Image: larger than")
     assert Flood.asked == MAX_BYTES + 1

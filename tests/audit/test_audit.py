@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from tinysight._util.errors import DataError, RunError
 from tinysight.audit import audit as module
 from tinysight.audit import sections
 from tinysight.audit.audit import audit
-from tinysight.data.names import read_rows
-from tinysight.errors import DataError, RunError
-from tinysight.runs.evidence import Evidence
+from tinysight.data.image_ids import read_rows
+from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
 
 
@@ -18,7 +18,7 @@ from tinysight.runs.run import Run
 def _few_images():
     """Corrupt only ten images, for speed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sections, "CORRUPTED", 10)
+        patch.setattr(sections, "MAX_CORRUPTED", 10)
         yield
 
 
@@ -33,15 +33,15 @@ def audited(trained, tmp_path_factory):
 
     run = Run(shutil.copytree(trained, tmp_path_factory.mktemp("audited") / "run"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SHADOWS", 2)
+        patch.setattr(module, "N_SHADOW_MODELS", 2)
         return run, audit(run)
 
 
 def test_all_sections_without_extra_input_are_computed(audited):
     run, results = audited
-    assert results == Evidence(run).audit()
+    assert results == RunArtifacts(run).audit()
     assert results.groups is None
-    for section in ("robustness", "strangers", "duplicates", "gaps", "labels", "membership"):
+    for section in ("robustness", "ood", "near_duplicates", "subgroups", "labels", "membership"):
         assert getattr(results, section) is not None
 
 
@@ -50,21 +50,21 @@ def test_members_are_the_training_images(audited):
     # 100 training and 30 test images; 10 training images are held out for validation
     assert (results.membership.members, results.membership.others) == (90, 40)
     assert results.membership.shadows == 2
-    assert all(name.startswith("train/") for name in results.membership.exposed)
+    assert all(name.startswith("train/") for name in results.membership.most_exposed)
 
 
 def test_audit_json_is_plain_json(audited):
     run, _ = audited
     values = json.loads((run.path / "audit.json").read_text())
     assert values["robustness"]["n"] == 10
-    assert set(values["membership"]["attacks"]) == {"loss", "loss by class", "LiRA"}
+    assert set(values["membership"]["attacks"]) == {"loss", "class-wise loss", "LiRA"}
 
 
 def test_label_errors_are_also_written_as_csv(audited):
     run, results = audited
-    rows = read_rows(run.path / "labels.csv")
-    assert [(row["image"], row["label"], row["likelier"]) for row in rows] == [
-        (suspect.image, suspect.label, suspect.likelier) for suspect in results.labels.suspects
+    rows = read_rows(run.path / "label_issues.csv")
+    assert [(row["image"], row["label"], row["suggested"]) for row in rows] == [
+        (suspect.image, suspect.label, suspect.suggested) for suspect in results.labels.issues
     ]
 
 
@@ -86,15 +86,15 @@ def test_shadow_models_are_trained_until_the_deadline(run, monkeypatch):
         return np.arange(len(pool)) % 2 == number % 2, np.zeros((len(pool), 10), np.float32)
 
     results = audit(run, minutes=3)
-    assert results.membership.shadows % 2 == 0
-    assert 2 <= results.membership.shadows <= 8
-    assert len(list(Evidence(run).shadows())) == results.membership.shadows
+    assert results.membership.n_shadow_models % 2 == 0
+    assert 2 <= results.membership.n_shadow_models <= 8
+    assert len(list(RunArtifacts(run).shadow_models())) == results.membership.n_shadow_models
 
 
 def test_without_time_for_shadow_models_their_sections_are_empty(run, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {})
     results = audit(run, minutes=0)
-    assert (results.labels, results.membership) == (None, None)
+    assert (results.label_issues, results.membership) == (None, None)
 
 
 def test_an_audit_of_other_weights_is_ignored(audited, tmp_path):
@@ -102,8 +102,8 @@ def test_an_audit_of_other_weights_is_ignored(audited, tmp_path):
 
     run = Run(shutil.copytree(audited[0].path, tmp_path / "run"))
     run.write_classifier(run.classifier())
-    assert Evidence(run).audit() is None
-    assert list(Evidence(run).shadows()) == []
+    assert RunArtifacts(run).audit() is None
+    assert list(RunArtifacts(run).shadow_models()) == []
 
 
 def test_a_modified_audit_json_is_refused(audited, tmp_path):
@@ -112,8 +112,8 @@ def test_a_modified_audit_json_is_refused(audited, tmp_path):
     run = Run(shutil.copytree(audited[0].path, tmp_path / "run"))
     path = run.path / "audit.json"
     path.write_text(path.read_text().replace('"alarm": false', '"alarm": true', 1))
-    with pytest.raises(RunError, match=r"audit\.json was altered"):
-        Evidence(run).audit()
+    with pytest.raises(RunError, match=r"audit\.json: modified after it was written"):
+        RunArtifacts(run).audit()
 
 
 def groups_file(tmp_path, text):
@@ -126,8 +126,8 @@ def test_groups_of_a_csv_file_are_compared(run, tmp_path, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {})
     rows = "".join(f"test/{index},{'old' if index % 3 else 'new'}\n" for index in range(30))
     results = audit(run, minutes=0, groups=groups_file(tmp_path, "image,camera\n" + rows))
-    assert {gap.group for gap in results.groups} == {"old", "new"}
-    assert {gap.column for gap in results.groups} == {"camera"}
+    assert {gap.group for gap in results.user_subgroups} == {"old", "new"}
+    assert {gap.column for gap in results.user_subgroups} == {"camera"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Our affine maps against the generator the notebooks used."""
+"""Affine maps compared with Keras' `ImageDataGenerator`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tinysight.augmentation.affine import AffineParameters, apply_affine, sample
 from tinysight.augmentation.config import Augmentation
 
 N = 60
-TOLERANCE = 1e-2  # Of 255.
+TOLERANCE = 1e-2  # of 255
 
 
 def random_parameters(height: int, width: int, fill: str) -> AffineParameters:
-    """Strong maps of every kind; each ingredient is left out of about a third of them.
+    """Strong random maps; each parameter is neutral in 30% of them.
 
-    Not for constant fill: without rotation, points fall exactly on the image's edge, and there it is a matter
-    of rounding whether Keras counts them in. `test_affine.py` says that we do.
+    With constant fill no parameter is neutral: without rotation, points lie exactly on the image edge, where Keras'
+    result depends on rounding. `test_affine.py` covers that case.
     """
     random = np.random.default_rng(height * 100 + width)
-    left_out = 0.0 if fill == "constant" else 0.3
+    neutral_rate = 0.0 if fill == "constant" else 0.3
 
     def draw(low: float, high: float, neutral: float = 0.0) -> torch.Tensor:
-        values = np.where(random.random(N) < left_out, neutral, random.uniform(low, high, N))
+        values = np.where(random.random(N) < neutral_rate, neutral, random.uniform(low, high, N))
         return torch.from_numpy(values).float()
 
     return AffineParameters(
@@ -62,19 +62,19 @@ def test_maps_equal_those_of_keras(keras_transform: Callable[..., np.ndarray], s
 
 @pytest.mark.parametrize("fill", ["nearest", "reflect", "constant"])
 @pytest.mark.parametrize(("height", "width"), [(20, 33), (31, 16)])
-def test_maps_of_oblong_images_equal_those_of_keras_once_its_centre_is_put_right(
+def test_maps_of_non_square_images_equal_those_of_keras_after_correcting_the_center(
     keras_transform: Callable[..., np.ndarray], height: int, width: int, fill: Any
 ) -> None:
     images, parameters = noise(height, width), random_parameters(height, width, fill)
     ours = apply_affine(images, parameters, fill, fill_value=77.0).numpy()
     for index, image in enumerate(images.numpy()):
-        centred = about_the_centre(for_keras(parameters, index), height, width)
-        expected = keras_transform(image, centred, fill, 77.0)
+        corrected = correct_center(for_keras(parameters, index), height, width)
+        expected = keras_transform(image, corrected, fill, 77.0)
         np.testing.assert_allclose(ours[index], expected, atol=TOLERANCE)
 
 
-def about_the_centre(parameters: dict[str, float], height: int, width: int) -> dict[str, float]:
-    """Add the shift that makes up for Keras' mistake: it takes the centre's x for its y and the reverse."""
+def correct_center(parameters: dict[str, float], height: int, width: int) -> dict[str, float]:
+    """Add the shift that compensates a Keras bug: it swaps x and y of the center."""
     theta, shear = np.deg2rad(parameters["theta"]), np.deg2rad(parameters["shear"])
     rotation = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
     shearing = np.array([[1, -np.sin(shear)], [0, np.cos(shear)]])
@@ -84,7 +84,7 @@ def about_the_centre(parameters: dict[str, float], height: int, width: int) -> d
     return parameters | {"tx": parameters["tx"] + tx, "ty": parameters["ty"] + ty}
 
 
-def test_draws_are_distributed_as_those_of_keras(keras_generator: Callable[..., Any]) -> None:
+def test_draws_have_the_distribution_of_keras(keras_generator: Callable[..., Any]) -> None:
     n, names = 1500, ("theta", "tx", "ty", "shear", "zx", "zy")
     keras = keras_generator(
         rotation_range=40, width_shift_range=0.2, height_shift_range=0.2, shear_range=0.2, zoom_range=0.2
@@ -95,5 +95,5 @@ def test_draws_are_distributed_as_those_of_keras(keras_generator: Callable[..., 
     config = Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.2)
     ours = sample_affine(n, config, 32, 32, torch.Generator().manual_seed(0))
     for name in names:
-        test = stats.ks_2samp(getattr(ours, name).numpy(), [one[name] for one in theirs])
+        test = stats.ks_2samp(getattr(ours, name).numpy(), [parameters[name] for parameters in theirs])
         assert test.pvalue > 0.001, name

@@ -10,12 +10,11 @@ from tinysight.augmentation.config import Augmentation
 
 
 def test_everything_is_off_by_default():
-    off = Augmentation().model_dump()
-    assert off.pop("fill") == "nearest"
-    assert not any(off.values())
+    config = Augmentation()
+    assert [value for value in config.model_dump().values() if value] == [config.fill_mode] == ["nearest"]
 
 
-def test_whole_numbers_are_accepted_where_fractions_are():
+def test_integers_are_accepted_as_floats():
     assert Augmentation(rotation=40).rotation == 40.0
 
 
@@ -45,43 +44,43 @@ def test_whole_numbers_are_accepted_where_fractions_are():
         ("vertical_flip", True),
     ],
 )
-def test_values_outside_bounds_of_wrong_type_or_unknown_name_are_refused(key, value):
+def test_out_of_range_mistyped_and_unknown_settings_are_rejected(key, value):
     with pytest.raises(ValidationError, match=key):
         Augmentation.model_validate({key: value})
 
 
 @pytest.mark.parametrize("value", [-1, 256])
-def test_fill_value_is_a_grey_level(value):
+def test_fill_value_is_a_gray_level(value):
     with pytest.raises(ValidationError, match="fill_value"):
-        Augmentation.model_validate({"fill": "constant", "fill_value": value})
+        Augmentation(fill_mode="constant", fill_value=value)
 
 
-def test_a_fill_value_without_constant_fill_is_refused():
-    with pytest.raises(ValidationError, match='only used with fill = "constant"'):
-        Augmentation(fill="reflect", fill_value=10)
+def test_fill_value_without_constant_fill_is_rejected():
+    with pytest.raises(ValidationError, match=r'fill_value needs fill = "constant"\. Set fill'):
+        Augmentation(fill_mode="reflect", fill_value=10)
 
 
-def test_every_setting_says_what_it_does():
+def test_every_setting_has_a_description():
     assert all(field.description for field in Augmentation.model_fields.values())
 
 
-def test_settings_are_read_and_described_without_loading_torch():
-    code = "import sys, tinysight.augmentation.describe; sys.exit('torch' in sys.modules)"
+def test_config_and_describe_do_not_import_torch():
+    code = "import sys, tinysight.augmentation.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_there_is_one_way_to_flip():
-    with pytest.raises(ValidationError, match="two ways to do one thing"):
+def test_the_two_flip_settings_exclude_each_other():
+    with pytest.raises(ValidationError, match="horizontal_flip and alternating_flip exclude each other"):
         Augmentation(horizontal_flip=True, alternating_flip=True)
 
 
 @pytest.mark.parametrize(
-    ("flips", "by_chance"),
+    ("flips", "expected"),
     [
         ({}, {}),
         ({"horizontal_flip": True}, {"horizontal_flip": True}),
         ({"alternating_flip": True}, {"horizontal_flip": True}),
     ],
 )
-def test_without_epochs_chance_decides_about_flips(flips, by_chance):
-    assert Augmentation(zoom=0.1, **flips).by_chance() == Augmentation(zoom=0.1, **by_chance)
+def test_alternating_flips_become_random_outside_of_epochs(flips, expected):
+    assert Augmentation(zoom=0.1, **flips).with_random_flips() == Augmentation(zoom=0.1, **expected)

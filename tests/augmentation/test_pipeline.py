@@ -5,25 +5,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinysight._util.errors import InputError
 from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.pipeline import build
-from tinysight.errors import InputError
+from tinysight.augmentation.pipeline import build_augmentation
 
-share = st.sampled_from([0.0, 0.2, 0.9])
+fractions = st.sampled_from([0.0, 0.2, 0.9])
 configs = st.builds(
     Augmentation,
     rotation=st.sampled_from([0.0, 40.0, 180.0]),
-    width_shift=share,
-    height_shift=share,
+    width_shift=fractions,
+    height_shift=fractions,
     shear=st.sampled_from([0.0, 0.2, 60.0]),
-    zoom=share,
+    zoom=fractions,
     horizontal_flip=st.booleans(),
     fill=st.sampled_from(["nearest", "reflect", "constant"]),
     crop_padding=st.integers(0, 4),
     cutout=st.integers(0, 12),
-    brightness=share,
-    contrast=share,
-    saturation=share,
+    brightness=fractions,
+    contrast=fractions,
+    saturation=fractions,
 )
 sizes = st.integers(5, 12)
 seeds = st.integers(0, 2**32)
@@ -44,7 +44,7 @@ def pixels(n: int, height: int, width: int) -> torch.Tensor:
 
 @given(config=configs, n=st.integers(0, 4), height=sizes, width=sizes, seed=seeds)
 def test_results_are_float_images_of_the_same_shape_within_0_to_255(config, n, height, width, seed):
-    result = build(config)(pixels(n, height, width), seeded(seed))
+    result = build_augmentation(config)(pixels(n, height, width), seeded(seed))
     assert result.shape == (n, 3, height, width)
     assert result.dtype == torch.float32
     assert ((result > -1e-3) & (result < 255.001)).all()
@@ -53,48 +53,48 @@ def test_results_are_float_images_of_the_same_shape_within_0_to_255(config, n, h
 @given(config=configs, seed=seeds)
 def test_the_same_seed_gives_the_same_images(config, seed):
     batch = pixels(3, 8, 9)
-    assert torch.equal(build(config)(batch, seeded(seed)), build(config)(batch, seeded(seed)))
+    assert torch.equal(build_augmentation(config)(batch, seeded(seed)), build_augmentation(config)(batch, seeded(seed)))
 
 
 @given(config=configs, seed=seeds)
 def test_an_image_does_not_depend_on_the_others_in_its_batch(config, seed):
     batch = pixels(4, 8, 8)
-    others = batch.clone()
-    others[:3] = 0
-    one, other = (build(config)(images, seeded(seed))[3] for images in (batch, others))
-    torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
+    changed = batch.clone()
+    changed[:3] = 0
+    expected, actual = (build_augmentation(config)(images, seeded(seed))[3] for images in (batch, changed))
+    torch.testing.assert_close(actual, expected, atol=1e-3, rtol=0)
 
 
 @given(config=configs)
-def test_the_batch_handed_in_is_left_alone(config):
+def test_the_input_batch_is_not_modified(config):
     batch = pixels(2, 8, 8).float()
     before = batch.clone()
-    build(config)(batch, seeded(0))
+    build_augmentation(config)(batch, seeded(0))
     assert torch.equal(batch, before)
 
 
 @pytest.mark.parametrize("fill", ["nearest", "reflect", "constant"])
-def test_with_everything_off_the_pixels_stay_exactly_as_they_are(fill):
+def test_without_transforms_the_pixels_do_not_change(fill):
     batch, generator = pixels(5, 9, 7), seeded(0)
     before = generator.get_state()
-    assert torch.equal(build(Augmentation(fill=fill))(batch, generator), batch.float())
+    assert torch.equal(build_augmentation(Augmentation(fill_mode=fill))(batch, generator), batch.float())
     assert torch.equal(generator.get_state(), before)
 
 
-def test_uint8_and_float_images_give_the_same():
+def test_uint8_and_float_images_give_the_same_result():
     batch = pixels(5, 9, 7)
-    augment = build(EVERYTHING)
+    augment = build_augmentation(EVERYTHING)
     assert torch.equal(augment(batch, seeded(1)), augment(batch.float(), seeded(1)))
 
 
-def test_each_image_draws_for_itself():
-    copies = build(EVERYTHING)(pixels(1, 12, 12).expand(20, -1, -1, -1), seeded(0))
+def test_draws_are_independent_per_image():
+    copies = build_augmentation(EVERYTHING)(pixels(1, 12, 12).expand(20, -1, -1, -1), seeded(0))
     assert len({tuple(copy.flatten().tolist()) for copy in copies}) == 20
 
 
-def test_a_generator_that_goes_on_draws_anew():
+def test_a_second_call_uses_new_random_draws():
     generator, batch = seeded(0), pixels(4, 12, 12)
-    augment = build(EVERYTHING)
+    augment = build_augmentation(EVERYTHING)
     assert not torch.equal(augment(batch, generator), augment(batch, generator))
 
 
@@ -117,31 +117,31 @@ def test_a_generator_that_goes_on_draws_anew():
 )
 def test_every_setting_changes_the_images(settings):
     batch = pixels(8, 12, 12)
-    assert not torch.equal(build(Augmentation(**settings))(batch, seeded(0)), batch.float())
+    assert not torch.equal(build_augmentation(Augmentation(**settings))(batch, seeded(0)), batch.float())
 
 
-def test_flip_alone_mirrors_without_interpolating():
+def test_a_flip_without_affine_map_is_exact():
     batch = pixels(8, 12, 12).float()
-    flipped = build(Augmentation(horizontal_flip=True))(batch, seeded(0))
-    same, mirrored = ((flipped == images).all(dim=(1, 2, 3)) for images in (batch, batch.flip(3)))
-    assert (same | mirrored).all()
-    assert same.any()
+    flipped = build_augmentation(Augmentation(horizontal_flip=True))(batch, seeded(0))
+    unchanged, mirrored = ((flipped == images).all(dim=(1, 2, 3)) for images in (batch, batch.flip(3)))
+    assert (unchanged | mirrored).all()
+    assert unchanged.any()
     assert mirrored.any()
 
 
-def test_flip_together_with_a_map_mirrors_half_the_images():
+def test_a_flip_with_affine_map_flips_half_of_the_images():
     ramp = torch.arange(12.0).expand(400, 3, 12, 12)
-    moved = build(Augmentation(rotation=1, horizontal_flip=True))(ramp, seeded(0))
-    share = (moved[:, 0, 6, 0] > moved[:, 0, 6, -1]).float().mean()
-    assert 0.4 < share < 0.6
+    augmented = build_augmentation(Augmentation(rotation=1, horizontal_flip=True))(ramp, seeded(0))
+    flipped_fraction = (augmented[:, 0, 6, 0] > augmented[:, 0, 6, -1]).float().mean()
+    assert 0.4 < flipped_fraction < 0.6
 
 
 def test_the_fill_value_reaches_the_corners():
     white = torch.full((6, 3, 12, 12), 255.0)
-    moved = build(Augmentation(rotation=180, fill="constant", fill_value=40))(white, seeded(0))
-    assert moved.min() == 40
+    rotated = build_augmentation(Augmentation(rotation=180, fill_mode="constant", fill_value=40))(white, seeded(0))
+    assert rotated.min() == 40
 
 
 def test_too_much_crop_padding_is_an_input_error():
     with pytest.raises(InputError, match="crop_padding"):
-        build(Augmentation(crop_padding=9))(pixels(2, 8, 8), seeded(0))
+        build_augmentation(Augmentation(crop_padding=9))(pixels(2, 8, 8), seeded(0))

@@ -77,9 +77,9 @@ def inputs(empty):
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
     """Make shards of three images, so that few images give many shards."""
-    from tinysight.bulk import units
+    from tinysight.bulk import shards
 
-    monkeypatch.setattr(units, "PICTURES", 3)
+    monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 3)
 
 
 def table(path):

@@ -1,4 +1,4 @@
-"""`tinysight evaluate` and what it adds to a run."""
+"""`tinysight evaluate` and the files that it writes."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SHARES = {"precision", "recall", "f1"}
+SCORES = {"precision", "recall", "f1"}
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def evaluated(tinysight, finished_run):
     return finished_run, outcome, json.loads((finished_run / "metrics.json").read_text())
 
 
-def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated):
+def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
     run, outcome, metrics = evaluated
     assert set(metrics) == {
         *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
-        *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "remarks"),
+        *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
         *("weights_sha256", "sha256", "unsure", "intervals"),
     }
     assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "test", 30)
@@ -32,15 +32,15 @@ def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated)
     assert metrics["loss"] > 0
     assert len(metrics["per_class"]) == 10
     for scores in (*metrics["per_class"].values(), metrics["macro"], metrics["weighted"]):
-        assert set(scores) == {*SHARES, "support"}
-        assert all(0 <= scores[share] <= 1 for share in SHARES)
+        assert set(scores) == {*SCORES, "support"}
+        assert all(0 <= scores[score] <= 1 for score in SCORES)
     assert {sum(row) for row in metrics["confusion_matrix"]} == {3}
     assert set(metrics["calibration"]) == {"ece", "temperature", "bins"}
 
     report = outcome.out.splitlines()
     assert report[0].split() == ["precision", "recall", "f1-score", "support"]
     circle = metrics["per_class"]["circle"]
-    assert report[2].split() == ["circle", *(f"{circle[share]:.4f}" for share in ("precision", "recall", "f1")), "3"]
+    assert report[2].split() == ["circle", *(f"{circle[score]:.4f}" for score in ("precision", "recall", "f1")), "3"]
     assert (
         f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 30 images" in outcome.out
     )
@@ -48,44 +48,44 @@ def test_metrics_json_keeps_its_contract_and_the_report_says_the_same(evaluated)
     assert report[-1] == f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}"
 
 
-def test_every_file_about_shapes_says_that_they_are_no_photographs(evaluated):
+def test_all_files_contain_the_note_on_shapes(evaluated):
     run, _, metrics = evaluated
-    remark = "These are procedural pictures that tinysight draws itself, not photographs."
+    note = "These are synthetic images that tinysight generates, not photographs."
     assert metrics["dataset"] == "shapes"
-    assert metrics["remarks"] == [remark]
-    assert json.loads((run / "summary.json").read_text())["remarks"] == [remark]
-    assert json.loads((run / "environment.json").read_text())["dataset"]["remarks"] == [remark]
-    assert json.loads((run / "model.json").read_text())["remarks"] == [remark]
-    assert f"# {remark}" in (run / "recipe.toml").read_text().splitlines()
+    assert metrics["notes"] == [note]
+    assert json.loads((run / "summary.json").read_text())["notes"] == [note]
+    assert json.loads((run / "environment.json").read_text())["dataset"]["notes"] == [note]
+    assert json.loads((run / "model.json").read_text())["notes"] == [note]
+    assert f"# {note}" in (run / "recipe.toml").read_text().splitlines()
     with np.load(run / "predictions.npz") as predictions:
-        assert predictions["remarks"].tolist() == [remark]
+        assert predictions["notes"].tolist() == [note]
 
 
-def test_the_plots_are_pictures(evaluated):
+def test_plots_are_images(evaluated):
     run, *_ = evaluated
     names = sorted(path.name for path in (run / "plots").iterdir())
     assert names == ["confidence.png", "confusion-rates.png", "confusion.png", "curves.png", "mistakes.png"]
     for name in names:
-        with Image.open(run / "plots" / name) as picture:
-            assert min(picture.size) > 400
+        with Image.open(run / "plots" / name) as image:
+            assert min(image.size) > 400
 
 
-def test_the_validation_images_are_those_that_training_held_back(tinysight, finished_run):
+def test_validation_split_is_that_of_training(tinysight, finished_run):
     epochs = [json.loads(line) for line in (finished_run / "history.jsonl").read_text().splitlines()]
-    kept = min(epochs, key=lambda epoch: epoch["val_loss"])
+    best = min(epochs, key=lambda epoch: epoch["val_loss"])
     outcome = tinysight("evaluate", finished_run, "--split", "validation")
     metrics = json.loads((finished_run / "metrics.json").read_text())
     assert outcome.code == 0
     assert (metrics["split"], metrics["n"]) == ("validation", 10)
-    assert metrics["accuracy"] == pytest.approx(kept["val_accuracy"])
-    assert metrics["loss"] < kept["val_loss"]  # what training ended with was calibrated on these images
+    assert metrics["accuracy"] == pytest.approx(best["val_accuracy"])
+    assert metrics["loss"] < best["val_loss"]  # the saved classifier was calibrated on these images
     assert metrics["accuracy_tta"] is None
 
 
 @pytest.mark.parametrize(
     "name", ["summary.json", "recipe.toml", "environment.json", "history.jsonl", "model.json", "model.safetensors"]
 )
-def test_a_damaged_run_is_refused_by_the_name_of_the_file_and_nothing_is_written(tinysight, finished_run, name):
+def test_damaged_run_is_rejected_and_no_file_is_written(tinysight, finished_run, name):
     path = finished_run / name
     for content in (path.read_bytes()[:-2], b"", None):
         path.unlink() if content is None else path.write_bytes(content)
@@ -94,11 +94,11 @@ def test_a_damaged_run_is_refused_by_the_name_of_the_file_and_nothing_is_written
     assert not (finished_run / "plots").exists()
 
 
-def test_pictures_that_were_left_out_are_told_of_once_by_every_verb(tinysight, photos):
+def test_every_command_notes_skipped_images_once(tinysight, photos):
     shutil.copytree(photos, "pets")
     Path("pets/cat/99.png").touch()
     for command in (
-        ("train", "strided", "--data", "pets", "--skip-bad", "--epochs", 1, "--out", "run"),
+        ("train", "strided", "--data", "pets", "--skip-unreadable", "--epochs", 1, "--out", "run"),
         ("evaluate", "run"),
         ("predict", "run", "--test-index", 0, "--test-index", 1),
         ("predict", "run", "--test-index", 0, "--json"),
@@ -108,12 +108,12 @@ def test_pictures_that_were_left_out_are_told_of_once_by_every_verb(tinysight, p
         assert (outcome.out + outcome.err).count("1 of 41 image files in") == 1
 
 
-def test_what_is_no_run_is_refused(tinysight):
-    assert tinysight("evaluate", "nowhere").refusal().startswith("There is no run directory nowhere")
-    assert "summary.json is missing" in tinysight("evaluate", ".").refusal()
+def test_path_without_run_is_rejected(tinysight):
+    assert tinysight("evaluate", "nowhere").refusal().startswith("nowhere: no run directory.")
+    assert "summary.json: missing" in tinysight("evaluate", ".").refusal()
 
 
-def test_an_unknown_split_is_refused_with_those_there_are(tinysight, finished_run):
+def test_unknown_split_is_rejected_with_valid_names(tinysight, finished_run):
     outcome = tinysight("evaluate", finished_run, "--split", "train")
     assert outcome.code == 2
     assert "test" in outcome.err

@@ -1,4 +1,4 @@
-"""`tinysight predict`: files, globs, folders, standard input and test images, in the order given."""
+"""`tinysight predict` with files, globs, folders, standard input and test images."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def predict(tinysight, finished_run, photos):
-    """Predict with the finished run, in a folder that holds `photos`."""
+    """Return a function that predicts with the finished run next to the folder `photos`."""
     shutil.copytree(photos, "photos")
 
     def run(*arguments, stdin=b""):
@@ -25,47 +25,45 @@ def names(outcome):
     return [line.partition(": ")[0] for line in outcome.out.splitlines()]
 
 
-def test_a_line_names_the_three_likeliest_classes(predict):
+def test_line_has_three_most_probable_classes(predict):
     outcome = predict("photos/cat/00.png")
     assert outcome.code == 0
-    name, _, said = outcome.out.strip().partition(": ")
+    name, _, text = outcome.out.strip().partition(": ")
     assert name == "photos/cat/00.png"
-    assert said.startswith("unsure: ")
-    shares = [float(choice.split()[1]) for choice in said.removeprefix("unsure: ").split(", ")]
-    assert len(shares) == 3
-    assert shares == sorted(shares, reverse=True)
+    assert text.startswith("unsure: ")
+    probabilities = [float(choice.split()[1]) for choice in text.removeprefix("unsure: ").split(", ")]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_the_json_document_keeps_its_contract(predict, finished_run):
+def test_json_document_has_contract_keys(predict, finished_run):
     outcome = predict("photos/cat/00.png", "--test-index", 16, "--json", "--top", 10)
     assert (outcome.code, outcome.err) == (0, "")
     document = json.loads(outcome.out)
-    assert set(document) == {"format", "model", "remarks", "predictions"}
+    assert set(document) == {"format", "model", "notes", "predictions"}
     assert (document["format"], document["model"]) == (1, str(finished_run))
-    photo, known = document["predictions"]
-    assert set(photo) == {"input", "top", "unsure"}
-    assert set(known) == {"input", "top", "unsure", "label"}
-    assert (photo["input"], known["input"]) == ("photos/cat/00.png", "test[16]")
-    classes = [choice["class"] for choice in sorted(known["top"], key=lambda choice: choice["index"])]
+    file, test_image = document["predictions"]
+    assert set(file) == {"input", "top", "unsure"}
+    assert set(test_image) == {"input", "top", "unsure", "label"}
+    assert (file["input"], test_image["input"]) == ("photos/cat/00.png", "test[16]")
+    classes = [choice["class"] for choice in sorted(test_image["top"], key=lambda choice: choice["index"])]
     assert classes == json.loads((finished_run / "model.json").read_text())["class_names"]
-    assert known["label"] in classes
-    for prediction in (photo, known):
+    assert test_image["label"] in classes
+    for prediction in (file, test_image):
         assert [set(choice) for choice in prediction["top"]] == [{"class", "index", "probability"}] * 10
         assert sum(choice["probability"] for choice in prediction["top"]) == pytest.approx(1, abs=1e-5)
-        threshold = json.loads((finished_run / "model.json").read_text())["unsure_below"]
+        threshold = json.loads((finished_run / "model.json").read_text())["abstain_below"]
         assert prediction["unsure"] == (prediction["top"][0]["probability"] < threshold)
 
 
-def test_more_classes_than_there_are_cannot_be_named(predict):
+def test_top_is_limited_by_number_of_classes(predict):
     (prediction,) = json.loads(predict("photos/cat/00.png", "--json", "--top", 99).out)["predictions"]
     assert len(prediction["top"]) == 10
 
 
-def test_everything_comes_in_the_order_given(predict):
-    picture = Path("photos/dog/05.png").read_bytes()
-    outcome = predict(
-        "photos/dog/03.png", "-", "photos/cat/1[01].png", "photos/cat/02.png", "photos/dog", stdin=picture
-    )
+def test_predictions_are_in_the_order_given(predict):
+    image = Path("photos/dog/05.png").read_bytes()
+    outcome = predict("photos/dog/03.png", "-", "photos/cat/1[01].png", "photos/cat/02.png", "photos/dog", stdin=image)
     assert outcome.code == 0
     dogs = [f"photos/dog/{number:02}.png" for number in range(20)]
     assert names(outcome) == [
@@ -76,8 +74,8 @@ def test_everything_comes_in_the_order_given(predict):
     assert lines[1].removeprefix("-: ") == lines[5 + 5].removeprefix("photos/dog/05.png: ")
 
 
-def test_a_folder_is_searched_for_pictures_and_nothing_else(predict):
-    Path("photos/notes.txt").write_text("no picture")
+def test_folder_is_searched_for_image_files_only(predict):
+    Path("photos/notes.txt").write_text("not an image")
     Path("photos/deep/er").mkdir(parents=True)
     shutil.move("photos/cat/00.png", "photos/deep/er/A.PNG")
     shutil.copy("photos/cat/01.png", "photos/cat/._01.png")
@@ -86,61 +84,61 @@ def test_a_folder_is_searched_for_pictures_and_nothing_else(predict):
     assert "photos/deep/er/A.PNG" in names(outcome)
 
 
-def test_what_is_no_picture_is_named_and_the_others_are_still_predicted(predict):
-    Path("text.jpg").write_text("not a picture")
+def test_unreadable_images_are_named_and_others_predicted(predict):
+    Path("text.jpg").write_text("not an image")
     Path("empty.png").touch()
     Path("short.png").write_bytes(Path("photos/cat/00.png").read_bytes()[:500])
-    outcome = predict("text.jpg", "photos/cat/00.png", "gone.png", "empty.png", "short.png", "photos/cat/01.png")
+    outcome = predict("text.jpg", "photos/cat/00.png", "missing.png", "empty.png", "short.png", "photos/cat/01.png")
     assert outcome.code == 2
     assert names(outcome) == ["photos/cat/00.png", "photos/cat/01.png"]
-    for line, name in zip(outcome.err.splitlines(), ("text.jpg", "gone.png", "empty.png", "short.png"), strict=True):
+    for line, name in zip(outcome.err.splitlines(), ("text.jpg", "missing.png", "empty.png", "short.png"), strict=True):
         assert line.startswith(f"error: {name}: ")
 
 
-def test_with_json_too(predict):
-    outcome = predict("gone.png", "photos/cat/00.png", "--json")
+def test_json_output_with_missing_image(predict):
+    outcome = predict("missing.png", "photos/cat/00.png", "--json")
     assert outcome.code == 2
     assert [prediction["input"] for prediction in json.loads(outcome.out)["predictions"]] == ["photos/cat/00.png"]
-    assert outcome.err == "error: gone.png: no such file. Check the path.\n"
+    assert outcome.err == "error: missing.png: no such file. Check the path.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ([], "Nothing to predict: name files, globs, folders or -, or give --test-index."),
+        ([], "predict: no images. Name files, globs, folders or -, or use --test-index."),
         (["*.gif"], "*.gif: no images found"),
         (["empty"], "empty: no images found. Supported suffixes: .jpg, .jpeg, .png, .webp, .bmp, .gif."),
-        (["--test-index", "30"], "--test-index 30: the test set has images 0 to 29."),
-        (["--test-index=-1"], "--test-index -1: the test set has images 0 to 29."),
+        (["--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29."),
+        (["--test-index=-1"], "--test-index -1: not in the test set. Use an index from 0 to 29."),
         (["-"], "Image: empty file."),
         (["long" * 100], "cannot be read (File name too long)"),
         ([""], ": a folder. Name an image file."),
     ],
 )
-def test_what_cannot_be_predicted_is_refused(predict, arguments, advice):
+def test_invalid_inputs_are_rejected(predict, arguments, advice):
     Path("empty").mkdir()
     outcome = predict(*arguments)
     assert advice in outcome.refusal()
     assert outcome.out == ""
 
 
-def test_names_that_are_no_text_or_look_like_markup_are_shown_as_they_are(predict):
+def test_undecodable_and_markup_file_names_are_printed_verbatim(predict):
     for name in (b"caf\xe9.png", b"[red]x.png", b"[bold", b":cat:.png"):
         shutil.copy(b"photos/cat/00.png", name)
     outcome = predict("[[]red]*.png", ":cat:.png", "[bold", os.fsdecode(b"caf\xe9.png"))
     assert names(outcome) == ["[red]x.png", ":cat:.png", "[bold", r"caf\udce9.png"]
 
 
-def test_a_name_that_is_no_text_survives_the_journey_through_json(photos, finished_run, tmp_path):
-    """In a process of its own, with a standard output that takes only UTF-8."""
+def test_undecodable_file_name_roundtrips_through_json(photos, finished_run, tmp_path):
+    """Runs in a new process whose standard output accepts only UTF-8."""
     name = os.fsdecode(b"caf\xe9.png")
     shutil.copy(photos / "cat" / "00.png", tmp_path / name)
     command = [sys.executable, "-m", "tinysight", "predict", "run", name, "--json"]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
-    assert json.loads(answer.stdout)["predictions"][0]["input"] == name
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(result.stdout)["predictions"][0]["input"] == name
 
 
-def test_a_damaged_run_is_refused(predict, finished_run):
+def test_damaged_run_is_rejected(predict, finished_run):
     path = finished_run / "model.json"
     path.write_text(path.read_text().replace("circle", "square", 1))
-    assert "model.json was altered after it was written" in predict("photos").refusal()
+    assert "model.json: modified after it was written" in predict("photos").refusal()

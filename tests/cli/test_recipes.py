@@ -5,71 +5,71 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.recipes import shelf
+from tinysight.recipes import catalog
 
 
-def test_every_shipped_recipe_is_listed(tinysight):
+def test_every_built_in_recipe_is_listed(tinysight):
     outcome = tinysight("recipes", "list")
     assert outcome.code == 0
-    listed = [line.split()[0] for line in outcome.out.splitlines() if line and not line.startswith((" ", "next"))]
-    assert listed == ["recipe", *shelf.shipped()]
+    names = [line.split()[0] for line in outcome.out.splitlines() if line and not line.startswith((" ", "next"))]
+    assert names == ["recipe", *catalog.list_recipes()]
 
 
-def test_a_recipe_is_shown_as_it_was_written(tinysight):
-    assert tinysight("recipes", "show", "deep").out == (shelf.SHELF / "deep.toml").read_text(encoding="utf-8")
+def test_show_prints_the_recipe_file(tinysight):
+    assert tinysight("recipes", "show", "deep").out == (catalog.RECIPE_DIR / "deep.toml").read_text(encoding="utf-8")
 
 
-def test_a_copy_is_the_same_text_and_can_be_checked(tinysight):
+def test_a_copy_is_identical_and_valid(tinysight):
     outcome = tinysight("recipes", "copy", "deep-augmented", "mine.toml")
     assert outcome.out == "mine.toml\nnext: edit it, then tinysight train mine.toml\n"
-    assert Path("mine.toml").read_text() == (shelf.SHELF / "deep-augmented.toml").read_text()
+    assert Path("mine.toml").read_text() == (catalog.RECIPE_DIR / "deep-augmented.toml").read_text()
     assert tinysight("recipes", "check", "mine.toml").out == tinysight("recipes", "check", "deep-augmented").out
     tinysight("recipes", "copy", "deep")
     assert Path("deep.toml").is_file()
 
 
 @pytest.mark.parametrize("target", ["mine.toml", "folder", "dangling"])
-def test_a_copy_overwrites_nothing(tinysight, target):
+def test_copy_never_overwrites(tinysight, target):
     Path("mine.toml").write_text("mine")
     Path("folder").mkdir()
     Path("dangling").symlink_to("nowhere")
-    assert f"{target} exists already" in tinysight("recipes", "copy", "deep", target).refusal()
+    assert f"{target}: already exists" in tinysight("recipes", "copy", "deep", target).refusal()
     assert Path("mine.toml").read_text() == "mine"
     assert not Path("nowhere").exists()
 
 
-def test_with_minutes_show_prints_how_they_would_be_spent(tinysight, monkeypatch):
+def test_show_with_minutes_prints_the_resolved_recipe(tinysight, monkeypatch):
     monkeypatch.setattr("tinysight.training.precision.native_bf16", lambda: False)
-    monkeypatch.setattr("tinysight.training.planning.step_seconds", lambda *_: [0.01])
+    monkeypatch.setattr("tinysight.training.forecast.step_seconds", lambda *_: [0.01])
     outcome = tinysight("recipes", "show", "fast", "--minutes", "5")
     values = tomllib.loads(outcome.out)
     assert values["training"]["minutes"] == 5
-    assert values["model"]["widths"]
-    assert outcome.out.startswith(f"# {values['model']['stem']} stem, ")
+    assert values["model"]["channels"]
+    assert outcome.out.startswith(f"# stem stride {values['model']['stem_stride']}, ")
     assert " epochs at " in outcome.out.splitlines()[0]
 
 
-def test_minutes_of_a_recipe_that_names_its_network_are_a_limit(tinysight):
+def test_minutes_only_limit_a_recipe_with_a_fixed_network(tinysight):
     values = tomllib.loads(tinysight("recipes", "show", "deep", "--minutes", "2.5").out)
     assert (values["name"], values["training"]["minutes"]) == ("deep", 2.5)
 
 
-def test_check_prints_every_value_with_the_changes(tinysight):
-    outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimiser.name=adam")
+def test_check_prints_all_values_with_overrides(tinysight):
+    outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimizer.name=adam")
     values = tomllib.loads(outcome.out)
     assert (values["training"]["epochs"], values["training"]["batch_size"]) == (3, 128)
-    assert values["optimiser"]["name"] == "adam"
+    assert values["optimizer"]["name"] == "adam"
 
 
-def test_check_finds_what_is_wrong_in_a_recipe_of_ones_own(tinysight):
+def test_check_reports_errors_in_a_user_recipe(tinysight):
     Path("mine.toml").write_text("name = 'mine'\n[training]\nepoch = 3\n")
-    expected = "mine.toml: there is no key 'training.epoch'. Did you mean 'epochs'?"
+    expected = "mine.toml: unknown key 'training.epoch'. Did you mean 'epochs'?"
     assert tinysight("recipes", "check", "mine.toml").refusal() == expected
     assert tinysight("train", "mine.toml").refusal() == expected
 
 
-@pytest.mark.parametrize("verb", ["show", "copy", "check"])
-def test_an_unknown_recipe_is_answered_with_the_nearest(tinysight, verb):
-    outcome = tinysight("recipes", verb, "simpel")
-    assert outcome.refusal() == "There is no recipe 'simpel'. Did you mean 'simple'?"
+@pytest.mark.parametrize("command", ["show", "copy", "check"])
+def test_an_unknown_recipe_gets_a_suggestion(tinysight, command):
+    outcome = tinysight("recipes", command, "simpel")
+    assert outcome.refusal() == "Unknown recipe 'simpel'. Did you mean 'simple'?"
     assert list(Path().iterdir()) == []

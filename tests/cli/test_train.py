@@ -1,4 +1,4 @@
-"""`tinysight train`: a run comes out, or one sentence and nothing."""
+"""`tinysight train`: writes a run, or prints one error and writes nothing."""
 
 import errno
 import json
@@ -15,14 +15,14 @@ import pytest
 from tinysight.recipes import loading
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
-from tinysight.training.clock import Clock
+from tinysight.training.budget import TimeBudget
 from tinysight.training.trainer import Trainer
 
 STEP = Trainer.step
 SHAPES = ("--data", "shapes:train=100,test=30", "--precision", "fp32")
 
 
-def test_a_run_is_made_under_the_first_free_name(tinysight):
+def test_a_run_gets_the_first_free_name(tinysight):
     Path("runs/strided-1").mkdir(parents=True)
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
     assert outcome.code == 0
@@ -32,44 +32,47 @@ def test_a_run_is_made_under_the_first_free_name(tinysight):
     assert json.loads(Path("runs/strided-2/summary.json").read_text())["status"] == "finished"
 
 
-def test_notices_and_one_line_an_epoch_go_to_standard_error(tinysight):
+def test_notices_and_one_line_per_epoch_go_to_standard_error(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
     notice, first, second = outcome.err.splitlines()
-    assert "procedural pictures" in notice
+    assert "synthetic images" in notice
     assert first.startswith("epoch 1/2  ")
     assert second.startswith("epoch 2/2  ")
     assert re.fullmatch(r"epoch 2/2  [\d,]+ images/s(  (loss|accuracy) \d\.\d{3} \(val \d\.\d{3}\)){2}", second)
     assert len(second) <= 80
 
 
-def test_the_recipe_is_kept_with_every_override(tinysight):
-    tinysight("train", "strided", *SHAPES, "--epochs", 1, "--set", "optimiser.name=adam", "--out", "run")
+def test_the_recipe_is_saved_with_every_override(tinysight):
+    tinysight("train", "strided", *SHAPES, "--epochs", 1, "--set", "optimizer.name=adam", "--out", "run")
     kept = tinysight("recipes", "check", "run/recipe.toml").out
-    expected = ["--set", "optimiser.name=adam", "--set", "training.epochs=1"]
+    expected = ["--set", "optimizer.name=adam", "--set", "training.epochs=1"]
     assert kept == tinysight("recipes", "check", "strided", *expected).out
 
 
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (["depe"], "There is no recipe 'depe'. Did you mean 'deep'?"),
-        (["deep", "--set", "training.epoch=3"], "deep: there is no key 'training.epoch'. Did you mean 'epochs'?"),
+        (["depe"], "Unknown recipe 'depe'. Did you mean 'deep'?"),
+        (["deep", "--set", "training.epoch=3"], "deep: unknown key 'training.epoch'. Did you mean 'epochs'?"),
         (["deep", "--data", "nowhere"], "'nowhere': no such dataset or folder. Known: cifar10, shapes."),
         (["deep", "--data", "shape"], "Did you mean 'shapes'?"),
         (["deep", "--data", "shapes:trian=100"], "Did you mean 'train'?"),
-        (["deep", "--data", "shapes:train=3"], "3 train images of shapes are too few"),
+        (["deep", "--data", "shapes:train=3"], "shapes: 3 train images are too few"),
         (["deep", "--data", "cifar10", "--data-dir", "."], ".: no CIFAR-10"),
         (["deep", "--data", "cifar10", "--set", "data.image_size=64"], "cifar10: images are 32x32, not 64x64"),
-        (["deep", "--resume"], "--resume goes on with a run: say which by --out RUN."),
-        (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes both say how long; give one of them."),
-        (["fast"], "The recipe fast leaves the network to the time there is: say it by --minutes M."),
-        (["fast", "--minutes", 1, "--set", "model.stem=fine"], "stem and widths go together"),
-        (["deep", *SHAPES, "--resume", "--out", "nowhere"], "There is no run directory nowhere"),
-        (["deep", *SHAPES, "--out", "../run"], "../run exists already; choose another --out"),
-        (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run is finished"),
+        (["deep", "--resume"], "--resume: needs the run to resume. Set --out RUN."),
+        (["deep", "--epochs", 3, "--minutes", 1], "epochs and minutes: both set the training length. Use one of them."),
+        (
+            ["fast"],
+            "recipe fast: the network depends on the time budget. Set training.minutes, or model.stem_stride and",
+        ),
+        (["fast", "--minutes", 1, "--set", "model.stem_stride=1"], "stem_stride and channels require each other"),
+        (["deep", *SHAPES, "--resume", "--out", "nowhere"], "nowhere: no run directory"),
+        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another --out"),
+        (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run: the run is finished."),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_a_sentence_and_writes_nothing(tinysight, finished_run, arguments, advice):
+def test_invalid_arguments_give_one_error_and_write_nothing(tinysight, finished_run, arguments, advice):
     before = (finished_run / "summary.json").read_bytes()
     outcome = tinysight("train", *arguments)
     assert advice in outcome.refusal()
@@ -81,15 +84,18 @@ def test_what_cannot_be_done_is_refused_in_a_sentence_and_writes_nothing(tinysig
 @pytest.mark.parametrize(
     ("changes", "advice"),
     [
-        (["--epochs", 3], "../run was begun with another recipe (see its recipe.toml); resume it with that one."),
-        (["--seed", 1], "../run was begun with --seed 0 --precision fp32; resume it so."),
+        (
+            ["--epochs", 3],
+            "../run: the run was started with another recipe. Resume it with the one in its recipe.toml.",
+        ),
+        (["--seed", 1], "../run: the run was started with seed 0 and precision fp32. Resume it with the same."),
         (
             ["--data", "shapes:train=100,test=30,seed=1"],
-            "../run was begun with --data shapes:train=100,test=30; resume it so.",
+            "../run: the run was started with dataset shapes:train=100,test=30. Resume it with the same.",
         ),
     ],
 )
-def test_a_run_is_not_resumed_as_another(tinysight, finished_run, changes, advice):
+def test_resuming_with_other_settings_is_rejected(tinysight, finished_run, changes, advice):
     run = Run(finished_run)
     run.write_summary(run.summary().model_copy(update={"status": "interrupted"}))
     before = {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()}
@@ -99,7 +105,7 @@ def test_a_run_is_not_resumed_as_another(tinysight, finished_run, changes, advic
 
 
 @pytest.mark.parametrize("arguments", [["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]])
-def test_an_option_that_is_unknown_or_impossible_is_named(tinysight, arguments):
+def test_an_unknown_or_invalid_option_is_named(tinysight, arguments):
     outcome = tinysight("train", "deep", *arguments)
     assert outcome.code == 2
     assert arguments[0] in outcome.err
@@ -107,7 +113,7 @@ def test_an_option_that_is_unknown_or_impossible_is_named(tinysight, arguments):
 
 
 @pytest.mark.parametrize("out", ["file", "file/run", "long" * 100])
-def test_a_place_where_no_run_can_be_is_refused(tinysight, out):
+def test_an_invalid_run_directory_is_rejected(tinysight, out):
     Path("file").write_text("mine")
     outcome = tinysight("train", "strided", *SHAPES, "--out", out)
     assert outcome.code in (1, 2)
@@ -115,63 +121,71 @@ def test_a_place_where_no_run_can_be_is_refused(tinysight, out):
     assert [path.name for path in Path().iterdir()] == ["file"]
 
 
-def test_a_disk_that_fills_up_ends_the_training_in_a_sentence(tinysight, disk):
+def test_a_full_disk_gives_one_error(tinysight, disk):
     Path("run").mkdir()
     disk.fails["fsync"] = errno.ENOSPC
     outcome = tinysight("train", "strided", *SHAPES, "--out", "run")
-    assert "the disk is full; make room and try again" in outcome.refusal(1)
+    assert "the disk is full. Free some space and try again" in outcome.refusal(1)
     assert list(Path("run").iterdir()) == []
 
 
-def test_a_read_only_place_is_refused(tinysight, disk):
+def test_a_read_only_directory_is_rejected(tinysight, disk):
     disk.fails["mkdir"] = errno.EROFS
-    assert "the folder is read-only; choose another place" in tinysight("train", "strided", *SHAPES).refusal(1)
+    assert "the folder is read-only. Choose another folder" in tinysight("train", "strided", *SHAPES).refusal(1)
 
 
-def test_the_command_that_goes_on_repeats_every_option(tinysight, photos, monkeypatch):
+def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch):
     interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.order.train", lambda *arguments: interrupted)
+    monkeypatch.setattr("tinysight.training.request.train", lambda *arguments: interrupted)
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
-    options += ["--precision", "fp32", "--set", "optimiser.name=adam", "--set", "training.epochs=7", "--skip-bad"]
+    options += [
+        "--precision",
+        "fp32",
+        "--set",
+        "optimizer.name=adam",
+        "--set",
+        "training.epochs=7",
+        "--skip-unreadable",
+    ]
     outcome = tinysight("train", "deep", *options)
     assert outcome.code == 1
-    told = outcome.out.splitlines()[-1].removeprefix("go on with:  ")
-    assert shlex.split(told) == ["tinysight", "train", "deep", *options, "--resume"]
+    command = outcome.out.splitlines()[-1].removeprefix("resume with: ")
+    assert shlex.split(command) == ["tinysight", "train", "deep", *options, "--resume"]
 
 
-def test_a_graphics_card_that_is_not_there_is_refused(tinysight, monkeypatch):
+def test_unavailable_cuda_is_rejected(tinysight, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "there is no graphics card" in tinysight("train", "deep", *SHAPES, "--device", "cuda").refusal()
+    assert "device cuda: torch finds no CUDA GPU" in tinysight("train", "deep", *SHAPES, "--device", "cuda").refusal()
     assert list(Path().iterdir()) == []
 
 
 @pytest.fixture
 def _ten_steps(monkeypatch):
-    """However many minutes are given, they are over after ten steps."""
-    monkeypatch.setattr(Clock, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
+    """Any time budget ends after ten steps."""
+    monkeypatch.setattr(TimeBudget, "progress", lambda clock, steps_done: min(1.0, steps_done / 10))
 
 
 @pytest.mark.usefixtures("_ten_steps")
-def test_some_minutes_become_a_network_and_a_run(tinysight):
+def test_a_time_budget_gives_a_network_and_a_run(tinysight):
     outcome = tinysight("train", "fast", "--minutes", 5, *SHAPES, "--out", "run")
     assert outcome.code == 0
-    assert "How accurate it gets on these images, nobody has measured; done by " in outcome.err
+    assert "; no accuracy forecast for this dataset; done by " in outcome.err
     kept = Run(Path("run")).recipe()
-    assert not kept.model.is_open
+    assert not kept.model.needs_time_budget
     assert kept.training.minutes == 5
 
 
-@pytest.mark.parametrize("brief", [0, math.inf])  # epochs; below that the plan also raises the learning rate
+@pytest.mark.parametrize("short_run_epochs", [0, math.inf])  # shorter runs get a higher learning rate
 @pytest.mark.usefixtures("_ten_steps")
-def test_what_some_minutes_were_to_be_spent_on_is_kept_by_resume(tinysight, monkeypatch, brief):
-    monkeypatch.setattr("tinysight.training.planning.BRIEF", brief)
+def test_resuming_keeps_the_network_chosen_for_the_time_budget(tinysight, monkeypatch, short_run_epochs):
+    monkeypatch.setattr("tinysight.training.forecast.SHORT_RUN_EPOCHS", short_run_epochs)
     command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
         assert tinysight(*command).code == 1
     begun = Run(Path("run")).recipe()
-    assert (begun.optimiser == loading.load("fast").optimiser) == (brief == 0)
-    monkeypatch.setattr("tinysight.training.planning.plan", None)  # nothing is chosen anew
+    assert (begun.optimizer == loading.load_recipe("fast").optimizer) == (short_run_epochs == 0)
+    monkeypatch.setattr("tinysight.training.forecast.forecast_training", None)  # no network is chosen again
 
     assert tinysight(*command, "--resume").code == 0
     assert Run(Path("run")).recipe() == begun
@@ -179,35 +193,33 @@ def test_what_some_minutes_were_to_be_spent_on_is_kept_by_resume(tinysight, monk
 
 
 @pytest.mark.usefixtures("_ten_steps")
-def test_a_rate_of_ones_own_is_resumed_with_the_same_only(tinysight, monkeypatch):
+def test_a_run_with_its_own_learning_rate_resumes_with_the_same_rate_only(tinysight, monkeypatch):
     command = ["train", "fast", "--minutes", 5, *SHAPES, "--out", "run"]
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
-        assert tinysight(*command, "--set", "optimiser.learning_rate=0.1").code == 1
-    assert "was begun with another recipe" in tinysight(*command, "--resume").refusal()
-    assert tinysight(*command, "--set", "optimiser.learning_rate=0.1", "--resume").code == 0
+        assert tinysight(*command, "--set", "optimizer.learning_rate=0.1").code == 1
+    assert "the run was started with another recipe" in tinysight(*command, "--resume").refusal()
+    assert tinysight(*command, "--set", "optimizer.learning_rate=0.1", "--resume").code == 0
 
 
-def test_epochs_beside_the_minutes_of_a_recipe_are_refused(tinysight):
+def test_epochs_for_a_recipe_with_a_time_budget_are_rejected(tinysight):
     tinysight("recipes", "copy", "deep", "mine.toml")
     text = Path("mine.toml").read_text().replace("[training]", "[training]\nminutes = 1")
     Path("mine.toml").write_text(text)
-    assert (
-        "gives training.minutes, which epochs cannot outdo" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
-    )
+    assert "sets training.minutes, so epochs has no effect" in tinysight("train", "mine.toml", "--epochs", 3).refusal()
 
 
-def test_what_cannot_be_resumed_is_said_before_any_image_is_loaded(tinysight, finished_run, monkeypatch):
+def test_a_run_that_cannot_be_resumed_is_rejected_before_loading_images(tinysight, finished_run, monkeypatch):
     def load(*arguments):
         raise AssertionError("images were loaded")
 
     monkeypatch.setattr("tinysight.data.load.load", load)
-    assert "There is no run directory typo" in tinysight("train", "deep", "--out", "typo", "--resume").refusal()
-    assert "is finished" in tinysight("train", "deep", "--out", finished_run, "--resume").refusal()
+    assert "typo: no run directory" in tinysight("train", "deep", "--out", "typo", "--resume").refusal()
+    assert "the run is finished" in tinysight("train", "deep", "--out", finished_run, "--resume").refusal()
 
 
-def test_ctrl_c_keeps_the_work_and_prints_the_command_that_goes_on_with_it(tmp_path):
-    """In a process of its own, since Ctrl-C is a signal to a process."""
+def test_ctrl_c_saves_the_run_and_prints_the_resume_command(tmp_path):
+    """Runs in a subprocess, since Ctrl-C is a signal to a process."""
     command = [sys.executable, "-m", "tinysight", "train", "strided", *SHAPES, "--out", "my run", "--epochs", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
         while "epoch 2/" not in training.stderr.readline():
@@ -217,17 +229,17 @@ def test_ctrl_c_keeps_the_work_and_prints_the_command_that_goes_on_with_it(tmp_p
     assert training.returncode == 1
     assert "Traceback" not in err
     assert out.startswith("interrupted: strided on shapes, ")
-    told = next(line for line in out.splitlines() if line.startswith("go on with:  "))
-    again = shlex.split(told.removeprefix("go on with:  "))
-    assert again[0] == "tinysight"
+    line = next(line for line in out.splitlines() if line.startswith("resume with: "))
+    resume_command = shlex.split(line.removeprefix("resume with: "))
+    assert resume_command[0] == "tinysight"
 
     epochs = json.loads((tmp_path / "my run" / "summary.json").read_text())["epochs"]
-    command = [sys.executable, "-m", *again]
+    command = [sys.executable, "-m", *resume_command]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
-        goes_on_with = ""
-        while not goes_on_with.startswith("epoch "):
-            goes_on_with = training.stderr.readline()
+        first_line = ""
+        while not first_line.startswith("epoch "):
+            first_line = training.stderr.readline()
         training.send_signal(signal.SIGINT)
         out, err = training.communicate()
-    assert goes_on_with.startswith(f"epoch {epochs + 1}/100000 ")
+    assert first_line.startswith(f"epoch {epochs + 1}/100000 ")
     assert (training.returncode, "Traceback" in err) == (1, False)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tinysight import packages
+from tinysight._util import optional_deps
 from tinysight.recipes import loading
-from tinysight.tuning import work
+from tinysight.tuning import worker
 
 DATA = ("--data", "shapes:train=100,test=30")
 SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
@@ -19,7 +19,7 @@ SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
 @pytest.fixture
 def _two_trials(monkeypatch):
     """Send Ctrl-C at the start of every third trial."""
-    attempt, calls = work.attempt, []
+    attempt, calls = worker.attempt, []
 
     def counted(*arguments):
         calls.append(arguments)
@@ -27,7 +27,7 @@ def _two_trials(monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return attempt(*arguments)
 
-    monkeypatch.setattr(work, "attempt", counted)
+    monkeypatch.setattr(worker, "train_trial", counted)
 
 
 @pytest.mark.usefixtures("_two_trials")
@@ -38,12 +38,12 @@ def test_prints_the_best_trials_and_the_next_command(tinysight):
     assert f"files: {folder}/best.toml" in outcome.out
     assert "none (baseline)" in outcome.out  # its changes
     assert re.search(r"Best trial: \d, validation accuracy 0\.\d{4} after 1 epoch", outcome.out)
-    again = next(line for line in outcome.out.splitlines() if line.startswith("go on with:"))
+    again = next(line for line in outcome.out.splitlines() if line.startswith("resume with:"))
     assert again.endswith(f"--out {folder}")
     notices = outcome.err.splitlines()
     assert [line.split(":")[0] for line in notices if line.startswith("trial")] == ["trial 0", "trial 1", "trial 2"]
     assert max(map(len, notices[1:])) <= 80
-    assert tinysight(*shlex.split(again)[4:]).code == 1
+    assert tinysight(*shlex.split(again)[3:]).code == 1
     assert len((folder / "trials.jsonl").read_text().splitlines()) == 6
 
 
@@ -54,14 +54,14 @@ def test_best_recipe_can_be_checked_and_trained(tinysight):
     assert tinysight("recipes", "check", "study/best.toml").code == 0
     trained = tinysight("train", "study/best.toml", *DATA, "--out", "run")
     assert (trained.code, "finished: early-stopping-tuned on shapes" in trained.out) == (0, True)
-    assert loading.load("study/best.toml").training.epochs == 1
+    assert loading.load_recipe("study/best.toml").training.epochs == 1
 
 
 def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
-    version = packages.version
-    monkeypatch.setattr(packages, "version", lambda name: None if name == "optuna" else version(name))
+    version = optional_deps.version
+    monkeypatch.setattr(optional_deps, "version", lambda name: None if name == "optuna" else version(name))
     refusal = tinysight("tune", "deep", "--minutes", "1").refusal()
-    assert refusal == "This needs optuna, which is not installed: pip install 'tinysight[scale]'."
+    assert refusal == "optuna: not installed. Run pip install 'tinysight[scale]'."
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
         (["fast", "--minutes", "1"], "fast: its trainings depend on a time budget"),
         (["deep", "--minutes", "1", "--out", "."], "exists and is not a tuning study"),
         (["deep", "--minutes", "1", "--data", "nowhere"], "'nowhere': no such dataset or folder"),
-        (["deep", "--minutes", "1", "--set", "optimiser.learning_rte=1"], "optimiser.learning_rte"),
+        (["deep", "--minutes", "1", "--set", "optimizer.learning_rte=1"], "optimizer.learning_rte"),
     ],
 )
 def test_invalid_arguments_are_one_sentence(tinysight, command, error):

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
-from tinysight.data.cifar10 import binary, published
-from tinysight.data.cifar10.download import Archive
+from tinysight.data.sources.cifar10 import binary_layout, official
+from tinysight.data.sources.cifar10.download import Archive
 
 BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 
@@ -36,7 +36,7 @@ def _write_archive(folder):
 
 
 @pytest.fixture
-def binary_layout(tmp_path):
+def binary_folder(tmp_path):
     return _write_binary_layout(tmp_path / "synthetic" / "cifar-10-batches-bin")
 
 
@@ -44,7 +44,7 @@ def binary_layout(tmp_path):
 def published_layout(binary_layout, monkeypatch):
     """The binary layout, with its checksums patched in as the official ones."""
     checksums = (hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest() for name in BATCHES)
-    monkeypatch.setattr(published, "_BATCH_SHA256", tuple(checksums))
+    monkeypatch.setattr(official, "_BATCH_SHA256", tuple(checksums))
     return binary_layout
 
 
@@ -182,6 +182,6 @@ def site(authority, monkeypatch):
 def small_site(site, small_archive_file, monkeypatch):
     """A site with an official archive of one image per file."""
     site.content = small_archive_file.read_bytes()
-    monkeypatch.setattr(published, "ARCHIVE", site.archive())
-    monkeypatch.setattr(binary, "FILE_BYTES", 3073)
+    monkeypatch.setattr(official, "ARCHIVE", site.archive())
+    monkeypatch.setattr(binary_layout, "FILE_BYTES", 3073)
     return site

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinysight.data.dataset import Dataset, Part
+from tinysight.data.dataset import Dataset, Split
 
 
 def random_split(seed):
     random = np.random.default_rng(seed)
-    return Part(random.integers(0, 256, (6, 3, 4, 4), dtype=np.uint8), np.arange(6) % 3)
+    return Split(random.integers(0, 256, (6, 3, 4, 4), dtype=np.uint8), np.arange(6) % 3)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def with_changed_label(images):
 
 
 def reversed_order(images):
-    return Part(images.pixels[::-1], images.labels[::-1])
+    return Split(images.pixels[::-1], images.labels[::-1])
 
 
 def reshaped(images):
@@ -73,7 +73,7 @@ def test_any_change_changes_the_fingerprint(dataset, change):
 
 
 def test_metadata_does_not_change_the_fingerprint(dataset):
-    train = Part(np.asfortranarray(dataset.train.pixels), dataset.train.labels.copy(), tuple("abcdef"))
+    train = Split(np.asfortranarray(dataset.train.pixels), dataset.train.labels.copy(), tuple("abcdef"))
     same = Dataset(
         name="others",
         train=train,
@@ -81,7 +81,7 @@ def test_metadata_does_not_change_the_fingerprint(dataset):
         class_names=("cat", "dog", "fox"),
         source="elsewhere",
         validation=random_split(2),
-        published=True,
-        remarks=("odd",),
+        is_official=True,
+        notes=("odd",),
     )
     assert same.fingerprint == dataset.fingerprint

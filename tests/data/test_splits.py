@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from tinysight._util.errors import DataError
 from tinysight.data import splits
-from tinysight.data.dataset import Dataset, Part
-from tinysight.errors import DataError
+from tinysight.data.dataset import Dataset, Split
 
 CLASS_SIZES = st.lists(st.integers(2, 60), min_size=2, max_size=6)
 FRACTIONS = st.floats(0.01, 0.99)
@@ -17,7 +17,7 @@ def labels_of(class_sizes):
 
 
 def dataset_of(labels):
-    part = Part(np.zeros((len(labels), 3, 1, 1), np.uint8), np.asarray(labels, np.int64))
+    part = Split(np.zeros((len(labels), 3, 1, 1), np.uint8), np.asarray(labels, np.int64))
     names = tuple(f"kind-{number}" for number in range(10))
     return Dataset("test", part, part, names, "synthetic")
 
@@ -26,7 +26,7 @@ def dataset_of(labels):
 @given(CLASS_SIZES, FRACTIONS, st.integers(0, 2**32))
 def test_sides_partition_the_images_and_contain_every_class(class_sizes, fraction, seed):
     labels = labels_of(class_sizes)
-    kept, held = splits.hold_out(labels, fraction, seed)
+    kept, held = splits.stratified_split(labels, fraction, seed)
     assert sorted([*kept, *held]) == list(range(len(labels)))
     assert list(kept) == sorted(kept)
     assert list(held) == sorted(held)
@@ -37,7 +37,7 @@ def test_sides_partition_the_images_and_contain_every_class(class_sizes, fractio
 @given(CLASS_SIZES, FRACTIONS)
 def test_each_class_contributes_the_rounded_fraction(class_sizes, fraction):
     labels = labels_of(class_sizes)
-    _, held = splits.hold_out(labels, fraction, seed=0)
+    _, held = splits.stratified_split(labels, fraction, seed=0)
     for count, size in zip(np.bincount(labels[held]), class_sizes, strict=True):
         assert abs(count - fraction * size) <= 0.5 or count in (1, size - 1)
 
@@ -45,7 +45,7 @@ def test_each_class_contributes_the_rounded_fraction(class_sizes, fraction):
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
 def test_counts_equal_those_of_scikit_learn(fraction):
     labels = labels_of([100, 30, 250, 20])
-    kept, held = splits.hold_out(labels, fraction, seed=0)
+    kept, held = splits.stratified_split(labels, fraction, seed=0)
     theirs = next(StratifiedShuffleSplit(1, test_size=fraction, random_state=0).split(labels, labels))
     for ours, reference in zip((kept, held), theirs, strict=True):
         np.testing.assert_array_equal(np.bincount(labels[ours]), np.bincount(labels[reference]))
@@ -53,27 +53,27 @@ def test_counts_equal_those_of_scikit_learn(fraction):
 
 def test_the_seed_determines_the_split():
     labels = labels_of([50, 50])
-    first, repeated, different = (splits.hold_out(labels, 0.2, seed)[1] for seed in (7, 7, 8))
+    first, repeated, different = (splits.stratified_split(labels, 0.2, seed)[1] for seed in (7, 7, 8))
     np.testing.assert_array_equal(first, repeated)
     assert set(first) != set(different)
 
 
 def test_stratified_split_holds_out_ten_percent_by_default():
     dataset = dataset_of(np.repeat(np.arange(10), 50))
-    train, validation = splits.split(dataset, "stratified")
+    train, validation = splits.train_validation_split(dataset, "stratified")
     assert np.bincount(dataset.train.labels[validation]).tolist() == [5] * 10
     assert len(train) == 450
 
 
 def test_last_fifth_equals_the_split_of_keras():
-    train, validation = splits.split(dataset_of(np.zeros(50_003)), "last-20%")
+    train, validation = splits.train_validation_split(dataset_of(np.zeros(50_003)), "last-20%")
     # Keras splits at floor(n * (1 - validation_split)).
     assert train.tolist() == list(range(40_002))
     assert validation.tolist() == list(range(40_002, 50_003))
 
 
 def test_first_ten_thousand_are_the_validation_images():
-    train, validation = splits.split(dataset_of(np.zeros(12_000)), "first-10000")
+    train, validation = splits.train_validation_split(dataset_of(np.zeros(12_000)), "first-10000")
     assert validation.tolist() == list(range(10_000))
     assert train.tolist() == list(range(10_000, 12_000))
 
@@ -81,15 +81,15 @@ def test_first_ten_thousand_are_the_validation_images():
 @pytest.mark.parametrize(("how", "count"), [("first-10000", 10_000), ("last-20%", 0)])
 def test_a_split_with_an_empty_side_is_an_error(how, count):
     with pytest.raises(DataError, match=f"^{count} training images: this split leaves one side empty"):
-        splits.split(dataset_of(np.zeros(count)), how)
+        splits.train_validation_split(dataset_of(np.zeros(count)), how)
 
 
 def test_a_class_with_one_image_is_an_error():
     with pytest.raises(DataError, match="kind-2: one training image"):
-        splits.split(dataset_of([0, 0, 1, 1, 2]), "stratified")
+        splits.train_validation_split(dataset_of([0, 0, 1, 1, 2]), "stratified")
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
 def test_a_fraction_outside_0_to_1_is_an_error(fraction):
     with pytest.raises(DataError, match="between 0 and 1"):
-        splits.hold_out(labels_of([5, 5]), fraction, seed=0)
+        splits.stratified_split(labels_of([5, 5]), fraction, seed=0)

@@ -4,7 +4,7 @@ import pytest
 
 @pytest.fixture
 def outcome():
-    """Make probabilities and labels in which `classes` are confused at random but not evenly."""
+    """Return a function that generates random probabilities and labels."""
 
     def make(seed, n=60, classes=4):
         random = np.random.default_rng(seed)

@@ -7,8 +7,8 @@ from hypothesis.extra import numpy as arrays
 from tinysight.evaluation.calibration import expected_calibration_error
 
 
-def by_hand(confidences, correct):
-    """The definition in Guo et al. 2017, bin by bin and image by image."""
+def reference_ece(confidences, correct):
+    """The definition of Guo et al. (2017), bin by bin."""
     error = 0.0
     for number in range(15):
         members = [i for i, c in enumerate(confidences) if number / 15 < c <= (number + 1) / 15]
@@ -25,20 +25,20 @@ confidence = st.floats(0, 1, exclude_min=True, allow_subnormal=False) | edges
 
 @given(arrays.arrays(np.float64, st.integers(1, 60), elements=confidence), st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_equals_the_definition(confidences, random):
+def test_ece_matches_definition(confidences, random):
     correct = np.array([random.random() < 0.6 for _ in confidences])
 
-    assert expected_calibration_error(confidences, correct) == pytest.approx(by_hand(confidences, correct))
+    assert expected_calibration_error(confidences, correct) == pytest.approx(reference_ece(confidences, correct))
 
 
-def test_being_right_as_often_as_it_says_costs_nothing():
+def test_calibrated_confidence_has_zero_ece():
     confidences = np.full(10, 0.7)
     correct = np.arange(10) < 7
 
     assert expected_calibration_error(confidences, correct) == pytest.approx(0)
 
 
-def test_being_sure_and_wrong_costs_everything():
+def test_confident_and_wrong_has_ece_1():
     assert expected_calibration_error(np.ones(5), np.zeros(5, dtype=bool)) == 1
 
 

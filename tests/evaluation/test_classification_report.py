@@ -3,14 +3,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report as reference
 
-from tinysight.evaluation.classification_report import classification_report
-from tinysight.evaluation.metrics import measure
+from tinysight.evaluation.metrics import classification_report, compute_metrics
 
 
 def expected(probabilities, labels, names):
     predictions = probabilities.argmax(axis=1)
-    everything = range(len(names))
-    return reference(labels, predictions, labels=everything, target_names=names, digits=4, zero_division=0)
+    all_labels = range(len(names))
+    return reference(labels, predictions, labels=all_labels, target_names=names, digits=4, zero_division=0)
 
 
 @given(
@@ -19,21 +18,21 @@ def expected(probabilities, labels, names):
     names=st.lists(st.text("abcä 猫", min_size=1, max_size=25), min_size=2, max_size=12, unique=True),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_equals_scikit_learns_report_to_the_letter(outcome, seed, n, names):
+def test_report_equals_scikit_learn(outcome, seed, n, names):
     probabilities, labels = outcome(seed, n, len(names))
-    # Where not one answer is right, scikit-learn 1.9 shows whole numbers of images as "3.0".
+    # scikit-learn 1.9 prints the support as "3.0" if no prediction is correct.
     assume((probabilities.argmax(axis=1) == labels).any())
 
-    report = classification_report(measure(probabilities, labels, names, "test"))
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
 
     assert report == expected(probabilities, labels, names)
 
 
-def test_large_counts_keep_their_columns(outcome):
+def test_report_with_large_counts_equals_scikit_learn(outcome):
     names = ["cat", "dog"]
     labels = np.repeat([0, 1], 300_000)
     probabilities = np.eye(2)[labels]
 
-    report = classification_report(measure(probabilities, labels, names, "test"))
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
 
     assert report == expected(probabilities, labels, names)

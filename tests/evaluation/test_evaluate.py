@@ -1,4 +1,4 @@
-"""Evaluating a run measures the classifier that was kept, on the images that were set aside."""
+"""Evaluation of runs: metrics, saved predictions, plots and datasets."""
 
 import json
 import shutil
@@ -9,12 +9,12 @@ import pytest
 from matplotlib.text import Text
 from sklearn.metrics import accuracy_score, log_loss
 
+from tinysight._util.errors import DataError, RunError
 from tinysight.data.load import load
-from tinysight.errors import DataError, RunError
-from tinysight.evaluation import images as module
 from tinysight.evaluation.evaluate import evaluate
-from tinysight.evaluation.images import images_of
+from tinysight.runs import run_dataset as module
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import load_run_dataset
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def run(finished_run):
 
 @pytest.fixture(scope="module")
 def evaluated(trained, tmp_path_factory):
-    """An evaluated run, and what the evaluation returned."""
+    """An evaluated run and its metrics."""
     run = Run(Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run")))
     return run, evaluate(run, tta=True)
 
 
 @pytest.fixture
 def plotted(run, monkeypatch):
-    """What an evaluation returned, and its plots by the names of their files, before they became pictures."""
+    """Metrics of an evaluation and its matplotlib figures by file name."""
     plots = {}
 
     def keep(figure, path):
@@ -46,15 +46,15 @@ def words(figure):
 
 
 def cells(figure):
-    """What is written in which cell of a confusion matrix, as an array of text."""
-    written = np.full((10, 10), "", dtype=object)
+    """Return the texts of the cells of a confusion matrix, (10, 10)."""
+    texts = np.full((10, 10), "", dtype=object)
     for text in figure.axes[0].texts:
         column, row = text.get_position()
-        written[int(row), int(column)] = text.get_text()
-    return written
+        texts[int(row), int(column)] = text.get_text()
+    return texts
 
 
-def test_the_figures_are_those_of_the_kept_classifier_on_the_test_images(evaluated):
+def test_metrics_are_those_of_saved_classifier_on_test_images(evaluated):
     run, metrics = evaluated
     classifier, test = run.classifier(), load("shapes:train=100,test=30").test
     probabilities = classifier.probabilities(test.pixels)
@@ -64,65 +64,65 @@ def test_the_figures_are_those_of_the_kept_classifier_on_the_test_images(evaluat
     assert metrics["accuracy_tta"] == accuracy_score(test.labels, averaged.argmax(1))
 
 
-def test_the_predictions_that_are_kept_are_those_the_figures_come_from(evaluated):
+def test_saved_predictions_reproduce_metrics(evaluated):
     run, metrics = evaluated
-    with np.load(run.path / "predictions.npz") as kept:
-        assert kept["probabilities"].shape == (30, 10)
-        assert metrics["accuracy"] == accuracy_score(kept["labels"], kept["probabilities"].argmax(1))
+    with np.load(run.path / "predictions.npz") as arrays:
+        assert arrays["probabilities"].shape == (30, 10)
+        assert metrics["accuracy"] == accuracy_score(arrays["labels"], arrays["probabilities"].argmax(1))
 
 
-def test_metrics_json_holds_what_was_returned_as_json_that_any_reader_takes(evaluated):
+def test_metrics_json_equals_returned_metrics_and_is_standard_json(evaluated):
     run, metrics = evaluated
 
     def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     written = json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)
-    origin = {"recipe": "early-stopping", "dataset": "shapes", "remarks": list(run.summary().remarks)}
+    origin = {"recipe": "early-stopping", "dataset": "shapes", "notes": list(run.summary().notes)}
     assert {key: value for key, value in written.items() if "sha256" not in key} == metrics | origin == run.metrics()
 
 
-def test_an_interrupted_run_is_evaluated_as_far_as_it_came(run):
+def test_interrupted_run_can_be_evaluated(run):
     summary = run.summary()
-    seal = run.write_history([])
-    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0, "history_sha256": seal}))
+    checksum = run.write_history([])
+    run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0, "history_sha256": checksum}))
     assert evaluate(run)["n"] == 30
     assert (run.path / "plots" / "curves.png").is_file()
 
 
-def test_images_that_changed_since_the_training_are_refused(run):
+def test_changed_dataset_is_rejected(run):
     environment = run.environment()
     dataset = environment.dataset.model_copy(update={"argument": "shapes:train=100,test=30,seed=1"})
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
-    with pytest.raises(DataError, match=r"these are not the images that .* was trained on"):
-        images_of(run)
+    with pytest.raises(DataError, match=r"not the images that .* was trained on"):
+        load_run_dataset(run)
 
 
-def test_the_split_of_an_altered_recipe_is_not_believed(run):
-    """Otherwise images that were learned from could be taken for validation images."""
+def test_edited_recipe_cannot_change_validation_split(run):
+    """Otherwise training images could be evaluated as validation images."""
     path = run.path / "recipe.toml"
     path.write_text(path.read_text().replace("validation = 0.1", "validation = 0.5"))
-    with pytest.raises(RunError, match=r"recipe\.toml was altered"):
+    with pytest.raises(RunError, match=r"recipe\.toml: modified"):
         evaluate(run, "validation")
     assert not (run.path / "metrics.json").exists()
 
 
-def test_one_confusion_matrix_shows_the_counts_and_the_other_the_rates(plotted):
+def test_confusion_plots_show_counts_and_rates(plotted):
     metrics, plots = plotted
     counts = np.array(metrics["confusion_matrix"])
     rates = 100 * counts / counts.sum(axis=1, keepdims=True)
-    for name, unit, values, written in (
+    for name, unit, values, cell_format in (
         ("confusion", "images", counts, "{}"),
         ("confusion-rates", "% of the true class", rates, "{:.1f}"),
     ):
-        expected = [[written.format(value) if value else "" for value in row] for row in values]
+        expected = [[cell_format.format(value) if value else "" for value in row] for row in values]
         assert cells(plots[name]).tolist() == expected
         assert f"mistakes, {unit}" in words(plots[name]).splitlines()
 
 
-def test_every_plot_says_what_it_is_of_and_what_a_reader_must_know_of_the_images(plotted, run):
+def test_every_plot_has_title_and_dataset_note(plotted, run):
     _, plots = plotted
-    (remark,) = run.summary().remarks
+    (note,) = run.summary().notes
     title = "early-stopping on shapes"
     of_images = f"{title}, test images (n = 30)"
     titles = dict.fromkeys(("confusion", "confusion-rates", "mistakes", "confidence"), of_images) | {"curves": title}
@@ -130,19 +130,19 @@ def test_every_plot_says_what_it_is_of_and_what_a_reader_must_know_of_the_images
     for name, figure in plots.items():
         lines = words(figure).splitlines()
         assert lines.count(titles[name]) == 1
-        assert lines.count(remark) == 1
+        assert lines.count(note) == 1
 
 
 @pytest.mark.parametrize(
-    ("lies_there", "asked", "expected"), [(True, None, "there"), (True, "here", "here"), (False, None, None)]
+    ("exists", "requested", "expected"), [(True, None, "there"), (True, "here", "here"), (False, None, None)]
 )
-def test_cifar10_is_looked_for_where_it_lay_when_the_run_was_made(run, monkeypatch, lies_there, asked, expected):
+def test_cifar10_is_loaded_from_recorded_folder(run, monkeypatch, exists, requested, expected):
     environment = run.environment()
     dataset = environment.dataset.model_copy(update={"data_dir": "there"})
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
-    looked = []
-    monkeypatch.setattr(module.cifar10, "find", lambda folder: folder if lies_there else None)
-    monkeypatch.setattr(module, "load", lambda name, size, data_dir, **_: looked.append(data_dir) or load(name, size))
-    images_of(run, asked and Path(asked))
+    folders = []
+    monkeypatch.setattr(module.cifar10, "find", lambda folder: folder if exists else None)
+    monkeypatch.setattr(module, "load", lambda name, size, data_dir, **_: folders.append(data_dir) or load(name, size))
+    load_run_dataset(run, requested and Path(requested))
 
-    assert looked == [expected and Path(expected)]
+    assert folders == [expected and Path(expected)]

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from sklearn import metrics as reference
 
-from tinysight.errors import TinysightError
-from tinysight.evaluation.metrics import measure
+from tinysight._util.errors import TinysightError
+from tinysight.evaluation.metrics import compute_metrics
 
-NAMES = ["cat", "dog", "ship", "accuracy"]  # the last is also a key of scikit-learn's own report
+NAMES = ["cat", "dog", "ship", "accuracy"]  # "accuracy" is also a key in scikit-learn's report
 
 
 def numbers_in(value):
@@ -22,8 +22,8 @@ def numbers_in(value):
     return [value] if isinstance(value, int | float) else []
 
 
-def test_holds_the_keys_of_the_contract(outcome):
-    metrics = measure(*outcome(0), NAMES, "validation", temperature=1.7)
+def test_metrics_have_the_keys_of_the_contract(outcome):
+    metrics = compute_metrics(*outcome(0), NAMES, "validation", temperature=1.7)
 
     assert list(metrics) == [
         "format",
@@ -51,19 +51,19 @@ def test_holds_the_keys_of_the_contract(outcome):
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_survives_json_and_is_finite_even_for_classes_without_images(outcome, seed, n):
-    metrics = measure(*outcome(seed, n), NAMES, "test")
+def test_metrics_roundtrip_through_json_and_are_finite(outcome, seed, n):
+    metrics = compute_metrics(*outcome(seed, n), NAMES, "test")
 
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert all(math.isfinite(number) for number in numbers_in(metrics))
     assert {type(number) for number in numbers_in(metrics)} == {int, float}
 
 
-def test_the_scores_are_scikit_learns(outcome):
+def test_scores_equal_scikit_learn(outcome):
     probabilities, labels = outcome(1, n=500)
     predictions = probabilities.argmax(axis=1)
 
-    metrics = measure(probabilities, labels, NAMES, "test")
+    metrics = compute_metrics(probabilities, labels, NAMES, "test")
 
     assert metrics["accuracy"] == reference.accuracy_score(labels, predictions)
     assert metrics["macro"]["f1"] == reference.f1_score(labels, predictions, average="macro")
@@ -73,53 +73,53 @@ def test_the_scores_are_scikit_learns(outcome):
     )
 
 
-def test_rows_of_the_confusion_matrix_are_true_classes_and_columns_predicted_ones():
+def test_confusion_matrix_rows_are_true_classes():
     probabilities = np.eye(3)[[1, 1, 2]]
 
-    metrics = measure(probabilities, np.array([0, 1, 0]), ["a", "b", "c"], "test")
+    metrics = compute_metrics(probabilities, np.array([0, 1, 0]), ["a", "b", "c"], "test")
 
     assert metrics["confusion_matrix"] == [[0, 1, 1], [0, 1, 0], [0, 0, 0]]
     assert metrics["accuracy"] == 1 / 3
     assert metrics["accuracy_ci95"][0] < 1 / 3 < metrics["accuracy_ci95"][1]
 
 
-def test_a_class_without_images_and_a_class_never_predicted_score_0_without_a_warning():
-    metrics = measure(np.eye(3)[[0, 0]], np.array([0, 1]), ["a", "b", "c"], "test")
+def test_classes_without_images_or_predictions_score_0_without_warning():
+    metrics = compute_metrics(np.eye(3)[[0, 0]], np.array([0, 1]), ["a", "b", "c"], "test")
 
     assert metrics["per_class"]["b"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
     assert metrics["per_class"]["c"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
 
 
-def test_the_loss_is_that_of_the_logits_even_when_they_are_extreme():
+def test_loss_of_extreme_logits():
     logits = np.array([[0, 60], [3, 1], [-20, 5]], dtype=np.float32)
     expected = -log_softmax(logits.astype(np.float64), axis=1)[[0, 1, 2], [0, 0, 1]].mean()
 
-    metrics = measure(softmax(logits, axis=1), np.array([0, 0, 1]), ["a", "b"], "test")
+    metrics = compute_metrics(softmax(logits, axis=1), np.array([0, 0, 1]), ["a", "b"], "test")
 
     assert metrics["loss"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_an_impossible_answer_costs_87_nats():
-    metrics = measure(np.array([[0.0, 1.0]]), np.array([0]), ["a", "b"], "test")
+def test_loss_of_zero_probability_is_87_nats():
+    metrics = compute_metrics(np.array([[0.0, 1.0]]), np.array([0]), ["a", "b"], "test")
 
     assert metrics["loss"] == pytest.approx(87.3, abs=0.1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_probabilities_that_are_not_numbers_are_refused(outcome, bad):
+def test_non_finite_probabilities_are_rejected(outcome, bad):
     probabilities, labels = outcome(2)
     probabilities[7, 1] = bad
 
-    with pytest.raises(TinysightError, match="test split are not all numbers"):
-        measure(probabilities, labels, NAMES, "test")
+    with pytest.raises(TinysightError, match="test split: predicted probabilities contain NaN or infinity"):
+        compute_metrics(probabilities, labels, NAMES, "test")
 
 
-def test_an_empty_split_is_refused_by_name():
-    with pytest.raises(TinysightError, match="The validation split has no images"):
-        measure(np.zeros((0, 4)), np.zeros(0, dtype=int), NAMES, "validation")
+def test_empty_split_is_rejected():
+    with pytest.raises(TinysightError, match="validation split: has no images"):
+        compute_metrics(np.zeros((0, 4)), np.zeros(0, dtype=int), NAMES, "validation")
 
 
 @pytest.mark.parametrize(("shape", "label"), [((5, 3), 0), ((5, 5), 0), ((4, 4), 0), ((5, 4), 4), ((5, 4), -1)])
-def test_arrays_that_do_not_fit_together_are_refused(shape, label):
-    with pytest.raises(TinysightError, match="do not fit 5 images of 4 classes"):
-        measure(np.full(shape, 0.25), np.array([0, 1, 2, 3, label]), NAMES, "test")
+def test_mismatched_arrays_are_rejected(shape, label):
+    with pytest.raises(TinysightError, match="do not match 5 images of 4 classes"):
+        compute_metrics(np.full(shape, 0.25), np.array([0, 1, 2, 3, label]), NAMES, "test")

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from tinysight.data import shapes
+from tinysight._util.errors import InputError, ModelError
 from tinysight.data.load import load
-from tinysight.errors import InputError, ModelError
+from tinysight.data.sources import shapes
 from tinysight.interop.keras.architecture import parse_architecture, read_architecture
-from tinysight.interop.keras.exporting import to_keras
-from tinysight.interop.keras.importing import Sources, import_model
-from tinysight.interop.plain import plain
+from tinysight.interop.keras.exporter import to_keras
+from tinysight.interop.keras.importer import KerasFiles, import_model
+from tinysight.interop.portable import to_portable
 
 h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
@@ -22,7 +22,7 @@ NOTEBOOKS = ("simple", "deep", "strided", "early-stopping")
 
 @pytest.fixture(scope="module")
 def pixels():
-    return shapes.draw(1000, seed=5).pixels
+    return shapes.render_shapes(1000, seed=5).pixels
 
 
 @pytest.fixture(scope="module")
@@ -138,19 +138,19 @@ def expected(model, pixels, raw=False):
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_imported_notebook_networks_give_the_same_probabilities(name, layout, saved, pixels, dataset, tmp_path):
     model = randomize(notebook(name))
-    run = import_model(Sources.of(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
+    run = import_model(KerasFiles.open(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
     assert np.abs(run.classifier().probabilities(pixels) - expected(model, pixels)).max() < 1e-4
 
 
 @pytest.mark.parametrize("layout", ["3", "2"])
 def test_every_supported_layer_gives_the_same_probabilities(layout, saved, pixels, dataset, tmp_path):
     model = randomize(every_layer(), seed=1)
-    run = import_model(Sources.of(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
+    run = import_model(KerasFiles.open(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
     assert np.abs(run.classifier().probabilities(pixels) - expected(model, pixels, raw=True)).max() < 1e-4
 
 
 def test_exported_networks_give_the_same_probabilities(classifier, pixels):
-    probabilities = expected(to_keras(plain(classifier)), pixels, raw=True)
+    probabilities = expected(to_keras(to_portable(classifier)), pixels, raw=True)
     assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 
 
@@ -171,7 +171,7 @@ def keras_1(**changes):
 
 def test_keras_1_argument_names_are_supported():
     architecture = parse_architecture(keras_1(), "old.json")
-    assert [layer.kind for layer in architecture.description] == [
+    assert [layer.kind for layer in architecture.layer_specs] == [
         "convolution",
         "activation",
         "max_pooling",
@@ -179,7 +179,7 @@ def test_keras_1_argument_names_are_supported():
         "flatten",
         "dense",
     ]
-    assert architecture.description[0].padding == "same"
+    assert architecture.layer_specs[0].padding == "same"
     assert architecture.image_size == 32
 
 
@@ -272,7 +272,7 @@ def test_invalid_weights_are_rejected(damage, paths, dataset, tmp_path):
     change, message = DAMAGED[damage]
     modify(paths[1], change)
     with pytest.raises(ModelError, match=message):
-        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes")
+        import_model(KerasFiles.open(*paths), tmp_path / "run", dataset, "shapes")
     assert not (tmp_path / "run").exists()
 
 
@@ -285,24 +285,24 @@ def test_external_arrays_are_rejected(paths, dataset, tmp_path):
     )
     modify(paths[1], external)
     with pytest.raises(ModelError, match="not an array stored in this file"):
-        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes")
+        import_model(KerasFiles.open(*paths), tmp_path / "run", dataset, "shapes")
 
 
 def test_truncated_weights_are_rejected(paths, dataset, tmp_path):
     paths[1].write_bytes(paths[1].read_bytes()[:5000])
     with pytest.raises(ModelError, match="missing, damaged or not an HDF5 file"):
-        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes")
+        import_model(KerasFiles.open(*paths), tmp_path / "run", dataset, "shapes")
 
 
 def test_wrong_number_of_class_names_is_rejected(paths, dataset, tmp_path):
     with pytest.raises(InputError, match="it has 10 outputs, but there are 2 class names"):
-        import_model(Sources.of(*paths), tmp_path / "run", dataset, "shapes", ["cat", "dog"])
+        import_model(KerasFiles.open(*paths), tmp_path / "run", dataset, "shapes", ["cat", "dog"])
 
 
 def test_missing_files_are_named_in_errors(tmp_path):
     with pytest.raises(ModelError, match=r"none\.json: cannot be read"):
         read_architecture(tmp_path / "none.json")
     with pytest.raises(ModelError, match=r"none\.keras: missing"):
-        Sources.of(tmp_path / "none.keras", None)
+        KerasFiles.open(tmp_path / "none.keras", None)
     with pytest.raises(ModelError, match="Give its weights file"):
-        Sources.of(tmp_path / "none.json", None)
+        KerasFiles.open(tmp_path / "none.json", None)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.data import shapes
+from tinysight._util.errors import InputError, ModelError
 from tinysight.data.load import load
-from tinysight.errors import InputError, ModelError
-from tinysight.evaluation.predict import Predictor
-from tinysight.interop.onnx.exporting import export_onnx
-from tinysight.interop.onnx.opening import OnnxFile
+from tinysight.data.sources import shapes
+from tinysight.evaluation.predict import ImagePredictor
+from tinysight.interop.onnx.exporter import export_onnx
+from tinysight.interop.onnx.runtime import OnnxFile
 from tinysight.runs.run import Run
 
 onnx = pytest.importorskip("onnx")
@@ -39,7 +39,7 @@ def file(ours, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pixels():
-    return shapes.draw(70, seed=3).pixels
+    return shapes.render_shapes(70, seed=3).pixels
 
 
 def test_onnxruntime_gives_the_same_probabilities(ours, file, pixels):
@@ -54,12 +54,12 @@ def test_onnxruntime_gives_the_same_probabilities(ours, file, pixels):
 def test_an_onnx_file_predicts_like_the_run(ours, file, pixels, photos):
     opened = OnnxFile(file).classifier()
     assert opened.class_names == ours.class_names
-    assert opened.unsure_below == ours.unsure_below
-    assert opened.remarks == ours.remarks
+    assert opened.abstain_below == ours.abstain_below
+    assert opened.notes == ours.notes
     assert opened.image_size == 32
     assert np.abs(opened.probabilities(pixels) - ours.probabilities(pixels)).max() < 1e-4
     assert opened.probabilities(pixels[:0]).shape == (0, 10)
-    (prediction,) = Predictor(OnnxFile(file)).predict([str(photos / "cat" / "00.png")])
+    (prediction,) = ImagePredictor(OnnxFile(file)).predict([str(photos / "cat" / "00.png")])
     assert len(prediction["top"]) == 3
 
 
@@ -72,7 +72,7 @@ def test_exported_networks_give_the_same_probabilities(classifier, pixels, tmp_p
 
 def test_an_onnx_file_has_no_test_images(file):
     with pytest.raises(InputError, match="test-index asks for images of a run"):
-        list(Predictor(OnnxFile(file)).predict([], [0]))
+        list(ImagePredictor(OnnxFile(file)).predict([], [0]))
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None])
@@ -96,11 +96,11 @@ def without_names(model):
 
 
 def fewer_names(model):
-    onnx.helper.set_model_props(model, {"class_names": '["cat", "dog"]', "unsure_below": "0.5", "remarks": "[]"})
+    onnx.helper.set_model_props(model, {"class_names": '["cat", "dog"]', "abstain_below": "0.5", "notes": "[]"})
 
 
 def invalid_names(model):
-    onnx.helper.set_model_props(model, {"class_names": "{not json", "unsure_below": "0.5", "remarks": "[]"})
+    onnx.helper.set_model_props(model, {"class_names": "{not json", "abstain_below": "0.5", "notes": "[]"})
 
 
 def renamed_input(model):
@@ -146,7 +146,7 @@ def test_all_cifar10_test_images_get_the_same_classes(tinysight, monkeypatch):
     exported = tinysight("export", "run", "--to", "onnx", "model.onnx")
     assert "onnxruntime.InferenceSession" in exported.out
     pixels = load("cifar10").test.pixels
-    ours = replace(Run(Path("run")).classifier(), doubt=None).probabilities(pixels)  # float32 only
+    ours = replace(Run(Path("run")).classifier(), bf16_margin=None).probabilities(pixels)  # float32 only
     theirs = OnnxFile(Path("model.onnx")).classifier().probabilities(pixels)
     assert len(pixels) == 10_000
     assert (ours.argmax(1) == theirs.argmax(1)).all()

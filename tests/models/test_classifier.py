@@ -6,18 +6,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.models.classifier import Classifier, Normalisation, batch_size, lead, overrated
-from tinysight.models.registry import build
-from tinysight.models.views import tta
-from tinysight.recipes.schema import Model
+from tinysight.models.classifier import Classifier, Normalization, batch_size, max_margin_error, top2_margin
+from tinysight.models.registry import build_network
+from tinysight.models.tta import tta_views
+from tinysight.recipes.schema import ModelSection
 
-SIMPLE = Model(architecture="simple")
+SIMPLE = ModelSection(architecture="simple")
 
 
 @pytest.fixture
 def classifier():
     torch.manual_seed(0)
-    return Classifier(SIMPLE, build(SIMPLE, 3, 8), ("a", "b", "c"), 8, Normalisation())
+    return Classifier(SIMPLE, build_network(SIMPLE, 3, 8), ("a", "b", "c"), 8, Normalization())
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_network_input_is_normalized(classifier, pixels):
     with torch.inference_mode():
         expected = classifier.network.eval()(torch.from_numpy(normalized).float())
 
-    logits = replace(classifier, normalisation=Normalisation(mean, std)).logits(pixels)
+    logits = replace(classifier, normalization=Normalization(mean, std)).logits(pixels)
 
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
@@ -73,7 +73,7 @@ def test_tta_averages_the_logits_of_an_image_and_its_horizontal_flip(classifier,
 
 def test_tta_with_a_shift_also_averages_shifted_views(classifier, pixels):
     shifted = replace(classifier, tta_shift=1)
-    logits = sum(weight * classifier.logits(pixels, view).numpy() for view, weight in tta(1).items())
+    logits = sum(weight * classifier.logits(pixels, view).numpy() for view, weight in tta_views(1).items())
 
     np.testing.assert_allclose(shifted.probabilities(pixels, tta=True), softmax(logits), atol=1e-6)
     np.testing.assert_array_equal(shifted.probabilities(pixels), classifier.probabilities(pixels))
@@ -96,12 +96,12 @@ def native(monkeypatch):
 def test_small_margins_in_bfloat16_are_predicted_again_in_float32(classifier, pixels, native):
     native(True)
     exact = classifier.logits(pixels)
-    median = lead(exact).median().item()
+    median = top2_margin(exact).median().item()
     logits = replace(classifier, doubt=median).logits(pixels)
 
     same = (logits == exact).all(1)
     assert 0.4 < same.float().mean() < 0.6
-    assert (lead(logits)[~same] >= median).all()
+    assert (top2_margin(logits)[~same] >= median).all()
     torch.testing.assert_close(logits, exact, atol=0.05, rtol=0.05)
 
 
@@ -118,9 +118,9 @@ def test_empty_input_gives_empty_probabilities(classifier, pixels):
 @given(seed=st.integers(0, 100), dark=st.integers(0, 150), light=st.integers(180, 255))
 def test_fitted_normalization_gives_mean_0_and_standard_deviation_1(seed, dark, light):
     pixels = np.random.default_rng(seed).integers(dark, light, (20, 3, 9, 7), dtype=np.uint8)
-    normalisation = Normalisation.standardising(np.array_split(pixels, 3))
+    normalization = Normalization.fit(np.array_split(pixels, 3))
 
-    normalized = normalisation(torch.from_numpy(pixels).float()).double()
+    normalized = normalization(torch.from_numpy(pixels).float()).double()
 
     torch.testing.assert_close(normalized.mean((0, 2, 3)), torch.zeros(3).double(), atol=1e-4, rtol=0)
     torch.testing.assert_close(normalized.std((0, 2, 3), correction=0), torch.ones(3).double(), atol=1e-4, rtol=0)
@@ -128,13 +128,13 @@ def test_fitted_normalization_gives_mean_0_and_standard_deviation_1(seed, dark, 
 
 def test_constant_images_are_normalized_to_zero():
     pixels = np.full((2, 3, 4, 4), 77, np.uint8)
-    assert Normalisation.standardising([pixels])(torch.from_numpy(pixels).float()).abs().max() < 1e-4
+    assert Normalization.fit([pixels])(torch.from_numpy(pixels).float()).abs().max() < 1e-4
 
 
 def test_margin_error_of_a_changed_class_is_the_sum_of_both_margins():
     exact = torch.tensor([[3.0, 1.0, 0.0], [0.2, 0.5, 0.0]])
     rough = torch.tensor([[3.1, 1.0, 0.0], [0.6, 0.5, 0.0]])
-    assert overrated(rough, exact) == pytest.approx(0.1 + 0.3)
+    assert max_margin_error(rough, exact) == pytest.approx(0.1 + 0.3)
 
 
 @given(seed=st.integers(0, 1000), noise=st.floats(0, 2))
@@ -142,10 +142,10 @@ def test_margins_above_the_largest_margin_error_keep_the_class(seed, noise):
     random = torch.Generator().manual_seed(seed)
     exact = torch.randn(50, 4, generator=random)
     rough = exact + noise * torch.randn(50, 4, generator=random)
-    clear = lead(rough) > overrated(rough, exact)
+    clear = top2_margin(rough) > max_margin_error(rough, exact)
     assert torch.equal(rough[clear].argmax(1), exact[clear].argmax(1))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_margin_error_of_nonfinite_logits_is_none(bad):
-    assert overrated(torch.full((2, 3), bad), torch.zeros(2, 3)) is None
+    assert max_margin_error(torch.full((2, 3), bad), torch.zeros(2, 3)) is None

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight.errors import RecipeError
-from tinysight.models.fast import STEM_CHANNELS, Maximum, Norm, Whitening
-from tinysight.models.registry import build
-from tinysight.models.summary import count
-from tinysight.recipes.schema import Model
+from tinysight._util.errors import RecipeError
+from tinysight.models.fast import STEM_CHANNELS, FixedScaleBatchNorm, GlobalMaxPool, WhiteningConv
+from tinysight.models.registry import build_network
+from tinysight.models.summary import count_parameters
+from tinysight.recipes.schema import ModelSection
 
 
-def fast(stem="fine", widths=(16, 24, 32), classes=10, size=32):
-    return build(Model(architecture="fast", stem=stem, widths=list(widths)), classes, size)
+def fast(stem_stride=1, widths=(16, 24, 32), classes=10, size=32):
+    return build_network(
+        ModelSection(architecture="fast", stem_stride=stem_stride, channels=list(widths)), classes, size
+    )
 
 
 @pytest.fixture
@@ -23,30 +25,30 @@ def images():
     return torch.from_numpy(smooth + smooth.mean(1, keepdims=True)).float()
 
 
-@pytest.mark.parametrize("stem", ["fine", "coarse"])
+@pytest.mark.parametrize("stem_stride", [1, 2])
 @pytest.mark.parametrize(("classes", "size"), [(2, 24), (10, 32), (7, 64)])
-def test_output_has_one_logit_per_class(stem, classes, size):
-    assert fast(stem, classes=classes, size=size)(torch.randn(3, 3, size, size)).shape == (3, classes)
+def test_output_has_one_logit_per_class(stem_stride, classes, size):
+    assert fast(stem_stride, classes=classes, size=size)(torch.randn(3, 3, size, size)).shape == (3, classes)
 
 
 def test_parameter_count_follows_from_the_widths():
-    inputs, expected = STEM_CHANNELS["fine"], 0
+    inputs, expected = STEM_CHANNELS[1], 0
     for width in (64, 256, 256):
         expected += 9 * width * (inputs + width) + 2 * width
         inputs = width
-    assert count(fast(widths=(64, 256, 256))) == expected + 256 * 10
+    assert count_parameters(fast(widths=(64, 256, 256))) == expected + 256 * 10
 
 
-@pytest.mark.parametrize(("stem", "smallest"), [("fine", 9), ("coarse", 18)])
-def test_smallest_image_size(stem, smallest):
-    assert fast(stem, size=smallest)(torch.randn(2, 3, smallest, smallest)).shape == (2, 10)
+@pytest.mark.parametrize(("stem_stride", "smallest"), [(1, 9), (2, 18)])
+def test_smallest_image_size(stem_stride, smallest):
+    assert fast(stem_stride, size=smallest)(torch.randn(2, 3, smallest, smallest)).shape == (2, 10)
     with pytest.raises(RecipeError, match=rf"Images of {smallest - 1}x{smallest - 1}: too small for this network"):
-        fast(stem, size=smallest - 1)
+        fast(stem_stride, size=smallest - 1)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 1), (4, 2)])
 def test_whitened_patches_have_identity_covariance(images, size, stride):
-    stem = Whitening(2 * 3 * size**2, size, stride)
+    stem = WhiteningConv(2 * 3 * size**2, size, stride)
     stem.fit(images)
 
     patches = images.unfold(2, size, size).unfold(3, size, size).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * size**2)
@@ -56,7 +58,7 @@ def test_whitened_patches_have_identity_covariance(images, size, stride):
 
 
 def test_filters_have_negatives_and_start_with_the_first_principal_component(images):
-    stem = Whitening(8, 2, 1)
+    stem = WhiteningConv(8, 2, 1)
     stem.fit(images)
     assert torch.equal(stem.filters[4:], -stem.filters[:4])
 
@@ -80,11 +82,11 @@ def test_initial_convolutions_are_the_identity():
 
 
 def test_batch_norm_trains_its_bias_but_not_its_scale():
-    norm = Norm(4)
+    norm = FixedScaleBatchNorm(4)
     assert [norm.weight.requires_grad, norm.bias.requires_grad] == [False, True]
 
 
 def test_global_max_pool_covers_all_positions():
     images = torch.zeros(1, 2, 3, 3)
     images[0, 1, 2, 0] = 5
-    assert Maximum()(images).tolist() == [[0, 5]]
+    assert GlobalMaxPool()(images).tolist() == [[0, 5]]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.models.layers import Dropout, Flatten
+from tinysight.models.layers import ByteDropout, ChannelsLastFlatten
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 RATES = [0.25, 0.5]
@@ -14,7 +14,7 @@ RATES = [0.25, 0.5]
 
 def apply_dropout(rate, activations, seed=0):
     torch.manual_seed(seed)
-    return Dropout(rate).train()(activations)
+    return ByteDropout(rate).train()(activations)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -22,14 +22,14 @@ def test_flatten_has_the_order_of_keras(layout):
     images = torch.rand(5, 4, 3, 2)
     expected = images.numpy().transpose(0, 2, 3, 1).reshape(5, -1)
 
-    np.testing.assert_array_equal(Flatten()(images.contiguous(memory_format=layout)), expected)
+    np.testing.assert_array_equal(ChannelsLastFlatten()(images.contiguous(memory_format=layout)), expected)
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_dropout_is_the_identity_in_eval_mode(rate):
     activations = torch.rand(4, 7)
 
-    assert torch.equal(Dropout(rate).eval()(activations), activations)
+    assert torch.equal(ByteDropout(rate).eval()(activations), activations)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -58,7 +58,7 @@ def test_dropout_is_independent_between_activations(rate):
 def test_dropout_depends_on_the_seed_and_differs_between_steps():
     activations = torch.ones(1000)
     torch.manual_seed(3)
-    layer = Dropout(0.5)
+    layer = ByteDropout(0.5)
     first, second = layer(activations), layer(activations)
 
     assert torch.equal(apply_dropout(0.5, activations, seed=3), first)

@@ -18,35 +18,35 @@ def run(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cards(run):
     """The cards before and after evaluation, and the metrics."""
-    before = Card.of(run)
+    before = Card.from_run(run)
     metrics = evaluate(run, tta=True)
-    return before, Card.of(run), metrics
+    return before, Card.from_run(run), metrics
 
 
 def test_missing_measurements_are_marked(cards):
     before, *_ = cards
-    text = before.markdown()
+    text = before.to_markdown()
     assert "Not measured. Run `tinysight evaluate`." in text
     assert "Membership inference: not measured." in text
-    assert before.measured_on is None
+    assert before.evaluated_on is None
 
 
 def test_metrics_equal_those_of_the_evaluation(cards):
     _, card, metrics = cards
-    figures = {metric.name: metric for metric in card.figures}
+    figures = {metric.name: metric for metric in card.metrics}
     assert figures["accuracy"].value == metrics["accuracy"]
     assert figures["accuracy"].interval == tuple(metrics["accuracy_ci95"])
     assert figures["accuracy with test-time augmentation"].value == metrics["accuracy_tta"]
     name = card.classes[3]
     assert card.recall[name].value == metrics["per_class"][name]["recall"]
     low, high = metrics["accuracy_ci95"]
-    assert f"| accuracy | {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}) |" in card.markdown()
-    assert "On 30 test images, which were not used for training" in card.markdown()
+    assert f"| accuracy | {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}) |" in card.to_markdown()
+    assert "On 30 test images, which were not used for training" in card.to_markdown()
 
 
 def test_the_front_matter_is_valid_for_model_hubs(cards):
     _, card, metrics = cards
-    opening, head, *_ = card.markdown().split("---\n")
+    opening, head, *_ = card.to_markdown().split("---\n")
     values = {line.partition(": ")[0]: json.loads(line.partition(": ")[2]) for line in head.splitlines()}
     assert opening == ""
     assert values["pipeline_tag"] == "image-classification"
@@ -62,15 +62,15 @@ def test_local_paths_are_not_published(run, tmp_path):
         update={"name": "photos", "argument": "/home/me/photos", "source": "image files in /home/me/photos"}
     )
     copy.write_environment(environment.model_copy(update={"dataset": record}))
-    text = Card.of(copy).markdown()
+    text = Card.from_run(copy).to_markdown()
     assert "photos" in text
     assert "/home/me" not in text
 
 
 def test_recognition_of_people_is_out_of_scope(cards):
-    text = cards[0].markdown()
+    text = cards[0].to_markdown()
     assert "Not for recognizing, identifying, counting or surveilling people" in text
-    assert "procedural pictures" in text
+    assert "synthetic images" in text
 
 
 def test_the_json_document_holds_the_same_metrics(cards):
@@ -81,15 +81,15 @@ def test_the_json_document_holds_the_same_metrics(cards):
 
 
 def test_the_provenance_of_cifar10_states_that_no_consent_was_obtained():
-    from tinysight.reporting.origins import origin_of
+    from tinysight.reporting.provenance import provenance_of
 
-    origin = origin_of("cifar10")
+    origin = provenance_of("cifar10")
     assert "80 Million Tiny Images" in origin.source
     assert "No consent was obtained" in origin.consent
     assert "withdrew it in 2020" in origin.consent
 
 
 def test_the_provenance_of_a_folder_is_not_stated():
-    from tinysight.reporting.origins import origin_of
+    from tinysight.reporting.provenance import provenance_of
 
-    assert origin_of("photos").consent.startswith("Not stated.")
+    assert provenance_of("photos").consent.startswith("Not stated.")

@@ -10,7 +10,7 @@ from tinysight.audit import audit as audits
 from tinysight.audit import sections
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
-from tinysight.reporting.report import report
+from tinysight.reporting.report import render_report
 from tinysight.runs.run import Run
 
 SHAPES = "shapes:train=100,test=30"
@@ -49,13 +49,13 @@ def run(trained, tmp_path_factory):
 def pages(run):
     """The reports before and after evaluation and audit, and the metrics."""
     dataset = load(SHAPES)
-    bare = report(run, dataset)
+    bare = render_report(run, dataset)
     metrics = evaluate(run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sections, "CORRUPTED", 10)
-        patch.setattr(audits, "SHADOWS", 2)
+        patch.setattr(sections, "MAX_CORRUPTED", 10)
+        patch.setattr(audits, "N_SHADOW_MODELS", 2)
         audits.audit(run)
-    return bare, report(run, dataset), metrics
+    return bare, render_report(run, dataset), metrics
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -84,7 +84,7 @@ def test_metrics_equal_those_of_the_evaluation(pages):
 def test_notes_are_escaped(run, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     copy = Run(shutil.copytree(run.path, tmp_path / "run"))
-    copy.write_summary(copy.summary().model_copy(update={"remarks": (evil,)}))
-    html = report(copy, load(SHAPES))
+    copy.write_summary(copy.summary().model_copy(update={"notes": (evil,)}))
+    html = render_report(copy, load(SHAPES))
     assert evil not in html
     assert "&lt;img src=x onerror=alert(1)&gt;" in html

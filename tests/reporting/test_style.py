@@ -9,10 +9,10 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from tinysight.errors import StorageError
+from tinysight._util.errors import StorageError
 from tinysight.reporting import style
-from tinysight.reporting.confusion import confusion
-from tinysight.reporting.curves import curves
+from tinysight.reporting.confusion_plot import plot_confusion_matrix
+from tinysight.reporting.learning_curves import plot_learning_curves
 
 # Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency",
 # 2009, severity 1.0, on linear RGB.
@@ -57,7 +57,7 @@ def test_line_colors_are_distinguishable_with_color_blindness(vision):
 
 @pytest.mark.parametrize("gray", [0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 def test_text_on_any_background_has_sufficient_contrast(gray):
-    background, text = (linear(c)[0] for c in ((gray,) * 3, style.readable_on((gray,) * 3)))
+    background, text = (linear(c)[0] for c in ((gray,) * 3, style.text_color_on((gray,) * 3)))
 
     assert (max(background, text) + 0.05) / (min(background, text) + 0.05) >= 3.9
 
@@ -65,7 +65,7 @@ def test_text_on_any_background_has_sufficient_contrast(gray):
 def test_a_saved_figure_is_a_png_1200_pixels_wide(tmp_path):
     path = tmp_path / "plots" / "empty.png"
 
-    style.save(style.page(3, "A title"), path)
+    style.save(style.new_figure(3, "A title"), path)
 
     with Image.open(path) as image:
         image.load()
@@ -76,7 +76,7 @@ def test_a_saved_figure_is_a_png_1200_pixels_wide(tmp_path):
 def test_long_titles_and_notes_are_wrapped(words, drawn):
     title, note = "A title of many words " * 20, "built-in shapes, not photographs"
 
-    figure = style.page(1, title, note, "")
+    figure = style.new_figure(1, title, note, "")
     rendered = drawn(figure)
 
     assert words(figure).replace("\n", " ").split() == f"{title} {note}".split()
@@ -95,13 +95,13 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch, reason):
     monkeypatch.setattr("os.fsync", fail)
 
     with pytest.raises(StorageError, match=r"plot\.png"):
-        style.save(style.page(1, "new"), path)
+        style.save(style.new_figure(1, "new"), path)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"the old image"]
 
 
 def test_plots_can_be_drawn_in_parallel_threads(history, png):
     def draw(epochs):
-        return png(curves(history(epochs), f"{epochs} epochs"))
+        return png(plot_learning_curves(history(epochs), f"{epochs} epochs"))
 
     with ThreadPoolExecutor(4) as pool:
         parallel = list(pool.map(draw, range(1, 5)))
@@ -111,7 +111,9 @@ def test_plots_can_be_drawn_in_parallel_threads(history, png):
 
 def test_plots_do_not_depend_on_the_matplotlib_style(history, png):
     def draw():
-        return png(curves(history(3), "title")), png(confusion([[3, 1], [2, 4]], "ab", True, "title"))
+        return png(plot_learning_curves(history(3), "title")), png(
+            plot_confusion_matrix([[3, 1], [2, 4]], "ab", True, "title")
+        )
 
     expected = draw()
 
@@ -121,7 +123,8 @@ def test_plots_do_not_depend_on_the_matplotlib_style(history, png):
 
 def test_drawing_does_not_import_pyplot():
     program = (
-        "import sys, tinysight.reporting.curves, tinysight.reporting.confusion, tinysight.reporting.mistakes;"
+        "import sys, tinysight.reporting.learning_curves, tinysight.reporting.confusion_plot;"
+        "import tinysight.reporting.mistakes_plot;"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
 

@@ -1,39 +1,39 @@
-"""A run directory, written without training."""
+"""Fixtures: a run directory written without training."""
 
 import numpy as np
 import pytest
 import torch
 
-from tinysight import packages
-from tinysight.machine import processor_name
-from tinysight.models.classifier import Classifier, Normalisation
-from tinysight.models.registry import build
+from tinysight._util import optional_deps
+from tinysight._util.hardware import processor_name
+from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.registry import build_network
 from tinysight.recipes import loading
-from tinysight.recipes.schema import Model
-from tinysight.runs.records import DatasetRecord, Environment, Epoch, Summary, digest
+from tinysight.recipes.schema import ModelSection
+from tinysight.runs.records import DatasetRecord, Environment, EpochRecord, Summary, sha256_hex
 from tinysight.runs.run import Run
 
 
 @pytest.fixture
 def recipe():
-    return loading.load("early-stopping", ["data.image_size=16"])
+    return loading.load_recipe("early-stopping", ["data.image_size=16"])
 
 
 @pytest.fixture
 def classifier():
     torch.manual_seed(0)
-    model = Model(architecture="early-stopping")
-    network = build(model, 2, 16)
-    scale = Normalisation(std=(200.0, 201.0, 202.0))
-    return Classifier(model, network, ("cat", "dog"), 16, scale, 1.5, doubt=0.25, tta_shift=1, remarks=("painted",))
+    model = ModelSection(architecture="early-stopping")
+    network = build_network(model, 2, 16)
+    scale = Normalization(std=(200.0, 201.0, 202.0))
+    return Classifier(model, network, ("cat", "dog"), 16, scale, 1.5, bf16_margin=0.25, tta_shift=1, notes=("painted",))
 
 
 @pytest.fixture
 def environment():
     return Environment(
-        versions={"python": "3.11.7", "torch": packages.version("torch")},
+        versions={"python": "3.11.7", "torch": optional_deps.version("torch")},
         processor=processor_name(),
-        features=("avx2",),
+        cpu_features=("avx2",),
         system="a system",
         threads=2,
         device="cpu",
@@ -46,28 +46,28 @@ def environment():
             data_dir=None,
             fingerprint="abc",
             source="a folder",
-            published=None,
-            remarks=("café",),
+            is_official=None,
+            notes=("café",),
         ),
     )
 
 
 @pytest.fixture
 def history():
-    figures = {"seconds": 1.5, "images_per_second": 60.0, "val_loss": 1.1, "val_accuracy": 0.5, "lr": 0.001}
-    return [Epoch(epoch=number, loss=2 / number, accuracy=0.1 * number, **figures) for number in (1, 2, 3)]
+    values = {"seconds": 1.5, "images_per_second": 60.0, "val_loss": 1.1, "val_accuracy": 0.5, "lr": 0.001}
+    return [EpochRecord(epoch=number, loss=2 / number, accuracy=0.1 * number, **values) for number in (1, 2, 3)]
 
 
 @pytest.fixture
 def summary(history):
-    seal = digest("".join(f"{epoch.model_dump_json()}\n" for epoch in history))
-    figures = {"epochs": 3, "val_accuracy": 0.5, "history_sha256": seal}
-    return Summary(status="finished", recipe="early-stopping", dataset="photos", **figures)
+    checksum = sha256_hex("".join(f"{epoch.model_dump_json()}\n" for epoch in history))
+    totals = {"epochs": 3, "val_accuracy": 0.5, "history_sha256": checksum}
+    return Summary(status="finished", recipe="early-stopping", dataset="photos", **totals)
 
 
 @pytest.fixture
 def create(recipe, environment, summary):
-    """Return a function from a path to a new run there."""
+    """Return a function that creates a run at a path."""
     return lambda path: Run.create(path, recipe, environment, summary)
 
 
@@ -77,6 +77,6 @@ def run(tmp_path, create, summary, history, classifier):
     run.write_history(history)
     run.write_classifier(classifier)
     run.write_summary(summary)
-    run.write_metrics({"format": 3, "accuracy": 0.5, "split": "test"}, run.weights_seal())
+    run.write_metrics({"format": 3, "accuracy": 0.5, "split": "test"}, run.weights_checksum())
     run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
     return run

@@ -1,4 +1,4 @@
-"""JSON and TOML of a run are read strictly: what tinysight did not write, it does not believe."""
+"""Records: round trips, checksums, and strict reading of JSON and TOML."""
 
 import hashlib
 import json
@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.errors import RunError
+from tinysight._util.errors import RunError
 from tinysight.runs import records
-from tinysight.runs.records import Summary, read, read_sealed, read_sealed_text, write, write_sealed, write_sealed_text
+from tinysight.runs.records import (
+    Summary,
+    read_checked,
+    read_checked_text,
+    read_record,
+    write_checked,
+    write_checked_text,
+    write_record,
+)
 
 GOOD = {"format": 3, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
 
@@ -19,70 +27,70 @@ def path(tmp_path):
     return tmp_path / "summary.json"
 
 
-def sealed(**changes):
-    """Return the text of a summary with `changes`, and with the seal that belongs to them."""
+def summary_text(**changes):
+    """Return the JSON of a summary with `changes` and a valid checksum."""
     values = GOOD | changes
-    seal = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-    return json.dumps(values | {"sha256": seal})
+    checksum = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return json.dumps(values | {"sha256": checksum})
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(recipe=texts, remarks=st.lists(texts), accuracy=st.floats(0, 1), epochs=st.integers(0, 10**12))
-def test_any_record_is_read_back_equal(tmp_path_factory, recipe, remarks, accuracy, epochs):
+def test_records_roundtrip(tmp_path_factory, recipe, remarks, accuracy, epochs):
     path = tmp_path_factory.getbasetemp() / "any.json"
     summary = Summary(
         status="failed",
         recipe=recipe,
         dataset="x",
-        remarks=tuple(remarks),
+        notes=tuple(remarks),
         val_accuracy=accuracy,
         epochs=epochs,
         history_sha256="",
     )
-    write(summary, path)
-    assert read(Summary, path) == summary
+    write_record(summary, path)
+    assert read_record(Summary, path) == summary
 
 
-def test_the_file_is_plain_json_that_people_can_read(path):
-    write(Summary(**GOOD, remarks=("café",)), path)
+def test_records_are_indented_utf8_json(path):
+    write_record(Summary(**GOOD, notes=("café",)), path)
     text = path.read_text(encoding="utf-8")
     assert json.loads(text)["recipe"] == "deep"
     assert '\n  "status": "finished",\n' in text
     assert "café" in text
 
 
-def test_the_helper_of_these_tests_seals_as_the_code_does(path):
-    path.write_text(sealed())
-    assert read(Summary, path) == Summary(**GOOD)
+def test_helper_computes_the_same_checksum_as_the_code(path):
+    path.write_text(summary_text())
+    assert read_record(Summary, path) == Summary(**GOOD)
 
 
 @pytest.mark.parametrize("form", [2, 1, 0, "1", None, [1] * 99])
-def test_another_format_is_refused_by_name(path, form):
-    path.write_text(sealed(format=form))
-    with pytest.raises(RunError, match=r"summary\.json has format .{1,40}; this tinysight reads format 3"):
-        read(Summary, path)
+def test_read_rejects_other_formats(path, form):
+    path.write_text(summary_text(format=form))
+    with pytest.raises(RunError, match=r"summary\.json: has format .{1,40}\. This version of tinysight reads format 3"):
+        read_record(Summary, path)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"colour": "red"},
-        {"status": "splendid"},
+        {"status": "unknown"},
         {"recipe": None},
         {"epochs": 1.5},
         {"epochs": "x"},
         {"val_accuracy": float("nan")},
         {"train_seconds": float("inf")},
-        {"remarks": "not a list"},
+        {"notes": "not a list"},
         {"recipe": "\ud800"},
     ],
 )
-def test_values_that_a_record_cannot_have_are_refused(path, changes):
-    path.write_text(sealed(**changes))
-    with pytest.raises(RunError, match=r"summary\.json was not written by this version of tinysight"):
-        read(Summary, path)
+def test_read_rejects_values_that_violate_the_schema(path, changes):
+    path.write_text(summary_text(**changes))
+    with pytest.raises(RunError, match=r"summary\.json: not written by this version of tinysight"):
+        read_record(Summary, path)
 
 
 @pytest.mark.parametrize(
@@ -104,50 +112,50 @@ def test_values_that_a_record_cannot_have_are_refused(path, changes):
     ],
     ids=lambda text: repr(text[:30]),
 )
-def test_anything_but_a_sealed_record_is_refused(path, text):
+def test_read_rejects_text_that_is_not_a_record(path, text):
     path.write_text(text)
     with pytest.raises(RunError, match=str(path)):
-        read(Summary, path)
+        read_record(Summary, path)
 
 
-def test_no_depth_of_nesting_is_too_deep_to_be_refused(path):
+def test_read_rejects_deep_nesting(path):
     for depth in range(900, 1000):
         path.write_text('{"format": 3, "a": ' + "[" * depth + "]" * depth + "}")
         with pytest.raises(RunError, match=str(path)):
-            read(Summary, path)
+            read_record(Summary, path)
 
 
 @given(content=st.binary(max_size=100))
-def test_junk_is_refused(tmp_path_factory, content):
+def test_read_rejects_junk_bytes(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "junk.json"
     path.write_bytes(content)
     with pytest.raises(RunError, match=str(path)):
-        read(Summary, path)
+        read_record(Summary, path)
 
 
-def test_a_file_far_too_large_is_not_read(path, monkeypatch):
-    monkeypatch.setattr(records, "LARGEST_RECORD", 10)
-    write_sealed({"a": "b" * 10}, path)
-    with pytest.raises(RunError, match="far too large"):
-        read_sealed(path)
+def test_read_rejects_large_files(path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 10)
+    write_checked({"a": "b" * 10}, path)
+    with pytest.raises(RunError, match="larger than 10 bytes"):
+        read_checked(path)
 
 
-def test_numbers_that_are_none_are_never_written(path):
+def test_write_rejects_nan(path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_sealed({"a": float("nan")}, path)
+        write_checked({"a": float("nan")}, path)
     assert not path.exists()
 
 
 @given(text=texts)
-def test_a_sealed_text_comes_back_as_it_was(tmp_path_factory, text):
+def test_text_with_checksum_roundtrips(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "sealed.toml"
-    write_sealed_text(text, path)
-    assert read_sealed_text(path) == text
+    write_checked_text(text, path)
+    assert read_checked_text(path) == text
 
 
-def test_a_text_without_its_seal_is_refused(path):
-    write_sealed_text("a = 1\n", path)
+def test_read_rejects_text_with_wrong_checksum(path):
+    write_checked_text("a = 1\n", path)
     for text in ("a = 1\n", path.read_text().replace("1\n", "2\n"), path.read_text() + "b = 1\n", ""):
         path.write_text(text)
-        with pytest.raises(RunError, match="was altered after it was written"):
-            read_sealed_text(path)
+        with pytest.raises(RunError, match="modified after it was written"):
+            read_checked_text(path)

@@ -1,4 +1,4 @@
-"""Tensors on disk are ours, whole and unaltered, or refused by the name of the file."""
+"""Tensor files: checksums, and rejection of foreign and damaged files."""
 
 import json
 import pickle
@@ -8,9 +8,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from tinysight.errors import RunError
+from tinysight._util.errors import RunError
 from tinysight.runs import weights
-from tinysight.runs.weights import read_tensors, require_finite, write_tensors
+from tinysight.runs.weights import check_finite, read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def path(tmp_path):
     return tmp_path / "model.safetensors"
 
 
-def test_the_seal_tells_tensors_names_shapes_types_and_state_apart(path):
+def test_checksum_depends_on_values_names_shapes_dtypes_and_state(path):
     base = {"a": torch.zeros(2, 2)}
     variants = [
         (base, {}),
@@ -28,19 +28,19 @@ def test_the_seal_tells_tensors_names_shapes_types_and_state_apart(path):
         ({"a": torch.zeros(2, 2, dtype=torch.int32)}, {}),
         ({"a": torch.tensor([[0.0, 0.0], [0.0, -0.0]])}, {}),
     ]
-    seals = [write_tensors(tensors, state, path) for tensors, state in variants]
-    assert len(set(seals)) == len(variants)
-    assert write_tensors(base, {}, path) == seals[0]
-    assert read_tensors(path)[2] == seals[0]
+    checksums = [write_tensors(tensors, state, path) for tensors, state in variants]
+    assert len(set(checksums)) == len(variants)
+    assert write_tensors(base, {}, path) == checksums[0]
+    assert read_tensors(path)[2] == checksums[0]
 
 
-def test_safetensors_of_somebody_else_are_refused(path):
+def test_foreign_safetensors_are_rejected(path):
     safetensors.torch.save_file({"a": torch.zeros(3)}, path)
-    with pytest.raises(RunError, match=f"{path} is damaged or not written by tinysight"):
+    with pytest.raises(RunError, match=f"{path}: damaged or not written by tinysight"):
         read_tensors(path)
 
 
-def test_a_pickle_is_not_opened(path):
+def test_pickle_is_rejected_without_loading(path):
     class Bomb:
         def __reduce__(self):
             return (pytest.fail, ("the pickle ran",))
@@ -50,50 +50,50 @@ def test_a_pickle_is_not_opened(path):
         read_tensors(path)
 
 
-HEADS = {
+HEADERS = {
     "no bytes": b"",
-    "a head longer than the file": struct.pack("<Q", 2**40) + b"{}",
-    "the longest head there can be": struct.pack("<Q", 2**64 - 1) + b"{}",
-    "no JSON": struct.pack("<Q", 4) + b"{{{{",
-    "JSON in JSON in JSON": struct.pack("<Q", 90_000) + b"[" * 90_000,
-    "no object": struct.pack("<Q", 2) + b"[]",
-    "nothing in it": struct.pack("<Q", 2) + b"{}",
-    "metadata that are no object": struct.pack("<Q", 20) + b'{"__metadata__":"x"}',
+    "header longer than the file": struct.pack("<Q", 2**40) + b"{}",
+    "longest possible header": struct.pack("<Q", 2**64 - 1) + b"{}",
+    "not JSON": struct.pack("<Q", 4) + b"{{{{",
+    "deeply nested JSON": struct.pack("<Q", 90_000) + b"[" * 90_000,
+    "not an object": struct.pack("<Q", 2) + b"[]",
+    "empty object": struct.pack("<Q", 2) + b"{}",
+    "metadata not an object": struct.pack("<Q", 20) + b'{"__metadata__":"x"}',
 }
 
 
-@pytest.mark.parametrize("content", HEADS.values(), ids=HEADS)
-def test_an_odd_head_is_refused(path, content):
+@pytest.mark.parametrize("content", HEADERS.values(), ids=HEADERS)
+def test_malformed_header_is_rejected(path, content):
     path.write_bytes(content)
     with pytest.raises(RunError, match=str(path)):
         read_tensors(path)
 
 
 @pytest.mark.parametrize("state", ["", "{", "[" * 90_000, "NaN" * 2])
-def test_a_state_that_is_no_json_is_refused(path, state):
+def test_state_that_is_not_json_is_rejected(path, state):
     path.write_bytes(safetensors.torch.save({"a": torch.zeros(3)}, {"state": state, "sha256": "0" * 64}))
     with pytest.raises(RunError, match=str(path)):
         read_tensors(path)
 
 
-def test_tensors_that_reach_into_each_other_are_refused(path):
-    """As in the published attacks on the format: two names for the same bytes."""
+def test_overlapping_tensors_are_rejected(path):
+    """Two names refer to the same bytes, as in published attacks on the format."""
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
-    head = json.dumps({"a": entry, "b": entry, "__metadata__": {"state": "{}", "sha256": ""}}).encode()
-    path.write_bytes(struct.pack("<Q", len(head)) + head + bytes(4))
+    header = json.dumps({"a": entry, "b": entry, "__metadata__": {"state": "{}", "sha256": ""}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     with pytest.raises(RunError, match=str(path)):
         read_tensors(path)
 
 
-def test_a_file_far_too_large_is_not_read(path, monkeypatch):
-    monkeypatch.setattr(weights, "LARGEST_FILE", 1000)
+def test_read_rejects_large_files(path, monkeypatch):
+    monkeypatch.setattr(weights, "MAX_FILE_BYTES", 1000)
     with path.open("wb") as file:
         file.truncate(1001)
-    with pytest.raises(RunError, match="far too large"):
+    with pytest.raises(RunError, match="larger than 1,000 bytes"):
         read_tensors(path)
 
 
-def test_only_finite_floats_are_let_through(path):
-    require_finite({"float": torch.zeros(3), "half": torch.ones(2).bfloat16(), "int": torch.tensor(3)}, path)
-    with pytest.raises(RunError, match=f"{path}: the weights 'b' hold NaN or infinity; train again"):
-        require_finite({"a": torch.zeros(3), "b": torch.tensor([0.0, float("nan")])}, path)
+def test_nan_and_infinity_are_rejected(path):
+    check_finite({"float": torch.zeros(3), "half": torch.ones(2).bfloat16(), "int": torch.tensor(3)}, path)
+    with pytest.raises(RunError, match=f"{path}: the weights 'b' contain NaN or infinity. Train again"):
+        check_finite({"a": torch.zeros(3), "b": torch.tensor([0.0, float("nan")])}, path)

@@ -15,9 +15,9 @@ pytest.importorskip("httpx2")
 from fastapi.testclient import TestClient
 
 from tinysight.serving.app import create_app
-from tinysight.serving.engine import Engine
-from tinysight.serving.limits import Limits
-from tinysight.serving.subject import Served
+from tinysight.serving.batcher import MicroBatcher
+from tinysight.serving.served_model import ServedModel
+from tinysight.serving.service import RequestLimits
 
 
 def image(kind="PNG", size=(40, 30), color=(200, 30, 30)):
@@ -28,8 +28,8 @@ def image(kind="PNG", size=(40, 30), color=(200, 30, 30)):
 
 @pytest.fixture(scope="module")
 def served(trained):
-    served = Served(Run(trained))
-    served.remember()  # a server does this in the background
+    served = ServedModel(Run(trained))
+    served.build_index()  # a server does this in the background
     return served
 
 
@@ -48,13 +48,13 @@ def test_response_equals_the_classifiers_prediction(client, served, kind):
     content = image(kind)
     response = post(client, content, f"image/{kind.lower()}")
     assert response.status_code == 200
-    from tinysight.data.intake import read_image
+    from tinysight.data.image_io import read_image
 
     probabilities = served.classifier.probabilities(read_image(content, (32, 32))[None])[0]
     top = response.json()["top"]
     assert [choice["index"] for choice in top] == list(np.argsort(-probabilities)[:3])
     assert top[0]["probability"] == pytest.approx(float(probabilities.max()), abs=1e-5)
-    assert response.json()["unsure"] == (probabilities.max() < served.classifier.unsure_below)
+    assert response.json()["unsure"] == (probabilities.max() < served.classifier.abstain_below)
 
 
 def test_top_limits_the_number_of_classes(client):
@@ -67,9 +67,9 @@ def test_explanation_is_returned_on_request(client):
     pytest.importorskip("captum")
     assert post(client, image()).json()["explanation"] is None
     explanation = post(client, image(), params={"explain": "true"}).json()["explanation"]
-    assert np.array(explanation["heat"]).shape == (32, 32)
-    assert len(explanation["neighbours"]) == 3
-    assert explanation["picture"].startswith("data:image/png;base64,")
+    assert np.array(explanation["occlusion_map"]).shape == (32, 32)
+    assert len(explanation["neighbors"]) == 3
+    assert explanation["image"].startswith("data:image/png;base64,")
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_wrong_or_missing_token_is_rejected(served):
 
 
 def test_too_many_requests_get_429_and_retry_after(served):
-    with TestClient(create_app(served, Limits(waiting=0))) as client:
+    with TestClient(create_app(served, RequestLimits(max_in_flight=0))) as client:
         response = post(client, image())
     assert response.status_code == 429
     assert response.headers["Retry-After"] == "1"
 
 
 def test_slow_request_gets_503(served):
-    with TestClient(create_app(served, Limits(seconds=1e-6))) as client:
+    with TestClient(create_app(served, RequestLimits(timeout_seconds=1e-6))) as client:
         assert post(client, image()).status_code == 503
 
 
@@ -127,7 +127,7 @@ def test_health_readiness_and_metrics(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"ready": True}
     post(client, b"")
-    assert 'tinysight_answers_total{status="400"}' in client.get("/metrics").text
+    assert 'tinysight_requests_total{status="400"}' in client.get("/metrics").text
 
 
 def test_page_has_a_strict_content_security_policy_and_no_external_links(client):
@@ -157,7 +157,7 @@ def classify_together(probabilities, levels, batch):
     """Return the results, or errors, for images that are submitted at the same time."""
 
     async def submit_all():
-        engine = Engine(probabilities, batch)
+        engine = MicroBatcher(probabilities, batch)
         images = [np.full((1, 3, 1, 1), level, dtype=np.uint8) for level in levels]
         return await asyncio.gather(*map(engine.probabilities, images), return_exceptions=True)
 
@@ -191,7 +191,7 @@ def test_cancelled_request_is_not_classified():
     sizes = []
 
     async def submit():
-        engine = Engine(lambda crops: sizes.append(len(crops)) or brightness(crops), batch=8)
+        engine = MicroBatcher(lambda crops: sizes.append(len(crops)) or brightness(crops), max_batch_size=8)
         image = np.zeros((1, 3, 1, 1), dtype=np.uint8)
         cancelled, kept = (asyncio.ensure_future(engine.probabilities(image)) for _ in range(2))
         await asyncio.sleep(0)

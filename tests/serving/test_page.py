@@ -15,8 +15,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from tinysight.runs.run import Run
 from tinysight.serving.app import create_app
-from tinysight.serving.listening import listen
-from tinysight.serving.subject import Served
+from tinysight.serving.served_model import ServedModel
+from tinysight.serving.supervisor import listen
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -28,8 +28,8 @@ pytestmark = [
 @contextmanager
 def serving(run, token=None):
     """Serve a run; yield the page's address."""
-    (line,), served = listen("127.0.0.1", 0), Served(Run(run))
-    served.remember()  # a server does this in the background
+    (line,), served = listen("127.0.0.1", 0), ServedModel(Run(run))
+    served.build_index()  # a server does this in the background
     app = create_app(served, token=token)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [line]})
@@ -89,9 +89,9 @@ def test_chosen_image_is_classified_and_gets_bars(page, photos, trained):
     result = page.locator(".result").first
     expect(result.locator(".bars li")).to_have_count(3)
     expect(result.locator("figcaption")).to_have_text("00.png")
-    from tinysight.evaluation.predict import Predictor
+    from tinysight.evaluation.predict import ImagePredictor
 
-    (prediction,) = Predictor(Run(trained)).predict([str(file)])
+    (prediction,) = ImagePredictor(Run(trained)).predict([str(file)])
     expect(result.locator(".prediction")).to_contain_text(prediction["top"][0]["class"])
     assert ("unsure" in result.locator(".prediction").get_attribute("class")) == prediction["unsure"]
     expect(page.locator("#status")).to_contain_text("00.png")

@@ -3,20 +3,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tinysight.errors import InputError
+from tinysight._util.errors import InputError
 from tinysight.runs.run import Run
 from tinysight.training import device
-from tinysight.training.train import train
+from tinysight.training.session import train
 
 
 @pytest.fixture
-def card(monkeypatch):
-    """Return a function that says whether there is a graphics card."""
-    return lambda there: monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+def set_cuda(monkeypatch):
+    """Return a function that sets whether CUDA is available."""
+    return lambda available: monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
 
 
 @pytest.mark.parametrize(
-    ("asked", "there", "chosen"),
+    ("asked", "available", "chosen"),
     [
         ("auto", True, "cuda"),
         ("auto", False, "cpu"),
@@ -25,19 +25,19 @@ def card(monkeypatch):
         ("cuda", True, "cuda"),
     ],
 )
-def test_a_graphics_card_is_taken_where_there_is_one_unless_the_processor_is_asked_for(card, asked, there, chosen):
-    card(there)
-    assert device.choose(asked) == chosen
+def test_auto_uses_cuda_when_available(set_cuda, asked, available, chosen):
+    set_cuda(available)
+    assert device.resolve_device(asked) == chosen
 
 
-def test_a_graphics_card_that_is_not_there_is_refused(card):
-    card(False)
-    with pytest.raises(InputError, match="--device cuda: there is no graphics card"):
-        device.choose("cuda")
+def test_unavailable_cuda_is_rejected(set_cuda):
+    set_cuda(False)
+    with pytest.raises(InputError, match="device cuda: torch finds no CUDA GPU"):
+        device.resolve_device("cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
-def test_what_was_trained_on_a_card_predicts_on_the_processor(plan, dataset, tmp_path):
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_network_trained_on_cuda_predicts_on_the_cpu(plan, dataset, tmp_path):
     train(replace(plan("training.epochs=4"), device="cuda"), tmp_path / "run")
     probabilities = Run(tmp_path / "run").classifier().probabilities(dataset.test.pixels)
     assert (probabilities.argmax(1) == dataset.test.labels).mean() > 0.5

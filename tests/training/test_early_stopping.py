@@ -1,20 +1,19 @@
 import os
 import warnings
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.recipes.schema import EarlyStopping
-from tinysight.runs.records import Epoch
-from tinysight.training.early_stopping import Watch
+from tinysight.recipes.schema import EarlyStoppingSection
+from tinysight.runs.records import EpochRecord
+from tinysight.training.early_stopping import EarlyStoppingState
 
-# Sixteenths: float32, in which Keras compares, holds their sums and differences exactly, so that there are real ties.
-figures = st.lists(st.integers(0, 32).map(lambda n: n / 16), min_size=1, max_size=12)
+# Multiples of 1/16 have exact sums and differences in the float32 of Keras, so that ties are real.
+metric_values = st.lists(st.integers(0, 32).map(lambda n: n / 16), min_size=1, max_size=12)
 configs = st.builds(
-    EarlyStopping,
+    EarlyStoppingSection,
     monitor=st.sampled_from(["loss", "accuracy", "val_loss", "val_accuracy"]),
     patience=st.integers(0, 4),
     min_delta=st.sampled_from([0.0, 1 / 16, 0.25]),
@@ -30,21 +29,21 @@ def keras_early_stopping():
 
 
 def epoch(number, monitor, value):
-    others = dict.fromkeys(Epoch.model_fields, 0.5) | {"epoch": number, monitor: value}
-    return Epoch(**others)
+    others = dict.fromkeys(EpochRecord.model_fields, 0.5) | {"epoch": number, monitor: value}
+    return EpochRecord(**others)
 
 
-def ours(config, values):
+def stop_ours(config, values):
     """Return (epochs trained, best epoch)."""
-    watch = Watch(config)
+    watch = EarlyStoppingState(config)
     for number, value in enumerate(values, 1):
-        watch.see(epoch(number, config.monitor, value))
-        if watch.over:
+        watch.update(epoch(number, config.monitor, value))
+        if watch.should_stop:
             break
     return number, watch.best_epoch
 
 
-def theirs(callback, values):
+def stop_keras(callback, values):
     callback.set_model(SimpleNamespace(stop_training=False, get_weights=list, set_weights=lambda weights: None))
     callback.on_train_begin()
     for number, value in enumerate(values, 1):
@@ -54,29 +53,29 @@ def theirs(callback, values):
     return number, callback.best_epoch + 1
 
 
-@given(config=configs, values=figures)
-def test_it_stops_when_keras_stops_and_finds_the_epoch_best_that_keras_finds_best(keras_early_stopping, config, values):
+@given(config=configs, values=metric_values)
+def test_stopping_and_best_epoch_match_keras(keras_early_stopping, config, values):
     mode = "max" if config.monitor.endswith("accuracy") else "min"
     callback = keras_early_stopping(config.monitor, config.min_delta, config.patience, mode=mode)
 
-    assert ours(config, values) == theirs(callback, values)
+    assert stop_ours(config, values) == stop_keras(callback, values)
 
 
-@given(config=configs, values=figures, cut=st.integers(0, 12))
-def test_a_watch_that_was_put_away_and_taken_out_goes_on_as_if_nothing_had_happened(config, values, cut):
-    watch = Watch(config)
+@given(config=configs, values=metric_values, restore_at=st.integers(0, 12))
+def test_a_restored_state_continues_identically(config, values, restore_at):
+    watch = EarlyStoppingState(config)
     for number, value in enumerate(values, 1):
-        if number == cut:
-            watch = Watch(**(vars(watch) | {"config": config}))
-        best = watch.see(epoch(number, config.monitor, value))
+        if number == restore_at:
+            watch = EarlyStoppingState(**(vars(watch) | {"config": config}))
+        best = watch.update(epoch(number, config.monitor, value))
         assert best == (watch.best_epoch == number)
-        assert watch.waited == number - watch.best_epoch
+        assert watch.wait == number - watch.best_epoch
 
 
-def test_it_says_which_epoch_was_the_best_so_far():
-    watch = Watch(EarlyStopping(monitor="val_loss", patience=2))
+def test_it_returns_whether_an_epoch_is_the_best_so_far():
+    watch = EarlyStoppingState(EarlyStoppingSection(monitor="val_loss", patience=2))
     losses = [1.0, 0.7, 0.8, 0.6, 0.65, 0.6]
 
-    assert [watch.see(epoch(i, "val_loss", loss)) for i, loss in enumerate(losses, 1)] == [1, 1, 0, 1, 0, 0]
-    assert watch.over
-    assert asdict(watch) | {"config": None} == {"config": None, "best": 0.6, "best_epoch": 4, "waited": 2}
+    assert [watch.update(epoch(i, "val_loss", loss)) for i, loss in enumerate(losses, 1)] == [1, 1, 0, 1, 0, 0]
+    assert watch.should_stop
+    assert (watch.best, watch.best_epoch, watch.wait) == (0.6, 4, 2)

@@ -1,4 +1,4 @@
-"""What is left of a run when training cannot go on."""
+"""State of a run directory after training failed."""
 
 import errno
 import math
@@ -9,23 +9,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tinysight.errors import DataError, StorageError, TrainingError
-from tinysight.progress import Silent
+from tinysight._util.errors import DataError, StorageError, TrainingError
+from tinysight._util.progress import SilentProgress
 from tinysight.runs.run import Run
-from tinysight.training.train import train
+from tinysight.training.session import train
 
-# Steps a hundred times the ratio of two gradients: the weights leave float32's range within three of them.
+# Steps of 100 times the ratio of two gradients overflow float32 within three steps.
 DIVERGING = (
-    "optimiser.name=adam",
-    "optimiser.learning_rate=100",
-    "optimiser.beta_2=0",
-    "optimiser.epsilon=1e-30",
+    "optimizer.name=adam",
+    "optimizer.learning_rate=100",
+    "optimizer.beta_2=0",
+    "optimizer.epsilon=1e-30",
 )
-STEPS = 7  # an epoch
+STEPS = 7  # per epoch
 
 
-class Watcher(Silent):
-    """Does `then` after so many steps, and remembers what was said last."""
+class RecordingProgress(SilentProgress):
+    """Calls `then` after so many steps; `live` is True while a progress bar is open."""
 
     def __init__(self, steps=0, then=lambda: None):
         self.left, self.then, self.live = steps, then, False
@@ -44,14 +44,14 @@ class Watcher(Silent):
 
 @pytest.fixture
 def not_a_number(monkeypatch):
-    """Return a function that makes the loss NaN from the n-th call on, of those in training or in validation."""
-    right = F.cross_entropy
+    """Return a function that makes the loss NaN from the n-th training or validation step on."""
+    original = F.cross_entropy
 
-    def spoil(nth, training):
+    def patch(nth, training):
         calls = []
 
         def cross_entropy(logits, labels, **settings):
-            loss = right(logits, labels, **settings)
+            loss = original(logits, labels, **settings)
             if torch.is_grad_enabled() != training:
                 return loss
             calls.append(loss)
@@ -59,16 +59,16 @@ def not_a_number(monkeypatch):
 
         monkeypatch.setattr(F, "cross_entropy", cross_entropy)
 
-    return spoil
+    return patch
 
 
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
+    assert all(torch.equal(actual[name], expected[name]) for name in actual)
 
 
-def test_training_that_diverges_in_its_first_epoch_leaves_no_model(plan, tmp_path):
-    with pytest.raises(TrainingError, match=r"try a smaller optimiser\.learning_rate than 100") as raised:
+def test_divergence_in_the_first_epoch_leaves_no_model(plan, tmp_path):
+    with pytest.raises(TrainingError, match=r"Try a smaller optimizer\.learning_rate than 100") as raised:
         train(plan(*DIVERGING), tmp_path / "run")
 
     summary = Run(tmp_path / "run").summary()
@@ -78,13 +78,13 @@ def test_training_that_diverges_in_its_first_epoch_leaves_no_model(plan, tmp_pat
 
 
 @pytest.mark.parametrize("when", ["while training", "in validation"])
-def test_training_that_diverges_later_keeps_the_last_good_weights(plan, weights, not_a_number, when, tmp_path):
+def test_divergence_later_keeps_the_weights_of_the_last_checkpoint(plan, weights, not_a_number, when, tmp_path):
     train(plan("training.epochs=1"), tmp_path / "one epoch")
     if when == "while training":
         not_a_number(nth=STEPS + 3, training=True)
     else:
         not_a_number(nth=2, training=False)
-    with pytest.raises(TrainingError, match="loss became nan in epoch 2, step"):
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 2, step"):
         train(plan("training.epochs=3"), tmp_path / "run")
 
     assert_same(weights(tmp_path / "run"), weights(tmp_path / "one epoch"))
@@ -94,17 +94,17 @@ def test_training_that_diverges_later_keeps_the_last_good_weights(plan, weights,
     assert len(history) == 1
 
 
-def test_weights_that_are_not_finite_are_never_kept(plan, weights, monkeypatch, tmp_path):
-    """An interruption may come when the loss was still a number, and the next one would not be."""
-    right = F.cross_entropy
+def test_weights_that_are_not_finite_are_never_saved(plan, weights, monkeypatch, tmp_path):
+    """An interruption may come after a step with a finite loss and weights that are not finite."""
+    original = F.cross_entropy
 
-    def interrupt_and_spoil(logits, labels, **settings):
+    def interrupt_and_break(logits, labels, **settings):
         signal.raise_signal(signal.SIGINT)
-        return right(logits, labels, **settings) + (0 * logits).sqrt().sum()  # adds nothing, with a gradient of NaN
+        return original(logits, labels, **settings) + (0 * logits).sqrt().sum()  # adds nothing, with a gradient of NaN
 
-    spoiler = Watcher(STEPS + 1, lambda: monkeypatch.setattr(F, "cross_entropy", interrupt_and_spoil))
-    with pytest.raises(TrainingError, match="weights are not finite any more in epoch 2"):
-        train(plan(), tmp_path / "run", progress=spoiler)
+    progress = RecordingProgress(STEPS + 1, lambda: monkeypatch.setattr(F, "cross_entropy", interrupt_and_break))
+    with pytest.raises(TrainingError, match="the weights are not finite in epoch 2"):
+        train(plan(), tmp_path / "run", progress=progress)
     monkeypatch.undo()
 
     train(plan("training.epochs=1"), tmp_path / "one epoch")
@@ -112,38 +112,38 @@ def test_weights_that_are_not_finite_are_never_kept(plan, weights, monkeypatch, 
     assert Run(tmp_path / "run").checkpoint().state["position"]["epoch"] == 1
 
 
-def test_an_error_leaves_no_live_bar_behind(plan, tmp_path):
-    watcher = Watcher()
+def test_an_error_closes_the_progress_bar(plan, tmp_path):
+    progress = RecordingProgress()
     with pytest.raises(TrainingError):
-        train(plan(*DIVERGING), tmp_path / "run", progress=watcher)
+        train(plan(*DIVERGING), tmp_path / "run", progress=progress)
 
-    assert not watcher.live
+    assert not progress.live
 
 
 @pytest.mark.parametrize("operation", ["fsync", "replace"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(plan, weights, monkeypatch, operation, code, tmp_path):
-    """And once there is room again, the run goes on as if nothing had happened."""
+    """Once there is space again, the run resumes with the same result."""
 
     def fill():
-        def refuse(*arguments, **named):
+        def fail(*arguments, **named):
             raise OSError(code, os.strerror(code))
 
-        patch.setattr(os, operation, refuse)
+        patch.setattr(os, operation, fail)
 
     path = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"Cannot write .*: the (disk|folder) is"):
-        train(plan("training.epochs=3"), path, progress=Watcher(STEPS + 2, fill))
+        train(plan("training.epochs=3"), path, progress=RecordingProgress(STEPS + 2, fill))
 
     assert Run(path).checkpoint().state["position"]["epoch"] == 1
     assert Run(path).summary().status == "running"
     assert not list(path.rglob("*.part"))
     train(plan("training.epochs=3"), path, resume=True)
-    train(plan("training.epochs=3"), tmp_path / "undisturbed")
-    assert_same(weights(path), weights(tmp_path / "undisturbed"))
+    train(plan("training.epochs=3"), tmp_path / "uninterrupted")
+    assert_same(weights(path), weights(tmp_path / "uninterrupted"))
 
 
-def test_training_that_runs_out_of_memory_keeps_what_the_last_checkpoint_held(plan, weights, monkeypatch, tmp_path):
+def test_running_out_of_memory_keeps_the_weights_of_the_last_checkpoint(plan, weights, monkeypatch, tmp_path):
     train(plan("training.epochs=1"), tmp_path / "one epoch")
 
     def fill():
@@ -151,14 +151,14 @@ def test_training_that_runs_out_of_memory_keeps_what_the_last_checkpoint_held(pl
             F, "cross_entropy", lambda logits, labels, **settings: torch.empty(2**59, dtype=torch.uint8)
         )
 
-    with pytest.raises(TrainingError, match=r"not enough memory.*batch_size smaller"):
-        train(plan("training.epochs=3"), tmp_path / "run", progress=Watcher(STEPS + 2, fill))
+    with pytest.raises(TrainingError, match=r"not enough memory.*reduce data\.image_size or training\.batch_size"):
+        train(plan("training.epochs=3"), tmp_path / "run", progress=RecordingProgress(STEPS + 2, fill))
 
     assert_same(weights(tmp_path / "run"), weights(tmp_path / "one epoch"))
     assert Run(tmp_path / "run").summary().status == "failed"
 
 
-def test_images_of_another_size_are_refused_before_anything_is_written(plan, tmp_path):
+def test_images_of_another_size_are_rejected_before_writing(plan, tmp_path):
     with pytest.raises(DataError, match=r"16x16.*data\.image_size is 32"):
         train(plan("data.image_size=32"), tmp_path / "run")
 

@@ -1,27 +1,27 @@
 import pytest
 import torch
 
-from tinysight.errors import InputError
-from tinysight.models.registry import NOTEBOOK, build
-from tinysight.progress import Silent
-from tinysight.recipes.schema import Model, Recipe
+from tinysight._util.errors import InputError
+from tinysight._util.progress import SilentProgress
+from tinysight.models.registry import CNN_BUILDERS, build_network
+from tinysight.recipes.schema import ModelSection, Recipe
 from tinysight.training import precision
 
 RECIPE = Recipe(name="tiny", data={"image_size": 16}, model={"architecture": "early-stopping"})
-WRONG = "convolutions like Conv2d(3, 32)"
+FAULT = "convolutions like Conv2d(3, 32)"
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Pretend that bfloat16 is native, right and fast, or not."""
+    """Return a function that fakes whether bfloat16 is native, correct and fast."""
 
-    def pretend(native=True, right=True, fast=True):
+    def fake(native=True, correct=True, fast=True):
         seconds = {"bf16": 1.0 if fast else 3.0, "fp32": 2.0}
         monkeypatch.setattr(precision, "native_bf16", lambda: native)
-        monkeypatch.setattr(precision, "wrong_convolution", lambda *_: "" if right else WRONG)
+        monkeypatch.setattr(precision, "find_bf16_fault", lambda *_: "" if correct else FAULT)
         monkeypatch.setattr(precision, "step_seconds", lambda network, size, names: [seconds[name] for name in names])
 
-    return pretend
+    return fake
 
 
 @pytest.mark.parametrize(
@@ -29,67 +29,66 @@ def machine(monkeypatch):
     [
         ("fp32", {}, "fp32"),
         ("auto", {}, "bf16"),
-        ("auto", {"right": False}, "fp32"),
+        ("auto", {"correct": False}, "fp32"),
         ("auto", {"native": False}, "fp32"),
         ("auto", {"fast": False}, "fp32"),
         ("bf16", {}, "bf16"),
         ("bf16", {"native": False, "fast": False}, "bf16"),
     ],
 )
-def test_bf16_is_taken_where_it_is_asked_for_or_native_and_faster_and_always_right(machine, asked, here, chosen):
+def test_auto_uses_bf16_where_it_is_native_correct_and_faster(machine, asked, here, chosen):
     machine(**here)
 
-    assert precision.choose(asked, RECIPE) == chosen
+    assert precision.resolve_precision(asked, RECIPE) == chosen
 
 
-def test_falling_back_is_said_with_the_layer_that_is_wrong(machine):
-    machine(right=False)
-    progress, notes = Silent(), []
+def test_falling_back_to_fp32_is_reported_with_the_faulty_layer(machine):
+    machine(correct=False)
+    progress, notes = SilentProgress(), []
     progress.note = notes.append
-    precision.choose("auto", RECIPE, progress=progress)
+    precision.resolve_precision("auto", RECIPE, progress=progress)
 
-    assert notes == [f"bfloat16 gives wrong results on this machine in {WRONG}: training in float32."]
-
-
-def test_bf16_by_name_is_refused_where_its_convolutions_are_wrong(machine):
-    machine(right=False)
-
-    with pytest.raises(
-        InputError, match=r"wrong results on this machine in convolutions like .*; use --precision fp32"
-    ):
-        precision.choose("bf16", RECIPE)
+    assert notes == [f"precision bf16: results on this machine are wrong in {FAULT}. Training in float32."]
 
 
-@pytest.mark.parametrize("name", [*NOTEBOOK, "fast"])
-def test_torch_as_installed_here_has_right_convolutions(name):
-    widths = {"stem": "fine", "widths": [16, 32]} if name == "fast" else {}
-    assert precision.wrong_convolution(build(Model(architecture=name, **widths), 10, 32), 32) == ""
+def test_requested_bf16_with_faulty_convolutions_is_rejected(machine):
+    machine(correct=False)
+
+    message = r"precision bf16: results on this machine are wrong in convolutions like .*\. Use precision fp32\."
+    with pytest.raises(InputError, match=message):
+        precision.resolve_precision("bf16", RECIPE)
 
 
-@pytest.mark.parametrize("wrong", ["forward", "backward"])
+@pytest.mark.parametrize("name", [*CNN_BUILDERS, "fast"])
+def test_the_installed_torch_has_correct_convolutions(name):
+    widths = {"stem_stride": 1, "channels": [16, 32]} if name == "fast" else {}
+    assert precision.find_bf16_fault(build_network(ModelSection(architecture=name, **widths), 10, 32), 32) == ""
+
+
+@pytest.mark.parametrize("fault", ["forward", "backward"])
 @pytest.mark.parametrize("inputs", [3, 32])
-def test_a_wrong_bf16_convolution_is_named(monkeypatch, wrong, inputs):
-    right = torch.nn.functional.conv2d
+def test_a_faulty_bf16_convolution_is_named(monkeypatch, fault, inputs):
+    original = torch.nn.functional.conv2d
 
     def conv2d(images, weight, *arguments, **settings):
         if images.dtype == torch.float32 or weight.shape[1] != inputs:
-            return right(images, weight, *arguments, **settings)
-        if wrong == "forward":
-            return right(images, weight, **settings).roll(1, 0)
-        return right(images, weight.detach().roll(1, 0), **settings) + 0 * right(images, weight, **settings)
+            return original(images, weight, *arguments, **settings)
+        if fault == "forward":
+            return original(images, weight, **settings).roll(1, 0)
+        return original(images, weight.detach().roll(1, 0), **settings) + 0 * original(images, weight, **settings)
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
 
-    network = build(Model(architecture="deep"), 10, 16)
-    assert f"Conv2d({inputs}, 32" in precision.wrong_convolution(network, 16)
+    network = build_network(ModelSection(architecture="deep"), 10, 16)
+    assert f"Conv2d({inputs}, 32" in precision.find_bf16_fault(network, 16)
 
 
-def test_a_step_takes_time_in_either_precision():
-    network = build(RECIPE.model, 10, 16)
+def test_step_seconds_are_positive_in_both_precisions():
+    network = build_network(RECIPE.model, 10, 16)
     assert all(seconds > 0 for seconds in precision.step_seconds(network, 16, ["fp32", "bf16"]))
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_inside_autocast_layers_compute_in_the_precision(name, dtype):
+def test_autocast_layers_compute_in_the_precision(name, dtype):
     with precision.autocast(name):
         assert torch.nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == dtype

@@ -6,9 +6,8 @@ import pytest
 
 from tinysight.data.load import load
 from tinysight.recipes import loading
-from tinysight.tuning.record import StudyRecord
-from tinysight.tuning.study import Study
-from tinysight.tuning.trial import Outcome
+from tinysight.tuning.study import Study, StudyRecord
+from tinysight.tuning.trial import TrialResult
 
 ARGUMENT = "shapes:train=100,test=30"
 
@@ -20,7 +19,7 @@ def dataset():
 
 @pytest.fixture(scope="session")
 def recipe():
-    return loading.load("early-stopping", ["training.epochs=2"])
+    return loading.load_recipe("early-stopping", ["training.epochs=2"])
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def record(recipe, dataset):
         epochs=2,
         trial_seconds=1.0,
         argument=ARGUMENT,
-        skip_bad=False,
+        skip_unreadable=False,
         fingerprint=dataset.without_test().fingerprint,
         seed=0,
         precision="fp32",
@@ -42,8 +41,8 @@ def record(recipe, dataset):
 @pytest.fixture
 def study(tmp_path, record):
     """An empty study that this process has joined."""
-    study = Study.begin(tmp_path / "study", record)
-    with study.joined():
+    study = Study.create(tmp_path / "study", record)
+    with study.join():
         yield study
 
 
@@ -51,7 +50,7 @@ def study(tmp_path, record):
 def second_worker(study):
     """The same study, joined by a second worker."""
     second = Study.open(study.path)
-    with second.joined():
+    with second.join():
         yield second
 
 
@@ -61,7 +60,7 @@ def search(study, ended):
 
     def make(*accuracies):
         for accuracy in accuracies:
-            study.search().finish(ended(accuracy))
+            study.next_trial().finish(ended(accuracy))
 
     return make
 
@@ -69,7 +68,7 @@ def search(study, ended):
 @pytest.fixture(scope="session")
 def ended():
     """Return a function that makes the result of a trial."""
-    return lambda accuracy=0.5, ending="finished", error="": Outcome(ending, accuracy, 2, 1.0, error)
+    return lambda accuracy=0.5, ending="finished", error="": TrialResult(ending, accuracy, 2, 1.0, error)
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from tinysight.ranges import Range
-from tinysight.recipes import loading, shelf
+from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import SECTIONS
-from tinysight.tuning.space import Space, value_of
+from tinysight.recipes.search_space import SearchRange
+from tinysight.tuning.space import SearchSpace, get_value
 
-NAMES = [name for name in shelf.shipped() if name != "fast"]  # its network depends on the time budget
-SPACES = {name: Space.of(loading.load(name)) for name in NAMES}
+NAMES = [name for name in catalog.list_recipes() if name != "fast"]  # its network depends on the time budget
+SPACES = {name: SearchSpace.of(loading.load_recipe(name)) for name in NAMES}
 
 
 def suggestions(space):
@@ -21,7 +21,7 @@ def suggestions(space):
 
 def values_of(distribution):
     if isinstance(distribution, CategoricalDistribution):
-        return st.sampled_from(distribution.choices)
+        return st.sampled_from(distribution.top_classes)
     if isinstance(distribution, FloatDistribution):
         return st.floats(distribution.low, distribution.high)
     return st.integers(distribution.low, distribution.high)
@@ -36,7 +36,7 @@ def flatten(recipe):
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_every_suggestion_survives_writing_and_reading(data, name):
     tried = SPACES[name].recipe_with(data.draw(suggestions(SPACES[name])))
-    assert loading.parse(loading.dump(tried), name) == tried
+    assert loading.parse_recipe(loading.dump_recipe(tried), name) == tried
 
 
 @given(data=st.data(), name=st.sampled_from(NAMES))
@@ -54,21 +54,21 @@ def test_only_suggested_keys_change_with_three_significant_digits(data, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_search_starts_from_the_unchanged_recipe(name):
     space = SPACES[name]
-    assert space.recipe_with(space.start) == space.recipe
-    assert space.changes(space.start) == {}
-    for key, value in space.start.items():
+    assert space.recipe_with(space.baseline) == space.recipe
+    assert space.changes(space.baseline) == {}
+    for key, value in space.baseline.items():
         distribution = space.distributions[key]
         assert distribution._contains(distribution.to_internal_repr(value)), key
 
 
 def test_the_recipes_own_values_are_not_rounded():
-    recipe = loading.load("deep", ["optimiser.learning_rate=0.00123456", "training.label_smoothing=0.45"])
-    space = Space.of(recipe)
-    assert space.recipe_with(space.start) == recipe
+    recipe = loading.load_recipe("deep", ["optimizer.learning_rate=0.00123456", "training.label_smoothing=0.45"])
+    space = SearchSpace.of(recipe)
+    assert space.recipe_with(space.baseline) == recipe
     assert space.distributions["training.label_smoothing"].high == 0.45
 
 
-@pytest.mark.parametrize("key", ["optimiser.learning_rate", "optimiser.schedule", "training.batch_size"])
+@pytest.mark.parametrize("key", ["optimizer.learning_rate", "optimizer.lr_schedule", "training.batch_size"])
 @pytest.mark.parametrize("name", NAMES)
 def test_important_keys_are_searched_in_every_shipped_recipe(name, key):
     assert key in SPACES[name].distributions
@@ -79,7 +79,7 @@ def test_every_range_in_the_schema_is_searched_in_some_shipped_recipe():
         f"{section}.{name}"
         for section, kind in SECTIONS.items()
         for name, field in kind.model_fields.items()
-        if any(isinstance(note, Range) for note in field.metadata)
+        if any(isinstance(note, SearchRange) for note in field.metadata)
     }
     assert ranges == set().union(*(space.distributions for space in SPACES.values()))
 
@@ -87,9 +87,9 @@ def test_every_range_in_the_schema_is_searched_in_some_shipped_recipe():
 @pytest.mark.parametrize(
     ("name", "absent"),
     [
-        ("deep", {"optimiser.beta_1", "optimiser.momentum", "optimiser.weight_decay", "augmentation.rotation"}),
-        ("early-stopping", {"optimiser.rho", "optimiser.head_learning_rate"}),
-        ("fast-85", {"optimiser.rho", "optimiser.beta_1", "augmentation.horizontal_flip"}),
+        ("deep", {"optimizer.beta_1", "optimizer.momentum", "optimizer.weight_decay", "augmentation.rotation"}),
+        ("early-stopping", {"optimizer.rho", "optimizer.head_learning_rate"}),
+        ("fast-85", {"optimizer.rho", "optimizer.beta_1", "augmentation.horizontal_flip"}),
     ],
 )
 def test_keys_without_effect_are_not_searched(name, absent):
@@ -97,12 +97,14 @@ def test_keys_without_effect_are_not_searched(name, absent):
 
 
 def test_ranges_respect_the_limits_of_the_schema():
-    space = Space.of(loading.load("fast-85", ["optimiser.learning_rate=90", "optimiser.head_learning_rate=5000"]))
-    assert space.distributions["optimiser.learning_rate"].high == 100
-    assert space.distributions["optimiser.head_learning_rate"].high == 10_000
+    space = SearchSpace.of(
+        loading.load_recipe("fast-85", ["optimizer.learning_rate=90", "optimizer.head_learning_rate=5000"])
+    )
+    assert space.distributions["optimizer.learning_rate"].high == 100
+    assert space.distributions["optimizer.head_learning_rate"].high == 10_000
 
 
 def test_batch_size_is_halved_and_doubled():
-    space = Space.of(loading.load("deep", ["training.batch_size=1"]))
-    assert space.distributions["training.batch_size"].choices == (1, 2)
-    assert value_of(space.recipe, "training.batch_size") == 1
+    space = SearchSpace.of(loading.load_recipe("deep", ["training.batch_size=1"]))
+    assert space.distributions["training.batch_size"].top_classes == (1, 2)
+    assert get_value(space.recipe, "training.batch_size") == 1

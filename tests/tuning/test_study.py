@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tinysight.errors import RunError
+from tinysight._util.errors import RunError
 from tinysight.tuning.study import Study
-from tinysight.tuning.trial import best_of
+from tinysight.tuning.trial import best_trial
 
 TAKE_AND_WAIT = """
 import sys, time
@@ -42,8 +42,8 @@ def kill(process):
 
 
 def test_first_trial_is_the_baseline(study):
-    task = study.search()
-    assert (task.kept.number, study.trial_recipe(task.values)) == (0, study.record.recipe)
+    task = study.next_trial()
+    assert (task.optuna_trial.number, study.trial_recipe(task.values)) == (0, study.record.recipe)
 
 
 def test_trials_are_distinct(study, search):
@@ -61,8 +61,8 @@ def test_random_trials_change_at_most_three_values(study, search):
 
 
 def test_processes_see_each_others_trials(study, second_worker, ended):
-    study.search().finish(ended(0.5))
-    second_worker.search().finish(ended(0.7))
+    study.next_trial().finish(ended(0.5))
+    second_worker.next_trial().finish(ended(0.7))
     assert study.trials() == second_worker.trials()
     assert [trial.accuracy for trial in study.trials()] == [0.5, 0.7]
     assert [trial.worker for trial in study.trials()] == [0, 1]
@@ -71,9 +71,9 @@ def test_processes_see_each_others_trials(study, second_worker, ended):
 def test_no_trial_is_taken_twice(study, ended):
     def work(_):
         shared = Study.open(study.path)
-        with shared.joined():
+        with shared.join():
             for _ in range(5):
-                shared.search().finish(ended())
+                shared.next_trial().finish(ended())
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -85,10 +85,10 @@ def test_no_trial_is_taken_twice(study, ended):
 
 def test_trial_of_a_killed_process_is_lost_and_the_baseline_is_repeated(study, worker):
     assert [trial.state for trial in study.trials()] == ["running"]
-    study.settle()
+    study.fail_orphans()
     assert [trial.state for trial in study.trials()] == ["running"]  # the process is alive
     kill(worker)
-    task = study.search()
+    task = study.next_trial()
     assert study.trials()[0].state == "lost"
     assert task.values == study.space.start
 
@@ -97,44 +97,44 @@ def test_lost_trial_other_than_the_baseline_is_not_repeated(study, search, reque
     search(0.5)
     kill(request.getfixturevalue("worker"))
     lost = study.trials()[1].values
-    assert lost not in [study.search().values for _ in range(3)]
+    assert lost not in [study.next_trial().values for _ in range(3)]
     assert [trial.state for trial in study.trials()] == ["finished", "lost", "running", "running", "running"]
 
 
 def test_failed_baseline_is_not_repeated_and_a_stopped_one_is(study, ended):
-    study.search().finish(ended(0, "stopped"))
-    study.search().finish(ended(0, "failed", "The loss became nan."))
-    study.search().finish(ended(0.3))
+    study.next_trial().finish(ended(0, "stopped"))
+    study.next_trial().finish(ended(0, "failed", "The loss became nan."))
+    study.next_trial().finish(ended(0.3))
     assert [trial.values == study.space.start for trial in study.trials()] == [True, True, False]
     assert study.trials()[1].error == "The loss became nan."
 
 
 def test_incomplete_line_of_a_killed_process_is_removed(study, search, ended):
     search(0.5)
-    with study.journal.open("ab") as file:
+    with study.journal_path.open("ab") as file:
         file.write(b'{"op_code":4,"worker')
     second = Study.open(study.path)
-    with second.joined():
-        second.search().finish(ended(0.6))
+    with second.join():
+        second.next_trial().finish(ended(0.6))
     assert [trial.accuracy for trial in Study.open(study.path).trials()] == [0.5, 0.6]
-    assert all(json.loads(line) for line in study.journal.read_text().splitlines())
+    assert all(json.loads(line) for line in study.journal_path.read_text().splitlines())
 
 
 def test_killed_process_releases_the_journal(study, worker, wait_for):
     """A process is killed while it holds the journal's lock, which it takes for every line."""
     kill(worker)
     holder = "import fcntl, sys, time; file = open(sys.argv[1], 'ab'); fcntl.flock(file, 2); print(1, flush=True)"
-    command = [sys.executable, "-c", f"{holder}; time.sleep(600)", str(study.journal)]
+    command = [sys.executable, "-c", f"{holder}; time.sleep(600)", str(study.journal_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process, ThreadPoolExecutor(1) as pool:
         process.stdout.readline()
-        waiting = pool.submit(study.search)
+        waiting = pool.submit(study.next_trial)
         kill(process)
         assert wait_for(waiting.done)
         assert waiting.result().values
 
 
 def test_invalid_journal_is_rejected(study):
-    study.journal.write_text("not a journal\nat all\n")
+    study.journal_path.write_text("not a journal\nat all\n")
     with pytest.raises(RunError, match=r"study\.journal: is damaged\. Restore it from a backup"):
         Study.open(study.path)
 
@@ -142,42 +142,42 @@ def test_invalid_journal_is_rejected(study):
 def test_directory_of_other_files_is_not_overwritten(tmp_path, record):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(RunError, match="exists and is not a tuning study"):
-        Study.begin(tmp_path, record)
+        Study.create(tmp_path, record)
 
 
 def test_creating_an_existing_study_opens_it(study, record):
-    assert Study.begin(study.path, record.model_copy(update={"seed": 1})).record.seed == 0
+    assert Study.create(study.path, record.model_copy(update={"seed": 1})).record.seed == 0
 
 
 def test_bad_trials_are_pruned_and_good_ones_are_not(study, ended):
     for _ in range(4):
-        task = study.search()
+        task = study.next_trial()
         task.report(1, 0.5)
         task.finish(ended(0.6))
-    assert study.search().report(1, 0.3)
-    assert not study.search().report(1, 0.55)
+    assert study.next_trial().report(1, 0.3)
+    assert not study.next_trial().report(1, 0.55)
 
 
 def test_baseline_and_best_alternate_with_the_same_new_seeds(study, search):
     search(0.5, 0.7, 0.6)
-    tasks = [study.train_again() for _ in range(4)]
+    tasks = [study.next_reseeded() for _ in range(4)]
     assert [(task.of, task.fresh) for task in tasks] == [(0, 1), (1, 1), (0, 2), (1, 2)]
     assert tasks[0].seed == tasks[1].seed
     assert len({study.record.seed, tasks[0].seed, tasks[2].seed}) == 3
-    assert tasks[1].values == best_of(study.trials()).values
+    assert tasks[1].values == best_trial(study.trials()).values
 
 
 @pytest.mark.parametrize("accuracies", [[], [0.5], [0.5, 0.4]])
 def test_nothing_is_trained_again_unless_a_trial_beats_the_baseline(study, search, accuracies):
     search(*accuracies)
-    assert study.train_again() is None
+    assert study.next_reseeded() is None
 
 
 def test_lost_training_with_a_new_seed_is_repeated(study, second_worker, search):
     search(0.5, 0.7)
-    assert (second_worker.train_again().of, study.train_again().of) == (0, 1)
+    assert (second_worker.next_reseeded().of, study.next_reseeded().of) == (0, 1)
     os.unlink(study.path / "workers" / "1")  # as if its process had died
-    task = study.train_again()
+    task = study.next_reseeded()
     assert (task.of, task.fresh) == (0, 1)
 
 

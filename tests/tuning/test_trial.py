@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinysight.data.dataset import Part
+from tinysight.data.dataset import Split
 from tinysight.recipes import loading
-from tinysight.training.train import Plan, train
-from tinysight.tuning.trial import Subject, attempt
+from tinysight.training.session import TrainConfig, train
+from tinysight.tuning.trial import TrialContext, train_trial
 
 
 class Untouchable:
@@ -24,14 +24,16 @@ def never(*_):
 
 @pytest.fixture
 def subject(dataset, recipe):
-    return Subject.of(dataset, recipe, seed=0, precision="fp32", device="cpu")
+    return TrialContext.create(dataset, recipe, seed=0, precision="fp32", device="cpu")
 
 
-@pytest.mark.parametrize("change", ["early_stopping.restore_best=true", "early_stopping.restore_best=false"])
+@pytest.mark.parametrize(
+    "change", ["early_stopping.restore_best_weights=true", "early_stopping.restore_best_weights=false"]
+)
 def test_trial_has_the_accuracy_of_train(dataset, recipe, subject, tmp_path, change):
-    recipe = loading.parse(loading.dump(recipe), "recipe", [change, "training.epochs=3"])
-    outcome = attempt(subject, recipe, 5, never, never)
-    summary = train(Plan(recipe, dataset, "shapes", 5, "fp32"), tmp_path / "run")
+    recipe = loading.parse_recipe(loading.dump_recipe(recipe), "recipe", [change, "training.epochs=3"])
+    outcome = train_trial(subject, recipe, 5, never, never)
+    summary = train(TrainConfig(recipe, dataset, "shapes", 5, "fp32"), tmp_path / "run")
     assert outcome.ending == "finished"
     # `train` with seed 5 would split differently; all trials of a study share one split.
     expected = train_on(subject, recipe, dataset, tmp_path)
@@ -41,33 +43,36 @@ def test_trial_has_the_accuracy_of_train(dataset, recipe, subject, tmp_path, cha
 
 def train_on(subject, recipe, dataset, tmp_path):
     """Return the validation accuracy of `train` on the study's own split."""
-    train_part = Part(
+    train_part = Split(
         subject.images.train.pixels[subject.images.learn], subject.images.train.labels[subject.images.learn]
     )
     split = replace(dataset, train=train_part, validation=subject.images.validation)
-    return train(Plan(recipe, split, "shapes", 5, "fp32"), tmp_path / "split").val_accuracy
+    return train(TrainConfig(recipe, split, "shapes", 5, "fp32"), tmp_path / "split").val_accuracy
 
 
 def test_test_images_are_never_read(dataset, recipe):
-    guarded = replace(dataset, test=Part(Untouchable(), np.zeros(30, dtype=np.int64)))
-    subject = Subject.of(guarded, recipe, seed=0, precision="fp32", device="cpu")
+    guarded = replace(dataset, test=Split(Untouchable(), np.zeros(30, dtype=np.int64)))
+    subject = TrialContext.create(guarded, recipe, seed=0, precision="fp32", device="cpu")
     assert len(subject.dataset.test) == 0
-    assert attempt(subject, recipe, 0, never, never).ending == "finished"
+    assert train_trial(subject, recipe, 0, never, never).ending == "finished"
     assert len(guarded.without_test().fingerprint) == 64
 
 
 def test_exclude_lists_may_name_test_images_too(dataset, recipe, tmp_path):
     (tmp_path / "list.csv").write_text("image\ntrain/0\ntest/1\n")
-    excluding = recipe.excluding(tmp_path / "list.csv")
-    with_all = Subject.of(dataset, recipe, 0, "fp32", "cpu").images
-    without = Subject.of(dataset, excluding, 0, "fp32", "cpu").images
-    assert len(with_all.learn) + len(with_all.validation) - len(without.learn) - len(without.validation) == 1
+    excluding = recipe.with_excluded(tmp_path / "list.csv")
+    with_all = TrialContext.create(dataset, recipe, 0, "fp32", "cpu").split
+    without = TrialContext.create(dataset, excluding, 0, "fp32", "cpu").split
+    assert (
+        len(with_all.train_indices) + len(with_all.validation) - len(without.train_indices) - len(without.validation)
+        == 1
+    )
 
 
 def test_diverging_training_fails_with_an_error(subject, recipe):
-    wild = loading.parse(loading.dump(recipe), "recipe", ["optimiser.learning_rate=100"])
-    wild = wild.model_copy(update={"optimiser": wild.optimiser.model_copy(update={"learning_rate": 1e30})})
-    outcome = attempt(subject, wild, 0, never, never)
+    wild = loading.parse_recipe(loading.dump_recipe(recipe), "recipe", ["optimizer.learning_rate=100"])
+    wild = wild.model_copy(update={"optimizer": wild.optimizer.model_copy(update={"learning_rate": 1e30})})
+    outcome = train_trial(subject, wild, 0, never, never)
     assert outcome.ending == "failed"
     assert "training diverged" in outcome.error
 
@@ -77,20 +82,20 @@ def test_out_of_memory_fails_only_the_trial(subject, recipe, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("tinysight.tuning.trial.Trainer", full)
-    assert "not enough memory" in attempt(subject, recipe, 0, never, never).error
+    assert "not enough memory" in train_trial(subject, recipe, 0, never, never).error
 
 
 def test_pruning_happens_between_epochs(subject, recipe):
     calls = []
-    outcome = attempt(subject, recipe, 0, lambda *epoch: calls.append(epoch) or True, never)
+    outcome = train_trial(subject, recipe, 0, lambda *epoch: calls.append(epoch) or True, never)
     assert (outcome.ending, outcome.epochs, outcome.accuracy) == ("pruned", 1, calls[0][1])
     assert calls[0][0] == 1
 
 
 def test_nothing_is_pruned_after_the_last_epoch(subject, recipe):
-    assert attempt(subject, recipe, 0, lambda epoch, _: epoch == 2, never).ending == "finished"
+    assert train_trial(subject, recipe, 0, lambda epoch, _: epoch == 2, never).ending == "finished"
 
 
 def test_stop_takes_effect_after_the_current_step(subject, recipe):
-    outcome = attempt(subject, recipe, 0, never, lambda: True)
+    outcome = train_trial(subject, recipe, 0, never, lambda: True)
     assert (outcome.ending, outcome.epochs, outcome.accuracy) == ("stopped", 0, 0.0)

@@ -7,19 +7,19 @@ import time
 
 import pytest
 
+from tinysight._util.errors import RunError, TrainingError
+from tinysight._util.progress import SilentProgress
 from tinysight.data.load import load
-from tinysight.errors import RunError, TrainingError
-from tinysight.progress import Silent
 from tinysight.recipes import loading
-from tinysight.tuning import work as working
-from tinysight.tuning.beginning import Order, require_tunable
+from tinysight.tuning import worker as working
+from tinysight.tuning.setup import TuneRequest, check_tunable
 from tinysight.tuning.study import Study
 from tinysight.tuning.tune import tune
 
 ARGUMENT = "shapes:train=100,test=30"
 
 
-class CtrlC(Silent):
+class CtrlC(SilentProgress):
     """Progress that sends Ctrl-C after the given number of trainings."""
 
     def __init__(self, after):
@@ -37,7 +37,7 @@ def run(tmp_path, dataset, recipe):
     """Return a function that tunes in one directory until a number of trainings are done."""
 
     def tune_until(trainings, dataset=dataset, minutes=60, begun=None, **order):
-        request = Order(**{"recipe": recipe, "argument": ARGUMENT, "precision": "fp32"} | order)
+        request = TuneRequest(**{"recipe": recipe, "argument": ARGUMENT, "precision": "fp32"} | order)
         progress = CtrlC(trainings)
         begun = time.perf_counter() if begun is None else begun
         return tune(tmp_path / "study", request, dataset, minutes, begun, progress=progress), progress.lines
@@ -49,7 +49,7 @@ def test_writes_a_valid_recipe_one_line_per_trial_and_a_plot(run, tmp_path, reci
     tuned, lines = run(3)
     assert tuned.interrupted
     assert [line.split(":")[0] for line in lines] == ["trial 0", "trial 1", "trial 2"]
-    best = loading.load(str(tmp_path / "study" / "best.toml"))
+    best = loading.load_recipe(str(tmp_path / "study" / "best.toml"))
     assert best.name == "early-stopping-tuned"
     assert best.training.epochs == recipe.training.epochs
     trials = [json.loads(line) for line in (tmp_path / "study" / "trials.jsonl").read_text().splitlines()]
@@ -83,16 +83,16 @@ def test_sigterm_stops_the_search_and_keeps_its_trials(run, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         return outcome
 
-    monkeypatch.setattr(working, "attempt", interrupted)
+    monkeypatch.setattr(working, "train_trial", interrupted)
     tuned, _ = run(5)
     assert (tuned.interrupted, [trial.state for trial in tuned.study.trials()]) == (True, ["finished"])
 
 
 def test_new_seeds_decide_after_the_search(run, monkeypatch):
     """With a negative search fraction, all of the time is for trainings with new seeds."""
-    monkeypatch.setattr(working, "SEARCHING", -1.0)
+    monkeypatch.setattr(working, "SEARCH_FRACTION", -1.0)
     tuned, lines = run(9)
-    best = tuned.verdict.rival
+    best = tuned.verdict.challenger
     assert best is not None
     assert {f"trial 0, new seed 1: {line.split(': ')[1]}" for line in lines} & set(lines)
     assert any(line.startswith(f"trial {best.number}, new seed 1") for line in lines)
@@ -100,14 +100,14 @@ def test_new_seeds_decide_after_the_search(run, monkeypatch):
 
 
 def test_trials_are_shortened_if_the_time_is_short(run, recipe, monkeypatch):
-    long = loading.load("early-stopping", ["training.epochs=1000"])
-    monkeypatch.setattr("tinysight.tuning.beginning.epoch_seconds", lambda *_: 1.0)
+    long = loading.load_recipe("early-stopping", ["training.epochs=1000"])
+    monkeypatch.setattr("tinysight.tuning.setup.measure_epoch_seconds", lambda *_: 1.0)
     tuned, _ = run(1, recipe=long, minutes=12 * 7 / 60 / 0.7)  # 12 trials of 7 epochs, minus the reserved seconds
     assert tuned.study.record.epochs == 6
 
 
 def test_too_little_time_is_rejected_before_anything_is_written(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("tinysight.tuning.beginning.epoch_seconds", lambda *_: 60.0)
+    monkeypatch.setattr("tinysight.tuning.setup.measure_epoch_seconds", lambda *_: 60.0)
     with pytest.raises(TrainingError, match=r"one epoch takes 60\.0 s\. Allow at least 4\.\d minutes"):
         run(1, minutes=2)
     assert not (tmp_path / "study").exists()
@@ -123,8 +123,11 @@ def test_no_trial_starts_after_the_deadline(run):
     ("changes", "difference"),
     [
         ({"seed": 1}, "seed: 0 there, 1 requested"),
-        ({"recipe": loading.load("early-stopping", ["training.epochs=3"])}, "training.epochs: 2 there, 3 requested"),
-        ({"recipe": loading.load("deep")}, "model.architecture: early-stopping there, deep requested"),
+        (
+            {"recipe": loading.load_recipe("early-stopping", ["training.epochs=3"])},
+            "training.epochs: 2 there, 3 requested",
+        ),
+        ({"recipe": loading.load_recipe("deep")}, "model.architecture: early-stopping there, deep requested"),
         ({"precision": "bf16"}, "precision: fp32 there, bf16 requested"),
         ({"dataset": load("shapes:train=100,test=30,seed=1")}, "is a study of other images than shapes"),
     ],
@@ -143,17 +146,17 @@ def test_other_test_images_are_allowed(run):
 @pytest.mark.parametrize("changes", [["training.minutes=1"], []])
 def test_recipes_with_a_time_budget_are_rejected(changes):
     with pytest.raises(Exception, match="its trainings depend on a time budget"):
-        require_tunable(loading.load("deep" if changes else "fast", changes))
+        check_tunable(loading.load_recipe("deep" if changes else "fast", changes))
 
 
 def test_study_without_a_finished_trial_reports_the_first_error(run, tmp_path, monkeypatch):
     attempt = working.attempt
 
     def diverging(subject, recipe, *more):
-        optimizer = recipe.optimiser.model_copy(update={"learning_rate": 1e30})
-        return attempt(subject, recipe.model_copy(update={"optimiser": optimizer}), *more)
+        optimizer = recipe.optimizer.model_copy(update={"learning_rate": 1e30})
+        return attempt(subject, recipe.model_copy(update={"optimizer": optimizer}), *more)
 
-    monkeypatch.setattr(working, "attempt", diverging)
+    monkeypatch.setattr(working, "train_trial", diverging)
     with pytest.raises(TrainingError, match=r"no trial has finished.*training diverged"):
         run(2)
     assert [trial.state for trial in Study.open(tmp_path / "study").trials()] == ["failed"] * 2

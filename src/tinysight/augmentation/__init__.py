@@ -1,4 +1,4 @@
-"""Random changes to training images, in batches, on tensors.
+"""Random augmentation of training images, on batches of tensors.
 
-`config` (the settings) and `describe` need no torch, so that recipes are checked without loading it.
+`config` and `describe` do not import torch, so recipes can be validated without it.
 """

@@ -1,9 +1,9 @@
-"""Rotation, shift, shear, zoom and flip: one affine map an image, applied to a whole batch at once.
+"""Rotation, shift, shear, zoom and flip as one affine map per image.
 
-For given parameters the pictures equal those of Keras' `ImageDataGenerator.apply_transform` (bilinear).
-Keras errs in two places, which are put right here and do not show in the notebooks (square images, equal
-shifts): it turns and zooms images that are not square about a point beside their centre, and its
-`width_shift_range` moves images up and down, its `height_shift_range` left and right.
+For given parameters the result equals Keras' `ImageDataGenerator.apply_transform` (bilinear), except for two fixed
+bugs. Keras rotates and zooms non-square images around a point beside their center. Its `width_shift_range` moves
+images vertically and its `height_shift_range` horizontally. Neither affects the notebooks, which use square images
+and equal shifts.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tinysight.augmentation.config import Augmentation
 
 _PADDING_MODE = {"nearest": "border", "reflect": "reflection", "constant": "border"}
 
-# Rounding must not push a point that lies on the outermost pixels out of the image; in units of half a side.
+# Keeps points on the outermost pixels inside the image despite rounding; in units of half a side.
 _EDGE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class AffineParameters:
-    """One map an image, under the names of Keras' `transform_parameters`; every tensor has shape (n,).
+    """Parameters of one map per image, named as in Keras' `transform_parameters`. Tensors have the shape (n,).
 
-    They say where an output pixel is read from, so content moves and grows the opposite way.
+    The map goes from output to input coordinates, so the content moves and scales in the opposite direction.
 
     Attributes:
         theta: rotation, degrees.
@@ -37,7 +37,7 @@ class AffineParameters:
         shear: shear, degrees.
         zx: factor along the width; below 1 magnifies.
         zy: factor along the height; below 1 magnifies.
-        flip: bool, whether the result is mirrored left to right.
+        flip: bool, whether the result is flipped horizontally.
     """
 
     theta: Tensor
@@ -52,10 +52,9 @@ class AffineParameters:
 def sample_affine(
     n: int, config: Augmentation, height: int, width: int, generator: torch.Generator
 ) -> AffineParameters:
-    """Draw a map for each of `n` images of `height` x `width` pixels, uniformly from the ranges of `config`.
+    """Draw maps for `n` images of `height` x `width` pixels, uniformly from the ranges of `config`.
 
-    Every image takes seven random numbers whatever is switched on, so that changing one range leaves the
-    draws of the others as they were.
+    Each image uses seven random numbers even if some are disabled, so changing one range does not change the others.
     """
     uniform = torch.rand(7, n, generator=generator, device=generator.device)
     theta, tx, ty, shear, zx, zy = 2 * uniform[:6] - 1
@@ -73,33 +72,33 @@ def sample_affine(
 def apply_affine(
     images: Tensor,
     parameters: AffineParameters,
-    fill: Literal["nearest", "reflect", "constant"] = "nearest",
+    fill_mode: Literal["nearest", "reflect", "constant"] = "nearest",
     fill_value: float = 0.0,
 ) -> Tensor:
-    """Apply to each image its own map, with bilinear interpolation.
+    """Apply one map to each image, with bilinear interpolation.
 
     Args:
         images: float, (n, channels, height, width).
-        parameters: n maps.
-        fill: what is read outside the image, as in `Augmentation`.
-        fill_value: the value that "constant" reads there.
+        parameters: the n maps.
+        fill_mode: how pixels outside the image are filled, as in `Augmentation`.
+        fill_value: the value for "constant".
 
     Returns:
-        A new tensor of the same shape, contiguous in that order.
+        A new contiguous tensor of the same shape.
     """
     height, width = images.shape[2:]
     grid = _sampling_grid(_matrices(parameters).to(images.device), height, width)
-    moved = F.grid_sample(images, grid, padding_mode=_PADDING_MODE[fill], align_corners=False)
-    if fill != "constant":
-        return moved
-    return torch.where(_inside(grid, height, width).unsqueeze(1), moved, fill_value)
+    warped = F.grid_sample(images, grid, padding_mode=_PADDING_MODE[fill_mode], align_corners=False)
+    if fill_mode != "constant":
+        return warped
+    return torch.where(_inside(grid, height, width).unsqueeze(1), warped, fill_value)
 
 
 def _matrices(parameters: AffineParameters) -> Tensor:
-    """Return (n, 2, 3): output x and y to input x and y, in pixels from the image's centre.
+    """Return (n, 2, 3) matrices from output to input coordinates, in pixels from the image center.
 
-    The product is rotation · shift · shear · zoom · flip, in Keras' order; the sine and cosine of
-    `theta + shear` are what its rotation and shear matrices multiply out to.
+    The product is rotation · shift · shear · zoom · flip, in Keras' order. The product of its rotation and shear
+    matrices contains the sine and cosine of `theta + shear`.
     """
     theta = parameters.theta * (math.pi / 180)
     sheared = theta + parameters.shear * (math.pi / 180)
@@ -117,9 +116,9 @@ def _matrices(parameters: AffineParameters) -> Tensor:
 
 
 def _sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
-    """Return (n, height, width, 2): where each output pixel is read, -1..1 from edge to edge of the image.
+    """Return the (n, height, width, 2) sampling grid, -1..1 from edge to edge of the image.
 
-    What depends on the column and what depends on the row are added up last. That is ten times as fast as
+    The row terms and column terms are computed separately and added last. This is ten times as fast as
     `affine_grid`, and unlike a matrix product it never runs in reduced precision.
     """
     device = matrices.device
@@ -132,6 +131,6 @@ def _sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
 
 
 def _inside(grid: Tensor, height: int, width: int) -> Tensor:
-    """Return bool (n, height, width): whether a point lies between the centres of the outermost pixels."""
+    """Return a bool (n, height, width) mask of the points between the centers of the outermost pixels."""
     limit = torch.tensor([1 - 1 / width, 1 - 1 / height], device=grid.device) + _EDGE_TOLERANCE
     return (grid.abs() <= limit).all(dim=3)

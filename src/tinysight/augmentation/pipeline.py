@@ -1,4 +1,4 @@
-"""From a recipe's `[augmentation]` table to one function on batches."""
+"""Augmentation pipeline: one function that applies all transforms of a recipe."""
 
 from __future__ import annotations
 
@@ -8,25 +8,32 @@ import torch
 from torch import Tensor
 
 from tinysight.augmentation.affine import apply_affine, sample_affine
-from tinysight.augmentation.colour import brightness, contrast, sample_factors, saturation
 from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.crop import padded_crop, sample_offsets
-from tinysight.augmentation.cutout import cutout, sample_centres
-from tinysight.augmentation.flip import horizontal_flip, sample_flips
+from tinysight.augmentation.transforms import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_saturation,
+    cutout,
+    horizontal_flip,
+    padded_crop,
+    sample_centers,
+    sample_color_factors,
+    sample_crop_offsets,
+    sample_flips,
+)
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
-def build(config: Augmentation) -> Augment:
-    """Return the function that does what `config` says, to every image with draws of its own.
+def build_augmentation(config: Augmentation) -> Augment:
+    """Return a function that applies the transforms of `config`, with independent random draws per image.
 
-    It takes images, (n, 3, height, width), uint8 or float, 0..255, and the generator to draw from, and returns
-    float images, 0..255 up to rounding; those handed in stay as they are. The order is affine map and flip, crop,
-    colours, cutout; with all of it off, images only become float. The same images and generator state give the
-    same result. The generator may live on another device than the images. An alternating flip, which depends on the
-    epoch, is left to the caller.
+    The function takes images, (n, 3, height, width), uint8 or float, 0..255, and a random generator. It returns new
+    float images, 0..255 up to rounding. The order is affine map and flip, crop, color, cutout. The same images and
+    generator state give the same result. The generator may be on another device than the images. The caller applies
+    alternating flips, because they depend on the epoch.
     """
-    steps = [*_geometry(config), *_colour(config), *_cutout(config)]
+    steps = [*_geometry(config), *_color(config), *_cutout(config)]
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         images = images.float()
@@ -41,17 +48,17 @@ def _geometry(config: Augmentation) -> list[Augment]:
     def affine(images: Tensor, generator: torch.Generator) -> Tensor:
         n, _, height, width = images.shape
         parameters = sample_affine(n, config, height, width, generator)
-        return apply_affine(images, parameters, config.fill, config.fill_value)
+        return apply_affine(images, parameters, config.fill_mode, config.fill_value)
 
     def flip(images: Tensor, generator: torch.Generator) -> Tensor:
         return horizontal_flip(images, sample_flips(len(images), generator))
 
     def crop(images: Tensor, generator: torch.Generator) -> Tensor:
-        rows, columns = sample_offsets(len(images), config.crop_padding, generator)
+        rows, columns = sample_crop_offsets(len(images), config.crop_padding, generator)
         return padded_crop(images, rows, columns, config.crop_padding)
 
     steps: list[Augment] = []
-    if config.moves:  # The map flips as well, at no cost.
+    if config.is_affine:  # The affine map includes the flip at no cost.
         steps.append(affine)
     elif config.horizontal_flip:
         steps.append(flip)
@@ -60,18 +67,22 @@ def _geometry(config: Augmentation) -> list[Augment]:
     return steps
 
 
-def _colour(config: Augmentation) -> list[Augment]:
-    def jitter(change: Callable[[Tensor, Tensor], Tensor], share: float) -> Augment:
-        return lambda images, generator: change(images, sample_factors(len(images), share, generator))
+def _color(config: Augmentation) -> list[Augment]:
+    def jitter(transform: Callable[[Tensor, Tensor], Tensor], strength: float) -> Augment:
+        return lambda images, generator: transform(images, sample_color_factors(len(images), strength, generator))
 
-    shares = {brightness: config.brightness, contrast: config.contrast, saturation: config.saturation}
-    return [jitter(change, share) for change, share in shares.items() if share]
+    strengths = {
+        adjust_brightness: config.brightness,
+        adjust_contrast: config.contrast,
+        adjust_saturation: config.saturation,
+    }
+    return [jitter(transform, strength) for transform, strength in strengths.items() if strength]
 
 
 def _cutout(config: Augmentation) -> list[Augment]:
-    def blank(images: Tensor, generator: torch.Generator) -> Tensor:
+    def fill_square(images: Tensor, generator: torch.Generator) -> Tensor:
         n, _, height, width = images.shape
-        rows, columns = sample_centres(n, height, width, generator)
+        rows, columns = sample_centers(n, height, width, generator)
         return cutout(images, rows, columns, config.cutout)
 
-    return [blank] if config.cutout else []
+    return [fill_square] if config.cutout else []

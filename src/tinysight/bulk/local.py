@@ -11,19 +11,19 @@ from contextlib import contextmanager
 
 import torch
 
-from tinysight.bulk.work import Done, Numbered, Work
-from tinysight.errors import TinysightError
-from tinysight.machine import usable_cores
+from tinysight._util.errors import TinysightError
+from tinysight._util.hardware import usable_cores
+from tinysight.bulk.job import Job, NumberedShard, ShardResult
 
 _PREFETCH = 2  # shards submitted per worker: one in progress and one queued
 
 
-def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[Done]:
+def run(job: Job, shards: Iterator[NumberedShard], workers: int | None) -> Iterator[ShardResult]:
     """Process all shards and yield a result for each, in order of completion.
 
     Args:
-        work: the job.
-        units: numbered shards, submitted in this order as workers become free.
+        job: the job.
+        shards: numbered shards, submitted in this order as workers become free.
         workers: number of processes; one per core by default.
 
     Raises:
@@ -31,15 +31,15 @@ def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[
     """
     count = workers or usable_cores()
     if count == 1:
-        yield from _run_inline(work, units)
+        yield from _run_inline(job, shards)
         return
     # Spawn, because torch's threads do not survive a fork.
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
-    pending: set[Future[Done]] = set()
+    pending: set[Future[ShardResult]] = set()
     try:
-        for numbered in units:
+        for numbered in shards:
             with _sigint_blocked():
-                pending.add(pool.submit(work.do, numbered))
+                pending.add(pool.submit(job.run_shard, numbered))
             while len(pending) >= _PREFETCH * count:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -52,11 +52,11 @@ def run(work: Work, units: Iterator[Numbered], workers: int | None) -> Iterator[
         pool.shutdown(cancel_futures=True)
 
 
-def _run_inline(work: Work, units: Iterator[Numbered]) -> Iterator[Done]:
+def _run_inline(work: Job, units: Iterator[NumberedShard]) -> Iterator[ShardResult]:
     """Process all shards in this process; restore its number of threads at the end."""
     threads = torch.get_num_threads()
     try:
-        yield from map(work.do, units)
+        yield from map(work.run_shard, units)
     finally:
         torch.set_num_threads(threads)
 

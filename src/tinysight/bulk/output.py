@@ -17,72 +17,72 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 from pyarrow.fs import FileSelector, FileType
 
-from tinysight.bulk.places import Place
+from tinysight._util.errors import InputError, StorageError
+from tinysight._util.files import write_bytes
 from tinysight.bulk.rows import SCHEMA
-from tinysight.bulk.units import Unit
-from tinysight.errors import InputError, StorageError
-from tinysight.files import write_bytes
+from tinysight.bulk.shards import Shard
+from tinysight.bulk.storage import RemotePath
 
 FORMAT = 1
-FACTS = "_tinysight.json"  # Parquet readers skip files that begin with an underscore
+METADATA_FILE = "_tinysight.json"  # Parquet readers skip files that begin with an underscore
 _PART = re.compile(r"part-(\d+)-([0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True)
-class Output:
+class ParquetOutput:
     """A directory of Parquet files."""
 
-    place: Place
+    path: RemotePath
 
-    def begin(self, facts: dict[str, Any]) -> None:
+    def create_or_resume(self, metadata: dict[str, Any]) -> None:
         """Create the directory, or check that an existing one belongs to the same job.
 
         Args:
-            facts: what the rows depend on besides the images: classifier, input, settings.
+            metadata: what the rows depend on besides the images: classifier, input, settings.
 
         Raises:
             InputError: the directory holds other files, or the output of another job.
             StorageError: it cannot be written.
         """
-        expected = {"format": FORMAT, **facts}
+        expected = {"format": FORMAT, **metadata}
         if self._is_vacant():
-            self._write(FACTS, json.dumps(expected, indent=2, ensure_ascii=False).encode())
+            self._write(METADATA_FILE, json.dumps(expected, indent=2, ensure_ascii=False).encode())
             return
         try:
-            existing = json.loads(self.place.within(FACTS).read(2**20))
+            existing = json.loads(self.path.join(METADATA_FILE).read(2**20))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{self.place}: exists and is not an output of batch prediction. Choose another output."
+                f"{self.path}: exists and is not an output of batch prediction. Choose another output."
             ) from error
         if not isinstance(existing, dict) or existing != expected:
             keys = [key for key in expected if not isinstance(existing, dict) or existing.get(key) != expected[key]]
             raise InputError(
-                f"{self.place}: holds predictions with a different {' and '.join(keys) or 'format'}. "
+                f"{self.path}: holds predictions with a different {' and '.join(keys) or 'format'}. "
                 "Choose another output."
             )
 
     def _is_vacant(self) -> bool:
         """Return whether the directory is missing or empty."""
-        kind = self.place.info().type
-        return kind == FileType.NotFound or (kind == FileType.Directory and not next(self.place.files(), None))
+        kind = self.path.info().type
+        return kind == FileType.NotFound or (kind == FileType.Directory and not next(self.path.iter_files(), None))
 
-    def require_visible(self) -> None:
+    def check_visible(self) -> None:
         """Raise InputError unless this machine sees the directory; a remote worker has its own disks."""
-        if self.place.within(FACTS).info().type != FileType.File:
+        if self.path.join(METADATA_FILE).info().type != FileType.File:
             raise InputError(
-                f"{self.place}: is not visible from every machine. Choose a shared output, such as s3://BUCKET/NAME."
+                f"{self.path}: is not visible from every machine. Choose a shared output, such as s3://BUCKET/NAME."
             )
 
-    def parts(self) -> dict[int, str]:
+    def existing_parts(self) -> dict[int, str]:
         """Return the names of the existing Parquet files, by shard number."""
         try:
-            infos = self.place.filesystem.get_file_info(FileSelector(self.place.path))
+            infos = self.path.filesystem.get_file_info(FileSelector(self.path.path))
         except OSError as error:
-            raise InputError(f"{self.place}: cannot be read ({error}). Check its permissions.") from error
+            raise InputError(f"{self.path}: cannot be read ({error}). Check its permissions.") from error
         matches = (_PART.fullmatch(info.base_name) for info in infos)
         return {int(match[1]): match[0] for match in matches if match}
 
-    def write(self, number: int, unit: Unit, batches: Iterable[pa.RecordBatch]) -> tuple[int, int]:
+    def write_shard(self, number: int, shard: Shard, batches: Iterable[pa.RecordBatch]) -> tuple[int, int]:
         """Write the rows of a shard as one file, atomically.
 
         Returns:
@@ -98,23 +98,23 @@ class Output:
                 writer.write_batch(batch)
                 rows += len(batch)
                 errors += len(batch) - batch.column("error").null_count
-        self._write(part_name(number, unit), sink.getvalue())
+        self._write(part_name(number, shard), sink.getvalue())
         return rows, errors
 
-    def remove(self, names: Iterable[str]) -> None:
+    def remove_parts(self, names: Iterable[str]) -> None:
         """Remove the files of shards that have changed or no longer exist."""
         for name in names:
             try:
-                self.place.filesystem.delete_file(self.place.within(name).path)
+                self.path.filesystem.delete_file(self.path.join(name).path)
             except FileNotFoundError:
                 continue  # another process of the same job has removed it
             except OSError as error:
                 raise StorageError(
-                    f"{self.place.within(name)}: cannot be removed ({error}). Check its permissions."
+                    f"{self.path.join(name)}: cannot be removed ({error}). Check its permissions."
                 ) from error
 
     def _write(self, name: str, content: bytes | pa.Buffer) -> None:
-        place = self.place.within(name)
+        place = self.path.join(name)
         if place.is_local:
             write_bytes(Path(place.path), bytes(content))
             return
@@ -125,6 +125,6 @@ class Output:
             raise StorageError(f"{place}: cannot be written ({error}). Check its permissions.") from error
 
 
-def part_name(number: int, unit: Unit) -> str:
+def part_name(number: int, shard: Shard) -> str:
     """Return the file name of a shard's rows."""
-    return f"part-{number:06}-{unit.digest}.parquet"
+    return f"part-{number:06}-{shard.digest}.parquet"

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tinysight.bulk.pictures import Found
-from tinysight.data.intake import read_looks
-from tinysight.errors import ImageError, RunError
-from tinysight.evaluation.answering import Answering
-from tinysight.models.classifier import likeliest
-from tinysight.models.looks import over_looks
+from tinysight._util.errors import ImageError, RunError
+from tinysight.bulk.readers import RawImage
+from tinysight.data.image_io import read_crops
+from tinysight.evaluation.protocols import Predictor
+from tinysight.models.classifier import top_k
+from tinysight.models.tta import average_over_crops
 
 SCHEMA = pa.schema(
     [
@@ -30,35 +30,35 @@ SCHEMA = pa.schema(
 _CHUNK = 512  # images decoded before they are classified: fits into memory and fills whole batches
 
 
-def rows(classifier: Answering, top: int, pictures: Iterable[Found]) -> Iterator[pa.RecordBatch]:
+def predict_rows(classifier: Predictor, top: int, images: Iterable[RawImage]) -> Iterator[pa.RecordBatch]:
     """Yield predictions for images, in their order, up to 512 rows at a time.
 
     Args:
         classifier: the classifier; its crops are cut from every image.
         top: number of classes per row.
-        pictures: names, each with the encoded image or an error.
+        images: names, each with the encoded image or an error.
 
     Raises:
         RunError: the network's outputs are not finite.
     """
-    chunk = max(1, _CHUNK // len(classifier.looks))  # keeps memory constant whatever the number of crops
-    remaining = iter(pictures)
+    chunk = max(1, _CHUNK // len(classifier.crops))  # keeps memory constant whatever the number of crops
+    remaining = iter(images)
     while images := list(islice(remaining, chunk)):
         yield _batch(classifier, top, images)
 
 
-def _batch(classifier: Answering, top: int, images: list[Found]) -> pa.RecordBatch:
+def _batch(classifier: Predictor, top: int, images: list[RawImage]) -> pa.RecordBatch:
     size = (classifier.image_size, classifier.image_size)
-    crops = np.zeros((len(images), len(classifier.looks), 3, *size), dtype=np.uint8)
+    crops = np.zeros((len(images), len(classifier.crops), 3, *size), dtype=np.uint8)
     errors: dict[int, str] = {}
     for index, (_, content) in enumerate(images):
         try:
             if isinstance(content, ImageError):
                 raise content
-            crops[index] = read_looks(content, size, classifier.looks)
+            crops[index] = read_crops(content, size, classifier.crops)
         except ImageError as error:
             errors[index] = str(error)
-    probabilities = over_looks(classifier.probabilities, crops)
+    probabilities = average_over_crops(classifier.probabilities, crops)
     if not np.isfinite(probabilities).all():
         raise RunError(
             "Classifier: its outputs are not finite, because training diverged or the weights are damaged. "
@@ -71,10 +71,10 @@ def _batch(classifier: Answering, top: int, images: list[Found]) -> pa.RecordBat
     return pa.RecordBatch.from_pylist(table, schema=SCHEMA)
 
 
-def _row(classifier: Answering, top: int, name: str, probabilities: NDArray[np.float32]) -> dict[str, object]:
+def _row(classifier: Predictor, top: int, name: str, probabilities: NDArray[np.float32]) -> dict[str, object]:
     names = classifier.class_names
     choices = [
-        {"class": names[index], "probability": float(probabilities[index])} for index in likeliest(probabilities, top)
+        {"class": names[index], "probability": float(probabilities[index])} for index in top_k(probabilities, top)
     ]
     highest = float(probabilities.max())
-    return {"input": name, **choices[0], "unsure": highest < classifier.unsure_below, "top": choices}
+    return {"input": name, **choices[0], "unsure": highest < classifier.abstain_below, "top": choices}

@@ -1,6 +1,6 @@
-"""The command line: one file a verb. Each parses, calls and prints; none of them thinks.
+"""The command-line interface: one module per command.
 
-Nothing heavy is imported before a verb runs, so that help and typing errors are answered at once.
+Heavy modules such as torch are imported inside the commands, so that `--help` and usage errors take under 0.5 s.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import sys
 
 import typer
 
+from tinysight._util.allocator import translate_oom
+from tinysight._util.console import print_error, progress
+from tinysight._util.errors import TinysightError
+from tinysight._util.hardware import limit_threads
 from tinysight.cli import (
     audit,
-    bring,
     card,
     compare,
     data,
@@ -21,6 +24,7 @@ from tinysight.cli import (
     explain,
     export,
     forget,
+    import_,
     predict,
     preview,
     recipes,
@@ -30,22 +34,18 @@ from tinysight.cli import (
     train,
     tune,
 )
-from tinysight.errors import TinysightError
-from tinysight.machine import limit_threads
-from tinysight.memory import enough_memory
-from tinysight.screen.console import complain, progress
 
-CTRL_C = 130  # what typer makes of a KeyboardInterrupt
+_CTRL_C = 130  # the exit code that typer gives a KeyboardInterrupt
 
 app = typer.Typer(
     name="tinysight",
-    help="Small-image classifiers you can train on a laptop, check honestly and hand on responsibly.",
+    help="Train small-image classifiers on a laptop, measure how far to trust them, and hand them on responsibly.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (
+for command in (
     train.train,
     tune.tune,
     evaluate.evaluate,
@@ -62,29 +62,29 @@ for verb in (
     summary.summary,
     doctor.doctor,
 ):
-    app.command()(verb)
-app.command("import")(bring.bring)  # a word that Python keeps for itself
+    app.command()(command)
+app.command("import")(import_.import_)  # `import` is a Python keyword
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")
 
 
 def main() -> None:
-    """Run the command line; every error a user can cause ends in one sentence and exit code 1 or 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # so that a name that is no text can still be printed
+    """Run the command line; report user errors in one sentence and exit with code 1 or 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     limit_threads()
     try:
-        with enough_memory("take fewer or smaller images"):
+        with translate_oom("use fewer or smaller images"):
             app(prog_name="tinysight")
     except TinysightError as error:
         progress.finish()
-        complain(str(error))
+        print_error(str(error))
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code != CTRL_C:
+        if end.code != _CTRL_C:
             raise
         progress.finish()
-        complain("Interrupted.")
+        print_error("Interrupted.")
         sys.exit(1)
     finally:
         progress.finish()

@@ -1,4 +1,4 @@
-"""`tinysight audit`: how far a run can be trusted."""
+"""`tinysight audit`: check a run for bias, label errors and privacy leakage."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.screen.console import output, progress, shown
 
 
 def audit(
     run: RunArgument,
     groups: Annotated[
-        Path | None, typer.Option(help="A CSV file: a column `image`, and columns of groups of test images.")
+        Path | None, typer.Option(help="CSV file: a column `image`, and one column per grouping of the test images.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.05, metavar="M", help="How long it may take; four shadow models if not said.")
+        float | None,
+        typer.Option(
+            min=0.05, metavar="M", help="Time budget in minutes; default: as long as four shadow models take."
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Look for twins, gaps between groups, wrong labels and leaks, and fill RUN's audit.json."""
-    from tinysight.audit.audit import audit as look
-    from tinysight.reporting.telling import told
-    from tinysight.runs.evidence import Evidence
+    """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage."""
+    from tinysight.audit.audit import audit as run_audit
+    from tinysight.reporting.audit_summary import summarize
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    found = look(opened, minutes, groups, data_dir, progress)
-    for remark in opened.summary().remarks:
-        progress.note(remark)
-    for heading, words in told(found).items():
-        output.print(shown(f"{heading + ':':<18}{words}"))
-    output.print(f"files: {run / 'audit.json'}")
-    if found.labels:
-        output.print(f"       {Evidence(opened).labels_path}, which `train --set data.exclude=...` leaves out")
-    output.print(f"next:  tinysight report {run}")
+    results = run_audit(opened, minutes, groups, data_dir, progress)
+    for note in opened.summary().notes:
+        progress.note(note)
+    for heading, text in summarize(results).items():
+        stdout_console.print(escape_control(f"{heading + ':':<18}{text}"))
+    stdout_console.print(f"files: {run / 'audit.json'}")
+    if results.label_issues:
+        stdout_console.print(
+            f"       {RunArtifacts(opened).label_issues_path} "
+            "(exclude these images with `train --set data.exclude_file=...`)"
+        )
+    stdout_console.print(f"next:  tinysight report {run}")

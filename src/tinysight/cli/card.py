@@ -1,22 +1,23 @@
-"""`tinysight card`: what a reader must know before using a run."""
+"""`tinysight card`: write a model card."""
 
 from __future__ import annotations
 
 import json
 
+from tinysight._util.console import stdout_console
 from tinysight.cli.options import JsonOption, RunArgument
-from tinysight.screen.console import output
 
 
 def card(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Write RUN's card.md; what was not measured says so."""
+    """Write a model card to RUN/card.md; missing measurements are marked as such."""
     from tinysight.reporting.card import Card
-    from tinysight.runs.evidence import Evidence
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    made = Card.of(opened)
+    model_card = Card.from_run(opened)
     if as_json:
-        output.print(json.dumps(made.document(), indent=2, ensure_ascii=False))
+        stdout_console.print(json.dumps(model_card.to_dict(), indent=2, ensure_ascii=False))
         return
-    output.print(f"card: {Evidence(opened).write_card(made.markdown())}\nnext: put what it says is not stated into it")
+    path = RunArtifacts(opened).write_card(model_card.to_markdown())
+    stdout_console.print(f'card: {path}\nnext: fill in the fields marked "not stated"')

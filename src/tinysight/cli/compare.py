@@ -1,4 +1,4 @@
-"""`tinysight compare`: whether one run is better than another, or luckier."""
+"""`tinysight compare`: significance tests between runs."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption
-from tinysight.screen.console import output, progress, shown
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run directories that were evaluated.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Evaluated run directories.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("compare.html"),
     data_dir: DataDirOption = None,
 ) -> None:
-    """Test whether runs differ by more than chance, and write a page of where they disagree."""
-    from tinysight.evaluation.compare import compare_runs
-    from tinysight.evaluation.images import images_of
-    from tinysight.files import write_text
-    from tinysight.reporting.comparison import comparison
+    """Test whether accuracies differ significantly, and write a page of the images where runs disagree."""
+    from tinysight._util.files import write_text
+    from tinysight.evaluation.significance import compare_runs
+    from tinysight.reporting.comparison import render_comparison
     from tinysight.runs.run import Run
+    from tinysight.runs.run_dataset import load_run_dataset
 
     opened = [Run.open(run) for run in runs]
-    found = compare_runs(opened)
-    table = Table("run", "against", "difference", "95 % interval", "by chance", box=None, pad_edge=False)
-    for one in found.comparisons:
-        low, high = one.interval
-        chance = f"{one.p_corrected:.2g}" if one.p_corrected >= 1e-4 else "less than 0.0001"
-        difference = f"{one.difference:+.2%}"
-        table.add_row(shown(one.first), shown(one.second), difference, f"{low:+.2%} to {high:+.2%}", chance)
-    output.print(table)
-    dataset = images_of(opened[0], data_dir, progress)
-    only_right = {name: found.only_right(name) for name in found.runs}
-    write_text(out, comparison(found.runs, found.comparisons, only_right, found.answers, dataset, found.split))
-    output.print(f"page: {out}")
+    results = compare_runs(opened)
+    table = Table("run", "compared with", "difference", "95 % interval", "p-value", box=None, pad_edge=False)
+    for pair in results.comparisons:
+        low, high = pair.interval
+        p_value = f"{pair.p_value_holm:.2g}" if pair.p_value_holm >= 1e-4 else "less than 0.0001"
+        difference = f"{pair.difference:+.2%}"
+        table.add_row(
+            escape_control(pair.first), escape_control(pair.second), difference, f"{low:+.2%} to {high:+.2%}", p_value
+        )
+    stdout_console.print(table)
+    dataset = load_run_dataset(opened[0], data_dir, progress)
+    only_correct = {name: results.only_correct(name) for name in results.runs}
+    html = render_comparison(
+        results.runs, results.comparisons, only_correct, results.predictions, dataset, results.split
+    )
+    write_text(out, html)
+    stdout_console.print(f"page: {out}")

@@ -1,26 +1,26 @@
-"""`tinysight doctor`: what this machine has, and what to do where something is amiss."""
+"""`tinysight doctor`: diagnose the installation and the hardware."""
 
 from __future__ import annotations
 
 from rich.table import Table
 from rich.text import Text
 
+from tinysight._util.console import stdout_console
 from tinysight.cli.options import DataDirOption
-from tinysight.screen.console import output
 
-_MARKS = {"ok": ("ok", ""), "note": ("--", "yellow"), "amiss": ("!!", "bold red")}
+_MARKS = {"ok": ("ok", ""), "note": ("--", "yellow"), "error": ("!!", "bold red")}
 
 
 def doctor(data_dir: DataDirOption = None) -> None:
-    """Report versions, processor, GPU, threads, caches, and whether CIFAR-10 is at hand."""
-    from tinysight.doctor import examine
+    """Check versions, processor, GPU, threads, memory, cache and CIFAR-10; suggest fixes."""
+    from tinysight.doctor import run_checks
 
-    table = Table("", "", "what", "found", "what to do", box=None, pad_edge=False)
+    table = Table("", "", "check", "result", "advice", box=None, pad_edge=False)
     section = ""
-    for finding in examine(data_dir):
-        mark, style = _MARKS[finding.verdict]
-        shown = "" if finding.section == section else finding.section
+    for finding in run_checks(data_dir):
+        mark, style = _MARKS[finding.severity]
+        heading = "" if finding.section == section else finding.section
         section = finding.section
-        cells = (mark, shown, finding.name, finding.value, finding.advice)
+        cells = (mark, heading, finding.name, finding.value, finding.advice)
         table.add_row(*(Text(cell) for cell in cells), style=style)
-    output.print(table)
+    stdout_console.print(table)

@@ -1,4 +1,4 @@
-"""`tinysight evaluate`: how good a run is, and where it errs."""
+"""`tinysight evaluate`: metrics and plots of a run or an ONNX file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight.cli.options import ONNX, DataDirOption, RunOrFileArgument
-from tinysight.errors import InputError
-from tinysight.screen.console import output, progress, shown
+from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.errors import InputError
+from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 
 if TYPE_CHECKING:
     from tinysight.evaluation.metrics import Metrics
 
 
-class Split(StrEnum):
-    """What --split takes."""
+class SplitChoice(StrEnum):
+    """Values of --split."""
 
     test = "test"
     validation = "validation"
@@ -25,59 +25,63 @@ class Split(StrEnum):
 
 def evaluate(
     run: RunOrFileArgument,
-    split: Annotated[Split, typer.Option(help="The images to evaluate on; test is for the end.")] = Split.test,
-    tta: Annotated[bool, typer.Option("--tta", help="Also average over mirrored and shifted views.")] = False,
-    data: Annotated[str | None, typer.Option(metavar="cifar10|shapes|DIR", help="Images for an ONNX file.")] = None,
+    split: Annotated[
+        SplitChoice, typer.Option(help="Split to evaluate on; keep test for the final evaluation.")
+    ] = SplitChoice.test,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Also report test-time augmentation: flipped and shifted copies, averaged.")
+    ] = False,
+    data: Annotated[str | None, typer.Option(metavar="cifar10|shapes|DIR", help="Dataset for an ONNX file.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Measure RUN, fill its metrics.json and draw its plots; or measure an ONNX file."""
-    if run.suffix == ONNX:
-        if data is None or tta or split is not Split.test:
-            raise InputError(f"{run}: say the images by --data; their test images are used, and no TTA.")
-        _tell(_of_file(run, data, data_dir))
+    """Evaluate RUN or an ONNX file; write metrics.json and plots."""
+    if run.suffix == ONNX_SUFFIX:
+        if data is None or tta or split is not SplitChoice.test:
+            raise InputError(f"{run}: an ONNX file needs --data, and takes neither --split nor --tta. Set --data only.")
+        _print_metrics(_evaluate_onnx(run, data, data_dir))
         return
     if data is not None:
-        raise InputError(f"{run} knows its images; --data is for ONNX files.")
+        raise InputError(f"{run}: --data is for ONNX files; a run has its own dataset. Remove --data.")
 
-    from tinysight.evaluation.evaluate import evaluate as measure
+    from tinysight.evaluation.evaluate import evaluate as evaluate_run
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    metrics = measure(opened, split.value, tta, data_dir, progress)
-    for remark in opened.metrics()["remarks"]:
-        progress.note(remark)
-    _tell(metrics)
-    output.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
+    metrics = evaluate_run(opened, split.value, tta, data_dir, progress)
+    for note in opened.metrics()["notes"]:
+        progress.note(note)
+    _print_metrics(metrics)
+    stdout_console.print(f"files: {run / 'metrics.json'}, plots in {run / 'plots'}")
 
 
-def _of_file(path: Path, data: str, data_dir: Path | None) -> Metrics:
+def _evaluate_onnx(path: Path, data: str, data_dir: Path | None) -> Metrics:
     from tinysight.data import load
     from tinysight.evaluation.evaluate import evaluate_classifier
-    from tinysight.interop.onnx.opening import OnnxFile
+    from tinysight.interop.onnx.runtime import OnnxFile
 
     classifier = OnnxFile(path).classifier()
-    for remark in classifier.remarks:
-        progress.note(remark)
-    dataset = load.load(load.normalise(data), classifier.image_size, data_dir, progress=progress)
+    for note in classifier.notes:
+        progress.note(note)
+    dataset = load.load(load.resolve_source(data), classifier.image_size, data_dir, progress=progress)
     return evaluate_classifier(classifier, dataset)
 
 
-def _tell(metrics: Metrics) -> None:
-    from tinysight.evaluation.classification_report import classification_report
+def _print_metrics(metrics: Metrics) -> None:
+    from tinysight.evaluation.metrics import classification_report
 
     low, high = metrics["accuracy_ci95"]
-    named = {shown(name): scores for name, scores in metrics["per_class"].items()}
-    output.print(classification_report({**metrics, "per_class": named}))
-    output.print(
+    per_class = {escape_control(name): scores for name, scores in metrics["per_class"].items()}
+    stdout_console.print(classification_report({**metrics, "per_class": per_class}))
+    stdout_console.print(
         f"{metrics['split']} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
         f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"
     )
     if metrics["accuracy_tta"] is not None:
-        output.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
+        stdout_console.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
     unsure = metrics["unsure"]
-    output.print(
-        f"unsure below {unsure['threshold']:.0%}: {unsure['coverage']:.1%} of the images are answered, and "
-        f"{unsure['error']:.1%} of these answers are wrong"
+    stdout_console.print(
+        f"unsure below a probability of {unsure['threshold']:.0%}: coverage {unsure['coverage']:.1%}, "
+        f"error rate {unsure['error']:.1%} on the covered images"
         if unsure["threshold"] <= 1
-        else "unsure of every image: no threshold leaves so few answers wrong as was wanted"
+        else "unsure of every image: no threshold reaches the target error"
     )

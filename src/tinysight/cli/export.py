@@ -1,4 +1,4 @@
-"""`tinysight export`: a run for other programs."""
+"""`tinysight export`: export a classifier to Keras or ONNX."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import stdout_console
 from tinysight.cli.options import RunArgument
-from tinysight.screen.console import output
 
 
-class Target(StrEnum):
-    """What --to takes."""
+class ExportFormat(StrEnum):
+    """Values of --to."""
 
     keras = "keras"
     onnx = "onnx"
@@ -21,23 +21,23 @@ class Target(StrEnum):
 
 def export(
     run: RunArgument,
-    to: Annotated[Target, typer.Option(help="keras: a folder; onnx: one file.")],
-    out: Annotated[Path | None, typer.Argument(help="Where to; default RUN.onnx or RUN-keras.")] = None,
+    to: Annotated[ExportFormat, typer.Option(help="keras writes a folder, onnx a single file.")],
+    out: Annotated[Path | None, typer.Argument(help="Output path; default: RUN.onnx or RUN-keras.")] = None,
 ) -> None:
-    """Write RUN's classifier for another program, and say how that uses it."""
-    from tinysight.interop import snippets
+    """Export RUN's classifier, and print a code example that loads it."""
+    from tinysight.interop import usage
     from tinysight.runs.run import Run
 
     classifier = Run.open(run).classifier()
-    if to is Target.onnx:
-        from tinysight.interop.onnx.exporting import export_onnx
+    if to is ExportFormat.onnx:
+        from tinysight.interop.onnx.exporter import export_onnx
 
         path = out or run.with_name(f"{run.name}.onnx")
         export_onnx(classifier, path)
-        output.print(f"file: {path}\n\n{snippets.onnx(path, classifier.image_size)}")
+        stdout_console.print(f"file: {path}\n\n{usage.onnx_usage(path, classifier.image_size)}")
     else:
-        from tinysight.interop.keras.exporting import export_keras
+        from tinysight.interop.keras.exporter import export_keras
 
         path = out or run.with_name(f"{run.name}-keras")
         export_keras(classifier, path)
-        output.print(f"folder: {path}\n\n{snippets.keras(path, classifier.image_size)}")
+        stdout_console.print(f"folder: {path}\n\n{usage.keras_usage(path, classifier.image_size)}")

@@ -1,4 +1,4 @@
-"""`tinysight forget`: train again without some images, and prove it."""
+"""`tinysight forget`: exact unlearning by retraining without some images."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.screen.console import output, progress, shown
 
 
 def forget(
     run: RunArgument,
-    images: Annotated[list[str], typer.Argument(metavar="IDS...", help="Names such as train/17, or CSV files.")],
-    out: Annotated[Path | None, typer.Option(help="The new run directory; default RUN-forgotten.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with such a training that was interrupted.")] = False,
+    images: Annotated[
+        list[str], typer.Argument(metavar="IDS...", help="Image ids such as train/17, or CSV files of ids.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="New run directory; default: RUN-forgotten.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted `forget`.")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Train RUN's recipe again without some images, and write down what can be shown for it."""
-    from tinysight.audit.forgetting import forget as train_without
-    from tinysight.audit.forgetting import in_words
-    from tinysight.data.names import read_names
-    from tinysight.runs.evidence import Evidence
+    """Retrain RUN from scratch without the given images, and record the evidence."""
+    from tinysight.audit.unlearning import forget as retrain_without
+    from tinysight.audit.unlearning import report_lines
+    from tinysight.data.image_ids import read_image_ids
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
-    named = [name for word in images for name in (read_names(Path(word)) if word.endswith(".csv") else (word,))]
+    ids = [id_ for value in images for id_ in (read_image_ids(Path(value)) if value.endswith(".csv") else (value,))]
     path = out or run.with_name(f"{run.name}-forgotten")
-    summary = train_without(Run.open(run), named, path, data_dir, resume, progress)
+    summary = retrain_without(Run.open(run), ids, path, data_dir, resume, progress)
     if summary.status == "interrupted":
-        again = ["tinysight", "forget", str(run), *images, "--out", str(path), "--resume"]
-        output.print(f"go on with:  {shlex.join(again)}")
+        command = ["tinysight", "forget", str(run), *images, "--out", str(path), "--resume"]
+        stdout_console.print(f"resume with: {shlex.join(command)}")
         raise typer.Exit(1)
-    proof = Evidence(Run(path)).forgetting()
-    if proof:
-        for line in in_words(proof):
-            output.print(shown(line))
-    output.print(f"run:  {path}")
+    record = RunArtifacts(Run(path)).unlearning()
+    if record:
+        for line in report_lines(record):
+            stdout_console.print(escape_control(line))
+    stdout_console.print(f"run:  {path}")

@@ -1,4 +1,4 @@
-"""The arguments and options that several verbs share, spelled once."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -8,58 +8,72 @@ from typing import Annotated
 
 import typer
 
-ONNX = ".onnx"
-_LARGEST_SEED = 2**63 - 1  # the largest signed 64-bit integer; torch refuses what is much larger
+ONNX_SUFFIX = ".onnx"
+_LARGEST_SEED = 2**63 - 1  # signed 64-bit; torch rejects much larger seeds
 
 
-class Precision(StrEnum):
-    """What --precision takes."""
+class PrecisionChoice(StrEnum):
+    """Values of --precision."""
 
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
 
 
-class Device(StrEnum):
-    """What --device takes."""
+class DeviceChoice(StrEnum):
+    """Values of --device."""
 
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
 
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a TOML file.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `train` left.")]
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe or a TOML file.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory written by `train`.")]
 RunOrFileArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run directory that `train` left, or an ONNX file that `export` wrote.")
+    Path, typer.Argument(metavar="RUN", help="A run directory written by `train`, or an ONNX file written by `export`.")
 ]
 DataOption = Annotated[
     str,
-    typer.Option("--data", metavar="cifar10|shapes|DIR", help="The images: a built-in set, or a folder of classes."),
+    typer.Option(
+        "--data",
+        metavar="cifar10|shapes|DIR",
+        help="Built-in dataset, or a folder with one subfolder per class.",
+    ),
 ]
 DataDirOption = Annotated[
     Path | None,
-    typer.Option("--data-dir", envvar="TINYSIGHT_DATA_DIR", help="Where CIFAR-10 lies, if not in the usual places."),
+    typer.Option("--data-dir", envvar="TINYSIGHT_DATA_DIR", help="Folder of CIFAR-10; default: the usual locations."),
 ]
 SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe, e.g. training.epochs=5.")
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe value, e.g. training.epochs=5.")
 ]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Go on without pictures that cannot be read.")]
+SkipUnreadableOption = Annotated[bool, typer.Option("--skip-unreadable", help="Skip images that cannot be read.")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=_LARGEST_SEED, help="Same seed, same machine, same epochs: same result.")
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=_LARGEST_SEED,
+        help="Random seed; results are reproducible on the same machine with the same epochs.",
+    ),
 ]
 MinutesOption = Annotated[
     float | None,
-    typer.Option("--minutes", metavar="M", min=0.05, help="Be done in so many minutes, instead of after N epochs."),
+    typer.Option("--minutes", metavar="M", min=0.05, help="Time budget in minutes (instead of epochs)."),
 ]
-EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="The same as --set training.epochs=N.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="auto: the graphics card, if there is one.")]
-PrecisionOption = Annotated[Precision, typer.Option("--precision", help="auto: bf16 where the processor has it.")]
+EpochsOption = Annotated[
+    int | None, typer.Option("--epochs", min=1, help="Number of epochs; short for --set training.epochs=N.")
+]
+DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="auto uses CUDA when available.")]
+PrecisionOption = Annotated[
+    PrecisionChoice, typer.Option("--precision", help="auto uses bf16 when the hardware supports it.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def free_name(stem: str) -> Path:
-    """Return runs/STEM-N with the first N that is free."""
+def next_free_run(stem: str) -> Path:
+    """Return runs/STEM-N with the first N, from 1, that does not exist."""
     number = 1
     while Path("runs", f"{stem}-{number}").exists():
         number += 1

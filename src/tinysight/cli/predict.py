@@ -1,4 +1,4 @@
-"""`tinysight predict`: what a run says of some pictures."""
+"""`tinysight predict`: classify images one by one or in bulk."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysight import packages
-from tinysight.cli.options import ONNX, DataDirOption, JsonOption, RunOrFileArgument
-from tinysight.errors import InputError
-from tinysight.screen.console import complain, progress, say, shown
+from tinysight._util import optional_deps
+from tinysight._util.console import escape_control, print_error, print_result, progress
+from tinysight._util.errors import InputError
+from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrFileArgument
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.answering import Source
     from tinysight.evaluation.predict import Prediction
+    from tinysight.evaluation.protocols import ModelSource
 
 
-class Engine(StrEnum):
-    """What --engine takes."""
+class EngineChoice(StrEnum):
+    """Values of --engine."""
 
     local = "local"
     ray = "ray"
@@ -29,66 +29,74 @@ class Engine(StrEnum):
 def predict(
     run: RunOrFileArgument,
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Files, globs, folders, or - for standard input.")
+        list[str], typer.Argument(metavar="IMAGE...", help="Image files, globs, folders, or - for standard input.")
     ] = [],  # noqa: B006  (typer copies it)
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
-    test_index: Annotated[list[int], typer.Option(help="Also predict this image of the test set.")] = [],  # noqa: B006
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to report per image.")] = 3,
+    test_index: Annotated[list[int], typer.Option(help="Also predict this test image; repeatable.")] = [],  # noqa: B006
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     output: Annotated[
         str | None,
-        typer.Option(metavar="OUT.parquet", help="Write a row for each picture of one folder, glob, Parquet or tar."),
+        typer.Option(
+            metavar="OUT.parquet", help="Bulk prediction: one row per image of a folder, glob, Parquet or tar file."
+        ),
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="With --output: this machine's cores, or a cluster.")] = Engine.local,
-    workers: Annotated[int | None, typer.Option(min=1, help="With --output: how many; default one a core.")] = None,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="With --output: local (this machine) or ray (a cluster).")
+    ] = EngineChoice.local,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --output: number of workers; default: one per core.")
+    ] = None,
 ) -> None:
-    """Say what is on each IMAGE, with probabilities."""
+    """Predict the class of each IMAGE, with probabilities."""
     if output is not None:
         if len(images) != 1 or test_index or as_json:
-            raise InputError("--output takes one input (a folder, a glob, a Parquet or a tar file) and no --json.")
-        _in_bulk(run, images[0], output, engine, workers, top)
+            raise InputError(
+                "--output: takes one input, without --test-index or --json. Pass one folder, glob, Parquet or tar file."
+            )
+        _predict_in_bulk(run, images[0], output, engine, workers, top)
         return
-    if engine is not Engine.local or workers:
-        raise InputError("--engine and --workers are for --output OUT.parquet; say where the rows are to go.")
+    if engine is not EngineChoice.local or workers:
+        raise InputError("--engine and --workers: need --output. Add --output OUT.parquet.")
 
-    from tinysight.evaluation.predict import Predictor
+    from tinysight.evaluation.predict import ImagePredictor
 
-    predictor = Predictor(_opened(run), top)
-    found: list[Prediction] = []
+    predictor = ImagePredictor(_open(run), top)
+    predictions: list[Prediction] = []
     failed = False
     for result in predictor.predict(images, test_index, data_dir, progress):
         if isinstance(result, str):
             failed = True
-            complain(result)
+            print_error(result)
         elif as_json:
-            found.append(result)
+            predictions.append(result)
         else:
-            say(shown(_line(result)))
+            print_result(escape_control(_format(result)))
     if as_json:
-        say(json.dumps(predictor.document(found), indent=2, ensure_ascii=False))
-    elif test_index:  # what must be known of the run's own images
-        for remark in predictor.classifier.remarks:
-            progress.note(remark)
+        print_result(json.dumps(predictor.document(predictions), indent=2, ensure_ascii=False))
+    elif test_index:  # notes about the dataset
+        for note in predictor.classifier.notes:
+            progress.note(note)
     if failed:
         raise typer.Exit(2)
 
 
-def _in_bulk(run: Path, images: str, output: str, engine: Engine, workers: int | None, top: int) -> None:
-    packages.require("pyarrow", extra="scale")
+def _predict_in_bulk(run: Path, images: str, output: str, engine: EngineChoice, workers: int | None, top: int) -> None:
+    optional_deps.require("pyarrow", extra="scale")
 
-    from tinysight.bulk.predict import predict as predict_in_bulk
+    from tinysight.bulk.batch_predict import batch_predict as predict_in_bulk
 
-    total = predict_in_bulk(_opened(run.resolve()), images, output, engine.value, workers, top, progress)
-    before = f" beside the {total.before:,} parts of an earlier sitting" if total.before else ""
-    say(shown(f"{total.rows:,} rows written to {output}{before}"))
+    total = predict_in_bulk(_open(run.resolve()), images, output, engine.value, workers, top, progress)
+    skipped = f" ({total.skipped:,} shards already done)" if total.skipped else ""
+    print_result(escape_control(f"{total.rows:,} rows written to {output}{skipped}"))
     if total.errors:
-        say(f"{total.errors:,} of them hold no prediction, and in the column `error` why")
-    say(shown(f"next: pandas.read_parquet({output!r}), or whatever else reads a folder of Parquet files"))
+        print_result(f"{total.errors:,} images failed; see column `error`")
+    print_result(escape_control(f"next: pandas.read_parquet({output!r}), or any other reader of Parquet folders"))
 
 
-def _opened(path: Path) -> Source:
-    if path.suffix == ONNX:
-        from tinysight.interop.onnx.opening import OnnxFile
+def _open(path: Path) -> ModelSource:
+    if path.suffix == ONNX_SUFFIX:
+        from tinysight.interop.onnx.runtime import OnnxFile
 
         return OnnxFile(path)
 
@@ -97,7 +105,7 @@ def _opened(path: Path) -> Source:
     return Run.open(path)
 
 
-def _line(prediction: Prediction) -> str:
-    named = ", ".join(f"{choice['class']} {100 * choice['probability']:.1f} %" for choice in prediction["top"])
-    label = f"  (labelled {prediction['label']})" if "label" in prediction else ""
-    return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{named}{label}"
+def _format(prediction: Prediction) -> str:
+    classes = ", ".join(f"{choice['class']} {100 * choice['probability']:.1f} %" for choice in prediction["top"])
+    label = f"  (label: {prediction['label']})" if "label" in prediction else ""
+    return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"

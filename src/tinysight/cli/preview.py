@@ -1,4 +1,4 @@
-"""`tinysight preview`: what a recipe's augmentation makes of images."""
+"""`tinysight preview`: a grid of augmented training images."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from typing import Annotated
 
 import typer
 
-from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipBadOption
-from tinysight.screen.console import output, progress
+from tinysight._util.console import progress, stdout_console
+from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipUnreadableOption
 
 
 def preview(
     recipe: RecipeArgument,
     data: DataOption = "cifar10",
     data_dir: DataDirOption = None,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("preview.png"),
-    images: Annotated[int, typer.Option(min=1, max=50, help="How many training images to show.")] = 6,
-    copies: Annotated[int, typer.Option(min=1, max=20, help="Augmented versions of each.")] = 5,
+    out: Annotated[Path, typer.Option(help="Image file to write.")] = Path("preview.png"),
+    images: Annotated[int, typer.Option(min=1, max=50, help="Number of training images.")] = 6,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Augmented copies of each image.")] = 5,
     files: Annotated[
-        Path | None, typer.Option(help="Also write the augmented versions as JPEG files into this folder.")
+        Path | None, typer.Option(help="Also save the augmented copies as JPEG files in this folder.")
     ] = None,
     seed: SeedOption = 0,
-    changes: SetOption = [],  # noqa: B006  (typer copies it)
-    skip_bad: SkipBadOption = False,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
-    """Draw a grid of augmented training images."""
+    """Plot a grid of augmented training images."""
     from tinysight.recipes import loading
 
-    settled = loading.load(recipe, changes)
+    resolved = loading.load_recipe(recipe, overrides)
 
-    from tinysight.augmentation.preview import preview as draw
-    from tinysight.augmentation.preview import save_files
+    from tinysight.augmentation.preview import render_preview as draw_grid
+    from tinysight.augmentation.preview import save_augmented_images
+    from tinysight.data.display import save_png
     from tinysight.data.load import load
-    from tinysight.data.show import write_picture
 
-    dataset = load(data, settled.data.image_size, data_dir, skip_bad, progress)
-    for remark in dataset.remarks:
-        progress.note(remark)
+    dataset = load(data, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    for note in dataset.notes:
+        progress.note(note)
     pixels = dataset.train.pixels[:images]
     names = [dataset.class_names[label] for label in dataset.train.labels[:images]]
-    write_picture(draw(pixels, names, settled.augmentation, copies, seed), out)
-    output.print(f"picture: {out}")
+    save_png(draw_grid(pixels, names, resolved.augmentation, copies, seed), out)
+    stdout_console.print(f"file:   {out}")
     if files:
-        written = save_files(pixels, settled.augmentation, files, copies, seed, progress)
-        output.print(f"files:   {len(written)} in {files}")
+        written = save_augmented_images(pixels, resolved.augmentation, files, copies, seed, progress)
+        stdout_console.print(f"copies: {len(written)} in {files}")

@@ -1,4 +1,4 @@
-"""`tinysight recipes`: list, show, copy and check the recipes."""
+"""`tinysight recipes`: list, show, copy and check recipes."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from tinysight._util.console import stdout_console
 from tinysight.cli.options import MinutesOption, RecipeArgument, SetOption
-from tinysight.screen.console import output
 
 app = typer.Typer(help="List, show, copy and check recipes.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_() -> None:
-    """List the shipped recipes."""
-    from tinysight.recipes import loading, shelf
+    """List the built-in recipes."""
+    from tinysight.recipes import catalog, loading
 
-    table = Table("recipe", "network", "epochs", "what it is", box=None, pad_edge=False)
-    for name in shelf.shipped():
-        recipe = loading.load(name)
-        epochs = "by time" if recipe.model.is_open else str(recipe.training.epochs)
+    table = Table("recipe", "network", "epochs", "description", box=None, pad_edge=False)
+    for name in catalog.list_recipes():
+        recipe = loading.load_recipe(name)
+        epochs = "by --minutes" if recipe.model.needs_time_budget else str(recipe.training.epochs)
         table.add_row(name, recipe.model.architecture, epochs, recipe.description)
-    output.print(table)
-    output.print("\nnext: tinysight recipes show NAME, or tinysight train NAME")
+    stdout_console.print(table)
+    stdout_console.print("\nnext: tinysight recipes show NAME, or tinysight train NAME")
 
 
 @app.command()
 def show(recipe: RecipeArgument, minutes: MinutesOption = None) -> None:
-    """Print a recipe as it was written; with --minutes, how it would spend them on CIFAR-10 here."""
-    from tinysight.recipes import loading, shelf
+    """Print a recipe; with --minutes, resolved for that time budget on CIFAR-10 and this machine."""
+    from tinysight.recipes import catalog, loading
 
     if minutes is None:
-        output.print(shelf.read_text(shelf.locate(recipe)), end="")
+        stdout_console.print(catalog.read_recipe(catalog.find_recipe(recipe)), end="")
         return
-    settled = loading.load(recipe, [f"training.minutes={minutes}"])
-    if settled.model.is_open:
-        from tinysight.training import device, planning
+    resolved = loading.load_recipe(recipe, [f"training.minutes={minutes}"])
+    if resolved.model.needs_time_budget:
+        from tinysight.training.device import resolve_device
+        from tinysight.training.forecast import Workload, forecast_training
 
-        outlook = planning.plan(settled, planning.Work.of_cifar10(settled), device=device.choose("auto"))
-        output.print(f"# {outlook.words()}.\n")
-        settled = outlook.recipe
-    output.print(loading.dump(settled), end="")
+        forecast = forecast_training(resolved, Workload.for_cifar10(resolved), device=resolve_device("auto"))
+        stdout_console.print(f"# {forecast.describe()}.\n")
+        resolved = forecast.recipe
+    stdout_console.print(loading.dump_recipe(resolved), end="")
 
 
 @app.command()
 def copy(
     recipe: RecipeArgument,
-    to: Annotated[Path | None, typer.Argument(help="The file to write; default NAME.toml here.")] = None,
+    to: Annotated[Path | None, typer.Argument(help="File to write; default: NAME.toml in the current folder.")] = None,
 ) -> None:
-    """Copy a recipe to a file of your own, to change and train."""
-    from tinysight.errors import InputError
-    from tinysight.files import write_text
-    from tinysight.recipes import shelf
+    """Copy a recipe to a file that you can edit and train."""
+    from tinysight._util.errors import InputError
+    from tinysight._util.files import write_text
+    from tinysight.recipes import catalog
 
-    source = shelf.locate(recipe)
+    source = catalog.find_recipe(recipe)
     target = to or Path(source.name)
     if os.path.lexists(target):
-        raise InputError(f"{target} exists already; name another file to copy {recipe} to.")
-    write_text(target, shelf.read_text(source))
-    output.print(f"{target}\nnext: edit it, then tinysight train {target}")
+        raise InputError(f"{target}: already exists. Choose another file name.")
+    write_text(target, catalog.read_recipe(source))
+    stdout_console.print(f"{target}\nnext: edit it, then tinysight train {target}")
 
 
 @app.command()
-def check(recipe: RecipeArgument, changes: SetOption = []) -> None:  # noqa: B006  (typer copies it)
-    """Check a recipe and print every value it would use, defaults included."""
+def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006  (typer copies it)
+    """Validate a recipe and print all its values, including defaults."""
     from tinysight.recipes import loading
 
-    output.print(loading.dump(loading.load(recipe, changes)), end="")
+    stdout_console.print(loading.dump_recipe(loading.load_recipe(recipe, overrides)), end="")

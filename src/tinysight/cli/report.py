@@ -1,4 +1,4 @@
-"""`tinysight report`: a run, told in one page."""
+"""`tinysight report`: write an HTML report of a run."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
-from tinysight.screen.console import output, progress
 
 
 def report(
     run: RunArgument,
-    out: Annotated[Path | None, typer.Option(help="The page to write; default RUN/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write; default: RUN/report.html.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Write one HTML page that tells what was asked, what came out, and how far to trust it."""
-    from tinysight.evaluation.telling import report as page
-    from tinysight.files import write_text
-    from tinysight.runs.evidence import Evidence
+    """Write an HTML report of RUN: setup, results, calibration and audit."""
+    from tinysight._util.files import write_text
+    from tinysight.reporting.run_report import report as render
+    from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    text = page(opened, data_dir, progress)
+    html = render(opened, data_dir, progress)
     if out:
-        write_text(out, text)
-    output.print(f"page: {out or Evidence(opened).write_report(text)}")
+        write_text(out, html)
+    stdout_console.print(f"page: {out or RunArtifacts(opened).write_report(html)}")

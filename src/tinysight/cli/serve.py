@@ -1,4 +1,4 @@
-"""`tinysight serve`: a run answers over HTTP, and shows a page."""
+"""`tinysight serve`: an HTTP API and an upload page for a run."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from typing import Annotated
 
 import typer
 
+from tinysight._util.console import stdout_console
+from tinysight._util.errors import InputError
+from tinysight._util.hardware import usable_cores
 from tinysight.cli.options import RunArgument
-from tinysight.errors import InputError
-from tinysight.machine import usable_cores
-from tinysight.screen.console import output
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
     run: RunArgument,
-    host: Annotated[str, typer.Option(help="Whom to listen to; this machine alone unless said.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; default: this machine only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="TINYSIGHT_TOKEN", help="What requests must carry; needed beyond this machine.")
+        str | None,
+        typer.Option(
+            envvar="TINYSIGHT_TOKEN", help="Token that requests must carry; required unless --host is this machine."
+        ),
     ] = None,
 ) -> None:
-    """Answer pictures over HTTP with RUN's classifier, and show a page to drop them on."""
-    if host not in LOOPBACK and not token:
-        raise InputError(
-            f"--host {host} lets other machines in: say by --token, or TINYSIGHT_TOKEN, what they must know."
-        )
+    """Serve RUN over HTTP with an upload page."""
+    if host not in _LOOPBACK and not token:
+        raise InputError(f"--host {host}: exposes the server to the network. Set --token or TINYSIGHT_TOKEN.")
 
-    from tinysight import packages
+    from tinysight._util import optional_deps
 
-    packages.require("fastapi", extra="serve")
+    optional_deps.require("fastapi", extra="serve")
     from tinysight.runs.run import Run
-    from tinysight.serving.crew import answer
-    from tinysight.serving.listening import listen
+    from tinysight.serving.supervisor import listen, run_server
 
-    Run.open(run).classifier()  # what is wrong with it is said before anybody is let in
-    lines = listen(host, port, usable_cores())
-    output.print(f"page: http://{f'[{host}]' if ':' in host else host}:{lines[0].getsockname()[1]}/\nstop: Ctrl-C")
-    sys.stdout.flush()  # whoever started it may be waiting for the address
-    answer(run, lines, token)
+    Run.open(run).classifier()  # reports a damaged run before the server starts
+    sockets = listen(host, port, usable_cores())
+    stdout_console.print(
+        f"page: http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}/\nstop: Ctrl-C"
+    )
+    sys.stdout.flush()  # a parent process may be waiting for the address
+    run_server(run, sockets, token)

@@ -1,4 +1,4 @@
-"""`tinysight train`: a recipe and images become a run."""
+"""`tinysight train`: train a recipe on a dataset."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.errors import InputError
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
-    Device,
+    DeviceChoice,
     DeviceOption,
     EpochsOption,
     MinutesOption,
-    Precision,
+    PrecisionChoice,
     PrecisionOption,
     RecipeArgument,
     SeedOption,
     SetOption,
-    SkipBadOption,
-    free_name,
+    SkipUnreadableOption,
+    next_free_run,
 )
-from tinysight.errors import InputError
-from tinysight.screen.console import output, progress, shown
 
 if TYPE_CHECKING:
     from tinysight.runs.records import Summary
 
 
-class Engine(StrEnum):
-    """What --engine takes."""
+class LauncherChoice(StrEnum):
+    """Values of --engine."""
 
     torchrun = "torchrun"
     ray = "ray"
@@ -44,71 +44,72 @@ def train(
     recipe: RecipeArgument,
     data: DataOption = "cifar10",
     data_dir: DataDirOption = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory to make; default runs/RECIPE-1, -2, ...")] = None,
+    out: Annotated[Path | None, typer.Option(help="New run directory; default: runs/RECIPE-1, -2, ...")] = None,
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
     minutes: MinutesOption = None,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
+    device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.auto,
     workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Train on so many processes, which share every batch.")
+        int, typer.Option(min=1, metavar="N", help="Number of data-parallel processes, which split every batch.")
     ] = 1,
-    engine: Annotated[
-        Engine | None, typer.Option(help="Who starts them: torchrun (default), on this machine; or ray, on a cluster.")
+    launcher: Annotated[
+        LauncherChoice | None,
+        typer.Option(help="Launcher for the workers: torchrun (default, local) or ray (cluster)."),
     ] = None,
-    changes: SetOption = [],  # noqa: B006  (typer copies it)
-    skip_bad: SkipBadOption = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    skip_unreadable: SkipUnreadableOption = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
-    """Train RECIPE and leave a run directory."""
-    begun = time.time()
+    """Train RECIPE and write a run directory."""
+    start_time = time.time()
     if resume and not out:
-        raise InputError("--resume goes on with a run: say which by --out RUN.")
+        raise InputError("--resume: needs the run to resume. Set --out RUN.")
 
     from tinysight.recipes import loading
 
-    settled = loading.changed(recipe, changes, epochs, minutes)  # a typing error is answered before torch is there
+    resolved = loading.load_with_overrides(recipe, overrides, epochs, minutes)  # before the slow import of torch
 
     from tinysight.data import load
-    from tinysight.training.order import Order
-    from tinysight.training.workers.engines import is_worker, train_on
+    from tinysight.training.distributed.launch import is_torchrun_worker, launch_training
+    from tinysight.training.request import TrainRequest
 
-    if is_worker() and not out:
-        raise InputError("Each of torchrun's workers would choose a name: say where the run is to be by --out RUN.")
+    if is_torchrun_worker() and not out:
+        raise InputError("torchrun: its workers need a common run directory. Set --out RUN.")
 
-    order = Order(
-        settled,
-        load.normalise(data),
-        out or free_name(settled.name),
+    request = TrainRequest(
+        resolved,
+        load.resolve_source(data),
+        out or next_free_run(resolved.name),
         seed,
         data_dir,
-        skip_bad,
+        skip_unreadable,
         precision.value,
         device.value,
         resume,
-        begun,
+        start_time,
     )
-    summary = train_on(order, workers, engine.value if engine else None, progress)
+    summary = launch_training(request, workers, launcher.value if launcher else None, progress)
     if summary is None:
         return
-    _tell(summary, order.path)
+    _print_summary(summary, request.path)
     if summary.status == "interrupted":
-        _tell_how_to_resume(order.path, new=not resume, named=out is not None)
+        _print_resume_command(request.path, new=not resume, named=out is not None)
         raise typer.Exit(1)
 
 
-def _tell(summary: Summary, path: Path) -> None:
+def _print_summary(summary: Summary, path: Path) -> None:
     accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
-    output.print(
-        f"{summary.status}: {summary.recipe} on {shown(summary.dataset)}, {epochs} in {summary.train_seconds:,.1f} s, "
-        f"validation accuracy {accuracy}"
+    stdout_console.print(
+        f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {epochs} "
+        f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}"
     )
-    output.print(f"run:  {path}")
+    stdout_console.print(f"run:  {path}")
     if summary.status == "finished":
-        output.print(f"next: tinysight evaluate {shlex.quote(str(path))}")
+        stdout_console.print(f"next: tinysight evaluate {shlex.quote(str(path))}")
 
 
-def _tell_how_to_resume(path: Path, new: bool, named: bool) -> None:
+def _print_resume_command(path: Path, new: bool, named: bool) -> None:
     command = ["tinysight", *sys.argv[1:], *([] if named else ["--out", str(path)]), *(["--resume"] if new else [])]
-    output.print(f"go on with:  {shlex.join(command)}")
+    stdout_console.print(f"resume with: {shlex.join(command)}")

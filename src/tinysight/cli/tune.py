@@ -1,4 +1,4 @@
-"""`tinysight tune`: a recipe and some minutes become a better recipe."""
+"""`tinysight tune`: hyperparameter search for a recipe."""
 
 from __future__ import annotations
 
@@ -11,80 +11,82 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from tinysight import packages
+from tinysight._util import optional_deps
+from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
-    Device,
+    DeviceChoice,
     DeviceOption,
     EpochsOption,
-    Precision,
+    PrecisionChoice,
     PrecisionOption,
     RecipeArgument,
     SeedOption,
     SetOption,
-    SkipBadOption,
-    free_name,
+    SkipUnreadableOption,
+    next_free_run,
 )
-from tinysight.screen.console import output, progress, shown
 
 if TYPE_CHECKING:
-    from tinysight.tuning.tune import Tuned
+    from tinysight.tuning.tune import TuneResult
 
-_SHOWN = 5  # trials in the table
+_TABLE_ROWS = 5
 
 
 def tune(
     recipe: RecipeArgument,
-    minutes: Annotated[float, typer.Option("--minutes", metavar="M", min=0.05, help="Be done in so many minutes.")],
+    minutes: Annotated[float, typer.Option("--minutes", metavar="M", min=0.05, help="Time budget in minutes.")],
     data: DataOption = "cifar10",
     data_dir: DataDirOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="The study's folder; one that is there is gone on with, or joined.")
+        Path | None, typer.Option(help="Folder of the study; an existing study is resumed or joined.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of this machine that share the work.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes on this machine.")] = 1,
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
-    changes: SetOption = [],  # noqa: B006  (typer copies it)
-    skip_bad: SkipBadOption = False,
+    device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.auto,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
-    """Look for better values of RECIPE by trying many on the validation images, and write the best one down."""
-    begun = time.perf_counter()
-    packages.require("optuna", extra="scale")
+    """Search RECIPE's hyperparameters on the validation split and save the best as a recipe."""
+    start_time = time.perf_counter()
+    optional_deps.require("optuna", extra="scale")
 
     from tinysight.recipes import loading
 
-    asked = loading.changed(recipe, changes, epochs)  # a typing error is answered before torch is there
+    resolved = loading.load_with_overrides(recipe, overrides, epochs)  # before the slow import of torch
 
     from tinysight.data import load
-    from tinysight.tuning.beginning import Order, require_free_or_same, require_tunable
-    from tinysight.tuning.tune import tune as look
+    from tinysight.tuning.setup import TuneRequest, check_available_or_same, check_tunable
+    from tinysight.tuning.tune import tune as run_study
 
-    require_tunable(asked)
-    path, argument = out or free_name(f"{asked.name}-tuned"), load.normalise(data)
-    order = Order(asked, argument, seed, precision.value, device.value, data_dir, skip_bad)
-    require_free_or_same(path, order)  # what can be refused is refused before the images are loaded
-    dataset = load.load(argument, asked.data.image_size, data_dir, skip_bad, progress)
-    for remark in dataset.remarks:
-        progress.note(remark)
-    tuned = look(path, order, dataset, minutes, begun, workers, progress)
-    _tell(tuned, path, argument)
+    check_tunable(resolved)
+    path, argument = out or next_free_run(f"{resolved.name}-tuned"), load.resolve_source(data)
+    request = TuneRequest(resolved, argument, seed, precision.value, device.value, data_dir, skip_unreadable)
+    check_available_or_same(path, request)  # before loading the images
+    dataset = load.load(argument, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    for note in dataset.notes:
+        progress.note(note)
+    tuned = run_study(path, request, dataset, minutes, start_time, workers, progress)
+    _print_study(tuned, path, argument)
     if tuned.interrupted:
         command = ["tinysight", *sys.argv[1:], *([] if out else ["--out", str(path)])]
-        output.print(f"go on with:  {shlex.join(command)}")
+        stdout_console.print(f"resume with: {shlex.join(command)}")
         raise typer.Exit(1)
 
 
-def _tell(tuned: Tuned, path: Path, data: str) -> None:
-    from tinysight.tuning.results import best_path, in_words
+def _print_study(tuned: TuneResult, path: Path, data: str) -> None:
+    from tinysight.tuning.results import best_recipe_path, summarize
 
-    table = Table("trial", "accuracy", "what differs from the recipe as it was", box=None, pad_edge=False)
-    for trial in tuned.best(_SHOWN):
-        table.add_row(str(trial.number), f"{trial.accuracy:.4f}", shown(tuned.told(trial)))
-    output.print(table)
-    for sentence in in_words(tuned.study, tuned.verdict):
-        output.print(sentence)
-    output.print(f"files: {best_path(path)}, trials.jsonl and plots beside it")
-    output.print(f"next:  tinysight train {shlex.quote(str(best_path(path)))} --data {shlex.quote(data)}")
+    table = Table("trial", "accuracy", "changes to the recipe", box=None, pad_edge=False)
+    for trial in tuned.top_trials(_TABLE_ROWS):
+        table.add_row(str(trial.number), f"{trial.accuracy:.4f}", escape_control(tuned.describe_changes(trial)))
+    stdout_console.print(table)
+    for sentence in summarize(tuned.study, tuned.selection):
+        stdout_console.print(sentence)
+    stdout_console.print(f"files: {best_recipe_path(path)}, trials.jsonl, plots")
+    stdout_console.print(
+        f"next:  tinysight train {shlex.quote(str(best_recipe_path(path)))} --data {shlex.quote(data)}"
+    )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import platformdirs
 
-from tinysight.files import storage_errors
-from tinysight.progress import Progress
+from tinysight._util.files import storage_errors
+from tinysight._util.progress import Progress
 
 
 def cache_folder() -> Path:
@@ -21,7 +21,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def locked(path: Path, progress: Progress) -> Iterator[None]:
+def file_lock(path: Path, progress: Progress) -> Iterator[None]:
     """Hold an exclusive lock on the file `path` for the length of the block.
 
     If another process holds the lock, this reports it to `progress` and waits. The operating system releases

@@ -9,15 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysight.data.looks import WHOLE, Looks
+from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.pixels import Pixels as Pixels
-from tinysight.data.pixels import portions
+from tinysight.data.pixels import iter_chunks
 
 Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """The images and labels of one split.
 
     Attributes:
@@ -33,9 +33,9 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def counts(self, classes: int) -> list[int]:
-        """Return the number of images of each of the `classes` classes."""
-        return [int(count) for count in np.bincount(self.labels, minlength=classes)]
+    def class_counts(self, num_classes: int) -> list[int]:
+        """Return the number of images of each of the `num_classes` classes."""
+        return [int(count) for count in np.bincount(self.labels, minlength=num_classes)]
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,24 @@ class Dataset:
         class_names: one name per class, in the order of the labels.
         source: a description of where the images came from.
         validation: the validation split of a folder (`DIR/val`), or None.
-        published: True if the checksums match the official ones, False if they differ, None if there is
+        is_official: True if the checksums match the official ones, False if they differ, None if there is
             nothing to compare with.
-        remarks: caveats for results on this dataset; empty if there are none.
-        looks: the crops that classifiers trained on this dataset take from larger images.
+        notes: caveats for results on this dataset; empty if there are none.
+        crops: the crops that classifiers trained on this dataset take from larger images.
     """
 
     name: str
-    train: Part
-    test: Part
+    train: Split
+    test: Split
     class_names: tuple[str, ...]
     source: str
-    validation: Part | None = None
-    published: bool | None = None
-    remarks: tuple[str, ...] = ()
-    looks: Looks = WHOLE
+    validation: Split | None = None
+    is_official: bool | None = None
+    notes: tuple[str, ...] = ()
+    crops: Crops = CENTER_CROP
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def splits(self) -> dict[str, Split]:
         """The splits by name, in the order train, validation (if present), test."""
         candidates = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in candidates.items() if split is not None}
@@ -80,12 +80,12 @@ class Dataset:
     def without_test(self) -> Dataset:
         """Return this dataset with an empty test split, so that model selection cannot use it."""
         height, width = self.image_size
-        empty = Part(np.empty((0, 3, height, width), dtype=np.uint8), np.empty(0, dtype=np.int64))
+        empty = Split(np.empty((0, 3, height, width), dtype=np.uint8), np.empty(0, dtype=np.int64))
         return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
         """Return the HTML representation for notebooks."""
-        from tinysight.data.html import dataset_html
+        from tinysight.data.display import dataset_html
 
         return dataset_html(self)
 
@@ -96,7 +96,7 @@ class Dataset:
         for split in (self.train, self.validation, self.test):
             digest.update(b"none" if split is None else repr(split.pixels.shape).encode())
             if split is not None:
-                for chunk in portions(split.pixels):
+                for chunk in iter_chunks(split.pixels):
                     digest.update(np.ascontiguousarray(chunk).data)
                 digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
         return digest.hexdigest()

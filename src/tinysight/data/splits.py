@@ -8,19 +8,21 @@ from typing import Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight._util.errors import DataError
 from tinysight.data.dataset import Dataset, Labels
-from tinysight.errors import DataError
 
 Indices = NDArray[np.int64]
-How = Literal["stratified", "last-20%", "first-10000"]
+SplitStrategy = Literal["stratified", "last-20%", "first-10000"]
 
 
-def split(dataset: Dataset, how: How, fraction: float = 0.1, seed: int = 0) -> tuple[Indices, Indices]:
+def train_validation_split(
+    dataset: Dataset, strategy: SplitStrategy, fraction: float = 0.1, seed: int = 0
+) -> tuple[Indices, Indices]:
     """Split the training images into training and validation images.
 
     Args:
         dataset: the dataset; only its training split is used.
-        how: "stratified" draws the same fraction of every class at random. "last-20%" takes the last fifth in
+        strategy: "stratified" draws the same fraction of every class at random. "last-20%" takes the last fifth in
             dataset order, like Keras' `validation_split=0.2`. "first-10000" takes the first 10,000 images.
         fraction: fraction of validation images, between 0 and 1; used by "stratified" only.
         seed: random seed; used by "stratified" only.
@@ -31,18 +33,20 @@ def split(dataset: Dataset, how: How, fraction: float = 0.1, seed: int = 0) -> t
     Raises:
         DataError: there are too few images to split.
     """
-    match how:
+    match strategy:
         case "stratified":
-            return hold_out(dataset.train.labels, fraction, seed, dataset.class_names)
+            return stratified_split(dataset.train.labels, fraction, seed, dataset.class_names)
         case "last-20%":
             return _split_at(len(dataset.train), validation=slice(len(dataset.train) * 4 // 5, None))
         case "first-10000":
             return _split_at(len(dataset.train), validation=slice(None, 10_000))
         case _:
-            assert_never(how)
+            assert_never(strategy)
 
 
-def hold_out(labels: Labels, fraction: float, seed: int, class_names: Sequence[str] = ()) -> tuple[Indices, Indices]:
+def stratified_split(
+    labels: Labels, fraction: float, seed: int, class_names: Sequence[str] = ()
+) -> tuple[Indices, Indices]:
     """Hold out a random fraction of every class.
 
     Args:

@@ -1,1 +1,1 @@
-"""Evaluation: how good a classifier is, and what it says of new images."""
+"""Evaluation: metrics, calibration, robustness, OOD detection, significance."""

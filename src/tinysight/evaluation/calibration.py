@@ -1,17 +1,31 @@
-"""Whether "90 % sure" is right nine times in ten."""
+"""Negative log-likelihood of predictions."""
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 15
+
+def negative_log_likelihood(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]
+) -> NDArray[np.floating[Any]]:
+    """Return the negative log-likelihood of each true class in nats, (n,), from probabilities (n, classes).
+
+    Probabilities are clipped to the smallest normal float32, so the largest loss is 87 nats instead of infinity.
+    A float32 softmax that did not underflow is not changed.
+    """
+    true_class = probabilities[np.arange(len(labels)), labels]
+    nats: NDArray[np.floating[Any]] = -np.log(np.maximum(true_class, np.finfo(np.float32).tiny))
+    return nats
 
 
-class Bin(TypedDict):
-    """The answers of about one confidence: how many, how confident on average, and what share of them is right."""
+N_BINS = 15
+
+
+class ReliabilityBin(TypedDict):
+    """A bin of a reliability diagram: its number of images, mean confidence and accuracy."""
 
     n: int
     confidence: float
@@ -19,25 +33,26 @@ class Bin(TypedDict):
 
 
 def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """Return the mean gap between confidence and accuracy over 15 equally wide bins of confidence.
+    """Return the expected calibration error (ECE) with 15 bins of equal width.
 
-    Each bin counts by its share of the images, and holds its upper edge but not its lower one
-    (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
+    The ECE is the mean gap between confidence and accuracy, weighted by the number of images in each bin. A bin
+    contains its upper edge but not its lower one. Source: Guo et al., "On Calibration of Modern Neural Networks",
+    ICML 2017.
 
     Args:
         confidences: (n,), the probability of the predicted class, 0..1; n at least 1.
-        correct: (n,), whether the prediction was right.
+        correct: (n,), whether the prediction is correct.
 
     Returns:
         0 (perfectly calibrated) to 1.
     """
-    # |accuracy - confidence| * share of a bin is |sum of the differences in it| / n.
-    return float(np.abs(gaps(correct - confidences, bin_of(confidences))).sum() / len(confidences))
+    # |accuracy - confidence| * (bin size / n) equals |sum of (correct - confidence) in the bin| / n.
+    return float(np.abs(bin_sums(correct - confidences, bin_indices(confidences))).sum() / len(confidences))
 
 
-def reliability(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[Bin]:
-    """Return the bins that have answers, the least confident first."""
-    bins = bin_of(confidences)
+def reliability_bins(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[ReliabilityBin]:
+    """Return the bins that are not empty, in order of confidence."""
+    bins = bin_indices(confidences)
     return [
         {
             "n": int((bins == number).sum()),
@@ -48,12 +63,12 @@ def reliability(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) ->
     ]
 
 
-def bin_of(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (n,): the number of the bin that each confidence is in, 0..14."""
-    found: NDArray[np.int64] = np.digitize(confidences, np.arange(1, BINS) / BINS, right=True)
-    return found
+def bin_indices(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bin index of each confidence, (n,), 0..14."""
+    indices: NDArray[np.int64] = np.digitize(confidences, np.arange(1, N_BINS) / N_BINS, right=True)
+    return indices
 
 
-def gaps(misfits: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the sum of `misfits`, right answers less confidence, in each bin."""
-    return np.bincount(bins, weights=misfits, minlength=BINS).astype(np.float64)
+def bin_sums(residuals: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the sum of the residuals, correctness (0 or 1) minus confidence, in each bin, (15,)."""
+    return np.bincount(bins, weights=residuals, minlength=N_BINS).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What the probabilities of a classifier are worth: the content of metrics.json."""
+"""Metrics computed from predicted probabilities (metrics.json)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from tinysight.errors import TinysightError
-from tinysight.evaluation.calibration import Bin, expected_calibration_error, reliability
-from tinysight.evaluation.intervals import wilson_interval
-from tinysight.evaluation.loss import losses
-from tinysight.evaluation.spread import Intervals, intervals
-from tinysight.models.abstention import apply_threshold, area_under_risk_coverage, risk_coverage
-from tinysight.runs.records import FORMAT
+from tinysight._util.errors import TinysightError
+from tinysight.evaluation.calibration import (
+    ReliabilityBin,
+    expected_calibration_error,
+    negative_log_likelihood,
+    reliability_bins,
+)
+from tinysight.evaluation.confidence_intervals import MetricIntervals, bootstrap_intervals, wilson_interval
+from tinysight.models.selective import apply_threshold, area_under_risk_coverage, risk_coverage
+from tinysight.runs.records import RUN_FORMAT
 
-Probabilities = NDArray[np.floating[Any]]
-Labels = NDArray[np.integer[Any]]
+ProbabilityArray = NDArray[np.floating[Any]]
+LabelArray = NDArray[np.integer[Any]]
 
-_POINTS = 101  # of the curve that are kept
+_CURVE_POINTS = 101
 
 
-class Scores(TypedDict):
-    """One line of the classification report; precision, recall and F1 are 0..1, support counts images."""
+class ClassScores(TypedDict):
+    """Precision, recall and F1, each 0..1, and the number of images (support)."""
 
     precision: float
     recall: float
@@ -32,19 +35,19 @@ class Scores(TypedDict):
     support: int
 
 
-class Calibration(TypedDict):
-    """How well confidence and accuracy agree (`ece`, 0..1, and bin by bin), at which temperature of the softmax."""
+class CalibrationMetrics(TypedDict):
+    """Expected calibration error (0..1), softmax temperature, and reliability bins."""
 
     ece: float
     temperature: float
-    bins: list[Bin]
+    bins: list[ReliabilityBin]
 
 
-class Unsure(TypedDict):
-    """What it comes to that answers below a confidence of `threshold` are "unsure".
+class SelectiveMetrics(TypedDict):
+    """Selective prediction: the classifier abstains below a confidence of `threshold`.
 
-    `coverage` is the share of images that are answered, `error` the share of wrong ones among these answers; `curve`
-    has both for other thresholds, the highest first, and `area` the mean error over all coverages.
+    `coverage` is the fraction of images with a prediction, `error` the error rate on them. `curve` contains pairs of
+    both, from the highest threshold to the lowest. `area` is the area under the risk-coverage curve (AURC).
     """
 
     threshold: float
@@ -55,7 +58,7 @@ class Unsure(TypedDict):
 
 
 class Metrics(TypedDict):
-    """What metrics.json holds; rows of the confusion matrix are true classes, columns predicted ones."""
+    """The content of metrics.json. Rows of the confusion matrix are true classes, columns predicted classes."""
 
     format: int
     split: str
@@ -64,53 +67,53 @@ class Metrics(TypedDict):
     accuracy_ci95: list[float]
     loss: float
     accuracy_tta: float | None
-    per_class: dict[str, Scores]
-    macro: Scores
-    weighted: Scores
+    per_class: dict[str, ClassScores]
+    macro: ClassScores
+    weighted: ClassScores
     confusion_matrix: list[list[int]]
-    calibration: Calibration
-    unsure: Unsure
-    intervals: Intervals
+    calibration: CalibrationMetrics
+    unsure: SelectiveMetrics
+    intervals: MetricIntervals
 
 
-def measure(
-    probabilities: Probabilities,
-    labels: Labels,
+def compute_metrics(
+    probabilities: ProbabilityArray,
+    labels: LabelArray,
     class_names: Sequence[str],
     split: str,
     temperature: float = 1.0,
-    unsure_below: float = 0.0,
+    abstain_below: float = 0.0,
 ) -> Metrics:
-    """Measure predicted probabilities against the true labels.
+    """Compute all metrics of predicted probabilities.
 
     Args:
-        probabilities: (n, classes), each row 0..1 and summing to 1, made without TTA.
+        probabilities: (n, classes), rows that sum to 1, computed without TTA.
         labels: (n,), the true classes, 0..classes-1.
-        class_names: one distinct name a class, in the order of the labels.
-        split: the name of the split the images belong to.
-        temperature: what the logits were divided by before the softmax; recorded, not applied.
-        unsure_below: the confidence, 0..1, below which the answer is "unsure".
+        class_names: distinct names, in the order of the labels.
+        split: name of the split.
+        temperature: softmax temperature of the probabilities; recorded, not applied.
+        abstain_below: confidence, 0..1, below which the classifier abstains.
 
     Returns:
-        Plain Python values, ready for JSON. A class that is never predicted, or that has no images,
-        scores 0. `accuracy_tta` is None; whoever measures with TTA fills it in.
+        Python values that can be written as JSON. Scores of a class without predictions or images are 0.
+        `accuracy_tta` is None; the caller sets it.
 
     Raises:
-        TinysightError: there is nothing to measure, or the arrays do not fit together or hold NaN.
+        TinysightError: the split is empty, the shapes do not match, or a probability is NaN or infinite.
     """
-    _check(probabilities, labels, class_names, split)
+    _check_arrays(probabilities, labels, class_names, split)
     probabilities = probabilities.astype(np.float64)
     predictions = probabilities.argmax(axis=1)
     correct = predictions == labels
     confidences = probabilities.max(axis=1)
     n, hits = len(labels), int(correct.sum())
     return {
-        "format": FORMAT,
+        "format": RUN_FORMAT,
         "split": split,
         "n": n,
         "accuracy": hits / n,
         "accuracy_ci95": list(wilson_interval(hits, n)),
-        "loss": float(losses(probabilities, labels).mean()),
+        "loss": float(negative_log_likelihood(probabilities, labels).mean()),
         "accuracy_tta": None,
         "per_class": _per_class(labels, predictions, class_names),
         "macro": _average(labels, predictions, len(class_names), "macro"),
@@ -119,53 +122,76 @@ def measure(
         "calibration": {
             "ece": expected_calibration_error(confidences, correct),
             "temperature": float(temperature),
-            "bins": reliability(confidences, correct),
+            "bins": reliability_bins(confidences, correct),
         },
-        "unsure": _unsure(confidences, correct, unsure_below),
-        "intervals": intervals(probabilities, labels, tuple(class_names)),
+        "unsure": _unsure(confidences, correct, abstain_below),
+        "intervals": bootstrap_intervals(probabilities, labels, tuple(class_names)),
     }
 
 
-def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> Unsure:
-    rule = apply_threshold(confidences, correct, threshold)
+def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> SelectiveMetrics:
+    selective = apply_threshold(confidences, correct, threshold)
     _, coverage, error = risk_coverage(confidences, correct)
-    shown = np.unique(np.linspace(0, len(coverage) - 1, _POINTS).round().astype(int))
+    indices = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
     return {
         "threshold": float(threshold),
-        "coverage": rule.coverage,
-        "error": rule.error,
+        "coverage": selective.coverage,
+        "error": selective.error,
         "area": area_under_risk_coverage(confidences, correct),
-        "curve": [[float(coverage[index]), float(error[index])] for index in shown],
+        "curve": [[float(coverage[index]), float(error[index])] for index in indices],
     }
 
 
-def _check(probabilities: Probabilities, labels: Labels, class_names: Sequence[str], split: str) -> None:
+def _check_arrays(probabilities: ProbabilityArray, labels: LabelArray, class_names: Sequence[str], split: str) -> None:
     n, classes = len(labels), len(class_names)
     if n == 0:
-        raise TinysightError(f"The {split} split has no images, so there is nothing to measure.")
+        raise TinysightError(f"{split} split: has no images. Evaluate on a split with images.")
     if probabilities.shape != (n, classes) or labels.min() < 0 or labels.max() >= classes:
         raise TinysightError(
-            f"Probabilities of shape {probabilities.shape} and labels {labels.min()} to {labels.max()} do not"
-            f" fit {n} images of {classes} classes. Use the data that the model was trained for."
+            f"{split} split: probabilities {probabilities.shape} and labels {labels.min()} to {labels.max()} do not"
+            f" match {n} images of {classes} classes. Use a dataset with the classes of the model."
         )
     if not np.isfinite(probabilities).all():
         raise TinysightError(
-            f"The model's probabilities on the {split} split are not all numbers (NaN or infinity)."
-            " Its weights are damaged or its training diverged; train it again."
+            f"{split} split: predicted probabilities contain NaN or infinity."
+            " The weights are damaged or the training diverged. Train the model again."
         )
 
 
-def _per_class(labels: Labels, predictions: Labels, class_names: Sequence[str]) -> dict[str, Scores]:
+def _per_class(labels: LabelArray, predictions: LabelArray, class_names: Sequence[str]) -> dict[str, ClassScores]:
     columns = precision_recall_fscore_support(labels, predictions, labels=range(len(class_names)), zero_division=0)
     return {name: _scores(*row) for name, *row in zip(class_names, *columns, strict=True)}
 
 
-def _average(labels: Labels, predictions: Labels, classes: int, kind: str) -> Scores:
+def _average(labels: LabelArray, predictions: LabelArray, classes: int, kind: str) -> ClassScores:
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predictions, labels=range(classes), average=kind, zero_division=0
     )
     return _scores(precision, recall, f1, len(labels))
 
 
-def _scores(precision: float, recall: float, f1: float, support: int) -> Scores:
+def _scores(precision: float, recall: float, f1: float, support: int) -> ClassScores:
     return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+
+
+def classification_report(metrics: Metrics) -> str:
+    """Return the text of `sklearn.metrics.classification_report` with `digits=4`."""
+    averages = {"macro avg": metrics["macro"], "weighted avg": metrics["weighted"]}
+    width = max(len(name) for name in [*metrics["per_class"], *averages])
+    accuracy = f"{metrics['accuracy']:>30.4f} {metrics['n']:>9}"
+    return "\n".join(
+        [
+            f"{'':>{width}}  precision    recall  f1-score   support",
+            "",
+            *(_row(name, scores, width) for name, scores in metrics["per_class"].items()),
+            "",
+            f"{'accuracy':>{width}} {accuracy}",
+            *(_row(name, scores, width) for name, scores in averages.items()),
+            "",
+        ]
+    )
+
+
+def _row(name: str, scores: ClassScores, width: int) -> str:
+    values = " ".join(f"{value:>9.4f}" for value in (scores["precision"], scores["recall"], scores["f1"]))
+    return f"{name:>{width}}  {values} {scores['support']:>9}"

@@ -1,4 +1,4 @@
-"""What a run says of pictures: of files, of globs, of folders, of standard input, of images of the test set."""
+"""Predictions for image files, folders, standard input and test images."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight._util.errors import InputError, RunError
+from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake import MAX_BYTES
-from tinysight.data.intake.decoding import decode_in_chunks
-from tinysight.data.pictures import Picture, expand
-from tinysight.errors import InputError, RunError
-from tinysight.evaluation.answering import Source
-from tinysight.evaluation.images import images_of, require_test_indices
-from tinysight.models.classifier import likeliest
-from tinysight.models.looks import over_looks
-from tinysight.progress import SILENT, Progress
+from tinysight.data.image_io import MAX_BYTES
+from tinysight.data.image_io.decoding import decode_in_chunks
+from tinysight.data.inputs import ImageInput, expand_inputs
+from tinysight.evaluation.protocols import ModelSource
+from tinysight.models.classifier import top_k
+from tinysight.models.tta import average_over_crops
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import check_test_indices, load_run_dataset
 
-FORMAT = 1
-CHUNK = 1024  # pictures decoded at a time while the ones before are classified
+DOCUMENT_FORMAT = 1
+CHUNK = 1024  # images decoded at a time, while the previous chunk is classified
 
-Choice = TypedDict("Choice", {"class": str, "index": int, "probability": float})
+ClassProbability = TypedDict("ClassProbability", {"class": str, "index": int, "probability": float})
 
 
 class Prediction(TypedDict):
-    """What is said of one picture; `label` is there if the truth is known."""
+    """The prediction for one image; `label` is present if the true class is known."""
 
     input: str
-    top: list[Choice]
+    top: list[ClassProbability]
     unsure: bool
     label: NotRequired[str]
 
 
-class Predictor:
-    """Classifies pictures with the classifier of one run or file, naming the `top` likeliest classes."""
+class ImagePredictor:
+    """Predicts the `top` most probable classes of images with the classifier of a run or a file."""
 
-    def __init__(self, source: Source, top: int = 3) -> None:
+    def __init__(self, source: ModelSource, top: int = 3) -> None:
         self.source, self.top, self.classifier = source, top, source.classifier()
 
     def predict(
@@ -50,64 +50,67 @@ class Predictor:
         data_dir: Path | None = None,
         progress: Progress = SILENT,
     ) -> Iterator[Prediction | str]:
-        """Yield one prediction a picture, in the order given, or the sentence that says why there is none.
+        """Yield one prediction per image, in the order given, or an error message if the image is unreadable.
 
         Args:
-            inputs: files, globs, folders (searched through), or "-" for standard input.
-            test_indices: images of the run's own test set, predicted after the others.
-            data_dir: where CIFAR-10 lies, if that is to be said.
-            progress: told how many pictures are done.
+            inputs: files, globs, folders (searched recursively), or "-" for standard input.
+            test_indices: indices of images in the test set of the run, predicted last.
+            data_dir: the CIFAR-10 folder; by default, the one used in training.
+            progress: receives the number of predicted images.
 
         Raises:
-            InputError: there is nothing to predict, nothing matches, or a test index is out of range or of no run.
+            InputError: there are no images, or a test index is out of range or given for a model without a run.
         """
         if not inputs and not test_indices:
-            raise InputError("Nothing to predict: name files, globs, folders or -, or give --test-index.")
-        pictures = [picture for name in inputs for picture in expand(name)]
-        progress.start("predicting", len(pictures), "images")
-        yield from self._of_pictures(pictures, progress)
+            raise InputError("predict: no images. Name files, globs, folders or -, or use --test-index.")
+        images = [image for name in inputs for image in expand_inputs(name)]
+        progress.start("predicting", len(images), "images")
+        yield from self._predict_images(images, progress)
         progress.finish()
         if test_indices:
-            yield from self._of_test_images(test_indices, data_dir, progress)
+            yield from self._predict_test_images(test_indices, data_dir, progress)
 
     def document(self, predictions: list[Prediction]) -> dict[str, Any]:
-        """Return what `predict --json` prints."""
-        remarks = list(self.classifier.remarks)
-        return {"format": FORMAT, "model": str(self.source.path), "remarks": remarks, "predictions": predictions}
+        """Return the JSON document of `predict --json`."""
+        notes = list(self.classifier.notes)
+        return {"format": DOCUMENT_FORMAT, "model": str(self.source.path), "notes": notes, "predictions": predictions}
 
-    def _of_pictures(self, pictures: list[Picture], progress: Progress) -> Iterator[Prediction | str]:
-        sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in pictures]
+    def _predict_images(self, images: list[ImageInput], progress: Progress) -> Iterator[Prediction | str]:
+        sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in images]
         size = (self.classifier.image_size, self.classifier.image_size)
-        wanted = self.classifier.looks
-        chunk = max(1, CHUNK // len(wanted))  # several looks at each take no more memory than one
-        for part, looks, failures in decode_in_chunks(sources, size, wanted, chunk):
-            probabilities, reasons = self._probabilities(looks), dict(failures)
-            for index, (name, _) in enumerate(pictures[part]):
-                yield reasons.get(index) or self._say(name, probabilities[index])
-            progress.advance(len(looks))
+        crops = self.classifier.crops
+        chunk = max(1, CHUNK // len(crops))  # memory does not grow with the number of crops
+        for chunk_slice, pixels, failures in decode_in_chunks(sources, size, crops, chunk):
+            probabilities, reasons = self._probabilities(pixels), dict(failures)
+            for index, (name, _) in enumerate(images[chunk_slice]):
+                yield reasons.get(index) or self._prediction(name, probabilities[index])
+            progress.advance(len(pixels))
 
-    def _of_test_images(
+    def _predict_test_images(
         self, indices: Sequence[int], data_dir: Path | None, progress: Progress
     ) -> Iterator[Prediction]:
         if not isinstance(self.source, Run):
-            raise InputError(f"--test-index asks for images of a run, and {self.source.path} is none; name pictures.")
-        test = images_of(self.source, data_dir, progress).test
-        require_test_indices(indices, test)
+            raise InputError(f"--test-index: {self.source.path} is not a run and has no test set. Name image files.")
+        test = load_run_dataset(self.source, data_dir, progress).test
+        check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):
             label = self.classifier.class_names[test.labels[index]]
-            yield {**self._say(f"test[{index}]", row), "label": label}
+            yield {**self._prediction(f"test[{index}]", row), "label": label}
 
-    def _probabilities(self, looks: Pixels) -> NDArray[np.float32]:
-        found = over_looks(self.classifier.probabilities, looks)
-        if not np.isfinite(found).all():
-            raise RunError(f"{self.source.path} predicts no numbers: its training diverged or its weights are forged.")
-        return found
+    def _probabilities(self, crops: Pixels) -> NDArray[np.float32]:
+        probabilities = average_over_crops(self.classifier.probabilities, crops)
+        if not np.isfinite(probabilities).all():
+            raise RunError(
+                f"{self.source.path}: predicts NaN or infinity. Its training diverged or its weights were modified; "
+                "train again."
+            )
+        return probabilities
 
-    def _say(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
-        order = likeliest(probabilities, self.top)
+    def _prediction(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
+        order = top_k(probabilities, self.top)
         names = self.classifier.class_names
-        top: list[Choice] = [
+        top: list[ClassProbability] = [
             {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order
         ]
-        return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.unsure_below}
+        return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.abstain_below}

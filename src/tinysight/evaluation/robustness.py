@@ -1,47 +1,49 @@
-"""How much of its accuracy a classifier keeps when pictures get worse."""
+"""Accuracy under common corruptions."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from tinysight.data.dataset import Part
-from tinysight.data.pixels import Pixels, portions
-from tinysight.evaluation.corruptions import CATALOGUE, SEVERITIES, Corruption
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data.dataset import Split
+from tinysight.data.pixels import Pixels, iter_chunks
+from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from tinysight.models.classifier import Classifier, batch_size
-from tinysight.progress import SILENT, Progress
-from tinysight.runs.findings import Robustness
-from tinysight.training.randomness import generator
+from tinysight.runs.audit_results import Robustness
+from tinysight.training.seeding import seeded_generator
 
 
-def measure_robustness(classifier: Classifier, part: Part, seed: int = 0, progress: Progress = SILENT) -> Robustness:
-    """Return the accuracy on the images of `part`, corrupted in all fifteen ways and five severities.
+def measure_robustness(classifier: Classifier, split: Split, seed: int = 0, progress: Progress = SILENT) -> Robustness:
+    """Return the accuracy on the images of a split under all fifteen corruptions at five severities.
 
-    Corrupted images are rounded to whole values of 0..255, as a file would hold them. The same seed corrupts alike.
+    Corrupted images are rounded to integers 0..255, as in an image file. The result depends only on the seed.
     """
-    progress.start("corrupting", len(CATALOGUE) * len(SEVERITIES) * len(part), "images")
+    progress.start("corrupting", len(CORRUPTIONS) * len(SEVERITIES) * len(split), "images")
     accuracy = {}
-    for name, corruption in CATALOGUE.items():
-        found = []
+    for name, corruption in CORRUPTIONS.items():
+        by_severity = []
         for severity in SEVERITIES:
-            pixels = corrupt(part.pixels, corruption, severity, generator(seed, f"corruption {name}", severity))
-            found.append(_accuracy(classifier, pixels, part))
-            progress.advance(len(part))
-        accuracy[name] = tuple(found)
+            pixels = corrupt_images(
+                split.pixels, corruption, severity, seeded_generator(seed, f"corruption {name}", severity)
+            )
+            by_severity.append(_accuracy(classifier, pixels, split))
+            progress.advance(len(split))
+        accuracy[name] = tuple(by_severity)
     progress.finish()
-    return Robustness(len(part), _accuracy(classifier, part.pixels, part), accuracy)
+    return Robustness(len(split), _accuracy(classifier, split.pixels, split), accuracy)
 
 
-def corrupt(pixels: Pixels, corruption: Corruption, severity: int, draws: torch.Generator) -> Pixels:
-    """Return uint8 images, (n, 3, height, width), corrupted with random numbers of `draws`."""
-    done = np.empty_like(pixels)
+def corrupt_images(pixels: Pixels, corruption: Corruption, severity: int, generator: torch.Generator) -> Pixels:
+    """Return corrupted copies of uint8 images (n, 3, height, width), with random numbers from `generator`."""
+    corrupted = np.empty_like(pixels)
     start = 0
-    for portion in portions(pixels, batch_size(pixels.shape[-1])):
-        changed = corruption.apply(torch.from_numpy(portion).float() / 255, severity, draws)
-        done[start : start + len(portion)] = (changed * 255).round().byte().numpy()
-        start += len(portion)
-    return done
+    for chunk in iter_chunks(pixels, batch_size(pixels.shape[-1])):
+        changed = corruption.apply(torch.from_numpy(chunk).float() / 255, severity, generator)
+        corrupted[start : start + len(chunk)] = (changed * 255).round().byte().numpy()
+        start += len(chunk)
+    return corrupted
 
 
-def _accuracy(classifier: Classifier, pixels: Pixels, part: Part) -> float:
+def _accuracy(classifier: Classifier, pixels: Pixels, part: Split) -> float:
     return float((classifier.probabilities(pixels).argmax(1) == part.labels).mean())

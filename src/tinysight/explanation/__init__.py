@@ -1,1 +1,1 @@
-"""Why a classifier said what it said: where it looked, and what it has seen that was alike."""
+"""Explanations of predictions: occlusion maps and nearest training images."""

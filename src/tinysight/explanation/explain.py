@@ -1,82 +1,82 @@
-"""Pictures in, explanations out."""
+"""Explanations of the predictions for image files and test images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinysight import packages
+from tinysight._util import optional_deps
+from tinysight._util.errors import InputError
+from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Pixels
-from tinysight.data.intake.decoding import decode_looks
-from tinysight.data.pictures import expand
-from tinysight.errors import InputError
-from tinysight.evaluation.images import images_of, require_test_indices
-from tinysight.explanation.heat import heat_maps
-from tinysight.explanation.learned import Learned
-from tinysight.models.classifier import likeliest
-from tinysight.models.looks import over_looks
-from tinysight.progress import SILENT, Progress
-from tinysight.reporting.explanation import Explained
+from tinysight.data.image_io.decoding import decode_crops
+from tinysight.data.inputs import expand_inputs
+from tinysight.explanation.feature_index import TrainingIndex
+from tinysight.explanation.occlusion import occlusion_maps
+from tinysight.models.classifier import top_k
+from tinysight.models.tta import average_over_crops
+from tinysight.reporting.explanation_plot import Explanation
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import check_test_indices, load_run_dataset
 
-MOST = 50  # pictures on a sheet
-_CHOICES, _NEIGHBOURS = 3, 4
+MAX_IMAGES = 50  # images per figure
+_TOP_K, _N_NEIGHBORS = 3, 4
 
 
 class Explainer:
-    """Explains what a run says of pictures."""
+    """Explains predictions of a run."""
 
     def __init__(self, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> None:
-        packages.require("captum", extra="explain")
+        optional_deps.require("captum", extra="explain")
         self.classifier = run.classifier()
-        self.dataset = images_of(run, data_dir, progress)
-        self.learned = Learned.by(run, self.classifier, self.dataset, progress)
+        self.dataset = load_run_dataset(run, data_dir, progress)
+        self.training_index = TrainingIndex.of_run(run, self.classifier, self.dataset, progress)
 
-    def pictures(self, inputs: Sequence[str]) -> tuple[list[Explained], list[str]]:
-        """Return an explanation of each picture that can be read, and the sentences that say why others cannot.
+    def explain_images(self, inputs: Sequence[str]) -> tuple[list[Explanation], list[str]]:
+        """Return an explanation of each readable image, and an error message for each unreadable one.
 
         Args:
-            inputs: files, globs or folders (searched through).
+            inputs: files, globs or folders (searched recursively).
 
         Raises:
-            InputError: nothing matches, or there are too many for one sheet.
+            InputError: an input matches no image, or there are more than 50 images.
         """
         if "-" in inputs:
-            raise InputError("Pictures to explain are files; `tinysight predict` also takes - for standard input.")
-        files = [(name, file) for one in inputs for name, file in expand(one) if file is not None]
-        if len(files) > MOST:
-            raise InputError(f"{len(files)} pictures are too many for one sheet; name {MOST} at most.")
+            raise InputError("-: `explain` does not read standard input. Name image files.")
+        files = [(name, file) for pattern in inputs for name, file in expand_inputs(pattern) if file is not None]
+        if len(files) > MAX_IMAGES:
+            raise InputError(f"explain: {len(files)} images are too many for one figure. Name at most {MAX_IMAGES}.")
         size = self.classifier.image_size
-        looks, failures = decode_looks([file for _, file in files], (size, size), self.classifier.looks)
+        crops, failures = decode_crops([file for _, file in files], (size, size), self.classifier.crops)
         failed = dict(failures)
-        usable = [index for index in range(len(files)) if index not in failed]
-        names = [Path(files[index][0]).name for index in usable]
-        return self._explain(names, looks[usable]), [message for _, message in failures]
+        readable = [index for index in range(len(files)) if index not in failed]
+        names = [Path(files[index][0]).name for index in readable]
+        return self._explain(names, crops[readable]), [message for _, message in failures]
 
-    def test_images(self, indices: Sequence[int]) -> list[Explained]:
-        """Return explanations of images of the run's own test set, with what they are labelled.
+    def explain_test_images(self, indices: Sequence[int]) -> list[Explanation]:
+        """Return explanations of images in the test set of the run, with their labels.
 
         Raises:
-            InputError: there is no image of that index.
+            InputError: an index is not that of a test image.
         """
         test, classes = self.dataset.test, self.dataset.class_names
-        require_test_indices(indices, test)
-        names, chosen = [f"test[{index}]" for index in indices], list(indices)
-        return self._explain(names, test.pixels[chosen, None], [classes[label] for label in test.labels[chosen]])
+        check_test_indices(indices, test)
+        names, rows = [f"test[{index}]" for index in indices], list(indices)
+        return self._explain(names, test.pixels[rows, None], [classes[label] for label in test.labels[rows]])
 
-    def _explain(self, names: Sequence[str], looks: Pixels, labels: Sequence[str] = ()) -> list[Explained]:
+    def _explain(self, names: Sequence[str], crops: Pixels, labels: Sequence[str] = ()) -> list[Explanation]:
         if not names:
             return []
         classifier, classes = self.classifier, self.classifier.class_names
-        probabilities, pixels = over_looks(classifier.probabilities, looks), looks[:, 0]
-        heat = heat_maps(classifier, pixels, probabilities.argmax(1))
-        learned, near = self.learned.part, self.learned.memory.nearest(pixels, _NEIGHBOURS).indices
-        found = []
+        probabilities, pixels = average_over_crops(classifier.probabilities, crops), crops[:, 0]
+        heat = occlusion_maps(classifier, pixels, probabilities.argmax(1))
+        training, nearest = self.training_index.split, self.training_index.index.nearest(pixels, _N_NEIGHBORS).indices
+        explanations = []
         for index, name in enumerate(names):
-            order = likeliest(probabilities[index], _CHOICES)
+            order = top_k(probabilities[index], _TOP_K)
             choices = [(classes[label], float(probabilities[index, label])) for label in order]
-            alike = [(learned.pixels[one], classes[learned.labels[one]]) for one in near[index]]
-            unsure = choices[0][1] < classifier.unsure_below
+            neighbors = [(training.pixels[row], classes[training.labels[row]]) for row in nearest[index]]
+            unsure = choices[0][1] < classifier.abstain_below
             label = labels[index] if labels else ""
-            found.append(Explained(name, pixels[index], heat[index], choices, unsure, alike, label))
-        return found
+            explanations.append(Explanation(name, pixels[index], heat[index], choices, unsure, neighbors, label))
+        return explanations

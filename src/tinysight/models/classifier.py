@@ -14,39 +14,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tinysight._util.allocator import tune_malloc
+from tinysight._util.hardware import native_bf16
+from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Pixels
-from tinysight.data.looks import WHOLE, Looks
-from tinysight.data.pixels import gathered, portions
-from tinysight.machine import native_bf16
-from tinysight.memory import keep_freed_memory
-from tinysight.models.views import PLAIN, View
-from tinysight.models.views import tta as tta_views
-from tinysight.recipes.schema import Model
+from tinysight.data.pixels import iter_chunks, take
+from tinysight.models.tta import IDENTITY_VIEW, View, tta_views
+from tinysight.recipes.schema import ModelSection
 
-PIXELS = 2**19  # 512 images of 32x32 keep two cores busy; the limit bounds the memory for large images
+PIXELS_PER_BATCH = 2**19  # 512 images of 32x32 keep two cores busy; the limit bounds the memory for large images
 
 
 def batch_size(image_size: int) -> int:
     """Return the prediction batch size for images of this height and width, in pixels."""
-    return max(1, PIXELS // image_size**2)
+    return max(1, PIXELS_PER_BATCH // image_size**2)
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """Per-channel normalization of 0..255 pixels: (pixel - mean) / std."""
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
 
     @classmethod
-    def standardising(cls, portions: Iterable[Pixels]) -> Normalisation:
+    def fit(cls, batches: Iterable[Pixels]) -> Normalization:
         """Compute the normalization that gives each channel mean 0 and standard deviation 1.
 
         Args:
-            portions: batches of uint8 images, (n, 3, height, width) each.
+            batches: batches of uint8 images, (n, 3, height, width) each.
         """
         counts, levels = np.zeros((3, 256), dtype=np.int64), np.arange(256)
-        for pixels in portions:
+        for pixels in batches:
             counts += [np.bincount(channel.reshape(-1), minlength=256) for channel in pixels.transpose(1, 0, 2, 3)]
         means = [float(np.average(levels, weights=count)) for count in counts]
         stds = [
@@ -64,7 +63,7 @@ class Normalisation:
         return (images * scale).add_(offset)
 
 
-RAW = Normalisation(std=(1.0, 1.0, 1.0))
+IDENTITY = Normalization(std=(1.0, 1.0, 1.0))
 """Leaves 0..255 unchanged, for networks that rescale their input themselves."""
 
 
@@ -77,42 +76,42 @@ class Classifier:
         network: maps normalized images to logits.
         class_names: in the order of the logits.
         image_size: height and width of the input images, in pixels.
-        normalisation: applied to every image before the network.
+        normalization: applied to every image before the network.
         temperature: divides the logits before the softmax (Guo et al. 2017); 1 leaves them unchanged.
-        unsure_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
-        doubt: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
+        abstain_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
+        bf16_margin: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
             calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
-        looks: the crops of a larger image to average over.
+        crops: the crops of a larger image to average over.
         tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
-        remarks: warnings for readers, for example that the training images are synthetic.
+        notes: warnings for readers, for example that the training images are synthetic.
     """
 
-    model: Model
+    model: ModelSection
     network: nn.Sequential
     class_names: tuple[str, ...]
     image_size: int
-    normalisation: Normalisation
+    normalization: Normalization
     temperature: float = 1.0
-    unsure_below: float = 0.5
-    doubt: float | None = None
+    abstain_below: float = 0.5
+    bf16_margin: float | None = None
     tta_shift: int = 0
-    remarks: tuple[str, ...] = ()
-    looks: Looks = WHOLE
+    notes: tuple[str, ...] = ()
+    crops: Crops = CENTER_CROP
 
     @torch.inference_mode()
-    def logits(self, pixels: Pixels, view: View = PLAIN) -> Tensor:
+    def logits(self, pixels: Pixels, view: View = IDENTITY_VIEW) -> Tensor:
         """Return float32 logits (n, classes) for one view of uint8 images (n, 3, image_size, image_size).
 
         With bfloat16 hardware, the logits are computed in bfloat16 where the top-2 margin is large enough.
         """
-        keep_freed_memory()
-        if self.in_float32:
+        tune_malloc()
+        if self.uses_float32:
             return self._logits(self.network, pixels, view)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = self._logits(self.in_bf16, pixels, view)
-        ambiguous = ~(lead(logits) > (self.doubt or 0.0))  # negated, so that NaN counts as ambiguous
+            logits = self._logits(self.bf16_network, pixels, view)
+        ambiguous = ~(top2_margin(logits) > (self.bf16_margin or 0.0))  # negated, so that NaN counts as ambiguous
         if ambiguous.any():
-            logits[ambiguous] = self._logits(self.network, gathered(pixels, ambiguous.numpy()), view)
+            logits[ambiguous] = self._logits(self.network, take(pixels, ambiguous.numpy()), view)
         return logits
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:
@@ -120,18 +119,18 @@ class Classifier:
 
         `tta` averages the logits of several views of each image (test-time augmentation).
         """
-        weights = tta_views(self.tta_shift) if tta else {PLAIN: 1.0}
+        weights = tta_views(self.tta_shift) if tta else {IDENTITY_VIEW: 1.0}
         logits = torch.stack([weight * self.logits(pixels, view) for view, weight in weights.items()]).sum(0)
         probabilities: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
         return probabilities
 
     @property
-    def in_float32(self) -> bool:
+    def uses_float32(self) -> bool:
         """Whether all predictions use float32: bfloat16 is not calibrated or not supported by the CPU."""
-        return self.doubt is None or not native_bf16()
+        return self.bf16_margin is None or not native_bf16()
 
     @cached_property
-    def in_bf16(self) -> nn.Sequential:
+    def bf16_network(self) -> nn.Sequential:
         """A copy of the network with bfloat16 weights; autocast would convert them again for every batch."""
         network: nn.Sequential = copy.deepcopy(self.network)
         for layer in network.modules():
@@ -143,32 +142,32 @@ class Classifier:
         if network.training:
             network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
         logits = [torch.empty(0, len(self.class_names))]
-        for batch in portions(pixels, batch_size(self.image_size)):
-            images = self.normalisation(view(torch.from_numpy(batch).float())).contiguous(
+        for batch in iter_chunks(pixels, batch_size(self.image_size)):
+            images = self.normalization(view(torch.from_numpy(batch).float())).contiguous(
                 memory_format=torch.channels_last
             )
             logits.append(network(images).float())
         return torch.cat(logits)
 
 
-def likeliest(probabilities: NDArray[np.floating[Any]], count: int) -> NDArray[np.intp]:
-    """Return the indices of the `count` largest of probabilities (classes,), largest first; ties by index."""
-    return np.argsort(-probabilities, kind="stable")[:count]
+def top_k(probabilities: NDArray[np.floating[Any]], k: int) -> NDArray[np.intp]:
+    """Return the indices of the `k` largest of probabilities (classes,), largest first; ties by index."""
+    return np.argsort(-probabilities, kind="stable")[:k]
 
 
-def lead(logits: Tensor) -> Tensor:
+def top2_margin(logits: Tensor) -> Tensor:
     """Return the top-2 margin of logits (n, classes): largest minus second largest, (n,)."""
     first, second = logits.topk(2, dim=1).values.unbind(1)
     return first - second
 
 
-def overrated(rough: Tensor, exact: Tensor) -> float | None:
-    """Return the largest excess of the margin in `rough` logits over the margin of the same class in `exact` logits.
+def max_margin_error(bf16_logits: Tensor, fp32_logits: Tensor) -> float | None:
+    """Return by how much the bfloat16 margin exceeds the float32 margin of the same class, at most.
 
-    Both are (n, classes). The margin in `exact` is negative where another class has the larger logit. Returns None if
-    the result is not finite.
+    Both are (n, classes). The float32 margin is negative where another class has the larger logit. Returns None if the
+    result is not finite.
     """
-    predicted = rough.argmax(1, keepdim=True)
-    runner_up = exact.scatter(1, predicted, -math.inf).amax(1)
-    excess = float((lead(rough) - (exact.gather(1, predicted).squeeze(1) - runner_up)).amax())
+    predicted = bf16_logits.argmax(1, keepdim=True)
+    runner_up = fp32_logits.scatter(1, predicted, -math.inf).amax(1)
+    excess = float((top2_margin(bf16_logits) - (fp32_logits.gather(1, predicted).squeeze(1) - runner_up)).amax())
     return max(0.0, excess) if math.isfinite(excess) else None

@@ -2,7 +2,7 @@
 
 The architecture follows airbench (Keller Jordan, arXiv:2404.00498) and its predecessors: David Page's "How to Train
 Your ResNet" (2018) and tysam-code's hlb-CIFAR10. Two stems and free widths scale it down to two CPU cores: the cost of
-training grows with the square of the widths, and the coarse stem divides it by four.
+training grows with the square of the widths, and a stem of stride 2 divides it by four.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysight.errors import RecipeError
+from tinysight._util.errors import RecipeError
 
-STEMS = {"fine": (2, 1), "coarse": (4, 2)}  # kernel size and stride, in pixels
-STEM_CHANNELS = {"fine": 24, "coarse": 32}
+STEM_GEOMETRY = {1: (2, 1), 2: (4, 2)}  # kernel size and stride, in pixels
+STEM_CHANNELS = {1: 24, 2: 32}
 
 
-def fast(stem: str, widths: list[int], classes: int, image_size: int) -> nn.Sequential:
-    """Build a network with one group of two convolutions per entry of `widths`, its number of channels.
+def build_fast(stem_stride: int, channels: list[int], num_classes: int, image_size: int) -> nn.Sequential:
+    """Build a network with one group of two convolutions per entry of `channels`, its number of channels.
 
     Call `Whitening.fit` before training: the filters of the stem start at zero. The network also accepts images larger
     than `image_size`.
@@ -28,20 +28,20 @@ def fast(stem: str, widths: list[int], classes: int, image_size: int) -> nn.Sequ
     Raises:
         RecipeError: the images are too small for this many groups.
     """
-    if _final_resolution(stem, len(widths), image_size) < 1:
+    if _final_resolution(stem_stride, len(channels), image_size) < 1:
         raise RecipeError(
-            f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size, use the fine "
-            "stem, or remove groups."
+            f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size, use "
+            "stem_stride 1, or remove groups."
         )
-    whitening = Whitening(STEM_CHANNELS[stem], *STEMS[stem])
+    whitening = WhiteningConv(STEM_CHANNELS[stem_stride], *STEM_GEOMETRY[stem_stride])
     layers: list[nn.Module] = [whitening, nn.SiLU()]
-    for inputs, outputs in pairwise([STEM_CHANNELS[stem], *widths]):
-        layers += [_conv(inputs, outputs), nn.MaxPool2d(2), Norm(outputs), nn.SiLU()]
-        layers += [_conv(outputs, outputs), Norm(outputs), nn.SiLU()]
-    return nn.Sequential(*layers, Maximum(), Head(widths[-1], classes))
+    for inputs, outputs in pairwise([STEM_CHANNELS[stem_stride], *channels]):
+        layers += [_conv(inputs, outputs), nn.MaxPool2d(2), FixedScaleBatchNorm(outputs), nn.SiLU()]
+        layers += [_conv(outputs, outputs), FixedScaleBatchNorm(outputs), nn.SiLU()]
+    return nn.Sequential(*layers, GlobalMaxPool(), ScaledLinear(channels[-1], num_classes))
 
 
-class Whitening(nn.Module):
+class WhiteningConv(nn.Module):
     """A convolution with frozen patch-whitening filters and their negatives.
 
     The filters decorrelate the pixels and channels of a patch. `fit` computes them from images; they are not trained.
@@ -75,7 +75,7 @@ class Whitening(nn.Module):
             return F.conv2d(images.float(), self.filters, stride=self.stride)
 
 
-class Norm(nn.BatchNorm2d):
+class FixedScaleBatchNorm(nn.BatchNorm2d):
     """Batch normalization with a fixed scale of 1; the next layers can absorb any scale."""
 
     def __init__(self, channels: int) -> None:
@@ -90,7 +90,7 @@ class Norm(nn.BatchNorm2d):
         return F.batch_norm(images, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
-class Maximum(nn.Module):
+class GlobalMaxPool(nn.Module):
     """Global max pooling over height and width."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -98,11 +98,11 @@ class Maximum(nn.Module):
         return images.amax((2, 3))
 
 
-class Head(nn.Linear):
+class ScaledLinear(nn.Linear):
     """A linear layer without bias, initialized from N(0, 1), whose outputs are divided by the number of features."""
 
-    def __init__(self, features: int, classes: int) -> None:
-        super().__init__(features, classes, bias=False)
+    def __init__(self, features: int, num_classes: int) -> None:
+        super().__init__(features, num_classes, bias=False)
         nn.init.normal_(self.weight)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -110,9 +110,9 @@ class Head(nn.Linear):
         return super().forward(features) / self.in_features
 
 
-def _final_resolution(stem: str, groups: int, image_size: int) -> int:
+def _final_resolution(stem_stride: int, groups: int, image_size: int) -> int:
     """Return the height and width of the last group's output."""
-    size, stride = STEMS[stem]
+    size, stride = STEM_GEOMETRY[stem_stride]
     return ((image_size - size) // stride + 1) >> groups
 
 

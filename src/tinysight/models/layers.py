@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Flatten(nn.Module):
+class ChannelsLastFlatten(nn.Module):
     """Flatten (n, channels, height, width) to (n, height * width * channels), in the order of Keras.
 
     For channels_last tensors this is a view, whereas `nn.Flatten` copies.
@@ -19,16 +19,16 @@ class Flatten(nn.Module):
         return images.permute(0, 2, 3, 1).flatten(1)
 
 
-class Dropout(nn.Module):
+class ByteDropout(nn.Module):
     """Dropout that draws one random byte per activation (Srivastava et al. 2014).
 
     The rate is rounded to a multiple of 1/256. This is about ten times faster than `nn.Dropout`, which takes a quarter
     of the `simple` network's training time.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, rate: float) -> None:
         super().__init__()
-        self.threshold = round(256 * share)
+        self.threshold = round(256 * rate)
 
     def forward(self, activations: Tensor) -> Tensor:
         """Zero and rescale activations in training mode; return them unchanged in evaluation mode."""

@@ -13,54 +13,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysight.errors import RecipeError
-from tinysight.models.layers import Dropout, Flatten
+from tinysight._util.errors import RecipeError
+from tinysight.models.layers import ByteDropout, ChannelsLastFlatten
 from tinysight.recipes import layers
 
-Edges = tuple[int, int, int, int]  # left, right, top, bottom: the order of torch.nn.functional.pad
+PadSizes = tuple[int, int, int, int]  # left, right, top, bottom: the order of torch.nn.functional.pad
 
 
 @dataclass(frozen=True)
-class Shape:
+class FeatureShape:
     """The shape of a layer's output: channels x height x width, or `channels` features once flattened."""
 
     channels: int
     height: int
     width: int
-    flat: bool = False
+    is_flat: bool = False
 
     def __str__(self) -> str:
-        return f"{self.channels} features" if self.flat else f"{self.channels} channels of {self.height}x{self.width}"
+        return (
+            f"{self.channels} features" if self.is_flat else f"{self.channels} channels of {self.height}x{self.width}"
+        )
 
 
-def sequential(description: list[layers.Layer], classes: int, image_size: int) -> nn.Sequential:
+def build_sequential(layer_specs: list[layers.Layer], num_classes: int, image_size: int) -> nn.Sequential:
     """Build a network from layer specifications.
 
     Raises:
         RecipeError: a layer does not fit the output of the previous one, or the output is not one logit per class.
     """
-    shape, modules = Shape(3, image_size, image_size), []
-    for number, layer in enumerate(description):
+    shape, modules = FeatureShape(3, image_size, image_size), []
+    for number, layer in enumerate(layer_specs):
         try:
-            layer_modules, shape = module_for(layer, shape)
+            layer_modules, shape = build_layer(layer, shape)
         except ValueError as error:
             raise RecipeError(f"Layer {number + 1} ({layer.kind}): cannot take {shape}. {error}.") from error
         modules += layer_modules
-    if not shape.flat or shape.channels != classes:
+    if not shape.is_flat or shape.channels != num_classes:
         raise RecipeError(
-            f"Layers: the output is {shape}, not {classes} logits. End in a dense layer with {classes} outputs."
+            f"Layers: the output is {shape}, not {num_classes} logits. End in a dense layer with {num_classes} outputs."
         )
     return nn.Sequential(*modules)
 
 
 @singledispatch
-def module_for(layer: layers.Layer, shape: Shape) -> tuple[list[nn.Module], Shape]:
+def build_layer(layer: layers.Layer, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     """Return the modules and output shape of a layer. Raises ValueError if `shape` does not fit the layer."""
     raise NotImplementedError(type(layer))
 
 
-@module_for.register
-def _(layer: layers.Convolution, shape: Shape) -> tuple[list[nn.Module], Shape]:
+@build_layer.register
+def _(layer: layers.Conv2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     _require_spatial(shape)
     if shape.channels % layer.groups or layer.channels % layer.groups:
         raise ValueError(f"The number of channels is not a multiple of {layer.groups} groups")
@@ -71,8 +73,8 @@ def _(layer: layers.Convolution, shape: Shape) -> tuple[list[nn.Module], Shape]:
     return [*_pad(edges), conv], replace(after, channels=layer.channels)
 
 
-@module_for.register
-def _(layer: layers.Depthwise, shape: Shape) -> tuple[list[nn.Module], Shape]:
+@build_layer.register
+def _(layer: layers.DepthwiseConv2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     _require_spatial(shape)
     edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
     channels = shape.channels * layer.multiplier
@@ -82,51 +84,51 @@ def _(layer: layers.Depthwise, shape: Shape) -> tuple[list[nn.Module], Shape]:
     return [*_pad(edges), conv], replace(after, channels=channels)
 
 
-@module_for.register
-def _(layer: layers.Pooling, shape: Shape) -> tuple[list[nn.Module], Shape]:
+@build_layer.register
+def _(layer: layers.Pool2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     _require_spatial(shape)
     edges, after = _padding_and_shape(layer.window, layer.stride, (1, 1), layer.padding, shape)
     if layer.kind == "average_pooling":
-        return [AveragePooling(layer.window, layer.stride, edges)], after
+        return [MaskedAvgPool(layer.window, layer.stride, edges)], after
     return [*_pad(edges, -math.inf), nn.MaxPool2d(layer.window, layer.stride)], after
 
 
-@module_for.register
-def _(layer: layers.GlobalPooling, shape: Shape) -> tuple[list[nn.Module], Shape]:
+@build_layer.register
+def _(layer: layers.GlobalPool2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     _require_spatial(shape)
-    return [GlobalPooling(maximum=layer.kind == "global_max_pooling")], Shape(shape.channels, 1, 1, flat=True)
+    return [GlobalPool(use_max=layer.kind == "global_max_pooling")], FeatureShape(shape.channels, 1, 1, is_flat=True)
 
 
-@module_for.register
-def _(layer: layers.Normalising, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    kind = nn.BatchNorm1d if shape.flat else nn.BatchNorm2d
+@build_layer.register
+def _(layer: layers.BatchNorm, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    kind = nn.BatchNorm1d if shape.is_flat else nn.BatchNorm2d
     return [kind(shape.channels, layer.epsilon, momentum=0.01)], shape
 
 
-@module_for.register
-def _(layer: layers.Dropping, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    return [Dropout(layer.share)], shape
+@build_layer.register
+def _(layer: layers.Dropout, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    return [ByteDropout(layer.rate)], shape
 
 
-@module_for.register
-def _(layer: layers.Flattening, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    if shape.flat:
+@build_layer.register
+def _(layer: layers.Flatten, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    if shape.is_flat:
         return [], shape
-    return [Flatten()], Shape(shape.channels * shape.height * shape.width, 1, 1, flat=True)
+    return [ChannelsLastFlatten()], FeatureShape(shape.channels * shape.height * shape.width, 1, 1, is_flat=True)
 
 
-@module_for.register
-def _(layer: layers.Dense, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    if not shape.flat:
+@build_layer.register
+def _(layer: layers.Dense, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    if not shape.is_flat:
         raise ValueError("Add flatten or global pooling before it")
     return [nn.Linear(shape.channels, layer.outputs, layer.bias)], replace(shape, channels=layer.outputs)
 
 
-@module_for.register
-def _(layer: layers.Activation, shape: Shape) -> tuple[list[nn.Module], Shape]:
+@build_layer.register
+def _(layer: layers.Activation, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     match layer.function:
-        case "relu" if layer.most is not None:
-            return [nn.Hardtanh(0, layer.most)], shape
+        case "relu" if layer.max_value is not None:
+            return [nn.Hardtanh(0, layer.max_value)], shape
         case "leaky_relu":
             return [nn.LeakyReLU(layer.slope)], shape
         case "elu":
@@ -135,17 +137,17 @@ def _(layer: layers.Activation, shape: Shape) -> tuple[list[nn.Module], Shape]:
             return [_ACTIVATIONS[function]()], shape
 
 
-@module_for.register
-def _(layer: layers.ZeroPadding, shape: Shape) -> tuple[list[nn.Module], Shape]:
+@build_layer.register
+def _(layer: layers.ZeroPadding, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     _require_spatial(shape)
     edges = (layer.left, layer.right, layer.top, layer.bottom)
     height, width = shape.height + layer.top + layer.bottom, shape.width + layer.left + layer.right
     return [nn.ZeroPad2d(edges)], replace(shape, height=height, width=width)
 
 
-@module_for.register
-def _(layer: layers.Rescaling, shape: Shape) -> tuple[list[nn.Module], Shape]:
-    return [Rescaling(layer.scale, layer.offset)], shape
+@build_layer.register
+def _(layer: layers.Rescaling, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    return [ChannelAffine(layer.scale, layer.offset)], shape
 
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -159,35 +161,35 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-class AveragePooling(nn.Module):
+class MaskedAvgPool(nn.Module):
     """Average pooling that excludes the padding from the mean."""
 
-    def __init__(self, window: tuple[int, int], stride: tuple[int, int], edges: Edges) -> None:
+    def __init__(self, window: tuple[int, int], stride: tuple[int, int], pad_sizes: PadSizes) -> None:
         super().__init__()
-        self.window, self.stride, self.edges = window, stride, edges
+        self.window, self.stride, self.pad_sizes = window, stride, pad_sizes
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, channels, out_height, out_width)."""
-        means = F.avg_pool2d(F.pad(images, self.edges), self.window, self.stride)
-        if not any(self.edges):
+        means = F.avg_pool2d(F.pad(images, self.pad_sizes), self.window, self.stride)
+        if not any(self.pad_sizes):
             return means
-        inside = F.pad(images.new_ones(1, 1, *images.shape[2:]), self.edges)
+        inside = F.pad(images.new_ones(1, 1, *images.shape[2:]), self.pad_sizes)
         return means / F.avg_pool2d(inside, self.window, self.stride)
 
 
-class GlobalPooling(nn.Module):
+class GlobalPool(nn.Module):
     """Global max or average pooling over height and width."""
 
-    def __init__(self, maximum: bool) -> None:
+    def __init__(self, use_max: bool) -> None:
         super().__init__()
-        self.maximum = maximum
+        self.use_max = use_max
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, channels)."""
-        return images.amax((2, 3)) if self.maximum else images.mean((2, 3))
+        return images.amax((2, 3)) if self.use_max else images.mean((2, 3))
 
 
-class Rescaling(nn.Module):
+class ChannelAffine(nn.Module):
     """Per-channel x * scale + offset."""
 
     scale: Tensor
@@ -204,14 +206,18 @@ class Rescaling(nn.Module):
         return images * self.scale + self.offset
 
 
-def _require_spatial(shape: Shape) -> None:
-    if shape.flat:
+def _require_spatial(shape: FeatureShape) -> None:
+    if shape.is_flat:
         raise ValueError("The input is already flattened")
 
 
 def _padding_and_shape(
-    window: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: layers.Padding, shape: Shape
-) -> tuple[Edges, Shape]:
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: layers.PaddingMode,
+    shape: FeatureShape,
+) -> tuple[PadSizes, FeatureShape]:
     """Return the padding and the output shape; `same` puts the odd pixel of padding at the end, as Keras does."""
     sizes, edges = [], []
     for side, kernel, step, rate in zip((shape.height, shape.width), window, stride, dilation, strict=True):
@@ -225,5 +231,5 @@ def _padding_and_shape(
     return (left, right, top, bottom), replace(shape, height=sizes[0], width=sizes[1])
 
 
-def _pad(edges: Edges, value: float = 0.0) -> list[nn.Module]:
+def _pad(edges: PadSizes, value: float = 0.0) -> list[nn.Module]:
     return [nn.ConstantPad2d(edges, value)] if any(edges) else []

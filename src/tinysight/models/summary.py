@@ -18,7 +18,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One layer: its Keras name, output shape (n, height, width, channels) and number of trainable parameters."""
 
     layer: str
@@ -26,7 +26,7 @@ class Row:
     parameters: int
 
 
-def rows(network: nn.Sequential, image_size: int) -> list[Row]:
+def layer_table(network: nn.Sequential, image_size: int) -> list[LayerRow]:
     """Return one row per layer for images of `image_size`, plus the softmax that the loss applies."""
     table = []
     network = network.eval()
@@ -35,11 +35,11 @@ def rows(network: nn.Sequential, image_size: int) -> list[Row]:
         for layer in network:
             values = layer(values)
             kind = type(layer).__name__
-            table.append(Row(_NAMES.get(kind, kind), _shape(values), count(layer)))
-    return [*table, Row("Activation (softmax)", _shape(values), 0)]
+            table.append(LayerRow(_NAMES.get(kind, kind), _shape(values), count_parameters(layer)))
+    return [*table, LayerRow("Activation (softmax)", _shape(values), 0)]
 
 
-def count(network: nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 

@@ -1,1 +1,1 @@
-"""Recipes: how to train, as data that can be listed, copied, checked and run."""
+"""Training recipes: schema, loading and the built-in recipes."""

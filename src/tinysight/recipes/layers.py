@@ -1,6 +1,6 @@
-"""The layers of a network that is written down layer by layer, as one that was brought along from Keras is.
+"""Layer schema for networks defined layer by layer, such as models imported from Keras.
 
-Data alone: `models.sequential` builds the network. Shapes are (height, width); what is not said has Keras' meaning.
+`models.sequential` builds the network. Pairs are (height, width). Defaults are those of Keras.
 """
 
 from __future__ import annotations
@@ -9,125 +9,125 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1, le=65_536)]
-Pair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
-Edge = Annotated[int, Field(ge=0, le=64)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Padding = Literal["valid", "same"]
-Nonlinearity = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
+PositiveCount = Annotated[int, Field(ge=1, le=65_536)]
+SizePair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
+PaddingWidth = Annotated[int, Field(ge=0, le=64)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+PaddingMode = Literal["valid", "same"]
+ActivationName = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
 
 
 class LayerSection(BaseModel):
-    """One layer."""
+    """Base class of the layers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Convolution(LayerSection):
-    """Filters over all channels, or over those of one group."""
+class Conv2d(LayerSection):
+    """2D convolution, optionally grouped."""
 
     kind: Literal["convolution"] = "convolution"
-    channels: Count
-    kernel: Pair
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Padding = "valid"
-    groups: Count = 1
+    channels: PositiveCount
+    kernel: SizePair
+    stride: SizePair = (1, 1)
+    dilation: SizePair = (1, 1)
+    padding: PaddingMode = "valid"
+    groups: PositiveCount = 1
     bias: bool = True
 
 
-class Depthwise(LayerSection):
-    """`multiplier` filters over each channel alone."""
+class DepthwiseConv2d(LayerSection):
+    """Depthwise 2D convolution with `multiplier` filters per channel."""
 
     kind: Literal["depthwise"] = "depthwise"
-    multiplier: Count = 1
-    kernel: Pair
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Padding = "valid"
+    multiplier: PositiveCount = 1
+    kernel: SizePair
+    stride: SizePair = (1, 1)
+    dilation: SizePair = (1, 1)
+    padding: PaddingMode = "valid"
     bias: bool = True
 
 
-class Pooling(LayerSection):
-    """The maximum or the mean of every window; the mean of a window leaves out what was padded."""
+class Pool2d(LayerSection):
+    """2D max or average pooling. The average excludes padding."""
 
     kind: Literal["max_pooling", "average_pooling"]
-    window: Pair
-    stride: Pair
-    padding: Padding = "valid"
+    window: SizePair
+    stride: SizePair
+    padding: PaddingMode = "valid"
 
 
-class GlobalPooling(LayerSection):
-    """The maximum or the mean of every channel over all places."""
+class GlobalPool2d(LayerSection):
+    """Global max or average pooling per channel."""
 
     kind: Literal["global_max_pooling", "global_average_pooling"]
 
 
-class Normalising(LayerSection):
-    """Batch normalisation of every channel: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
+class BatchNorm(LayerSection):
+    """Batch normalization per channel: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
 
-    kind: Literal["batch_normalisation"] = "batch_normalisation"
+    kind: Literal["batch_normalization"] = "batch_normalization"
     epsilon: float = Field(0.001, gt=0, le=1)
     scale: bool = True
     shift: bool = True
 
 
-class Dropping(LayerSection):
-    """Dropout of a share of the activations."""
+class Dropout(LayerSection):
+    """Dropout with probability `rate`."""
 
     kind: Literal["dropout"] = "dropout"
-    share: float = Field(0.5, ge=0, lt=1)
+    rate: float = Field(0.5, ge=0, lt=1)
 
 
-class Flattening(LayerSection):
-    """(height, width, channels) into one row, in this order."""
+class Flatten(LayerSection):
+    """Flatten in the order (height, width, channels)."""
 
     kind: Literal["flatten"] = "flatten"
 
 
 class Dense(LayerSection):
-    """Every output from every input."""
+    """Fully connected layer."""
 
     kind: Literal["dense"] = "dense"
-    outputs: Count
+    outputs: PositiveCount
     bias: bool = True
 
 
 class Activation(LayerSection):
-    """A function of every number; `slope` is for leaky_relu and elu, `most` caps relu."""
+    """Elementwise activation. `slope` applies to leaky_relu and elu; `max_value` caps relu."""
 
     kind: Literal["activation"] = "activation"
-    function: Nonlinearity
-    slope: Number = 1.0
-    most: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    function: ActivationName
+    slope: FiniteFloat = 1.0
+    max_value: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class ZeroPadding(LayerSection):
-    """Rows and columns of zeros around."""
+    """Zero padding of rows and columns."""
 
     kind: Literal["zero_padding"] = "zero_padding"
-    top: Edge
-    bottom: Edge
-    left: Edge
-    right: Edge
+    top: PaddingWidth
+    bottom: PaddingWidth
+    left: PaddingWidth
+    right: PaddingWidth
 
 
 class Rescaling(LayerSection):
-    """x * scale + offset, alike for all channels or each with its own."""
+    """x * scale + offset, with one value for all channels or one per channel."""
 
     kind: Literal["rescaling"] = "rescaling"
-    scale: Number | tuple[Number, Number, Number]
-    offset: Number | tuple[Number, Number, Number] = 0.0
+    scale: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    offset: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat] = 0.0
 
 
 Layer = Annotated[
-    Convolution
-    | Depthwise
-    | Pooling
-    | GlobalPooling
-    | Normalising
-    | Dropping
-    | Flattening
+    Conv2d
+    | DepthwiseConv2d
+    | Pool2d
+    | GlobalPool2d
+    | BatchNorm
+    | Dropout
+    | Flatten
     | Dense
     | Activation
     | ZeroPadding

@@ -11,20 +11,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tinysight.reporting.origins import Origin, origin_of
+from tinysight.reporting.audit_summary import summarize
+from tinysight.reporting.provenance import Provenance, provenance_of
 from tinysight.reporting.rendering import render
-from tinysight.reporting.telling import told
-from tinysight.runs.evidence import Evidence
+from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.records import Environment, Summary
 from tinysight.runs.run import Run
 
-WATTS = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
+WATTS_PER_CORE = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
 
-PURPOSE = (
+INTENDED_USE = (
     "Classification of small color images into the classes of the model. Learning, teaching and comparing methods; "
     "sorting images where a person reviews the unsure predictions."
 )
-MISUSE = (
+OUT_OF_SCOPE = (
     "Not for recognizing, identifying, counting or surveilling people, and not for inferring their age, sex, origin, "
     "health, beliefs or mood. The model was neither designed nor tested for that.",
     "Not for decisions about people that they cannot contest, and not where a wrong prediction can cause harm, unless "
@@ -32,7 +32,7 @@ MISUSE = (
     "Not for images of other classes. There is no 'none of the above' class: out-of-distribution images still get one "
     "of the classes or are marked unsure.",
 )
-CONTEST = (
+CONTESTING = (
     "People affected by a prediction can request the image, the prediction with its probability, an explanation "
     "(`tinysight explain`) and a review by a person.",
     "People who find an image of theirs in the training set can request its removal (`tinysight forget`).",
@@ -41,7 +41,7 @@ CONTEST = (
 
 
 @dataclass(frozen=True)
-class Figure:
+class CardMetric:
     """A metric: name, value, 95% interval if known, and whether the value is a share, 0..1."""
 
     name: str
@@ -58,67 +58,72 @@ class Card:
         recipe, dataset: names of the recipe and the dataset.
         classes: class names.
         image_size: height and width of the images in pixels.
-        remarks: notes at the top of the card.
+        notes: notes at the top of the card.
         purpose, misuse, contest: intended use, out-of-scope uses, and how to contest a prediction.
-        origin: provenance of the images.
-        measured_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
-        figures: overall metrics; `recall` and `precision` hold those of each class.
+        provenance: provenance of the images.
+        evaluated_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
+        metrics: overall metrics; `recall` and `precision` hold those of each class.
         audit: a summary of each audit section by its heading.
-        forgotten: number of images removed on request, such as "3 images"; "" if none.
+        removed_images: number of images removed on request, such as "3 images"; "" if none.
         seconds, kilowatt_hours: training time and estimated energy.
-        made: recipe, parameters, hardware, versions and dataset of the training, by name.
+        training_details: recipe, parameters, hardware, versions and dataset of the training, by name.
     """
 
     recipe: str
     dataset: str
     classes: tuple[str, ...]
     image_size: int
-    remarks: tuple[str, ...]
-    purpose: str
-    misuse: tuple[str, ...]
-    contest: tuple[str, ...]
-    origin: Origin
-    measured_on: str | None
-    figures: tuple[Figure, ...]
-    recall: dict[str, Figure]
-    precision: dict[str, Figure]
+    notes: tuple[str, ...]
+    intended_use: str
+    out_of_scope: tuple[str, ...]
+    contesting: tuple[str, ...]
+    provenance: Provenance
+    evaluated_on: str | None
+    metrics: tuple[CardMetric, ...]
+    recall: dict[str, CardMetric]
+    precision: dict[str, CardMetric]
     audit: dict[str, str]
-    forgotten: str
-    seconds: float
+    removed_images: str
+    train_seconds: float
     kilowatt_hours: float
-    made: dict[str, str]
+    training_details: dict[str, str]
 
     @classmethod
-    def of(cls, run: Run) -> Card:
+    def from_run(cls, run: Run) -> Card:
         """Return the card of a run. Raises RunError if one of its files is missing or damaged."""
-        summary, environment, classifier, metrics = run.summary(), run.environment(), run.classifier(), measured(run)
-        forgetting = Evidence(run).forgetting()
+        summary, environment, classifier, metrics = (
+            run.summary(),
+            run.environment(),
+            run.classifier(),
+            load_metrics(run),
+        )
+        forgetting = RunArtifacts(run).unlearning()
         return cls(
             recipe=summary.recipe,
             dataset=summary.dataset,
             classes=classifier.class_names,
             image_size=classifier.image_size,
-            remarks=summary.remarks,
-            purpose=PURPOSE,
-            misuse=MISUSE,
-            contest=CONTEST,
-            origin=origin_of(environment.dataset.name),
-            measured_on=f"{metrics['n']:,} {metrics['split']} images" if metrics else None,
-            figures=_figures(metrics) if metrics else (),
+            notes=summary.notes,
+            intended_use=INTENDED_USE,
+            out_of_scope=OUT_OF_SCOPE,
+            contesting=CONTESTING,
+            provenance=provenance_of(environment.dataset.name),
+            evaluated_on=f"{metrics['n']:,} {metrics['split']} images" if metrics else None,
+            metrics=_figures(metrics) if metrics else (),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
-            audit=told(Evidence(run).audit()),
-            forgotten=f"{len(forgetting.forgotten):,} images" if forgetting else "",
-            seconds=summary.train_seconds,
-            kilowatt_hours=summary.train_seconds * environment.cores * WATTS / 3.6e6,
-            made=_made(summary, environment),
+            audit=summarize(RunArtifacts(run).audit()),
+            removed_images=f"{len(forgetting.forgotten):,} images" if forgetting else "",
+            train_seconds=summary.train_seconds,
+            kilowatt_hours=summary.train_seconds * environment.cores * WATTS_PER_CORE / 3.6e6,
+            training_details=_made(summary, environment),
         )
 
-    def markdown(self) -> str:
+    def to_markdown(self) -> str:
         """Return the card as Markdown with YAML front matter for model hubs."""
-        return render("card.md", card=self, head=self._head(), watts=WATTS)
+        return render("card.md", card=self, head=self._head(), watts=WATTS_PER_CORE)
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the card as a JSON-serializable dict."""
         return asdict(self)
 
@@ -129,7 +134,7 @@ class Card:
             "dataset": {"name": self.dataset, "type": self.dataset},
             "metrics": [
                 {"type": metric.name.split()[0].strip(","), "name": metric.name, "value": round(metric.value, 6)}
-                for metric in self.figures
+                for metric in self.metrics
             ],
         }
         head = {
@@ -138,42 +143,42 @@ class Card:
             "tags": ["image-classification", "tinysight"],
             "datasets": [self.dataset],
             "metrics": ["accuracy"],
-            "model-index": [{"name": f"{self.recipe} on {self.dataset}", "results": [results] if self.figures else []}],
+            "model-index": [{"name": f"{self.recipe} on {self.dataset}", "results": [results] if self.metrics else []}],
         }
         return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
 
 
-def measured(run: Run) -> Mapping[str, Any] | None:
+def load_metrics(run: Run) -> Mapping[str, Any] | None:
     """Return metrics.json of a run, or None if the run was not evaluated."""
     return run.metrics() if (run.path / "metrics.json").exists() else None
 
 
-def _figures(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
+def _figures(metrics: Mapping[str, Any]) -> tuple[CardMetric, ...]:
     intervals, selective = metrics["intervals"], metrics["unsure"]
     with_tta = metrics["accuracy_tta"]
     figures = [
-        Figure("accuracy", metrics["accuracy"], tuple(metrics["accuracy_ci95"])),
-        with_tta and Figure("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])),
-        Figure("f1, macro average", metrics["macro"]["f1"], tuple(intervals["macro"]["f1"])),
-        Figure("loss, nats", metrics["loss"], tuple(intervals["loss"]), is_share=False),
-        Figure("calibration error (ECE)", metrics["calibration"]["ece"], tuple(intervals["ece"])),
-        Figure("coverage (share of images not marked unsure)", selective["coverage"]),
-        Figure("error on these images", selective["error"]),
+        CardMetric("accuracy", metrics["accuracy"], tuple(metrics["accuracy_ci95"])),
+        with_tta and CardMetric("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])),
+        CardMetric("f1, macro average", metrics["macro"]["f1"], tuple(intervals["macro"]["f1"])),
+        CardMetric("loss, nats", metrics["loss"], tuple(intervals["loss"]), is_share=False),
+        CardMetric("calibration error (ECE)", metrics["calibration"]["ece"], tuple(intervals["ece"])),
+        CardMetric("coverage (share of images not marked unsure)", selective["coverage"]),
+        CardMetric("error on these images", selective["error"]),
     ]
     return tuple(metric for metric in figures if metric)
 
 
-def _by_class(metrics: Mapping[str, Any], key: str) -> dict[str, Figure]:
+def _by_class(metrics: Mapping[str, Any], key: str) -> dict[str, CardMetric]:
     intervals = metrics["intervals"]["per_class"]
     return {
-        name: Figure(key, scores[key], tuple(intervals[name][key])) for name, scores in metrics["per_class"].items()
+        name: CardMetric(key, scores[key], tuple(intervals[name][key])) for name, scores in metrics["per_class"].items()
     }
 
 
 def _made(summary: Summary, environment: Environment) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     return {
-        "recipe": f"{summary.recipe}, {summary.length}, seed {environment.seed}",
+        "recipe": f"{summary.recipe}, {summary.epochs_text}, seed {environment.seed}",
         "parameters": f"{summary.parameters:,}",
         "machine": f"{environment.processor}, {environment.cores} threads, {environment.precision}",
         "versions": versions,

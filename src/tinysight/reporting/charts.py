@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from tinysight.runs.records import Epoch
+from tinysight.runs.records import EpochRecord
 
 Points = list[tuple[float, float]]
 Ticks = list[tuple[float, str]]
@@ -17,7 +17,7 @@ _SHARES: Ticks = [(0.0, "0%"), (0.25, "25%"), (0.5, "50%"), (0.75, "75%"), (1.0,
 
 
 @dataclass(frozen=True)
-class Chart:
+class LineChart:
     """A line chart.
 
     Attributes:
@@ -28,8 +28,8 @@ class Chart:
         diagonal: whether to draw the line y = x.
     """
 
-    across: str
-    up: str
+    x_label: str
+    y_label: str
     x_ticks: Ticks
     y_ticks: Ticks
     lines: dict[str, Points]
@@ -37,14 +37,14 @@ class Chart:
     diagonal: bool = False
 
 
-def learning(history: Sequence[Epoch], key: str) -> Chart:
+def learning_curve(history: Sequence[EpochRecord], key: str) -> LineChart:
     """Return the training and validation loss or accuracy over the epochs."""
     values = {name: [getattr(epoch, prefix + key) for epoch in history] for name, prefix in _SPLITS.items()}
     top = 1.0 if key == "accuracy" else max(1e-9, *(value for line in values.values() for value in line))
     last = max(1, len(history))
-    return Chart(
-        across="epoch",
-        up=key,
+    return LineChart(
+        x_label="epoch",
+        y_label=key,
         x_ticks=[(tick / last, f"{tick:g}") for tick in _ticks(last, integer=True)],
         y_ticks=_SHARES if key == "accuracy" else [(tick / top, f"{tick:g}") for tick in _ticks(top)],
         lines={
@@ -54,20 +54,20 @@ def learning(history: Sequence[Epoch], key: str) -> Chart:
     )
 
 
-def reliability(bins: Sequence[Mapping[str, Any]]) -> Chart:
+def reliability_diagram(bins: Sequence[Mapping[str, Any]]) -> LineChart:
     """Return a reliability diagram: accuracy against confidence."""
     largest = max(row["n"] for row in bins)
     dots = tuple((row["confidence"], row["accuracy"], row["n"] / largest) for row in bins)
     line = [(row["confidence"], row["accuracy"]) for row in bins]
-    return Chart("confidence", "accuracy", _SHARES, _SHARES, {"validation": line}, dots, diagonal=True)
+    return LineChart("confidence", "accuracy", _SHARES, _SHARES, {"validation": line}, dots, diagonal=True)
 
 
-def coverage(unsure: Mapping[str, Any]) -> Chart:
+def risk_coverage_curve(unsure: Mapping[str, Any]) -> LineChart:
     """Return the risk-coverage curve; the dot marks the threshold of the classifier."""
     top = max(0.01, 1.15 * max(error for _, error in unsure["curve"]))
-    return Chart(
-        across="coverage",
-        up="error",
+    return LineChart(
+        x_label="coverage",
+        y_label="error",
         x_ticks=_SHARES,
         y_ticks=[(tick / top, f"{100 * tick:g}%") for tick in _ticks(top)],
         lines={"training": [(share, error / top) for share, error in unsure["curve"]]},

@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Dataset, Labels
-from tinysight.data.html import as_url
-from tinysight.data.names import names_of
-from tinysight.reporting.card import Card, measured
+from tinysight.data.display import to_data_uri
+from tinysight.data.image_ids import image_ids
+from tinysight.reporting.card import Card, load_metrics
 from tinysight.reporting.rendering import render
-from tinysight.reporting.report import Shown
-from tinysight.runs.findings import Comparison
+from tinysight.reporting.report import Thumbnail
+from tinysight.runs.audit_results import PairedComparison
 from tinysight.runs.run import Run
 
 _MAX_IMAGES = 12  # per run
 
 
-def comparison(
+def render_comparison(
     runs: Mapping[str, Run],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[PairedComparison],
     only_right: Mapping[str, NDArray[np.int64]],
-    answers: Mapping[str, Labels],
+    predicted: Mapping[str, Labels],
     dataset: Dataset,
     split: str,
 ) -> str:
@@ -33,18 +33,18 @@ def comparison(
         runs: the runs by name.
         comparisons: the comparison of each pair of runs.
         only_right: by run, the indices of the images that only this run classifies correctly.
-        answers: by run, the predicted classes.
+        predicted: by run, the predicted classes.
         dataset: the dataset of the runs.
         split: the evaluated split. Images are shown only for "test".
     """
     images = {
-        name: [_image(dataset, index, answers) for index in indices[:_MAX_IMAGES]] if split == "test" else []
+        name: [_image(dataset, index, predicted) for index in indices[:_MAX_IMAGES]] if split == "test" else []
         for name, indices in only_right.items()
     }
     return render(
         "compare.html",
-        cards={name: Card.of(run) for name, run in runs.items()},
-        metrics={name: measured(run) for name, run in runs.items()},
+        cards={name: Card.from_run(run) for name, run in runs.items()},
+        metrics={name: load_metrics(run) for name, run in runs.items()},
         comparisons=comparisons,
         counts={name: len(indices) for name, indices in only_right.items()},
         images_of=images,
@@ -52,8 +52,8 @@ def comparison(
     )
 
 
-def _image(dataset: Dataset, index: int, answers: Mapping[str, Labels]) -> Shown:
+def _image(dataset: Dataset, index: int, answers: Mapping[str, Labels]) -> Thumbnail:
     classes, test = dataset.class_names, dataset.test
     predictions = [f"{name}: {classes[predicted[index]]}" for name, predicted in answers.items()]
-    lines = (classes[test.labels[index]], *predictions, names_of(test, "test")[index])
-    return Shown(as_url(test.pixels[index]), lines)
+    lines = (classes[test.labels[index]], *predictions, image_ids(test, "test")[index])
+    return Thumbnail(to_data_uri(test.pixels[index]), lines)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from html import escape
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from tinysight.formatting import percent, percent_interval, points
+from tinysight._util.formatting import percent, percent_interval, points
 
 
 def render(template: str, **values: object) -> str:
@@ -27,3 +28,13 @@ def _environment() -> Environment:
     )
     environment.filters |= {"percent": percent, "percent_interval": percent_interval, "points": points}
     return environment
+
+
+class HtmlPage(str):
+    """The HTML of a complete page, which a notebook shows in a sandboxed frame."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        frame = "width:100%;height:720px;border:1px solid #8886;border-radius:8px"
+        return f'<iframe sandbox srcdoc="{escape(self)}" style="{frame}" title="report"></iframe>'

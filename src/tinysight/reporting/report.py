@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from tinysight._util.formatting import percent
 from tinysight.data.dataset import Dataset, Pixels
-from tinysight.data.html import as_url
-from tinysight.data.names import names_of
-from tinysight.formatting import percent
+from tinysight.data.display import to_data_uri
+from tinysight.data.image_ids import image_ids
 from tinysight.recipes import loading
 from tinysight.reporting import charts
-from tinysight.reporting.card import Card, measured
-from tinysight.reporting.mistakes import most_confident_mistakes
-from tinysight.reporting.page import Page
-from tinysight.reporting.rendering import render
-from tinysight.runs.evidence import Evidence
-from tinysight.runs.findings import Audit, Gap
+from tinysight.reporting.card import Card, load_metrics
+from tinysight.reporting.mistakes_plot import most_confident_mistakes
+from tinysight.reporting.rendering import HtmlPage, render
+from tinysight.runs.artifacts import RunArtifacts
+from tinysight.runs.audit_results import Audit, SubgroupGap
 from tinysight.runs.run import Run
 
 _MAX_MISTAKES, _MAX_SUSPECTS, _MAX_PAIRS, _MAX_GAPS, _MAX_EXPOSED = 24, 24, 8, 10, 12  # on the page
@@ -27,14 +26,14 @@ _MAX_CLASSES = 40  # larger confusion matrices are left out
 
 
 @dataclass(frozen=True)
-class Shown:
+class Thumbnail:
     """An image on the page: its data URL ("" if not available) and the lines below it."""
 
-    source: str
+    data_url: str
     lines: tuple[str, ...]
 
 
-def report(run: Run, dataset: Dataset) -> Page:
+def render_report(run: Run, dataset: Dataset) -> HtmlPage:
     """Return the report of a run as HTML; it marks what was not measured.
 
     Args:
@@ -44,27 +43,27 @@ def report(run: Run, dataset: Dataset) -> Page:
     Raises:
         RunError: a file of the run is missing or damaged.
     """
-    metrics, history = measured(run), run.history()
+    metrics, history = load_metrics(run), run.history()
     images = _ImageLookup(dataset)
     page = render(
         "report.html",
-        card=Card.of(run),
+        card=Card.from_run(run),
         summary=run.summary(),
-        recipe=loading.dump(run.recipe()),
+        recipe=loading.dump_recipe(run.recipe()),
         history=history,
-        learning=[charts.learning(history, key) for key in ("accuracy", "loss")] if history else [],
+        learning=[charts.learning_curve(history, key) for key in ("accuracy", "loss")] if history else [],
         metrics=metrics,
         confusion=_confusion(metrics) if metrics else (),
         mistakes=_mistakes(run, metrics, dataset) if metrics else [],
         n_mistakes=_n_mistakes(metrics) if metrics else 0,
         sure=_sure(metrics) if metrics else [],
-        **_audited(Evidence(run).audit(), images),
+        **_audited(RunArtifacts(run).audit(), images),
     )
-    return Page(page)
+    return HtmlPage(page)
 
 
-def _sure(metrics: Mapping[str, Any]) -> list[charts.Chart]:
-    return [charts.reliability(metrics["calibration"]["bins"]), charts.coverage(metrics["unsure"])]
+def _sure(metrics: Mapping[str, Any]) -> list[charts.LineChart]:
+    return [charts.reliability_diagram(metrics["calibration"]["bins"]), charts.risk_coverage_curve(metrics["unsure"])]
 
 
 class _ImageLookup:
@@ -72,11 +71,15 @@ class _ImageLookup:
 
     def __init__(self, dataset: Dataset) -> None:
         self.images: dict[str, Pixels] = {}
-        for split, part in dataset.parts.items():
-            self.images.update(zip(names_of(part, split), part.pixels, strict=True))
+        for split, part in dataset.splits.items():
+            self.images.update(zip(image_ids(part, split), part.pixels, strict=True))
 
-    def show(self, name: str, *lines: str) -> Shown:
-        return Shown(as_url(self.images[name]), (*lines, name)) if name in self.images else Shown("", (*lines, name))
+    def show(self, name: str, *lines: str) -> Thumbnail:
+        return (
+            Thumbnail(to_data_uri(self.images[name]), (*lines, name))
+            if name in self.images
+            else Thumbnail("", (*lines, name))
+        )
 
 
 def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, float]]]]:
@@ -91,15 +94,15 @@ def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, fl
     ]
 
 
-def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Shown]:
+def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Thumbnail]:
     """Return the most confident mistakes on test images."""
     if metrics["split"] != "test":
         return []
     probabilities, labels = run.predictions()
-    names, classes = names_of(dataset.test, "test"), dataset.class_names
+    names, classes = image_ids(dataset.test, "test"), dataset.class_names
     return [
-        Shown(
-            as_url(dataset.test.pixels[index]),
+        Thumbnail(
+            to_data_uri(dataset.test.pixels[index]),
             (
                 f"true {classes[labels[index]]}",
                 f"predicted {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
@@ -117,23 +120,23 @@ def _n_mistakes(metrics: Mapping[str, Any]) -> int:
 
 def _audited(audit: Audit | None, images: _ImageLookup) -> dict[str, Any]:
     """Return the audit as values for the template."""
-    gaps = [*((audit and audit.groups) or ()), *((audit and audit.gaps) or ())]
-    labels, duplicates = (audit.labels, audit.duplicates) if audit else (None, None)
+    gaps = [*((audit and audit.user_subgroups) or ()), *((audit and audit.subgroups) or ())]
+    labels, duplicates = (audit.label_issues, audit.near_duplicates) if audit else (None, None)
     membership = audit.membership if audit else None
     return {
         "robustness": audit.robustness if audit else None,
-        "strangers": audit.strangers if audit else None,
+        "ood": audit.ood if audit else None,
         "membership": membership,
-        "exposed": [images.show(name) for name in (membership.exposed[:_MAX_EXPOSED] if membership else ())],
-        "gaps": _widest(gaps),
+        "exposed": [images.show(name) for name in (membership.most_exposed[:_MAX_EXPOSED] if membership else ())],
+        "subgroups": _widest(gaps),
         "n_gaps": len(gaps),
-        "n_alarms": sum(gap.alarm for gap in gaps),
-        "smallest": min((gap for gap in gaps if gap.figure == "accuracy"), key=lambda gap: gap.n, default=None),
+        "n_alarms": sum(gap.significant for gap in gaps),
+        "smallest": min((gap for gap in gaps if gap.metric == "accuracy"), key=lambda gap: gap.n, default=None),
         "suspects": [
-            images.show(suspect.image, f"label {suspect.label}", f"predicted {suspect.likelier}")
-            for suspect in (labels.suspects[:_MAX_SUSPECTS] if labels else ())
+            images.show(suspect.image, f"label {suspect.label}", f"predicted {suspect.suggested}")
+            for suspect in (labels.issues[:_MAX_SUSPECTS] if labels else ())
         ],
-        "n_suspects": len(labels.suspects) if labels else 0,
+        "n_suspects": len(labels.issues) if labels else 0,
         "twins": [
             (images.show(pair.first), images.show(pair.second), pair)
             for pair in (duplicates.pairs[:_MAX_PAIRS] if duplicates else ())
@@ -142,6 +145,6 @@ def _audited(audit: Audit | None, images: _ImageLookup) -> dict[str, Any]:
     }
 
 
-def _widest(gaps: Sequence[Gap]) -> list[Gap]:
+def _widest(gaps: Sequence[SubgroupGap]) -> list[SubgroupGap]:
     """Return the gaps of the page: significant ones first, the widest first."""
-    return sorted(gaps, key=lambda gap: (not gap.alarm, -abs(gap.gap)))[:_MAX_GAPS]
+    return sorted(gaps, key=lambda gap: (not gap.significant, -abs(gap.difference)))[:_MAX_GAPS]

@@ -17,8 +17,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
 
-from tinysight.files import write_bytes
-from tinysight.reporting.lettering import families, legible
+from tinysight._util.files import write_bytes
+from tinysight.reporting.text import drawable, font_families
 
 WIDTH, DPI = 12.0, 100  # inches, dots per inch: 1200 pixels wide
 
@@ -32,11 +32,11 @@ _MARGIN, _LINE = 0.25, 0.29  # inches
 _TITLE_CHARACTERS, _NOTE_CHARACTERS = 84, 118
 
 
-def page(height: float, title: str, *notes: str) -> Figure:
+def new_figure(height: float, title: str, *notes: str) -> Figure:
     """Return a figure with `height` inches below a title and the notes; empty notes are skipped."""
-    lines = [(line, font(TITLE)) for line in textwrap.wrap(legible(title), _TITLE_CHARACTERS)]
+    lines = [(line, font(TITLE)) for line in textwrap.wrap(drawable(title), _TITLE_CHARACTERS)]
     for note in notes:
-        lines += [(line, font()) for line in textwrap.wrap(legible(note), _NOTE_CHARACTERS)]
+        lines += [(line, font()) for line in textwrap.wrap(drawable(note), _NOTE_CHARACTERS)]
     whole = height + _MARGIN + _LINE * len(lines)
     figure = Figure(figsize=(WIDTH, whole), dpi=DPI, facecolor=PAPER)
     figure.set_layout_engine("none")
@@ -46,38 +46,38 @@ def page(height: float, title: str, *notes: str) -> Figure:
     return figure
 
 
-def place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Add axes to `figure`; position and size are in inches from the lower left corner."""
     whole_width, whole_height = figure.get_size_inches()
     box = (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
     return figure.add_axes(box, facecolor=PAPER)
 
 
-def font(size: float = BODY, colour: str = INK, **more: Any) -> dict[str, Any]:
+def font(size: float = BODY, color: str = INK, **more: Any) -> dict[str, Any]:
     """Return the text properties for Matplotlib.
 
     Math is off, so that a dollar sign is drawn as such. The weight is normal, because bold fonts lack characters that
     `legible` finds in the regular fonts.
     """
-    defaults = {"fontfamily": families(), "fontweight": "normal", "parse_math": False}
-    return {"fontsize": size, "color": colour, **defaults, **more}
+    defaults = {"fontfamily": font_families(), "fontweight": "normal", "parse_math": False}
+    return {"fontsize": size, "color": color, **defaults, **more}
 
 
-def plain_frame(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
     """Remove the top and right spine and add a pale horizontal grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.grid(visible=True, axis="y", color=RULE, linewidth=1)
     axes.set_axisbelow(True)
-    plain_ticks(axes)
+    style_ticks(axes)
 
 
-def plain_ticks(axes: Axes) -> None:
+def style_ticks(axes: Axes) -> None:
     """Set font and color of the tick labels."""
-    axes.tick_params(labelsize=SMALL, labelcolor=INK, color=MUTED, labelfontfamily=families())
+    axes.tick_params(labelsize=SMALL, labelcolor=INK, color=MUTED, labelfontfamily=font_families())
 
 
-def readable_on(background: ColorType) -> str:
+def text_color_on(background: ColorType) -> str:
     """Return the text color, `INK` or `PAPER`, with the higher contrast on a background.
 
     Relative luminance and contrast ratio are those of the Web Content Accessibility Guidelines 2.2.

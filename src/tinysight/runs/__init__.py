@@ -1,1 +1,1 @@
-"""The run directory: what a training leaves behind, and how it is read back."""
+"""The run directory: its files, and the records that they hold."""

@@ -1,4 +1,4 @@
-"""All that `--resume` needs, kept so that power loss at any moment leaves a good one."""
+"""Training checkpoints that survive a power loss at any moment."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tinysight.errors import RunError
-from tinysight.files import storage_errors, sync_folder
-from tinysight.runs.records import FORMAT, require_format
+from tinysight._util.errors import RunError
+from tinysight._util.files import storage_errors, sync_dir
+from tinysight.runs.records import RUN_FORMAT, check_format
 from tinysight.runs.weights import read_tensors, write_tensors
 
 LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
@@ -18,50 +18,50 @@ LATEST, PREVIOUS = "latest.safetensors", "previous.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors (weights, the optimiser's memory) and a JSON state (where training stands)."""
+    """Tensors (weights, optimizer state) and a JSON state (epoch, step, random states)."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the checkpoint to `folder`, keeping the one before it.
+    """Write the checkpoint to `folder` and keep the previous one.
 
-    The new one is whole and on disk before the old one is touched, so whichever of the three renames a power
-    loss falls between, `load` finds a good one.
+    The new file is complete and on disk before the old one is renamed. `load` therefore finds a valid checkpoint
+    after a power loss between any two of the renames.
     """
     latest, fresh = folder / LATEST, folder / "fresh.safetensors"
-    write_tensors(checkpoint.tensors, {"format": FORMAT, **checkpoint.state}, fresh)
+    write_tensors(checkpoint.tensors, {"format": RUN_FORMAT, **checkpoint.state}, fresh)
     with storage_errors(latest):
         if latest.exists():
             latest.replace(folder / PREVIOUS)
         fresh.replace(latest)
-        sync_folder(folder)
+        sync_dir(folder)
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """Return the newest good checkpoint in `folder`, or None if none was ever written.
+    """Return the newest valid checkpoint in `folder`, or None if there is no checkpoint.
 
     Raises:
-        RunError: there are checkpoints, and not one of them is good.
+        RunError: there are checkpoints, and none is valid.
     """
-    damage: RunError | None = None
+    first_error: RunError | None = None
     for path in (folder / LATEST, folder / PREVIOUS):
         if not path.exists():
             continue
         try:
             tensors, state, _ = read_tensors(path)
-            require_format(state.pop("format", None) if isinstance(state, dict) else None, path)
+            check_format(state.pop("format", None) if isinstance(state, dict) else None, path)
             return Checkpoint(tensors, state)
         except RunError as error:
-            damage = damage or error
-    if damage:
-        raise damage
+            first_error = first_error or error
+    if first_error:
+        raise first_error
     return None
 
 
-def time_of_latest(folder: Path) -> float:
-    """Return when the newest checkpoint in `folder` was written, in seconds since 1970; 0 if there is none."""
+def latest_mtime(folder: Path) -> float:
+    """Return the modification time of the newest checkpoint, in seconds since 1970; 0 if there is none."""
     try:
         return (folder / LATEST).stat().st_mtime
     except OSError:

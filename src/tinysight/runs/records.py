@@ -1,4 +1,4 @@
-"""What the JSON files of a run hold, and the one way they are read: strictly."""
+"""Schemas of the JSON files of a run, and strict readers for them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tinysight.data.looks import WHOLE, Looks
-from tinysight.errors import RunError
-from tinysight.files import write_text
-from tinysight.recipes.schema import Model
+from tinysight._util.errors import RunError
+from tinysight._util.files import write_text
+from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.recipes.schema import ModelSection
 
-FORMAT: Final = 3
-LARGEST_RECORD = 50_000_000  # bytes; predictions of millions of images are not kept in JSON
+RUN_FORMAT: Final = 3
+MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Status = Literal["running", "finished", "interrupted", "failed"]
+RunStatus = Literal["running", "finished", "interrupted", "failed"]
 
 
 class Record(BaseModel):
@@ -28,30 +28,30 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[3] = FORMAT
+    format: Literal[3] = RUN_FORMAT
 
 
 class DatasetRecord(BaseModel):
-    """Which images a run learned from, so that the same ones can be found again."""
+    """The dataset of a run: its source and fingerprint, needed to load the same images again."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    argument: str = Field(description="what --data was given, a folder's path made absolute")
-    data_dir: str | None = Field(description="where CIFAR-10 was said to lie, made absolute")
+    argument: str = Field(description="value of --data; a folder as an absolute path")
+    data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
-    published: bool | None
-    remarks: tuple[str, ...]
+    is_official: bool | None
+    notes: tuple[str, ...]
 
 
 class Summary(Record):
-    """summary.json: what became of the run."""
+    """summary.json: the status and the totals of a run."""
 
-    status: Status
+    status: RunStatus
     recipe: str
     dataset: str
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
@@ -61,52 +61,52 @@ class Summary(Record):
     history_sha256: str = ""
 
     @property
-    def length(self) -> str:
-        """How many epochs, in words."""
+    def epochs_text(self) -> str:
+        """The number of epochs as text, such as "3 epochs"."""
         return "1 epoch" if self.epochs == 1 else f"{self.epochs:,} epochs"
 
 
 class Environment(Record):
-    """environment.json: on what, with what and from what the run was made."""
+    """environment.json: the hardware, software, seed and dataset of a run."""
 
     versions: dict[str, str]
     processor: str
-    features: tuple[str, ...]
+    cpu_features: tuple[str, ...]
     system: str
     threads: int
-    workers: int = Field(1, ge=1, description="processes that trained together, each on so many threads")
+    workers: int = Field(1, ge=1, description="data-parallel processes, each with `threads` threads")
     device: str
     precision: Literal["fp32", "bf16"]
     seed: int
     git_commit: str | None
     dataset: DatasetRecord
-    changes: tuple[str, ...] = Field((), description="what was another when the run was gone on with")
+    changes: tuple[str, ...] = Field((), description="differences found when resuming")
 
     @property
     def cores(self) -> int:
-        """How many cores were kept busy, by all workers together."""
+        """Total threads over all workers."""
         return self.threads * self.workers
 
 
 class ModelRecord(Record):
-    """model.json: everything that predicts, but for the weights."""
+    """model.json: the classifier without its weights."""
 
-    model: Model
+    model: ModelSection
     class_names: tuple[str, ...] = Field(min_length=2)
     image_size: int = Field(ge=8, le=512)
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     temperature: float = Field(1.0, ge=0.01, le=100)
-    unsure_below: float = Field(0.5, ge=0, le=2)
-    doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    tta_shift: int = Field(0, ge=0, le=7, description="pixels; below the smallest image_size")
-    remarks: tuple[str, ...]
-    looks: Looks = WHOLE
+    abstain_below: float = Field(0.5, ge=0, le=2)
+    bf16_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
+    notes: tuple[str, ...]
+    crops: Crops = CENTER_CROP
     weights_sha256: str
 
 
-class Epoch(BaseModel):
-    """One line of history.jsonl."""
+class EpochRecord(BaseModel):
+    """One line of history.jsonl: the metrics of an epoch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -120,93 +120,99 @@ class Epoch(BaseModel):
     lr: Finite
 
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
-def read(kind: type[AnyRecord], path: Path) -> AnyRecord:
+def read_record(kind: type[RecordT], path: Path) -> RecordT:
     """Return the record in `path`.
 
     Raises:
-        RunError: the file is missing, no JSON, altered since it was written, or not of this kind and format.
+        RunError: the file is missing, not JSON, was modified, or does not match the schema and the format.
     """
-    values = read_sealed(path)
+    values = read_checked(path)
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{path} was not written by this version of tinysight: {place}: {first['msg']}.") from error
+        field = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{path}: not written by this version of tinysight ({field}: {first['msg']}).") from error
 
 
-def write(record: Record, path: Path) -> None:
-    """Write the record to `path`, sealed with a checksum of its own content."""
-    write_sealed(record.model_dump(mode="json"), path)
+def write_record(record: Record, path: Path) -> None:
+    """Write the record and its checksum to `path`."""
+    write_checked(record.model_dump(mode="json"), path)
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
-    """Return what `write_sealed` wrote. Raises RunError if it is missing, was altered, or has another format."""
+def read_checked(path: Path) -> dict[str, Any]:
+    """Return the values that `write_checked` wrote.
+
+    Raises:
+        RunError: the file is missing, was modified, or has another format.
+    """
     values = _read_json(path)
-    seal = values.pop("sha256", None)
-    require_format(values.get("format"), path)
-    if seal != _seal(values):
-        raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+    checksum = values.pop("sha256", None)
+    check_format(values.get("format"), path)
+    if checksum != _checksum(values):
+        raise RunError(f"{path}: modified after it was written. Restore it from a copy or train again.")
     return values
 
 
-def write_sealed(values: dict[str, Any], path: Path) -> None:
-    """Write `values`, a format number among them, to `path` as JSON, sealed with a checksum of their own."""
-    text = json.dumps({**values, "sha256": _seal(values)}, indent=2, ensure_ascii=False, allow_nan=False)
+def write_checked(values: dict[str, Any], path: Path) -> None:
+    """Write `values`, which include a format number, and their checksum to `path` as JSON."""
+    text = json.dumps({**values, "sha256": _checksum(values)}, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
-def require_format(found: object, path: Path) -> None:
-    """Raise RunError if a file has another format number than those this version writes."""
-    if found != FORMAT:
-        raise RunError(f"{path} has format {reprlib.repr(found)}; this tinysight reads format {FORMAT}.")
+def check_format(file_format: object, path: Path) -> None:
+    """Raise RunError if the format number `file_format` in a file is not the one that this version writes."""
+    if file_format != RUN_FORMAT:
+        raise RunError(
+            f"{path}: has format {reprlib.repr(file_format)}. This version of tinysight reads format {RUN_FORMAT}."
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST_RECORD:
-            raise RunError(f"{path} is far too large; it was not written by tinysight.")
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise RunError(f"{path}: larger than {MAX_RECORD_BYTES:,} bytes. It was not written by tinysight.")
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
+        raise RunError(f"{path}: missing. {path.parent} is not a complete run directory.") from error
     except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+        raise RunError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it from a copy or train again.") from error
+        raise RunError(f"{path}: damaged ({error}). Restore it from a copy or train again.") from error
     if not isinstance(values, dict):
-        raise RunError(f"{path} holds no JSON object; restore it from a copy or train again.")
+        raise RunError(f"{path}: not a JSON object. Restore it from a copy or train again.")
     return values
 
 
-def read_sealed_text(path: Path) -> str:
-    """Return what `write_sealed_text` wrote. Raises RunError if it is missing or was altered since."""
+def read_checked_text(path: Path) -> str:
+    """Return the text that `write_checked_text` wrote. Raises RunError if the file is missing or was modified."""
     try:
-        seal, _, text = path.read_bytes().decode().partition("\n")
+        header, _, text = path.read_bytes().decode().partition("\n")
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: {path.parent} is not a complete run directory.") from error
+        raise RunError(f"{path}: missing. {path.parent} is not a complete run directory.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read; restore it from a copy or train again.") from error
-    if seal != _comment(text):
-        raise RunError(f"{path} was altered after it was written; restore it from a copy or train again.")
+        raise RunError(f"{path}: cannot be read. Restore it from a copy or train again.") from error
+    if header != _checksum_line(text):
+        raise RunError(f"{path}: modified after it was written. Restore it from a copy or train again.")
     return text
 
 
-def write_sealed_text(text: str, path: Path) -> None:
-    """Write TOML `text` to `path` under a comment that holds its checksum."""
-    write_text(path, f"{_comment(text)}\n{text}")
+def write_checked_text(text: str, path: Path) -> None:
+    """Write TOML `text` to `path` below a comment line with its checksum."""
+    write_text(path, f"{_checksum_line(text)}\n{text}")
 
 
-def _comment(text: str) -> str:
-    return f"# format {FORMAT}, sha256 of the lines below: {digest(text)}"
+def _checksum_line(text: str) -> str:
+    return f"# format {RUN_FORMAT}, sha256 of the lines below: {sha256_hex(text)}"
 
 
-def _seal(values: dict[str, Any]) -> str:
-    return digest(json.dumps(values, sort_keys=True))
+def _checksum(values: dict[str, Any]) -> str:
+    return sha256_hex(json.dumps(values, sort_keys=True))
 
 
-def digest(text: str) -> str:
+def sha256_hex(text: str) -> str:
     """Return the SHA-256 of `text`, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

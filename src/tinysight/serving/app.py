@@ -11,60 +11,56 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tinysight.serving.answers import Answer, ModelFacts, Problem
-from tinysight.serving.desk import Desk
-from tinysight.serving.direct import DirectRoute, Options
-from tinysight.serving.headers import Headers
-from tinysight.serving.intake import TYPES, require_token
-from tinysight.serving.limits import Limits
-from tinysight.serving.site import site
-from tinysight.serving.subject import Served
+from tinysight.serving.http import IMAGE_TYPES, FastRoute, PredictOptions, SecurityHeaders, require_token, static_routes
+from tinysight.serving.schemas import ErrorResponse, ModelInfo, PredictResponse
+from tinysight.serving.served_model import ServedModel
+from tinysight.serving.service import PredictionService, RequestLimits
 
-_ERROR_RESPONSES = {status: {"model": Problem} for status in (400, 401, 413, 415, 422, 429, 503)}
+_ERROR_RESPONSES = {status: {"model": ErrorResponse} for status in (400, 401, 413, 415, 422, 429, 503)}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_REQUEST_BODY = {"requestBody": {"required": True, "content": dict.fromkeys(TYPES, _BINARY)}}
+_REQUEST_BODY = {"requestBody": {"required": True, "content": dict.fromkeys(IMAGE_TYPES, _BINARY)}}
 
 
-def create_app(served: Served, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+def create_app(model: ServedModel, limits: RequestLimits | None = None, token: str | None = None) -> FastAPI:
     """Return the application that serves one run.
 
     Args:
-        served: the run.
+        model: the run.
         limits: request limits of this process.
         token: bearer token required by /predict and /model; None disables authentication.
     """
-    desk = Desk(served, limits or Limits())
+    desk = PredictionService(model, limits or RequestLimits())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk.open()
+        desk.warm_up()
         yield
         desk.close()
 
     app = FastAPI(title="tinysight", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(Headers)
+    app.add_middleware(SecurityHeaders)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_validation_error)
     _add_predict(app, desk, token)
     app.include_router(_model_routes(desk, token))
     app.include_router(_status_routes(desk))
-    app.include_router(site())
+    app.include_router(static_routes())
     return app
 
 
-def _add_predict(app: FastAPI, desk: Desk, token: str | None) -> None:
+def _add_predict(app: FastAPI, desk: PredictionService, token: str | None) -> None:
     """Add the prediction endpoint."""
-    app.router.route_class = DirectRoute
+    app.router.route_class = FastRoute
 
-    @app.post("/predict", response_model=Answer, responses=_ERROR_RESPONSES, openapi_extra=_REQUEST_BODY)  # type: ignore[arg-type]
-    async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
+    @app.post("/predict", response_model=PredictResponse, responses=_ERROR_RESPONSES, openapi_extra=_REQUEST_BODY)  # type: ignore[arg-type]
+    async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Classify the image in the request body."""
         require_token(request, token)
-        response = await desk.answer(request, options.top, options.explain)
+        response = await desk.predict(request, options.top, options.explain)
         return Response(response.model_dump_json(), media_type="application/json")
 
 
-def _model_routes(desk: Desk, token: str | None) -> APIRouter:
+def _model_routes(desk: PredictionService, token: str | None) -> APIRouter:
     """Return the other routes that need the token."""
 
     async def authorize(request: Request) -> None:
@@ -72,16 +68,16 @@ def _model_routes(desk: Desk, token: str | None) -> APIRouter:
 
     router = APIRouter(dependencies=[Depends(authorize)])
 
-    @router.get("/model", response_model=ModelFacts)
-    async def model() -> ModelFacts:
+    @router.get("/model", response_model=ModelInfo)
+    async def model() -> ModelInfo:
         """Describe the classifier: classes, accuracy, intended use."""
-        desk.remember()  # the web page loads this first and requests explanations next
-        return desk.served.facts
+        desk.build_index()  # the web page loads this first and requests explanations next
+        return desk.model.info
 
     return router
 
 
-def _status_routes(desk: Desk) -> APIRouter:
+def _status_routes(desk: PredictionService) -> APIRouter:
     """Return the routes for monitoring, which need no token."""
     router = APIRouter()
 
@@ -93,12 +89,12 @@ def _status_routes(desk: Desk) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         """Readiness probe: 503 while the maximum number of requests is in flight."""
-        return JSONResponse({"ready": desk.ready}, 200 if desk.ready else 503)
+        return JSONResponse({"ready": desk.is_ready}, 200 if desk.is_ready else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:
         """Request counts and latencies in Prometheus format."""
-        return Response(desk.figures.text(), media_type="text/plain; version=0.0.4")
+        return Response(desk.metrics.to_prometheus(), media_type="text/plain; version=0.0.4")
 
     return router
 

@@ -1,1 +1,1 @@
-"""Training: a recipe and a dataset become a run."""
+"""Training: turn a recipe and a dataset into a run."""

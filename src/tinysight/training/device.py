@@ -1,4 +1,4 @@
-"""On what a network is trained: the processor, or a graphics card that torch can compute on."""
+"""The device to train on: the CPU, or a CUDA GPU."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Literal
 
 import torch
 
-from tinysight.errors import InputError
+from tinysight._util.errors import InputError
 
 Device = Literal["cpu", "cuda"]
-Asked = Literal["auto", "cpu", "cuda"]
+DeviceOption = Literal["auto", "cpu", "cuda"]
 
 
-def choose(asked: Asked) -> Device:
-    """Return the device to train on; `auto` takes a graphics card if there is one.
+def resolve_device(option: DeviceOption) -> Device:
+    """Return the device to train on; `auto` uses CUDA when available.
 
     Raises:
-        InputError: a graphics card was asked for by name, and there is none that this torch can use.
+        InputError: `cuda` was requested and is not available.
     """
-    if asked == "cpu" or torch.cuda.is_available():
-        return "cpu" if asked == "cpu" else "cuda"
-    if asked == "cuda":
+    if option == "cpu" or torch.cuda.is_available():
+        return "cpu" if option == "cpu" else "cuda"
+    if option == "cuda":
         raise InputError(
-            "--device cuda: there is no graphics card that this torch can use (see `tinysight doctor`); "
-            "use --device cpu, or install a torch built for CUDA."
+            "device cuda: torch finds no CUDA GPU (see `tinysight doctor`). "
+            "Use device cpu, or install a torch build with CUDA."
         )
     return "cpu"

@@ -1,42 +1,42 @@
-"""When to stop before the last epoch: Keras' EarlyStopping, as a small state that can be saved."""
+"""Early stopping with the semantics of Keras' EarlyStopping, as a state that can be saved."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from tinysight.recipes.schema import EarlyStopping
-from tinysight.runs.records import Epoch
+from tinysight.recipes.schema import EarlyStoppingSection
+from tinysight.runs.records import EpochRecord
 
 
 @dataclass
-class Watch:
-    """Watches one figure of every epoch.
+class EarlyStoppingState:
+    """Tracks one metric over the epochs.
 
     Attributes:
-        config: what to watch and how patiently.
-        best: the best value so far.
-        best_epoch: when it was reached; 0 before the first epoch.
-        waited: epochs since then.
+        config: the monitored metric, the patience and the minimum improvement.
+        best: best value so far.
+        best_epoch: epoch of the best value; 0 before the first epoch.
+        wait: epochs since then.
     """
 
-    config: EarlyStopping
+    config: EarlyStoppingSection
     best: float = math.nan
     best_epoch: int = 0
-    waited: int = 0
+    wait: int = 0
 
-    def see(self, epoch: Epoch) -> bool:
-        """Take note of an epoch and return whether it is the best so far."""
+    def update(self, epoch: EpochRecord) -> bool:
+        """Record an epoch and return whether it is the best so far."""
         value = getattr(epoch, self.config.monitor)
         sign = 1 if self.config.monitor.endswith("accuracy") else -1
         improved = self.best_epoch == 0 or sign * (value - self.best) > self.config.min_delta
         if improved:
-            self.best, self.best_epoch, self.waited = value, epoch.epoch, 0
+            self.best, self.best_epoch, self.wait = value, epoch.epoch, 0
         else:
-            self.waited += 1
+            self.wait += 1
         return improved
 
     @property
-    def over(self) -> bool:
-        """Whether training should stop now. Like Keras, never before two epochs have been compared."""
-        return self.waited > 0 and self.waited >= self.config.patience
+    def should_stop(self) -> bool:
+        """Whether to stop now. As in Keras, never before the second epoch."""
+        return self.wait > 0 and self.wait >= self.config.patience

@@ -1,4 +1,4 @@
-"""In which numbers to compute: float32, or bfloat16 where the processor has it natively."""
+"""Numeric precision: float32, or bfloat16 where it is native, correct and faster."""
 
 from __future__ import annotations
 
@@ -11,83 +11,85 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysight.errors import InputError
-from tinysight.machine import native_bf16
-from tinysight.models.registry import build
-from tinysight.progress import SILENT, Progress
+from tinysight._util.errors import InputError
+from tinysight._util.hardware import native_bf16
+from tinysight._util.progress import SILENT, Progress
+from tinysight.models.registry import build_network
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
 
 Precision = Literal["fp32", "bf16"]
-Asked = Literal["auto", "fp32", "bf16"]
+PrecisionOption = Literal["auto", "fp32", "bf16"]
 
-PROBED = 128  # images in the probe of the speed
-LONG_ENOUGH = 0.4  # seconds; a shorter probe may fall as a whole into a moment that something else takes
-CLEARLY = 0.9  # of the time; less of a difference would make another choice each time
-_CHECKED = 8  # images in the probe of the results
+PROBE_IMAGES = 128  # images per speed probe
+MIN_PROBE_SECONDS = 0.4  # seconds; another process can slow down the whole of a shorter probe
+MAX_BF16_TIME_RATIO = 0.9  # of the float32 time; a smaller gain would make the choice vary between runs
+_CHECK_IMAGES = 8  # per correctness check
 
 
-def choose(asked: Asked, recipe: Recipe, device: Device = "cpu", progress: Progress = SILENT) -> Precision:
+def resolve_precision(
+    option: PrecisionOption, recipe: Recipe, device: Device = "cpu", progress: Progress = SILENT
+) -> Precision:
     """Return the precision to train in.
 
-    `auto` takes bfloat16 only where it is native, since elsewhere it is emulated, only if the convolutions of this very
-    network are right in it (torch has had versions in which some were not), and only if a step is clearly faster.
+    `auto` chooses bfloat16 if it is native rather than emulated, if this network's convolutions are correct in it (in
+    some torch versions they were not), and if a step takes less than `CLEARLY` of the float32 time.
 
     Raises:
-        InputError: bf16 was asked for by name and a convolution is wrong in it on this machine.
+        InputError: bf16 was requested and a convolution is wrong in it on this machine.
     """
-    if asked == "fp32" or (asked == "auto" and not _native(device)):
+    if option == "fp32" or (option == "auto" and not _native(device)):
         return "fp32"
     size = recipe.data.image_size
-    network = build(recipe.model, classes=10, image_size=size).to(device)
-    if wrong := wrong_convolution(network, size):
-        if asked == "bf16":
-            raise InputError(f"bfloat16 gives wrong results on this machine in {wrong}; use --precision fp32.")
-        progress.note(f"bfloat16 gives wrong results on this machine in {wrong}: training in float32.")
+    network = build_network(recipe.model, num_classes=10, image_size=size).to(device)
+    if fault := find_bf16_fault(network, size):
+        if option == "bf16":
+            raise InputError(f"precision bf16: results on this machine are wrong in {fault}. Use precision fp32.")
+        progress.note(f"precision bf16: results on this machine are wrong in {fault}. Training in float32.")
         return "fp32"
-    if asked == "bf16":
+    if option == "bf16":
         return "bf16"
-    rough, exact = step_seconds(network, size, ["bf16", "fp32"])
-    return "bf16" if rough < CLEARLY * exact else "fp32"
+    bf16_seconds, fp32_seconds = step_seconds(network, size, ["bf16", "fp32"])
+    return "bf16" if bf16_seconds < MAX_BF16_TIME_RATIO * fp32_seconds else "fp32"
 
 
 def autocast(precision: Precision, device: Device = "cpu") -> AbstractContextManager[None]:
-    """Return the context in which convolutions and dense layers run in `precision`."""
+    """Return a context manager in which convolutions and dense layers run in `precision`."""
     context: AbstractContextManager[None] = torch.autocast(
         device, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
     )
     return context
 
 
-def wrong_convolution(network: nn.Sequential, image_size: int) -> str:
-    """Return the first convolution of `network` whose bfloat16 is not close to its float32, in words; "" if none."""
+def find_bf16_fault(network: nn.Sequential, image_size: int) -> str:
+    """Return the first convolution whose bfloat16 results differ from float32, or "" if there is none."""
     for layer, images in _convolutions(network, image_size):
-        exact, rough = (_gradients(layer, images, dtype) for dtype in (torch.float32, torch.bfloat16))
-        if not all(_close(a, b) for a, b in zip(exact, rough, strict=True)):
+        fp32, bf16 = (_gradients(layer, images, dtype) for dtype in (torch.float32, torch.bfloat16))
+        if not all(_close(expected, actual) for expected, actual in zip(fp32, bf16, strict=True)):
             return f"convolutions like {layer}"
     return ""
 
 
 def step_seconds(network: nn.Sequential, image_size: int, precisions: Sequence[Precision]) -> list[float]:
-    """Return how long `network` needs for some images and their gradients in each precision: the shortest of several.
+    """Return the seconds of one forward and backward pass of `PROBED` images in each precision.
 
-    They take turns, so that a moment in which the machine does something else does not favour one of them.
+    Each is the minimum of at least three. The precisions alternate, so that load from other processes affects all.
     """
-    images = torch.zeros(PROBED, 3, image_size, image_size, device=_device(network))
+    images = torch.zeros(PROBE_IMAGES, 3, image_size, image_size, device=_device(network))
     images = images.contiguous(memory_format=torch.channels_last)
-    turns: list[list[float]] = []
-    while len(turns) < 3 or sum(map(sum, turns)) < LONG_ENOUGH:  # the first warms up
-        turns.append([_timed(network, images, precision) for precision in precisions])
-    return [min(times) for times in zip(*turns, strict=True)]
+    rounds: list[list[float]] = []
+    while len(rounds) < 3 or sum(map(sum, rounds)) < MIN_PROBE_SECONDS:  # the first round warms up
+        rounds.append([_time_step(network, images, precision) for precision in precisions])
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
-def _timed(network: nn.Sequential, images: Tensor, precision: Precision) -> float:
+def _time_step(network: nn.Sequential, images: Tensor, precision: Precision) -> float:
     start = time.perf_counter()
     with autocast(precision, _device(network)):
         logits = network(images)
     loss = logits.float().square().mean()
     loss.backward()
-    loss.item()  # a graphics card computes on its own until somebody asks for a result
+    loss.item()  # CUDA kernels run asynchronously; this waits for them
     return time.perf_counter() - start
 
 
@@ -100,9 +102,9 @@ def _device(network: nn.Sequential) -> Device:
 
 
 def _convolutions(network: nn.Sequential, image_size: int) -> Iterator[tuple[nn.Conv2d, Tensor]]:
-    """Yield each trained convolution with random images of the very shape that it is given."""
+    """Yield each convolution with random inputs of the shape that it receives in the network."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(_CHECKED, 3, image_size, image_size, generator=generator).to(_device(network))
+    images = torch.randn(_CHECK_IMAGES, 3, image_size, image_size, generator=generator).to(_device(network))
     for layer in network:
         if isinstance(layer, nn.Conv2d):
             noise = torch.randn(images.shape, generator=generator).to(images.device)
@@ -113,11 +115,11 @@ def _convolutions(network: nn.Sequential, image_size: int) -> Iterator[tuple[nn.
 
 def _gradients(layer: nn.Conv2d, images: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
     images, weight = (tensor.detach().to(dtype).requires_grad_() for tensor in (images, layer.weight))
-    result = F.conv2d(images, weight, stride=layer.stride, padding=layer.padding)
-    result.float().square().mean().backward()
-    return tuple(tensor.detach().float() for tensor in (result, images.grad, weight.grad) if tensor is not None)
+    output = F.conv2d(images, weight, stride=layer.stride, padding=layer.padding)
+    output.float().square().mean().backward()
+    return tuple(tensor.detach().float() for tensor in (output, images.grad, weight.grad) if tensor is not None)
 
 
-def _close(exact: Tensor, rough: Tensor) -> bool:
-    # bfloat16 keeps 8 bits: errors of a percent of the largest value are its nature, more is a fault.
-    return bool((exact - rough).abs().max() <= 0.03 * exact.abs().max())
+def _close(expected: Tensor, actual: Tensor) -> bool:
+    # bfloat16 has 8 significant bits: errors of 1 % of the largest value are normal, above 3 % is a fault.
+    return bool((expected - actual).abs().max() <= 0.03 * expected.abs().max())

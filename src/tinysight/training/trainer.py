@@ -1,6 +1,6 @@
-"""The loop: a network, an optimiser and images become a trained network, one step at a time.
+"""Training loop: trains a network step by step.
 
-A trainer can be put into a checkpoint between any two steps and taken out again, bit for bit.
+A trainer can be saved to a checkpoint between any two steps and restored bit for bit.
 """
 
 from __future__ import annotations
@@ -13,237 +13,261 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysight.data.dataset import Dataset, Part
-from tinysight.data.pixels import portions
-from tinysight.errors import TrainingError
-from tinysight.models.abstention import choose_threshold
-from tinysight.models.classifier import Classifier, batch_size, overrated
-from tinysight.models.fast import Whitening
-from tinysight.models.registry import build
-from tinysight.progress import Progress
+from tinysight._util.errors import TrainingError
+from tinysight._util.progress import Progress
+from tinysight.data.dataset import Dataset, Split
+from tinysight.data.pixels import iter_chunks
+from tinysight.models.classifier import Classifier, batch_size, max_margin_error
+from tinysight.models.fast import WhiteningConv
+from tinysight.models.registry import build_network
+from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
-from tinysight.runs.records import Epoch
-from tinysight.training import optimisers
-from tinysight.training.clock import Clock
+from tinysight.runs.records import EpochRecord
+from tinysight.training import optimizers
+from tinysight.training.budget import TimeBudget
 from tinysight.training.device import Device
-from tinysight.training.early_stopping import Watch
-from tinysight.training.feed import Feed
-from tinysight.training.images import Images, normalisation_for
+from tinysight.training.distributed.gradient_sync import GradientSync
+from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
+from tinysight.training.early_stopping import EarlyStoppingState
+from tinysight.training.loader import BatchLoader
 from tinysight.training.precision import Precision, autocast
-from tinysight.training.randomness import derive
-from tinysight.training.temperature import fit_temperature
-from tinysight.training.workers.group import ALONE, Workers
-from tinysight.training.workers.joint import JointStep
+from tinysight.training.seeding import derive_seed
+from tinysight.training.temperature_scaling import fit_temperature
+from tinysight.training.train_split import TrainSplit, fit_normalization
 
-WHITENED = 5000 * 32**2  # pixels that the whitening stem learns from: more than enough for its few dozen directions
+WHITENING_PIXELS = 5000 * 32**2  # pixels to fit the whitening stem on: ample for its few dozen directions
 
 
 @dataclass
-class Position:
-    """Where training stands: finished epochs, steps into the next one, and that epoch's sums so far."""
+class EpochState:
+    """Progress within training: finished epochs, steps of the current epoch, and its sums so far.
+
+    Attributes:
+        epoch: finished epochs.
+        step: steps of the current epoch.
+        images: images trained on in the current epoch.
+        loss_sum: sum of their losses.
+        correct: number of correct predictions among them.
+        seconds: time spent on these steps.
+    """
 
     epoch: int = 0
     step: int = 0
-    seen: int = 0
-    loss: float = 0.0
+    images: int = 0
+    loss_sum: float = 0.0
     correct: int = 0
     seconds: float = 0.0
 
 
 class Trainer:
-    """Trains one network by one recipe; every random number follows from the seed and the position.
+    """Trains one network by one recipe; every random number depends only on the seed and the position.
 
-    Given a time, it is done when that is over, and schedules go by it instead of by epochs.
+    With a time budget, training ends when the time is over and schedules depend on the time instead of the epochs.
 
-    Several workers have a trainer each, ask them for the same things in the same order, and get the same: steps, looks
-    and the time are shared. To restore, and to make a checkpoint, each does alone.
+    In distributed training each worker has its own trainer and makes the same calls in the same order. Steps,
+    validation and the time are synchronized; `checkpoint` and `restore` are local.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         dataset: Dataset,
-        images: Images,
+        split: TrainSplit,
         seed: int,
         precision: Precision,
         device: Device = "cpu",
-        workers: Workers = ALONE,
+        group: ProcessGroup = SINGLE,
     ) -> None:
-        self.recipe, self.images, self.seed, self.precision, self.device = recipe, images, seed, precision, device
-        self.workers = workers
-        torch.manual_seed(derive(seed, "weights"))
-        normalisation = normalisation_for(recipe, images)
-        self.feed = Feed(images, recipe, normalisation, seed, device)
-        self.network = build(recipe.model, len(dataset.class_names), recipe.data.image_size)
-        if isinstance(stem := self.network[0], Whitening):
-            stem.fit(self.feed.plain(WHITENED // recipe.data.image_size**2))
-        # Another machine may find the stem's directions with other signs.
-        self.network.load_state_dict(workers.of_first(self.network.state_dict))
+        self.recipe, self.split, self.seed, self.precision, self.device = recipe, split, seed, precision, device
+        self.group = group
+        torch.manual_seed(derive_seed(seed, "weights"))
+        normalization = fit_normalization(recipe, split)
+        self.loader = BatchLoader(split, recipe, normalization, seed, device)
+        self.network = build_network(recipe.model, len(dataset.class_names), recipe.data.image_size)
+        if isinstance(stem := self.network[0], WhiteningConv):
+            stem.fit(self.loader.sample(WHITENING_PIXELS // recipe.data.image_size**2))
+        # The signs of the stem's eigenvectors may differ between machines.
+        self.network.load_state_dict(group.run_on_main(self.network.state_dict))
         self.network.to(device)
-        self.joint = JointStep(workers, self.network, recipe.training)
+        self.gradient_sync = GradientSync(group, self.network, recipe.training)
         self.classifier = Classifier(
             recipe.model,
             self.network,
             dataset.class_names,
             recipe.data.image_size,
-            normalisation,
+            normalization,
             tta_shift=1 if recipe.augmentation.crop_padding else 0,
-            remarks=dataset.remarks,
-            looks=dataset.looks,
+            notes=dataset.notes,
+            crops=dataset.crops,
         )
-        self.optimiser = optimisers.build(self.network.parameters(), recipe.optimiser, precision)
-        self.watch = Watch(recipe.early_stopping) if recipe.early_stopping else None
-        self.position = Position()
-        self.clock = Clock(recipe.training.epochs * self.feed.steps)
-        self.history: list[Epoch] = []
-        self.best: dict[str, Tensor] = {}
+        self.optimizer = optimizers.build_optimizer(self.network.parameters(), recipe.optimizer, precision)
+        self.early_stopping = EarlyStoppingState(recipe.early_stopping) if recipe.early_stopping else None
+        self.state = EpochState()
+        self.budget = TimeBudget(recipe.training.epochs * self.loader.steps_per_epoch)
+        self.history: list[EpochRecord] = []
+        self.best_weights: dict[str, Tensor] = {}
 
-    def end_in(self, seconds: float) -> None:
-        """Be done so long from now, whatever number of epochs that is, and with all that follows the last of them."""
-        self.clock = Clock(self.clock.steps, seconds)
-        kinds: list[Precision] = [self.precision, "fp32"]
-        for kind in kinds:
-            self._look_at_few(kind)  # what torch does once a shape must not be counted for every image
-        look, exact = (self._look_at_few(kind) for kind in kinds)
-        calibration = exact + (look if self._checks_bf16 else 0)
-        self.clock.look, self.clock.closing = look, look + calibration
+    def set_time_budget(self, seconds: float) -> None:
+        """Train for `seconds`, including final validation and calibration."""
+        self.budget = TimeBudget(self.budget.steps, seconds)
+        precisions: list[Precision] = [self.precision, "fp32"]
+        for precision in precisions:
+            self._estimate_validation_seconds(precision)  # torch prepares each shape once; keep that out of the timing
+        validation, fp32_validation = (self._estimate_validation_seconds(precision) for precision in precisions)
+        calibration = fp32_validation + (validation if self._checks_bf16 else 0)
+        self.budget.validation_seconds, self.budget.reserved_seconds = validation, validation + calibration
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to train: there is some training, and an epoch that was begun has an end."""
-        between_epochs = bool(self.history) and self.position.step == 0
-        return between_epochs and (self.progress == 1 or (self.watch is not None and self.watch.over))
+        """Whether training is complete; never before the first epoch ends or in mid-epoch."""
+        between_epochs = bool(self.history) and self.state.step == 0
+        return between_epochs and (
+            self.progress == 1 or (self.early_stopping is not None and self.early_stopping.should_stop)
+        )
 
     @property
     def progress(self) -> float:
-        """How much of the training is done, 0..1; of time, what the first worker says."""
-        done = self.position.epoch * self.feed.steps + self.position.step
-        here = self.clock.progress(done)
-        return here if self.clock.limit is None else self.workers.of_first(lambda: here)
+        """Fraction of the training that is done, 0..1; with a time budget, as the main worker measures it."""
+        progress = self.budget.progress(self.state.epoch * self.loader.steps_per_epoch + self.state.step)
+        return progress if self.budget.limit_seconds is None else self.group.run_on_main(lambda: progress)
 
     def step(self) -> int:
-        """Learn from the next batch of this epoch and return how many images it had."""
-        start, at, training = time.perf_counter(), self.position, self.recipe.training
-        images, labels = self.feed.batch(at.epoch, at.step)
+        """Train on the next batch of this epoch and return its number of images."""
+        start, position, training = time.perf_counter(), self.state, self.recipe.training
+        images, labels = self.loader.batch(position.epoch, position.step)
         self._seed_dropout()
         self.network.train()
-        # Too few images for one batch weigh less, so that rates made for whole batches do not throw the weights about.
+        # A dataset smaller than a batch gets a smaller gradient, since the learning rates suit full batches.
         size = training.batch_size if training.drop_last else len(labels)
-        found = [self._learn(images[part], labels[part], size) for part in self.joint.begin(len(labels))]
-        loss, correct = self.joint.end([sum(figures) for figures in zip((0.0, 0), *found, strict=True)])
-        at.loss, at.correct = at.loss + self._finite(loss), at.correct + int(correct)
-        self.optimiser.step(self.share)
-        self.optimiser.zero_grad()
-        at.seen, at.step = at.seen + len(labels), at.step + 1
-        at.seconds += time.perf_counter() - start
+        sums = [self._backward(images[part], labels[part], size) for part in self.gradient_sync.shard(len(labels))]
+        loss, correct = self.gradient_sync.reduce([sum(column) for column in zip((0.0, 0), *sums, strict=True)])
+        position.loss_sum, position.correct = position.loss_sum + self._finite(loss), position.correct + int(correct)
+        self.optimizer.step(self.lr_scale)
+        self.optimizer.zero_grad()
+        position.images, position.step = position.images + len(labels), position.step + 1
+        position.seconds += time.perf_counter() - start
         return len(labels)
 
     @property
-    def share(self) -> float:
-        """The share of the learning rates that the recipe's schedule leaves now."""
-        return 1.0 if self.recipe.optimiser.schedule == "constant" else 1 - self.progress
+    def lr_scale(self) -> float:
+        """Current factor of the learning-rate schedule, 0..1."""
+        return 1.0 if self.recipe.optimizer.lr_schedule == "constant" else 1 - self.progress
 
-    def end_epoch(self) -> Epoch:
-        """Hold the network against the validation images and go on to the next epoch."""
-        at = self.position
+    def end_epoch(self) -> EpochRecord:
+        """Validate, record the epoch's metrics and move to the next epoch."""
+        position = self.state
         start = time.perf_counter()
         val_loss, val_accuracy = self._validate()
-        self.clock.looked(time.perf_counter() - start)
-        epoch = Epoch(
-            epoch=at.epoch + 1,
-            seconds=at.seconds,
-            images_per_second=at.seen / at.seconds,
-            loss=at.loss / at.seen,
-            accuracy=at.correct / at.seen,
+        self.budget.record_validation(time.perf_counter() - start)
+        epoch = EpochRecord(
+            epoch=position.epoch + 1,
+            seconds=position.seconds,
+            images_per_second=position.images / position.seconds,
+            loss=position.loss_sum / position.images,
+            accuracy=position.correct / position.images,
             val_loss=self._finite(val_loss),
             val_accuracy=val_accuracy,
-            lr=self.recipe.optimiser.learning_rate * self.share,
+            lr=self.recipe.optimizer.learning_rate * self.lr_scale,
         )
         self.history.append(epoch)
-        self.position = Position(epoch=at.epoch + 1)
-        if self.watch and self.watch.see(epoch) and self.watch.config.restore_best:
-            self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        self.state = EpochState(epoch=position.epoch + 1)
+        if (
+            self.early_stopping
+            and self.early_stopping.update(epoch)
+            and self.early_stopping.config.restore_best_weights
+        ):
+            self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         return epoch
 
     @property
     def val_accuracy(self) -> float | None:
-        """The validation accuracy of the weights that `finish` keeps, or None where nobody measured it."""
-        if self.history and self.watch and self.watch.config.restore_best:
-            return self.history[self.watch.best_epoch - 1].val_accuracy
-        in_mid_epoch = self.position.step > 0
+        """Validation accuracy of the weights that `finish` keeps, or None if not measured."""
+        if self.history and self.early_stopping and self.early_stopping.config.restore_best_weights:
+            return self.history[self.early_stopping.best_epoch - 1].val_accuracy
+        in_mid_epoch = self.state.step > 0
         return self.history[-1].val_accuracy if self.history and not in_mid_epoch else None
 
     def finish(self) -> Classifier:
-        """Return the trained classifier, with the best weights if the recipe asks for them."""
-        if self.best:
-            self.network.load_state_dict(self.best)
+        """Return the classifier, with the best weights if the recipe restores them."""
+        if self.best_weights:
+            self.network.load_state_dict(self.best_weights)
         return self.classifier
 
     def calibrate(self, classifier: Classifier) -> Classifier:
-        """Return `classifier` with what the validation images tell: temperature, threshold and doubt in bfloat16."""
-        logits, labels = self._look(self.images.validation, "fp32")
+        """Return `classifier` with the temperature, threshold and bf16 margin fitted on the validation images."""
+        logits, labels = self._predict_logits(self.split.validation, "fp32")
         temperature, doubt = fit_temperature(logits, labels), None
-        confidences, answers = (logits / temperature).softmax(1).max(1)
-        rule = choose_threshold(confidences.numpy(), (answers == labels).numpy(), self.recipe.training.wanted_error)
+        confidences, predictions = (logits / temperature).softmax(1).max(1)
+        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), self.recipe.training.target_error)
         if self._checks_bf16:
-            rough, _ = self._look(self.images.validation, "bf16")
-            doubt = overrated(rough, logits)
-        return replace(classifier, temperature=temperature, unsure_below=rule.threshold, doubt=doubt)
+            bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
+            doubt = max_margin_error(bf16_logits, logits)
+        return replace(classifier, temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
 
     def checkpoint(self) -> Checkpoint:
-        """Return all that is needed to go on from here.
+        """Return the state needed to resume.
 
         Raises:
-            TrainingError: the weights are not finite any more, so there is nothing to go on with.
+            TrainingError: the weights are not finite.
         """
         if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
-            raise self._diverged("weights are not finite any more")
-        groups = {"network": self.network.state_dict(), "optimiser": self.optimiser.state(), "best": self.best}
+            raise self._diverged("the weights are not finite")
+        groups = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best_weights,
+        }
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
-        watch = self.watch and {"best": self.watch.best, "epoch": self.watch.best_epoch, "waited": self.watch.waited}
+        watch = self.early_stopping and {
+            "best": self.early_stopping.best,
+            "epoch": self.early_stopping.best_epoch,
+            "wait": self.early_stopping.wait,
+        }
         state = {
-            "position": asdict(self.position),
-            "optimiser_steps": self.optimiser.steps,
+            "position": asdict(self.state),
+            "optimizer_steps": self.optimizer.steps,
             "history": [epoch.model_dump() for epoch in self.history],
-            "watch": watch if self.history else None,
-            "clock": self.clock.state(),
+            "early_stopping": watch if self.history else None,
+            "time_budget": self.budget.state(),
         }
         return Checkpoint(tensors, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where `checkpoint` was taken."""
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "best": {}}
+        """Restore the state of a checkpoint."""
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "best": {}}
         for key, tensor in checkpoint.tensors.items():
             group, name = key.split("/", 1)
             groups[group][name] = tensor
         state = checkpoint.state
         self.network.load_state_dict(groups["network"])
-        self.optimiser.load_state(groups["optimiser"], state["optimiser_steps"])
-        self.best = groups["best"]
-        self.position = Position(**state["position"])
-        self.history = [Epoch.model_validate(epoch) for epoch in state["history"]]
-        self.clock = Clock(self.clock.steps, **state["clock"])
-        if self.watch and state["watch"]:
-            watch = state["watch"]
-            self.watch = Watch(self.watch.config, watch["best"], watch["epoch"], watch["waited"])
+        self.optimizer.load_state_dict(groups["optimizer"], state["optimizer_steps"])
+        self.best_weights = groups["best"]
+        self.state = EpochState(**state["position"])
+        self.history = [EpochRecord.model_validate(epoch) for epoch in state["history"]]
+        self.budget = TimeBudget(self.budget.steps, **state["time_budget"])
+        if self.early_stopping and state["early_stopping"]:
+            watch = state["early_stopping"]
+            self.early_stopping = EarlyStoppingState(
+                self.early_stopping.config, watch["best"], watch["epoch"], watch["wait"]
+            )
 
     @property
     def _checks_bf16(self) -> bool:
-        """Whether predictions are to be in bfloat16 where they are clear in it."""
+        """Whether the classifier will predict in bfloat16 where its margin is large enough."""
         return self.precision == "bf16" and self.device == "cpu"
 
     def _seed_dropout(self) -> None:
-        other = () if self.workers.first else (self.workers.rank,)  # every worker drops activations of its own
-        seed = derive(self.seed, "dropout", self.position.epoch, self.position.step, *other)
-        # Not `torch.manual_seed`, which looks for every kind of device: a fiftieth of a step of the smallest network.
+        rank = () if self.group.is_main else (self.group.rank,)  # a different dropout mask on every worker
+        seed = derive_seed(self.seed, "dropout", self.state.epoch, self.state.step, *rank)
+        # `torch.manual_seed` seeds every kind of device, which takes 2 % of a step of the smallest network.
         if self.device == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
             torch.cuda.manual_seed(seed)
 
-    def _learn(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
-        """Add the gradients of images, of which `size` weigh 1; return their summed loss and how many were right."""
+    def _backward(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
+        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
@@ -254,42 +278,42 @@ class Trainer:
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
         """Return mean loss and accuracy on the validation images."""
-        logits, labels = self._look(self.images.validation, self.precision)
+        logits, labels = self._predict_logits(self.split.validation, self.precision)
         return float(F.cross_entropy(logits, labels)), int((logits.argmax(1) == labels).sum()) / len(labels)
 
     @torch.inference_mode()
-    def _look(self, part: Part, precision: Precision) -> tuple[Tensor, Tensor]:
-        """Return logits (n, classes) of the network as it is, and labels (n,); every worker looks at its share."""
+    def _predict_logits(self, split: Split, precision: Precision) -> tuple[Tensor, Tensor]:
+        """Return logits (n, classes) of the current weights, and labels (n,); each worker predicts its slice."""
         self.network.eval()
-        logits, own = torch.zeros(len(part), len(self.classifier.class_names)), self.workers.own(len(part))
+        logits, own = torch.zeros(len(split), len(self.classifier.class_names)), self.group.local_slice(len(split))
         size = batch_size(self.recipe.data.image_size)
-        for pixels, place in zip(portions(part.pixels[own], size), logits[own].split(size), strict=False):
+        for pixels, output in zip(iter_chunks(split.pixels[own], size), logits[own].split(size), strict=False):
             images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
-                place.copy_(self.network(self.classifier.normalisation(images)).float())
-        self.workers.sum([logits])
-        return logits, torch.from_numpy(part.labels)
+                output.copy_(self.network(self.classifier.normalization(images)).float())
+        self.group.all_reduce([logits])
+        return logits, torch.from_numpy(split.labels)
 
-    def _look_at_few(self, precision: Precision) -> float:
-        """Return about how many seconds a look at all validation images takes."""
-        validation, start = self.images.validation, time.perf_counter()
+    def _estimate_validation_seconds(self, precision: Precision) -> float:
+        """Return the estimated seconds of a validation, extrapolated from one batch."""
+        validation, start = self.split.validation, time.perf_counter()
         count = batch_size(self.recipe.data.image_size)
-        few = Part(validation.pixels[:count], validation.labels[:count])
-        self._look(few, precision)
-        return (time.perf_counter() - start) * len(validation) / len(few)
+        sample = Split(validation.pixels[:count], validation.labels[:count])
+        self._predict_logits(sample, precision)
+        return (time.perf_counter() - start) * len(validation) / len(sample)
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
-            raise self._diverged(f"loss became {loss}")
+            raise self._diverged(f"the loss is {loss}")
         return loss
 
-    def _diverged(self, what: str) -> TrainingError:
+    def _diverged(self, problem: str) -> TrainingError:
         return TrainingError(
-            f"The {what} in epoch {self.position.epoch + 1}, step {self.position.step + 1}: training diverged; "
-            f"try a smaller optimiser.learning_rate than {self.recipe.optimiser.learning_rate:g}."
+            f"training diverged: {problem} in epoch {self.state.epoch + 1}, step {self.state.step + 1}. "
+            f"Try a smaller optimizer.learning_rate than {self.recipe.optimizer.learning_rate:g}."
         )
 
 
-def show(progress: Progress, position: Position, amount: int) -> None:
-    """Advance the epoch's progress by `amount` images, with loss and accuracy so far."""
-    progress.advance(amount, loss=position.loss / position.seen, accuracy=position.correct / position.seen)
+def show_progress(progress: Progress, state: EpochState, amount: int) -> None:
+    """Advance the progress by `amount` images and show the epoch's loss and accuracy so far."""
+    progress.advance(amount, loss=state.loss_sum / state.images, accuracy=state.correct / state.images)

@@ -13,13 +13,13 @@ from pathlib import Path
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from tinysight.errors import RunError
-from tinysight.files import storage_errors
+from tinysight._util.errors import RunError
+from tinysight._util.files import storage_errors
 
 _TAIL_BYTES = 65_536  # searched for the last complete line; lines are far shorter
 
 
-def opened(path: Path) -> JournalStorage:
+def open_journal(path: Path) -> JournalStorage:
     """Open the journal at `path`; create it if it is missing.
 
     Raises:
@@ -57,3 +57,18 @@ def _truncate_to_last_line(handle: int) -> None:
     tail = os.pread(handle, size - start, start)
     if not tail.endswith(b"\n"):
         os.ftruncate(handle, start + tail.rfind(b"\n") + 1)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock file at `path`."""
+    try:
+        handle = os.open(path, os.O_RDWR)  # network file systems allow an exclusive lock only on writable files
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -12,47 +12,47 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tinysight.reporting import style
+from tinysight.tuning.selection import Selection
 from tinysight.tuning.trial import Trial
-from tinysight.tuning.verdict import Verdict
 
 _BAR_HEIGHT = 0.42  # inches from one bar to the next
 
 
-def history(trials: Sequence[Trial], verdict: Verdict, title: str) -> Figure:
+def plot_history(trials: Sequence[Trial], selection: Selection, title: str) -> Figure:
     """Plot the validation accuracy of the trials, in order of their start.
 
     Args:
         trials: trials of the search; failed and lost ones are counted in the note.
-        verdict: the best trial and the baseline.
+        selection: the best trial and the baseline.
         title: recipe and dataset.
     """
     shown = [trial for trial in trials if trial.epochs and trial.state != "failed"]
     floor = _floor([trial.accuracy for trial in shown])
-    figure = style.page(5.0, title, _note(trials, below=any(trial.accuracy < floor for trial in shown)))
-    axes = style.place(figure, 1.15, 0.75, 8.0, 4.1)
+    figure = style.new_figure(5.0, title, _note(trials, below=any(trial.accuracy < floor for trial in shown)))
+    axes = style.add_axes(figure, 1.15, 0.75, 8.0, 4.1)
     _dots(axes, shown, floor)
     _best_so_far(axes, shown)
-    _label_lines(axes, verdict)
+    _label_lines(axes, selection)
     axes.set_ylim(bottom=floor)
     _frame(axes)
     return figure
 
 
-def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
+def plot_importance(shares: Mapping[str, float], n_finished: int, title: str) -> Figure:
     """Plot the importance of each hyperparameter.
 
     Args:
         shares: fraction of the variance of accuracy by recipe key, 0..1; the sum is 1.
-        ended: number of finished trials that they are estimated from.
+        n_finished: number of finished trials that they are estimated from.
         title: as for `history`.
     """
     note = (
-        f"fANOVA estimate from {ended} finished trials; it is rough if there are few. A short bar means that other "
-        "values in the range gave a similar accuracy."
+        f"fANOVA estimate from {n_finished} finished trials; it is rough if there are few. A short bar means that "
+        "other values in the range gave a similar accuracy."
     )
     height = _BAR_HEIGHT * len(shares)
-    figure = style.page(height + 1.0, f"{title}: hyperparameter importance", note)
-    axes = style.place(figure, 3.4, 0.75, 7.6, height)
+    figure = style.new_figure(height + 1.0, f"{title}: hyperparameter importance", note)
+    axes = style.add_axes(figure, 3.4, 0.75, 7.6, height)
     names, values = zip(*sorted(shares.items(), key=lambda item: item[1]), strict=True)
     positions = range(len(names))
     axes.barh(positions, values, color=style.TRAINING, height=0.6)
@@ -62,7 +62,7 @@ def importance(shares: Mapping[str, float], ended: int, title: str) -> Figure:
     axes.set_xlim(0, max(values) * 1.12)
     axes.set_xlabel("share of the variance of validation accuracy", labelpad=6, **style.font())
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=0))
-    style.plain_frame(axes)
+    style.style_axes(axes)
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -97,16 +97,16 @@ def _best_so_far(axes: Axes, trials: Sequence[Trial]) -> None:
     axes.step([trial.number for trial in trials], best, where="post", color=style.VALIDATION, linewidth=2.2)
 
 
-def _label_lines(axes: Axes, verdict: Verdict) -> None:
+def _label_lines(axes: Axes, verdict: Selection) -> None:
     """Label the lines at the right; the two labels do not overlap."""
     _label(axes, verdict.best.accuracy, "best trial", style.VALIDATION, "bottom")
-    if verdict.start is not None:
-        axes.axhline(verdict.start.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
-        _label(axes, verdict.start.accuracy, "baseline", style.MUTED, "top")
+    if verdict.baseline is not None:
+        axes.axhline(verdict.baseline.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
+        _label(axes, verdict.baseline.accuracy, "baseline", style.MUTED, "top")
 
 
 def _label(axes: Axes, height: float, name: str, color: str, side: str) -> None:
-    font = style.font(colour=color, va=side, linespacing=1.15)
+    font = style.font(color=color, va=side, linespacing=1.15)
     axes.text(1.02, height, f"{name}\n{100 * height:.1f} %", transform=axes.get_yaxis_transform(), **font)
 
 
@@ -115,4 +115,4 @@ def _frame(axes: Axes) -> None:
     axes.set_ylabel("validation accuracy", labelpad=8, **style.font())
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=None))
-    style.plain_frame(axes)
+    style.style_axes(axes)

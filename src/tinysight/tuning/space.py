@@ -10,17 +10,17 @@ from annotated_types import Le
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic.fields import FieldInfo
 
-from tinysight.ranges import Between, Near, OneOf, Plain, Range, Times
 from tinysight.recipes.schema import SECTIONS, Recipe
+from tinysight.recipes.search_space import Choices, LogScale, Multiples, Scalar, SearchRange, Uniform
 
-Values = Mapping[str, Plain]
-"""Values of a recipe by their keys, such as "optimiser.learning_rate"."""
+RecipeValues = Mapping[str, Scalar]
+"""Values of a recipe by their keys, such as "optimizer.learning_rate"."""
 
 _DIGITS = 3  # significant digits of tried values; more have no effect on accuracy
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """The search space around one recipe.
 
     Attributes:
@@ -32,16 +32,16 @@ class Space:
     distributions: Mapping[str, BaseDistribution]
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Space:
+    def of(cls, recipe: Recipe) -> SearchSpace:
         """Return the search space of `recipe`: all keys with a range in the schema that have an effect."""
         return cls(recipe, {key: _distribution(recipe, key, field, note) for key, field, note in _searchable(recipe)})
 
     @property
-    def start(self) -> dict[str, Plain]:
+    def baseline(self) -> dict[str, Scalar]:
         """The recipe's own values."""
-        return {key: value_of(self.recipe, key) for key in self.distributions}
+        return {key: get_value(self.recipe, key) for key in self.distributions}
 
-    def recipe_with(self, values: Values) -> Recipe:
+    def recipe_with(self, values: RecipeValues) -> Recipe:
         """Return the recipe with other values; new numbers are rounded to three significant digits."""
         content = self.recipe.model_dump()
         for key, (_, value) in self.changes(values).items():
@@ -49,51 +49,51 @@ class Space:
             content[section][name] = value
         return Recipe.model_validate(content)
 
-    def changes(self, values: Values) -> dict[str, tuple[Plain, Plain]]:
+    def changes(self, values: RecipeValues) -> dict[str, tuple[Scalar, Scalar]]:
         """Return the changed values by key, as pairs (recipe's value, new value)."""
-        start = self.start
+        start = self.baseline
         pairs = {key: (start[key], _rounded(value)) for key, value in values.items() if value != start[key]}
         return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
-def value_of(recipe: Recipe, key: str) -> Any:
-    """Return the value of a key such as "optimiser.name"."""
+def get_value(recipe: Recipe, key: str) -> Any:
+    """Return the value of a key such as "optimizer.name"."""
     section, name = key.split(".")
     return getattr(getattr(recipe, section), name)
 
 
-def _searchable(recipe: Recipe) -> Iterator[tuple[str, FieldInfo, Range]]:
+def _searchable(recipe: Recipe) -> Iterator[tuple[str, FieldInfo, SearchRange]]:
     """Yield every key with an effect in `recipe`, with its field and its range."""
     for section, kind in SECTIONS.items():
         for name, field in kind.model_fields.items():
             for note in field.metadata:
-                if isinstance(note, Range) and _applies(note, recipe, f"{section}.{name}"):
+                if isinstance(note, SearchRange) and _applies(note, recipe, f"{section}.{name}"):
                     yield f"{section}.{name}", field, note
 
 
-def _applies(note: Range, recipe: Recipe, key: str) -> bool:
-    if note.if_on and not value_of(recipe, key):
+def _applies(note: SearchRange, recipe: Recipe, key: str) -> bool:
+    if note.only_if_nonzero and not get_value(recipe, key):
         return False
-    return note.when is None or value_of(recipe, note.when[0]) == note.when[1]
+    return note.condition is None or get_value(recipe, note.condition[0]) == note.condition[1]
 
 
-def _distribution(recipe: Recipe, key: str, field: FieldInfo, note: Range) -> BaseDistribution:
-    own = value_of(recipe, key)
+def _distribution(recipe: Recipe, key: str, field: FieldInfo, note: SearchRange) -> BaseDistribution:
+    own = get_value(recipe, key)
     match note:
-        case Near(factor):
+        case LogScale(factor):
             limits: list[Any] = [note.le for note in field.metadata if isinstance(note, Le)]
             return FloatDistribution(own / factor, min(own * factor, *limits), log=True)
-        case Between(low, high) if field.annotation is int:
+        case Uniform(low, high) if field.annotation is int:
             return IntDistribution(min(int(low), own), max(int(high), own))
-        case Between(low, high):
+        case Uniform(low, high):
             return FloatDistribution(min(low, own), max(high, own))
-        case Times(factors):
+        case Multiples(factors):
             return CategoricalDistribution(sorted({own, *(max(1, int(own * factor)) for factor in factors)}))
-        case OneOf(values):
+        case Choices(values):
             return CategoricalDistribution(list(dict.fromkeys([*values, own])))
         case _:
             raise TypeError(f"{key} has the range {note!r}, which has no Optuna distribution.")
 
 
-def _rounded(value: Plain) -> Plain:
+def _rounded(value: Scalar) -> Scalar:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value

@@ -4,52 +4,53 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tinysight._util.allocator import translate_oom
+from tinysight._util.errors import TrainingError
+from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset
-from tinysight.errors import TrainingError
-from tinysight.memory import enough_memory
-from tinysight.progress import SILENT, Progress
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
-from tinysight.training.fitting import epochs
-from tinysight.training.images import Images, cut
+from tinysight.training.fit import train_epochs
 from tinysight.training.precision import Precision
-from tinysight.training.train import SMALLER
+from tinysight.training.session import OOM_ADVICE
+from tinysight.training.train_split import TrainSplit, split_dataset
 from tinysight.training.trainer import Trainer
-from tinysight.tuning.space import Values
+from tinysight.tuning.space import RecipeValues
 
-Ending = Literal["finished", "pruned", "stopped", "failed"]
-State = Literal["waiting", "running", "lost", "finished", "pruned", "stopped", "failed"]
+TrialEnding = Literal["finished", "pruned", "stopped", "failed"]
+TrialStatus = Literal["waiting", "running", "lost", "finished", "pruned", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrialContext:
     """The data and settings that all trials of a study share.
 
     Attributes:
         dataset: the dataset with an empty test split.
-        images: training and validation images, the same for all trials.
+        split: training and validation images, the same for all trials.
         precision: training precision.
         device: training device.
     """
 
     dataset: Dataset
-    images: Images
+    split: TrainSplit
     precision: Precision
     device: Device
 
     @classmethod
-    def of(cls, dataset: Dataset, recipe: Recipe, seed: int, precision: Precision, device: Device) -> Subject:
+    def create(cls, dataset: Dataset, recipe: Recipe, seed: int, precision: Precision, device: Device) -> TrialContext:
         """Split the images as `train` does and drop the test images. Raises DataError if there are too few."""
-        return cls(dataset.without_test(), cut(dataset, recipe.data, seed), precision, device)
+        return cls(dataset.without_test(), split_dataset(dataset, recipe.data, seed), precision, device)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """The result of a training.
 
     Attributes:
@@ -61,25 +62,25 @@ class Outcome:
         error: why it failed, as a sentence; else empty.
     """
 
-    ending: Ending
+    ending: TrialEnding
     accuracy: float
     epochs: int
     seconds: float
     error: str = ""
 
 
-def attempt(
-    subject: Subject,
+def train_trial(
+    context: TrialContext,
     recipe: Recipe,
     seed: int,
     prune: Callable[[int, float], bool],
     stop: Callable[[], bool],
     progress: Progress = SILENT,
-) -> Outcome:
+) -> TrialResult:
     """Train once and return the result; nothing is written.
 
     Args:
-        subject: data and settings of the study.
+        context: data and settings of the study.
         recipe: the recipe to train with.
         seed: seed of initialization, order and augmentation.
         prune: called after every epoch with its number and validation accuracy; returns whether to prune.
@@ -88,13 +89,13 @@ def attempt(
     """
     start, finished_epochs, accuracy = time.perf_counter(), 0, 0.0
 
-    def outcome(ending: Ending, error: str = "") -> Outcome:
-        return Outcome(ending, accuracy, finished_epochs, time.perf_counter() - start, error)
+    def outcome(ending: TrialEnding, error: str = "") -> TrialResult:
+        return TrialResult(ending, accuracy, finished_epochs, time.perf_counter() - start, error)
 
     try:
-        with enough_memory(SMALLER, TrainingError):
-            trainer = Trainer(recipe, subject.dataset, subject.images, seed, subject.precision, subject.device)
-            for epoch in epochs(trainer, progress, stop):
+        with translate_oom(OOM_ADVICE, TrainingError):
+            trainer = Trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
+            for epoch in train_epochs(trainer, progress, stop):
                 finished_epochs, accuracy = epoch.epoch, trainer.val_accuracy or 0.0
                 if prune(epoch.epoch, epoch.val_accuracy) and not trainer.done:
                     return outcome("pruned")
@@ -116,48 +117,91 @@ class Trial:
         epochs: number of finished epochs.
         seconds: duration.
         error: why it failed, as a sentence; else empty.
-        of: number of the trial whose values are trained again with a new seed, or None in the search.
-        fresh: number of that seed, from 1; 0 in the search.
+        reseed_of: number of the trial whose values are trained again with a new seed, or None in the search.
+        reseed_number: number of that seed, from 1; 0 in the search.
         worker: number of the process that runs it.
     """
 
     number: int
-    state: State
-    values: Values
+    state: TrialStatus
+    values: RecipeValues
     accuracy: float = 0.0
     curve: tuple[float, ...] = ()
     epochs: int = 0
     seconds: float = 0.0
     error: str = ""
-    of: int | None = None
-    fresh: int = 0
+    reseed_of: int | None = None
+    reseed_number: int = 0
     worker: int | None = field(default=None, repr=False)
 
     @classmethod
-    def read(cls, kept: FrozenTrial) -> Trial:
+    def from_optuna(cls, frozen: FrozenTrial) -> Trial:
         """Convert a trial of Optuna."""
-        stored: dict[str, Any] = kept.user_attrs
+        stored: dict[str, Any] = frozen.user_attrs
         ending = stored.get("ending", "lost")
-        state: State = ending if kept.state.is_finished() else _UNFINISHED[kept.state]
+        state: TrialStatus = ending if frozen.state.is_finished() else _UNFINISHED[frozen.state]
         return cls(
-            kept.number,
+            frozen.number,
             state,
-            kept.params,
+            frozen.params,
             accuracy=stored.get("accuracy", 0.0),
-            curve=tuple(kept.intermediate_values[epoch] for epoch in sorted(kept.intermediate_values)),
+            curve=tuple(frozen.intermediate_values[epoch] for epoch in sorted(frozen.intermediate_values)),
             epochs=stored.get("epochs", 0),
             seconds=stored.get("seconds", 0.0),
             error=stored.get("error", ""),
-            of=stored.get("of"),
-            fresh=stored.get("fresh", 0),
+            reseed_of=stored.get("of"),
+            reseed_number=stored.get("fresh", 0),
             worker=stored.get("worker"),
         )
 
 
-_UNFINISHED: dict[TrialState, State] = {TrialState.WAITING: "waiting", TrialState.RUNNING: "running"}
+_UNFINISHED: dict[TrialState, TrialStatus] = {TrialState.WAITING: "waiting", TrialState.RUNNING: "running"}
 
 
-def best_of(trials: Iterable[Trial]) -> Trial | None:
+def best_trial(trials: Iterable[Trial]) -> Trial | None:
     """Return the finished trial with the highest accuracy; the oldest one of equals, or None."""
     finished = [trial for trial in trials if trial.state == "finished"]
     return max(finished, key=lambda trial: trial.accuracy, default=None)
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """One training to run.
+
+    Attributes:
+        optuna_trial: Optuna's trial, which stores the result.
+        values: the recipe values to train with.
+        seed: the training seed.
+        reseed_of: number of the trial whose values are trained again, or None in the search.
+        reseed_number: number of the new seed, from 1; 0 in the search.
+    """
+
+    optuna_trial: optuna.Trial
+    values: RecipeValues
+    seed: int
+    reseed_of: int | None = None
+    reseed_number: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name for display."""
+        return (
+            f"trial {self.optuna_trial.number}"
+            if self.reseed_of is None
+            else f"trial {self.reseed_of}, new seed {self.reseed_number}"
+        )
+
+    def report(self, epoch: int, accuracy: float) -> bool:
+        """Store the validation accuracy after an epoch; return whether to prune the trial."""
+        self.optuna_trial.report(accuracy, epoch)
+        return self.optuna_trial.should_prune()
+
+    def finish(self, result: TrialResult) -> None:
+        """Store the result."""
+        for key, value in asdict(result).items():
+            self.optuna_trial.set_user_attr(key, value)
+        study = self.optuna_trial.study
+        if result.ending == "finished":
+            study.tell(self.optuna_trial, result.accuracy)
+        else:
+            study.tell(self.optuna_trial, state=TrialState.FAIL if result.ending == "failed" else TrialState.PRUNED)

@@ -1,10 +1,12 @@
-"""The fifteen standard ways in which pictures get worse, each in five severities.
+"""The fifteen common corruptions of CIFAR-10-C, each at five severities.
 
-They are those of Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations" (ICLR 2019), with the constants of its CIFAR-10-C, as operations on whole batches. The published set
-of pictures was made by other code: snow, frost, fog and glass blur look alike here, but are not the same to the pixel.
+Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations"
+(ICLR 2019). The constants are those of CIFAR-10-C; the operations work on batches. Snow, frost, fog and glass blur
+resemble the published images but do not match them pixel by pixel.
 """
 
-from tinysight.evaluation.corruptions.catalogue import CATALOGUE, SEVERITIES, Corruption
+from tinysight.evaluation.corruptions.registry import CORRUPTIONS as CORRUPTIONS
+from tinysight.evaluation.corruptions.registry import SEVERITIES as SEVERITIES
+from tinysight.evaluation.corruptions.registry import Corruption as Corruption
 
-__all__ = ["CATALOGUE", "SEVERITIES", "Corruption"]
+__all__ = ["CORRUPTIONS", "SEVERITIES", "Corruption"]

@@ -1,7 +1,7 @@
-"""What a lens does: out of focus, behind rough glass, in motion, zooming.
+"""Defocus, glass, motion and zoom blur.
 
-All take float images, (n, 3, height, width), 0..1, and return new ones. Lengths are in pixels of images of 32 x 32, and
-grow with larger images.
+All functions take float images, (n, 3, height, width), 0..1, and return new ones. Lengths are in pixels of 32 x 32
+images; they scale with the image size.
 """
 
 from __future__ import annotations
@@ -13,75 +13,78 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysight.evaluation.corruptions.moving import moved, scaled
+from tinysight.evaluation.corruptions.warp import translate, zoom
 
-REFERENCE = 32  # the side that the constants are for
+REFERENCE_SIZE = 32  # image side in pixels that the constants are for
 
 
-def defocus_blur(images: Tensor, radius: float, softness: float) -> Tensor:
-    """Spread every point over a disk with an edge blurred by a Gaussian of deviation `softness`."""
-    radius, softness = (length * _enlarged(images) for length in (radius, softness))
+def defocus_blur(images: Tensor, radius: float, sigma: float) -> Tensor:
+    """Convolve with a disk whose edge is blurred by a Gaussian of standard deviation `sigma`."""
+    radius, sigma = (length * _size_factor(images) for length in (radius, sigma))
     offsets = torch.arange(-math.ceil(radius), math.ceil(radius) + 1.0)
     disk = (torch.hypot(offsets[:, None], offsets[None, :]) <= radius).float()
-    return _filtered(_filtered(images, disk / disk.sum()), _gaussian(softness))
+    return _convolve(_convolve(images, disk / disk.sum()), _gaussian(sigma))
 
 
-def glass_blur(images: Tensor, deviation: float, reach: int, times: int, generator: torch.Generator) -> Tensor:
-    """Blur, show in place of every pixel one at most `reach` further up and left, `times` over, and blur again.
+def glass_blur(images: Tensor, sigma: float, max_offset: int, iterations: int, generator: torch.Generator) -> Tensor:
+    """Blur, replace every pixel by a random one within `max_offset` pixels, `iterations` times, and blur again.
 
-    Only up and left (and less than `reach` down and right), as in the published set.
+    Offsets are -max_offset to max_offset - 1, as in CIFAR-10-C.
     """
-    deviation, reach = deviation * _enlarged(images), max(1, round(reach * _enlarged(images)))
-    images = _filtered(images, _gaussian(deviation))
-    for _ in range(times):
-        images = _shuffled(images, reach, generator)
-    return _filtered(images, _gaussian(deviation))
+    sigma, max_offset = sigma * _size_factor(images), max(1, round(max_offset * _size_factor(images)))
+    images = _convolve(images, _gaussian(sigma))
+    for _ in range(iterations):
+        images = _shuffle_pixels(images, max_offset, generator)
+    return _convolve(images, _gaussian(sigma))
 
 
-def motion_blur(images: Tensor, length: float, deviation: float, generator: torch.Generator) -> Tensor:
-    """Smear each image in a direction of its own, up to 45 degrees from the horizontal, fading by a Gaussian."""
+def motion_blur(images: Tensor, length: float, sigma: float, generator: torch.Generator) -> Tensor:
+    """Blur each image along a random direction within 45 degrees of the horizontal."""
     angles = (torch.rand(len(images), generator=generator) * 2 - 1) * math.pi / 4
-    return smeared(images, angles, length, deviation)
+    return directional_blur(images, angles, length, sigma)
 
 
-def smeared(images: Tensor, angles: Tensor, length: float, deviation: float) -> Tensor:
-    """Average copies of each image moved by 0 to `length` pixels along its angle, (n,) in radians, ever fainter."""
-    length, deviation = length * _enlarged(images), deviation * _enlarged(images)
+def directional_blur(images: Tensor, angles: Tensor, length: float, sigma: float) -> Tensor:
+    """Average copies of each image, translated by 0 to `length` pixels along its angle, with Gaussian weights.
+
+    The angles, (n,), are in radians.
+    """
+    length, sigma = length * _size_factor(images), sigma * _size_factor(images)
     steps = torch.arange(math.ceil(length) + 1.0)
-    weights = torch.exp(-(steps**2) / (2 * deviation**2))
+    weights = torch.exp(-(steps**2) / (2 * sigma**2))
     total = torch.zeros_like(images)
     for step, weight in zip(steps, weights / weights.sum(), strict=True):
-        total += weight * moved(images, step * angles.cos(), step * angles.sin())
+        total += weight * translate(images, step * angles.cos(), step * angles.sin())
     return total
 
 
 def zoom_blur(images: Tensor, factors: Sequence[float]) -> Tensor:
-    """Average each image with itself magnified by every factor."""
-    return torch.stack([images, *(scaled(images, factor) for factor in factors)]).mean(0)
+    """Average each image with copies that are magnified by each factor."""
+    return torch.stack([images, *(zoom(images, factor) for factor in factors)]).mean(0)
 
 
-def _enlarged(images: Tensor) -> float:
-    return images.shape[-1] / REFERENCE
+def _size_factor(images: Tensor) -> float:
+    return images.shape[-1] / REFERENCE_SIZE
 
 
 def _gaussian(deviation: float) -> Tensor:
-    """Return a kernel, (side, side), that sums to 1."""
+    """Return a Gaussian kernel, (side, side), that sums to 1."""
     reach = max(1, math.ceil(3 * deviation))
     line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * deviation**2))
     kernel = line[:, None] * line[None, :]
     return kernel / kernel.sum()
 
 
-def _filtered(images: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve every channel with a kernel, (side, side), mirroring at the edges."""
+def _convolve(images: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve every channel with a kernel, (side, side), and reflected borders."""
     reach = len(kernel) // 2
     channels = images.flatten(0, 1).unsqueeze(1)
     padded = F.pad(channels, (reach,) * 4, mode="reflect")
     return F.conv2d(padded, kernel[None, None]).view_as(images)
 
 
-def _shuffled(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
-    """Return images in which each pixel shows one that lies -reach to reach - 1 away in either direction."""
+def _shuffle_pixels(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
+    """Return images in which each pixel is replaced by one at a random offset, -reach to reach - 1 per axis."""
     n, channels, height, width = images.shape
     down, right = torch.randint(-reach, reach, (2, n, height, width), generator=generator)
     rows = (torch.arange(height)[:, None] + down).clamp(0, height - 1)

@@ -1,6 +1,6 @@
-"""What the weather does: snow, frost and fog, made up for every image anew.
+"""Snow, frost and fog, generated independently for each image.
 
-All take float images, (n, 3, height, width), 0..1, and return new ones, which may leave that range.
+All functions take float images, (n, 3, height, width), 0..1, and return new ones. Values may leave that range.
 """
 
 from __future__ import annotations
@@ -11,68 +11,68 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysight.evaluation.corruptions.blur import smeared
-from tinysight.evaluation.corruptions.moving import scaled
+from tinysight.evaluation.corruptions.blur import directional_blur
+from tinysight.evaluation.corruptions.warp import zoom
 
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in what the eye takes for brightness (ITU-R BT.601)
-ICE = (0.75, 0.88, 1.0)  # red, green and blue of frost
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
+FROST_COLOR = (0.75, 0.88, 1.0)  # RGB color of frost
 
 
 def fog(images: Tensor, density: float, decay: float, generator: torch.Generator) -> Tensor:
-    """Lay a cloud over each image; the larger `decay`, the smoother it is."""
-    brightest = images.amax((1, 2, 3), keepdim=True)
-    return (images + density * cloud(images, decay, generator)) * brightest / (brightest + density)
+    """Blend each image with a fractal cloud; a larger `decay` makes it smoother."""
+    max_value = images.amax((1, 2, 3), keepdim=True)
+    return (images + density * fractal_noise(images, decay, generator)) * max_value / (max_value + density)
 
 
-def frost(images: Tensor, kept: float, ice: float, generator: torch.Generator) -> Tensor:
-    """Look through a pane: `kept` of the image, and `ice` of crystals along the veins of a cloud.
+def frost(images: Tensor, image_weight: float, frost_weight: float, generator: torch.Generator) -> Tensor:
+    """Blend the image, scaled by `image_weight`, with fractal ice crystals, scaled by `frost_weight`.
 
-    The published set lays photographs of frosted panes over the images, which nobody may redistribute.
+    CIFAR-10-C overlays photographs of frost instead, whose license does not allow redistribution.
     """
-    clouds = cloud(images, 1.6, generator)
+    clouds = fractal_noise(images, 1.6, generator)
     veins = (1 - 4 * (clouds - clouds.mean((2, 3), keepdim=True)).abs()).clamp(0, 1) ** 2
-    return kept * images + ice * (0.35 + 0.65 * veins) * torch.tensor(ICE).view(3, 1, 1)
+    return image_weight * images + frost_weight * (0.35 + 0.65 * veins) * torch.tensor(FROST_COLOR).view(3, 1, 1)
 
 
 def snow(
     images: Tensor,
-    level: float,
-    variety: float,
-    flake: float,
+    mean: float,
+    std: float,
+    zoom_factor: float,
     threshold: float,
     length: float,
-    deviation: float,
-    kept: float,
+    sigma: float,
+    image_weight: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Let flakes fall in a direction of each image's own, and bleach what is seen between them.
+    """Add motion-blurred snowflakes in a random direction for each image, and whiten the image.
 
     Args:
-        images: as for all.
-        level: mean of the noise that flakes are made from.
-        variety: its standard deviation.
-        flake: by how much it is magnified.
-        threshold: below which it is no flake.
-        length: pixels that flakes are smeared over as they fall.
-        deviation: how quickly that fades.
-        kept: share of the image's own colours.
-        generator: to draw from.
+        images: float, (n, 3, height, width), 0..1.
+        mean: mean of the noise that flakes are made from.
+        std: standard deviation of the noise.
+        zoom_factor: zoom factor of the noise.
+        threshold: noise values below it are set to 0.
+        length: length of the motion blur, pixels.
+        sigma: standard deviation of the motion blur, pixels.
+        image_weight: weight of the original image in the whitened image, 0..1.
+        generator: random number generator.
     """
     n, _, height, width = images.shape
-    noise = level + variety * torch.randn(n, 1, height, width, generator=generator)
-    flakes = scaled(noise, flake)
+    noise = mean + std * torch.randn(n, 1, height, width, generator=generator)
+    flakes = zoom(noise, zoom_factor)
     flakes = torch.where(flakes < threshold, 0.0, flakes).clamp(0, 1)
-    angles = math.pi / 4 + torch.rand(n, generator=generator) * math.pi / 2  # downwards, more or less
-    flakes = smeared(flakes, angles, length, deviation)
-    grey = (images * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-    bleached = kept * images + (1 - kept) * torch.maximum(images, 1.5 * grey + 0.5)
-    return bleached + flakes + flakes.flip((2, 3))
+    angles = math.pi / 4 + torch.rand(n, generator=generator) * math.pi / 2  # within 45 degrees of straight down
+    flakes = directional_blur(flakes, angles, length, sigma)
+    gray = (images * torch.tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(1, keepdim=True)
+    whitened = image_weight * images + (1 - image_weight) * torch.maximum(images, 1.5 * gray + 0.5)
+    return whitened + flakes + flakes.flip((2, 3))
 
 
-def cloud(images: Tensor, decay: float, generator: torch.Generator) -> Tensor:
-    """Return (n, 1, height, width), 0..1: random patches of all sizes, `decay` times fainter with every halving.
+def fractal_noise(images: Tensor, decay: float, generator: torch.Generator) -> Tensor:
+    """Return fractal noise, (n, 1, height, width), 0..1: a sum of octaves, each `decay` times weaker than the last.
 
-    The sum of octaves has the look of the diamond-square algorithm (Fournier, Fussell and Carpenter, 1982).
+    It resembles the output of the diamond-square algorithm (Fournier, Fussell and Carpenter, 1982).
     """
     n, _, height, width = images.shape
     total = torch.zeros(n, 1, height, width)

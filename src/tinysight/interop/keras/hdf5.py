@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysight import packages
-from tinysight.errors import ModelError
+from tinysight._util import optional_deps
+from tinysight._util.errors import ModelError
 
 if TYPE_CHECKING:
     import h5py
 
-LARGEST = 4 * 2**30  # bytes
+MAX_BYTES = 4 * 2**30  # bytes
 Array = NDArray[np.float32]
 
 
 @contextmanager
-def opened(source: Path | BinaryIO, name: str) -> Iterator[h5py.File]:
+def open_hdf5(source: Path | BinaryIO, name: str) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading. Any h5py error inside the block becomes a ModelError."""
-    packages.require("h5py", extra="keras")
+    optional_deps.require("h5py", extra="keras")
     import h5py
 
     try:
-        if isinstance(source, Path) and source.stat().st_size > LARGEST:
-            raise ModelError(f"{name}: larger than {LARGEST >> 30} GiB. Give a smaller weights file.")
+        if isinstance(source, Path) and source.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{name}: larger than {MAX_BYTES >> 30} GiB. Give a smaller weights file.")
         with h5py.File(source, "r") as file:
             yield file
     except ModelError:
@@ -40,7 +40,7 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[h5py.File]:
         ) from error
 
 
-def group(parent: h5py.Group, name: str) -> h5py.Group:
+def get_group(parent: h5py.Group, name: str) -> h5py.Group:
     """Return a subgroup of `parent`. Raises ModelError if it is missing, a link or not a group."""
     import h5py
 
@@ -50,7 +50,7 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
     return member
 
 
-def array(parent: h5py.Group, name: str, shape: Sequence[int]) -> Array:
+def read_array(parent: h5py.Group, name: str, shape: Sequence[int]) -> Array:
     """Read a floating-point dataset as float32.
 
     Raises:
@@ -77,7 +77,7 @@ def array(parent: h5py.Group, name: str, shape: Sequence[int]) -> Array:
     return values
 
 
-def names(parent: h5py.Group, attribute: str) -> list[str]:
+def read_names(parent: h5py.Group, attribute: str) -> list[str]:
     """Return a list of names from an attribute; a long list is split over NAME0, NAME1, ..."""
     if attribute in parent.attrs:
         return [_text(name) for name in parent.attrs[attribute]]

@@ -20,7 +20,7 @@ async function describeModel() {
   const model = await response.json();
   const accuracy = model.accuracy === null ? "accuracy not measured" : `${(100 * model.accuracy).toFixed(1)} % correct on the test images`;
   find("#about").textContent = `Recognizes only these classes: ${model.classes.join(", ")}; ${accuracy}. (${model.recipe} on ${model.dataset})`;
-  find("#not-for").replaceChildren(...[...model.remarks, ...model.not_for].map((sentence) => element("li", sentence)));
+  find("#not-for").replaceChildren(...[...model.notes, ...model.not_for].map((sentence) => element("li", sentence)));
 }
 
 function element(name, text) {
@@ -79,20 +79,20 @@ async function explain(result, explanation) {
   const section = find(".explanation", result), slider = find("input", section), canvas = find("canvas", result);
   section.hidden = false;
   const image = new Image();
-  image.src = explanation.picture;
+  image.src = explanation.image;
   await image.decode();
-  const overlay = heatmap(explanation.heat);
+  const overlay = heatmap(explanation.occlusion_map);
   const redraw = () => draw(canvas, image, overlay, slider.value / 100);
   slider.addEventListener("input", redraw);
   redraw();
   const similar = find(".similar", section);
-  similar.hidden = explanation.neighbours.length === 0;
-  find("ul", similar).replaceChildren(...explanation.neighbours.map(neighborItem));
+  similar.hidden = explanation.neighbors.length === 0;
+  find("ul", similar).replaceChildren(...explanation.neighbors.map(neighborItem));
 }
 
 function neighborItem(neighbor) {
   const line = document.createElement("li"), image = new Image();
-  image.src = neighbor.picture;
+  image.src = neighbor.image;
   image.alt = "";
   line.append(image, element("span", neighbor.label));
   return line;

@@ -1,6 +1,0 @@
-"""A folder of pictures, one folder a class, as a dataset."""
-
-from tinysight.data.folders.listing import SUFFIXES as SUFFIXES
-from tinysight.data.folders.listing import Listing as Listing
-from tinysight.data.folders.listing import scan as scan
-from tinysight.data.folders.loading import load as load

@@ -1,0 +1,164 @@
+"""Decode one image from a file or bytes, with limits against hostile input.
+
+The result is pixels or an ImageError, for any input. Five formats are supported. The number of bytes is limited, the
+number of pixels is checked before decoding, and truncated files are rejected. The rules follow Pillow's
+.github/SECURITY.md.
+"""
+
+from __future__ import annotations
+
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from tinysight._util.errors import ImageError
+from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.data.dataset import Pixels
+from tinysight.data.image_io.cropping import extract_crops
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 8192 * 8192  # more than phones and cameras usually produce; 256 MiB at 4 bytes a pixel
+
+# Part of the key of cached pixels. Increase it with every change that decodes a file to different pixels.
+DECODER_VERSION = 1
+
+# A progressive JPEG visits all its pixels once per scan. Real files have about ten scans. A scan of 100 bytes
+# can take a tenth of a second, so without a limit a small file could take hours.
+_MAX_SCANS = 100
+
+# JPEG draft mode decodes at 1/2, 1/4 or 1/8 scale as long as the result is this many times the wanted size.
+# This is 4 to 10 times faster on photographs, and differs by about one level of 255 on average.
+_DRAFT_MARGIN = 3
+
+
+def read_image(source: Path | bytes, size: tuple[int, int]) -> Pixels:
+    """Decode the center crop of one image, (3, height, width): `read_crops` with a single crop."""
+    pixels: Pixels = read_crops(source, size)[0]
+    return pixels
+
+
+def read_crops(source: Path | bytes, size: tuple[int, int], crops: Crops = CENTER_CROP) -> Pixels:
+    """Decode crops of one image, uint8, (crops, 3, height, width). See `ImageFile.looks`. Raises ImageError."""
+    return ImageFile(source).decode_crops(size, crops)
+
+
+class ImageFile:
+    """A JPEG, PNG, WebP, BMP or GIF image whose header has been read, but whose pixels are not decoded yet.
+
+    Args:
+        source: a file, or the content of one.
+
+    Attributes:
+        num_pixels: number of pixels.
+
+    Raises:
+        ImageError: the file is missing, unreadable, empty, too large, damaged, or not an image.
+    """
+
+    def __init__(self, source: Path | bytes) -> None:
+        self._name = "Image" if isinstance(source, bytes) else str(source)
+        content = source if isinstance(source, bytes) else _read_file(source)
+        if not content:
+            raise ImageError(f"{self._name}: empty file. Get a new copy or remove it.")
+        if len(content) > MAX_BYTES:
+            raise ImageError(f"{self._name}: larger than {MAX_BYTES >> 20} MiB. Save a smaller copy.")
+        with self._image_errors():
+            self._image = Image.open(BytesIO(content), formats=FORMATS)
+            self.num_pixels = self._image.width * self._image.height
+            if self.num_pixels > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if self._image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > _MAX_SCANS:
+                raise ValueError("too many scans")
+
+    def decode_crops(self, size: tuple[int, int], crops: Crops = CENTER_CROP) -> Pixels:
+        """Decode the image once and return its crops, resized to `size`.
+
+        Only the first frame is used. EXIF orientation is applied, transparency is composited on white, and all
+        other metadata is dropped. The image is resized until its shorter side fits and then cropped, so the aspect
+        ratio is kept but the ends of long images are lost. The filter is Lanczos with antialiasing, which keeps
+        small images sharp and also enlarges well. An image that already has the right size is not resampled.
+
+        Args:
+            size: height and width of the result, in pixels.
+            crops: the crops to take.
+
+        Returns:
+            uint8, (crops, 3, height, width), RGB, 0..255.
+
+        Raises:
+            ImageError: the image is damaged or truncated.
+        """
+        with self._image_errors():
+            enough = _DRAFT_MARGIN * max(size)
+            self._image.draft(None, (enough, enough))
+            return extract_crops(self._image, size, crops)
+
+    @contextmanager
+    def _image_errors(self) -> Iterator[None]:
+        """Translate Pillow's exceptions to ImageError."""
+        try:
+            with ignore_pillow_warnings():
+                yield
+        except (Image.DecompressionBombError, MemoryError) as error:
+            limit = f"{MAX_PIXELS / 1e6:.0f} million"
+            raise ImageError(f"{self._name}: too many pixels (limit: {limit}). Save a smaller copy.") from error
+        except UnidentifiedImageError as error:
+            raise ImageError(
+                f"{self._name}: not a JPEG, PNG, WebP, BMP or GIF image, or damaged header. Convert or remove it."
+            ) from error
+        except Exception as error:
+            # Pillow does not document what its decoders raise. Fuzzing found OSError, SyntaxError and ValueError.
+            raise ImageError(f"{self._name}: damaged or truncated image. Get a new copy or remove it.") from error
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        # Reading a pipe or a device could block or never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise ImageError(f"{path}: {kind}. Name an image file.")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file. Check the path.") from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: permission denied. Make the file readable.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: cannot be read ({reason}). Check the path.") from error
+
+
+_lock = threading.Lock()
+_active_blocks = 0
+_saved_filters = warnings.catch_warnings()
+
+
+@contextmanager
+def ignore_pillow_warnings() -> Iterator[None]:
+    """Ignore warnings from Pillow's own modules until the block ends.
+
+    `warnings.catch_warnings` alone is not thread-safe, because filters belong to the whole process: overlapping
+    blocks could restore the wrong filters for good. So the first thread that enters saves the filters, and the
+    last one that leaves restores them.
+    """
+    global _active_blocks, _saved_filters
+    with _lock:
+        if _active_blocks == 0:
+            _saved_filters = warnings.catch_warnings()
+            _saved_filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+        _active_blocks += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _active_blocks -= 1
+            if _active_blocks == 0:
+                _saved_filters.__exit__(None, None, None)

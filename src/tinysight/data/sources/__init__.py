@@ -1,0 +1,1 @@
+"""Dataset sources: CIFAR-10, folders of images, and generated shapes."""

@@ -1,0 +1,265 @@
+"""ImageClassifier: a scikit-learn estimator for small color images."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from html import escape
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from tinysight._util import console
+from tinysight._util.files import storage_errors
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data.dataset import Dataset, Pixels, Split
+from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
+from tinysight.data.image_io import default_crops, to_crops, to_pixels
+from tinysight.data.load import IN_MEMORY
+from tinysight.models.classifier import Classifier, top_k
+from tinysight.models.tta import average_over_crops
+from tinysight.recipes import loading
+from tinysight.runs.run import Run
+from tinysight.training import device as devices
+from tinysight.training import forecast
+from tinysight.training.forecast import resolve_recipe
+from tinysight.training.precision import PrecisionOption
+from tinysight.training.session import TrainConfig, train
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Image classifier with the scikit-learn interface.
+
+    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, arrays or
+    Pillow images. Images of another size are resized to fit the shorter side and center-cropped. If the classifier was
+    trained on an array of its input size, predictions for larger images also average over closer crops.
+
+    Args:
+        recipe: name of a built-in recipe (`tinysight recipes list`) or path of a TOML file.
+        minutes: time budget for training. "fast" requires it; other recipes use their number of epochs by default.
+        epochs: number of epochs, instead of `minutes`.
+        overrides: recipe overrides, each of the form "section.key=value".
+        tta: whether to average predictions over several views of an image; slower and slightly more accurate.
+        precision: "auto", "fp32" or "bf16".
+        device: "auto", "cpu" or "cuda".
+        random_state: seed. With a fixed number of epochs, equal seeds give equal weights.
+        verbose: whether to show training progress. None shows it in a terminal or a notebook only.
+
+    Attributes:
+        classes_: the class labels, sorted.
+        n_features_in_: number of values per image, 3 * image_size ** 2.
+        run_: the training run, in a temporary directory until `save`.
+
+    Example:
+        >>> classifier = ImageClassifier("early-stopping", epochs=1)
+        >>> classifier.fit(images, ["cat", "dog"] * 20).predict(images[:2]).shape  # doctest: +SKIP
+        (2,)
+    """
+
+    def __init__(
+        self,
+        recipe: str = "fast",
+        minutes: float | None = None,
+        epochs: int | None = None,
+        overrides: Sequence[str] = (),
+        tta: bool = False,
+        precision: PrecisionOption = "auto",
+        device: devices.DeviceOption = "auto",
+        random_state: int = 0,
+        verbose: bool | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.minutes = minutes
+        self.epochs = epochs
+        self.overrides = overrides
+        self.tta = tta
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: ArrayLike) -> Self:  # noqa: N803  (scikit-learn's names)
+        """Train on images and their labels.
+
+        Args:
+            X: images, as described for the class.
+            y: labels, (n,), of at least two classes.
+
+        Raises:
+            InputError: `X` does not contain images.
+            ValueError: the number of labels differs from the number of images, or there are fewer than two classes.
+            RecipeError: the recipe is invalid.
+            TrainingError: training failed.
+        """
+        begun, progress = time.perf_counter(), self._progress()
+        recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
+        forecast.check_time_budget(recipe)
+        device = devices.resolve_device(self.device)
+        dataset, classes = _dataset(X, y, recipe.data.image_size)
+        recipe, precision = resolve_recipe(recipe, dataset, begun, self.precision, device, progress)
+        plan = TrainConfig(recipe, dataset, IN_MEMORY, self.random_state, precision, device=device, start_time=begun)
+        run = _temporary_run()
+        train(plan, run.path, progress=progress)
+        self._set_fitted(run, run.classifier(), classes)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
+        """Return probabilities (n, classes), in the order of `classes_`."""
+        classifier = self._require_fitted()
+        return self._crop_probabilities(to_crops(X, classifier.image_size, classifier.crops))
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """Return the most probable class of each image, (n,)."""
+        probabilities = self.predict_proba(X)
+        labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
+        return labels
+
+    def predict_details(self, X: Any) -> Predictions:  # noqa: N803
+        """Return the predictions with probabilities and abstentions; notebooks display them with the images."""
+        classifier = self._require_fitted()
+        crops = to_crops(X, classifier.image_size, classifier.crops)
+        return Predictions(crops[:, 0], self.classes_, self._crop_probabilities(crops), classifier.abstain_below)
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run to `path`, for `load` and for the command line.
+
+        Raises:
+            RunError: `path` already exists.
+        """
+        self._require_fitted()
+        target = Path(path)
+        Run.check_available(target)
+        with storage_errors(target):
+            shutil.copytree(self.run_.path, target, dirs_exist_ok=True)
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Load a classifier from a run directory, written by `save` or by the command line.
+
+        The labels are the class names, as strings.
+
+        Raises:
+            RunError: `path` is not a run, or its files were altered.
+        """
+        run = Run.open(Path(path))
+        classifier = run.classifier()
+        loaded = cls(recipe=str(run.path / "recipe.toml"), random_state=run.environment().seed)
+        loaded._set_fitted(run, classifier, np.array(classifier.class_names))
+        return loaded
+
+    def _progress(self) -> Progress:
+        return console.progress if self.verbose or (self.verbose is None and console.is_interactive()) else SILENT
+
+    def __sklearn_tags__(self) -> Tags:
+        """Declare that the estimator takes images, not tables."""
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        return tags
+
+    def _set_fitted(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
+        self.run_, self.classifier_, self.classes_ = run, classifier, classes
+        self.n_features_in_ = 3 * classifier.image_size**2
+
+    def _crop_probabilities(self, crops: Pixels) -> NDArray[np.float32]:
+        return average_over_crops(partial(self._require_fitted().probabilities, tta=self.tta), crops)
+
+    def _require_fitted(self) -> Classifier:
+        if not hasattr(self, "classifier_"):
+            raise NotFittedError("ImageClassifier: not fitted yet. Call fit(images, labels) first.")
+        classifier: Classifier = self.classifier_
+        return classifier
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to pickle a fitted estimator, because loading a pickle can run arbitrary code."""
+        if hasattr(self, "classifier_"):
+            raise TypeError("ImageClassifier: a fitted one cannot be pickled. Use save(path) and load(path).")
+        state: dict[str, Any] = super().__getstate__()
+        return state
+
+
+def _temporary_run() -> Run:
+    """Return an unwritten run in a temporary directory that is deleted together with the Run object."""
+    directory = tempfile.mkdtemp(prefix="tinysight-")
+    run = Run(Path(directory, "run"))
+    weakref.finalize(run, shutil.rmtree, directory, ignore_errors=True)
+    return run
+
+
+def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
+    """Return a dataset without test images, and the classes in the order of its labels."""
+    pixels = to_pixels(images, image_size)
+    targets = column_or_1d(y, warn=True)
+    check_consistent_length(pixels, targets)
+    assert_all_finite(targets, input_name="y")
+    check_classification_targets(targets)
+    classes, labels = np.unique(targets, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y: it has the single class {classes.tolist()}. Give at least two classes.")
+    empty = Split(pixels[:0], labels[:0].astype(np.int64))
+    names = tuple(str(label) for label in classes.tolist())
+    train, crops = Split(pixels, labels.astype(np.int64)), default_crops(images, image_size)
+    return Dataset("images", train, empty, names, "images in memory", crops=crops), classes
+
+
+_MAX_SHOWN = 50  # images; more make a notebook slow
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of a classifier for some images.
+
+    Attributes:
+        pixels: uint8, (n, 3, image_size, image_size), the first crop of each image.
+        classes: (classes,), in the order of the probabilities.
+        probabilities: (n, classes), 0..1.
+        abstain_below: top-1 probability below which the classifier abstains, 0..1.
+    """
+
+    pixels: Pixels
+    classes: NDArray[Any]
+    probabilities: NDArray[np.float32]
+    abstain_below: float
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def labels(self) -> NDArray[Any]:
+        """The most probable class of each image, (n,)."""
+        labels: NDArray[Any] = self.classes[self.probabilities.argmax(1)]
+        return labels
+
+    @cached_property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Whether the classifier abstains on each image, (n,)."""
+        unsure: NDArray[np.bool_] = self.probabilities.max(1) < self.abstain_below
+        return unsure
+
+    def _repr_html_(self) -> str:
+        figures = [
+            FIGURE_HTML.format(image=image_html(self.pixels[index], str(self.labels[index])), text=self._caption(index))
+            for index in range(len(self))[:_MAX_SHOWN]
+        ]
+        more = f"<p>and {len(self) - _MAX_SHOWN:,} more</p>" if len(self) > _MAX_SHOWN else ""
+        return f"<div>{ROW_HTML.format(''.join(figures))}{more}</div>"
+
+    def _caption(self, index: int) -> str:
+        """Return the three most probable classes, one per line, the first in bold or marked as unsure."""
+        order = top_k(self.probabilities[index], 3)
+        first, *others = (
+            f"{escape(str(self.classes[label]))} {100 * self.probabilities[index, label]:.0f} %" for label in order
+        )
+        head = f"<em>unsure: {first}</em>" if self.unsure[index] else f"<strong>{first}</strong>"
+        return "<br>".join([head, *others])

@@ -1,1 +1,0 @@
-"""scikit-learn estimator for image classification."""

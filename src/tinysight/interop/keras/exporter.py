@@ -1,0 +1,163 @@
+"""Export of a classifier to Keras.
+
+The installed version of Keras writes the files: architecture JSON, HDF5 weights and a .keras archive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from tinysight._util import optional_deps
+from tinysight._util.files import atomic_dir, write_text
+from tinysight.interop.keras.architecture import KerasArchitecture, KerasLayer
+from tinysight.interop.keras.weights import weight_specs
+from tinysight.interop.portable import PortableModel, to_portable
+from tinysight.models.classifier import Classifier
+from tinysight.recipes import layers
+from tinysight.recipes.layers import Layer
+
+ARCHITECTURE_FILE, WEIGHTS_FILE, MODEL_FILE = "architecture.json", "model.weights.h5", "model.keras"
+CLASS_NAMES_FILE = "class_names.json"
+
+
+def export_keras(classifier: Classifier, directory: Path) -> None:
+    """Write a classifier to a new directory, for Keras 3 on any backend.
+
+    The model takes float images of 0..255, (n, height, width, 3), and returns probabilities (n, classes).
+
+    Raises:
+        InputError: Keras is not installed.
+        StorageError: `directory` already exists, or the disk is full.
+    """
+    optional_deps.require("keras", extra="keras")
+    model = to_keras(to_portable(classifier))
+    with atomic_dir(directory) as draft:
+        write_text(draft / ARCHITECTURE_FILE, model.to_json(indent=1))
+        model.save_weights(draft / WEIGHTS_FILE)
+        model.save(draft / MODEL_FILE)
+        write_text(draft / CLASS_NAMES_FILE, json.dumps(classifier.class_names, ensure_ascii=False) + "\n")
+
+
+def to_keras(portable: PortableModel) -> Any:
+    """Convert a portable model to a `keras.Sequential`."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+
+    pairs = [(spec, to_keras_layer(spec)) for spec in portable.layers]
+    image_shape = (portable.image_size, portable.image_size, 3)
+    model = keras.Sequential([keras.Input(image_shape), *(layer for _, layer in pairs)])
+    model.add(keras.layers.Softmax())
+    weighted = tuple(KerasLayer(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
+    state = portable.network.state_dict()
+    for layer, slots in weight_specs(
+        KerasArchitecture(portable.image_size, weighted, takes_raw_pixels=True), portable.network
+    ):
+        values = [slot.to_keras(state[slot.key].numpy()).reshape(slot.shape) for slot in slots]
+        model.get_layer(layer.name).set_weights(values)
+    return model
+
+
+@singledispatch
+def to_keras_layer(layer: Layer) -> Any:
+    """Return the Keras layer for a layer specification."""
+    raise NotImplementedError(type(layer).__name__)
+
+
+def _conv_arguments(layer: layers.Conv2d | layers.DepthwiseConv2d) -> dict[str, Any]:
+    return {
+        "kernel_size": layer.kernel,
+        "strides": layer.stride,
+        "dilation_rate": layer.dilation,
+        "padding": layer.padding,
+        "use_bias": layer.bias,
+    }
+
+
+@to_keras_layer.register
+def _(layer: layers.Conv2d) -> Any:
+    from keras.layers import Conv2D
+
+    return Conv2D(layer.channels, groups=layer.groups, **_conv_arguments(layer))
+
+
+@to_keras_layer.register
+def _(layer: layers.DepthwiseConv2d) -> Any:
+    from keras.layers import DepthwiseConv2D
+
+    return DepthwiseConv2D(depth_multiplier=layer.multiplier, **_conv_arguments(layer))
+
+
+@to_keras_layer.register
+def _(layer: layers.Pool2d) -> Any:
+    from keras.layers import AveragePooling2D, MaxPooling2D
+
+    kind = MaxPooling2D if layer.kind == "max_pooling" else AveragePooling2D
+    return kind(layer.window, layer.stride, layer.padding)
+
+
+@to_keras_layer.register
+def _(layer: layers.GlobalPool2d) -> Any:
+    from keras.layers import GlobalAveragePooling2D, GlobalMaxPooling2D
+
+    return GlobalMaxPooling2D() if layer.kind == "global_max_pooling" else GlobalAveragePooling2D()
+
+
+@to_keras_layer.register
+def _(layer: layers.BatchNorm) -> Any:
+    from keras.layers import BatchNormalization
+
+    return BatchNormalization(epsilon=layer.epsilon, scale=layer.scale, center=layer.shift)
+
+
+@to_keras_layer.register
+def _(layer: layers.Dropout) -> Any:
+    from keras.layers import Dropout
+
+    return Dropout(layer.rate)
+
+
+@to_keras_layer.register
+def _(layer: layers.Flatten) -> Any:
+    from keras.layers import Flatten
+
+    return Flatten()
+
+
+@to_keras_layer.register
+def _(layer: layers.Dense) -> Any:
+    from keras.layers import Dense
+
+    return Dense(layer.outputs, use_bias=layer.bias)
+
+
+@to_keras_layer.register
+def _(layer: layers.Activation) -> Any:
+    from keras.layers import ELU, Activation, LeakyReLU, ReLU
+
+    match layer.function:
+        case "relu" if layer.max_value is not None:
+            return ReLU(max_value=layer.max_value)
+        case "leaky_relu":
+            return LeakyReLU(negative_slope=layer.slope)
+        case "elu":
+            return ELU(alpha=layer.slope)
+        case function:
+            return Activation(function)
+
+
+@to_keras_layer.register
+def _(layer: layers.ZeroPadding) -> Any:
+    from keras.layers import ZeroPadding2D
+
+    return ZeroPadding2D(((layer.top, layer.bottom), (layer.left, layer.right)))
+
+
+@to_keras_layer.register
+def _(layer: layers.Rescaling) -> Any:
+    from keras.layers import Rescaling
+
+    return Rescaling(layer.scale, layer.offset)

@@ -1,0 +1,141 @@
+"""ONNX classifiers that tinysight exported, run by onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tinysight._util import optional_deps
+from tinysight._util.errors import ModelError
+from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.data.dataset import Pixels
+from tinysight.models.classifier import batch_size
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MAX_BYTES = 2 * 2**30  # bytes; protobuf's limit for one file
+
+
+class Metadata(BaseModel):
+    """Metadata of an exported ONNX file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    class_names: tuple[str, ...] = Field(min_length=2)
+    abstain_below: float = Field(ge=0)
+    notes: tuple[str, ...] = ()
+    crops: Crops = CENTER_CROP
+
+    def to_properties(self) -> dict[str, str]:
+        """Return the ONNX metadata properties; each value is JSON text."""
+        return {key: json.dumps(value, ensure_ascii=False) for key, value in self.model_dump(mode="json").items()}
+
+    @classmethod
+    def from_properties(cls, metadata: dict[str, str]) -> Metadata:
+        """Parse ONNX metadata properties. Raises ValueError if one is missing or invalid."""
+        return cls.model_validate({key: json.loads(metadata[key]) for key in cls.model_fields if key in metadata})
+
+
+@dataclass(frozen=True)
+class OnnxClassifier:
+    """An exported classifier: maps 0..255 images to class probabilities in onnxruntime.
+
+    Attributes:
+        session: the onnxruntime session.
+        image_size: height and width of the input images, in pixels.
+        class_names: in the order of the probabilities.
+        abstain_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
+        notes: warnings for readers, for example that the training images are synthetic.
+        crops: the crops of a larger image to average over.
+    """
+
+    session: InferenceSession
+    image_size: int
+    class_names: tuple[str, ...]
+    abstain_below: float
+    notes: tuple[str, ...] = ()
+    crops: Crops = CENTER_CROP
+
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size)."""
+        size = batch_size(self.image_size)
+        probabilities = [np.empty((0, len(self.class_names)), np.float32)]
+        for start in range(0, len(pixels), size):
+            probabilities += self.session.run(None, {"images": np.ascontiguousarray(pixels[start : start + size])})
+        return np.concatenate(probabilities)
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """The path of an exported ONNX classifier."""
+
+    path: Path
+
+    def classifier(self) -> OnnxClassifier:
+        """Open the file in onnxruntime.
+
+        Raises:
+            InputError: onnxruntime is not installed.
+            ModelError: the file is missing or was not written by tinysight.
+        """
+        optional_deps.require("onnxruntime", extra="onnx")
+        session = _session(self.path)
+        try:
+            image_size, num_classes = _shapes(session)
+            metadata = Metadata.from_properties(session.get_modelmeta().custom_metadata_map)
+            if len(metadata.class_names) != num_classes:
+                raise ValueError("the numbers of class names and outputs differ")
+        except (ValueError, ValidationError) as error:
+            raise ModelError(
+                f"{self.path}: not written by `tinysight export`; metadata or shapes differ. Export the run again."
+            ) from error
+        return OnnxClassifier(
+            session, image_size, metadata.class_names, metadata.abstain_below, metadata.notes, metadata.crops
+        )
+
+    def weights_checksum(self) -> str:
+        """Return the SHA-256 (hex) of the file."""
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(f"{self.path}: cannot be read. Give the path of an exported ONNX file.") from error
+
+
+def _session(path: Path) -> InferenceSession:
+    """Open the network from memory, so that onnxruntime cannot read external data files."""
+    import onnxruntime
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path}: larger than {MAX_BYTES >> 30} GiB. Give the path of an exported ONNX file.")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # fatal only: the ModelError below replaces its messages
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except ModelError:
+        raise
+    # onnxruntime's exceptions for damaged files have no common base class.
+    except Exception as error:
+        raise ModelError(
+            f"{path}: missing, damaged or not an ONNX file. Give the path of an exported ONNX file."
+        ) from error
+
+
+def _shapes(session: InferenceSession) -> tuple[int, int]:
+    """Return the image size and the number of classes. Raises ValueError if the inputs or outputs differ."""
+    inputs: list[Any] = session.get_inputs()
+    outputs: list[Any] = session.get_outputs()
+    if [node.name for node in inputs] != ["images"] or inputs[0].type != "tensor(uint8)" or len(outputs) != 1:
+        raise ValueError("unexpected inputs or outputs")
+    _, channels, height, width = inputs[0].shape
+    _, num_classes = outputs[0].shape
+    if channels != 3 or height != width or not isinstance(height, int) or not isinstance(num_classes, int):
+        raise ValueError("unexpected shapes")
+    return height, num_classes

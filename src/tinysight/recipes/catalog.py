@@ -1,0 +1,51 @@
+"""Catalog of built-in recipes, and lookup of recipe files."""
+
+from __future__ import annotations
+
+import os.path
+from pathlib import Path
+
+from tinysight._util.errors import RecipeError, did_you_mean
+
+RECIPE_DIR = Path(__file__).parent
+MAX_RECIPE_BYTES = 10_000  # bytes
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the built-in recipes in alphabetical order."""
+    return sorted(path.stem for path in RECIPE_DIR.glob("*.toml"))
+
+
+def find_recipe(name: str) -> Path:
+    """Return the file of a built-in recipe or of a path to a TOML file.
+
+    Raises:
+        RecipeError: there is no such recipe or file.
+    """
+    if name in list_recipes():
+        return RECIPE_DIR / f"{name}.toml"
+    path = Path(name)
+    if os.path.isfile(name):  # unlike Path.is_file, accepts names of any length
+        return path
+    if os.path.isdir(name):
+        raise RecipeError(f"{name}: a folder, not a recipe. The recipe of a run is its file recipe.toml.")
+    if path.suffix == ".toml" or path.parent != Path():
+        raise RecipeError(f"{name}: no such recipe file. List the built-in recipes with `tinysight recipes list`.")
+    raise RecipeError(f"Unknown recipe {name!r}.{did_you_mean(name, list_recipes())}")
+
+
+def read_recipe(path: Path) -> str:
+    """Return the text of a recipe file.
+
+    Raises:
+        RecipeError: the file cannot be read, is not UTF-8 text, or is larger than `MAX_RECIPE_BYTES`.
+    """
+    try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            size = f"{path.stat().st_size:,} bytes"
+            raise RecipeError(f"{path}: {size}, too large for a recipe. Check the path.")
+        return path.read_text(encoding="utf-8-sig")  # skips a byte order mark
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a text file. A recipe is a TOML file.") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error

@@ -1,1 +1,0 @@
-"""What people see of work on a terminal or in a notebook."""

@@ -1,0 +1,57 @@
+"""JSON schemas of the HTTP API's responses."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class TopClass(BaseModel):
+    """A class and its predicted probability."""
+
+    name: str = Field(examples=["cat"])
+    index: int = Field(examples=[3])
+    probability: float = Field(examples=[0.93])
+
+
+class NeighborImage(BaseModel):
+    """A training image that is near in the classifier's feature space."""
+
+    label: str = Field(examples=["cat"])
+    image: str = Field(description="a PNG as a data URL")
+
+
+class ExplanationResponse(BaseModel):
+    """Occlusion map of a prediction, and the nearest training images."""
+
+    occlusion_map: list[list[float]] = Field(
+        description="occlusion map over the classified image, 0..1, one value per pixel"
+    )
+    image: str = Field(description="the classified image, resized for the network: a PNG as a data URL")
+    neighbors: list[NeighborImage]
+
+
+class PredictResponse(BaseModel):
+    """The prediction for one image."""
+
+    top: list[TopClass]
+    unsure: bool = Field(description="whether the highest probability is below the abstention threshold")
+    explanation: ExplanationResponse | None = None
+
+
+class ModelInfo(BaseModel):
+    """Description of the served classifier."""
+
+    recipe: str
+    dataset: str
+    classes: list[str]
+    image_size: int
+    abstain_below: float
+    accuracy: float | None = Field(description="on the test images; null if not measured")
+    notes: list[str]
+    not_for: list[str]
+
+
+class ErrorResponse(BaseModel):
+    """The body of an error response."""
+
+    reason: str = Field(examples=["Image: empty file. Get a new copy or remove it."])

@@ -1,0 +1,1 @@
+"""Distributed training: the process group, gradient synchronization and the launchers."""

@@ -1,0 +1,315 @@
+"""Choose a network for a time budget from a fitted scaling law.
+
+The scaling law (fitted by `benchmarks/law.py`) gives each network's error as a function of the images trained on. A
+speed probe of one or two seconds gives the number of images that this machine can train on in the time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinysight._util.errors import RecipeError
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data.dataset import Dataset
+from tinysight.models.classifier import batch_size
+from tinysight.models.registry import build_network, supports_image_size
+from tinysight.recipes import loading
+from tinysight.recipes.schema import ModelSection, Recipe
+from tinysight.training import precision as precisions
+from tinysight.training.budget import EXIT_SECONDS
+from tinysight.training.device import Device
+from tinysight.training.precision import PROBE_IMAGES, Precision, PrecisionOption, step_seconds
+from tinysight.training.train_split import split_dataset
+
+SCALING_LAW_FILE = Path(__file__).with_name("scaling_law.toml")
+EVAL_COST = 1 / 3  # cost of a validation relative to training on as many images: the forward pass only
+FINAL_EVALS = 3  # validations after the last epoch, in units of one: one is in float32, which takes twice as long
+WARMUP_EVALS = 6  # validations of `batch_size` images before the first step, to time them; same units
+SHORT_RUN_EPOCHS = 3.5  # epochs; shorter runs are more accurate with BRISK times the learning rates (docs/experiments/forecast-error-sources.md)
+SHORT_RUN_LR_FACTOR = 1.7
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate network and its error after training on `n` images: floor + scale / n^power.
+
+    Attributes:
+        efficiency: images per second in training, relative to the speed probe.
+    """
+
+    stem_stride: Literal[1, 2]
+    channels: tuple[int, ...]
+    floor: float
+    scale: float
+    power: float
+    efficiency: float
+
+    @property
+    def model(self) -> ModelSection:
+        """The recipe's model section for this network."""
+        return ModelSection(architecture="fast", stem_stride=self.stem_stride, channels=list(self.channels))
+
+    def accuracy(self, n_images: float) -> float:
+        """Return the expected accuracy after training on `n_images` CIFAR-10 images, counted once per epoch."""
+        return max(0.0, 1 - self.floor - self.scale * math.pow(max(1.0, n_images), -self.power))
+
+
+@dataclass(frozen=True)
+class ScalingLaw:
+    """The candidate networks, cheapest first, and the spread of single runs around the scaling law.
+
+    Attributes:
+        accuracy_spread: two standard deviations of the accuracy at a given number of images.
+        log_speed_spread: two standard deviations of the log of the training speed relative to the probe.
+        setup_seconds: seconds from the loaded dataset to the first step, without probes and timing.
+    """
+
+    candidates: tuple[Candidate, ...]
+    accuracy_spread: float
+    log_speed_spread: float
+    setup_seconds: float
+
+    @classmethod
+    def load(cls) -> ScalingLaw:
+        """Return the fitted law shipped with tinysight."""
+        values = tomllib.loads(SCALING_LAW_FILE.read_text(encoding="utf-8"))
+        candidates = tuple(
+            Candidate(
+                row["stem_stride"], tuple(row["channels"]), row["floor"], row["scale"], row["power"], row["efficiency"]
+            )
+            for row in values["candidate"]
+        )
+        return cls(candidates, values["spread"], values["log_speed_spread"], values["setup_seconds"])
+
+    def expected_spread(self, candidate: Candidate, n_images: float) -> float:
+        """Return the accuracy's spread after about `n_images` images, from both sources of variation."""
+        slower = candidate.accuracy(n_images) - candidate.accuracy(n_images * math.exp(-self.log_speed_spread))
+        return math.hypot(self.accuracy_spread, slower)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Size of a training task.
+
+    Attributes:
+        learn: number of training images.
+        validation: number of validation images.
+        measured: whether the dataset is CIFAR-10, on which the law was fitted.
+    """
+
+    n_train: int
+    n_validation: int
+    is_cifar10: bool
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, recipe: Recipe) -> Workload:
+        """Return the workload of `recipe` on a dataset."""
+        images, is_cifar10 = split_dataset(dataset, recipe.data, seed=0), dataset.is_official is not None
+        return cls(len(images.train_indices), len(images.validation), is_cifar10)
+
+    @classmethod
+    def for_cifar10(cls, recipe: Recipe) -> Workload:
+        """Return the workload of `recipe` on CIFAR-10, without loading it."""
+        validation = round(50_000 * recipe.data.validation_fraction) if recipe.data.split == "stratified" else 10_000
+        return cls(50_000 - validation, validation, is_cifar10=True)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A recipe with a network for the time budget, and its forecast.
+
+    Attributes:
+        recipe: the recipe with the chosen network.
+        precision: the precision to train in.
+        images_per_second: expected training speed.
+        epochs: expected number of epochs.
+        accuracy: expected validation accuracy on CIFAR-10.
+        accuracy_spread: two standard deviations of the accuracy.
+        end_time: expected end, in seconds as of `time.time`.
+        has_accuracy: whether `accuracy` applies to this dataset, recipe and device.
+    """
+
+    recipe: Recipe
+    precision: Precision
+    images_per_second: float
+    epochs: float
+    accuracy: float
+    accuracy_spread: float
+    end_time: float
+    has_accuracy: bool
+
+    def describe(self) -> str:
+        """Return the forecast in words."""
+        model = self.recipe.model
+        widths = "/".join(str(width) for width in model.channels or [])
+        training = (
+            f"stem stride {model.stem_stride}, channels {widths}, about {self.epochs:.1f} epochs at "
+            f"{self.images_per_second:,.0f} images/s"
+        )
+        if not self.has_accuracy:
+            return f"{training}; no accuracy forecast for this dataset"
+        return f"{training}; about {self.accuracy:.1%} ± {100 * self.accuracy_spread:.1f}"
+
+    def describe_with_end_time(self) -> str:
+        """Return the forecast in words, with the time of day at which training ends."""
+        until = time.strftime("%H:%M", time.localtime(self.end_time))
+        return f"{self.describe()} by {until}." if self.has_accuracy else f"{self.describe()}; done by {until}."
+
+
+def check_time_budget(recipe: Recipe) -> None:
+    """Raise RecipeError if the network depends on a time budget that the recipe does not set."""
+    if recipe.model.needs_time_budget and recipe.training.minutes is None:
+        raise RecipeError(
+            f"recipe {recipe.name}: the network depends on the time budget. Set training.minutes, or model.stem_stride "
+            "and model.channels."
+        )
+
+
+def forecast_training(
+    recipe: Recipe,
+    workload: Workload,
+    start_time: float | None = None,
+    precision: PrecisionOption = "auto",
+    device: Device = "cpu",
+    law: ScalingLaw | None = None,
+    progress: Progress = SILENT,
+) -> Forecast:
+    """Return the forecast of the candidate network with the highest expected accuracy.
+
+    Candidates are probed from the smallest up, until a larger one has no higher expected accuracy.
+
+    Args:
+        recipe: its network is open and `training.minutes` is set.
+        workload: number of images.
+        start_time: start of the time budget, as of `time.perf_counter`; now by default.
+        precision: the requested precision.
+        device: the device to train on.
+        law: the shipped one by default.
+        progress: gets a note if bfloat16 is wrong on this machine.
+
+    Raises:
+        RecipeError: `training.minutes` is not set, or the images are too small for every network.
+        InputError: bf16 was requested and is wrong on this machine.
+    """
+    check_time_budget(recipe)
+    start_time = time.perf_counter() if start_time is None else start_time
+    return _Planner(recipe, workload, start_time, precision, device, law or ScalingLaw.load(), progress).best()
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """The arguments of `plan`."""
+
+    recipe: Recipe
+    work: Workload
+    begun: float
+    asked: PrecisionOption
+    device: Device
+    law: ScalingLaw
+    progress: Progress
+
+    def best(self) -> Forecast:
+        """Return the forecast of the best candidate for the time that is left after the probes."""
+        first, *larger = _usable_candidates(self.recipe, self.law)
+        precision = self._precision(first)
+        best, speed = first, self._speed(first, precision)
+        for rung in larger:
+            rung_speed = self._speed(rung, precision)
+            seconds = self._seconds_left()
+            if rung.accuracy(self._seen(rung_speed, seconds)) <= best.accuracy(self._seen(speed, seconds)):
+                break
+            best, speed = rung, rung_speed
+        chosen = precision if best is first else self._precision(best)
+        return self._outlook(best, speed if chosen == precision else self._speed(best, chosen), chosen)
+
+    def _outlook(self, rung: Candidate, speed: float, precision: Precision) -> Forecast:
+        seconds = self._seconds_left()
+        seen = self._seen(speed, seconds)
+        epochs = seen / self.work.n_train
+        return Forecast(
+            recipe=scale_lr_for_short_run(_with_model(self.recipe, rung), epochs),
+            precision=precision,
+            images_per_second=speed,
+            epochs=epochs,
+            accuracy=rung.accuracy(seen),
+            accuracy_spread=self.law.expected_spread(rung, seen),
+            end_time=time.time() + seconds,
+            has_accuracy=self.work.is_cifar10 and self.device == "cpu" and _is_shipped_recipe(self.recipe),
+        )
+
+    def _seconds_left(self) -> float:
+        return 60 * (self.recipe.training.minutes or 0) - (time.perf_counter() - self.begun)
+
+    def _seen(self, speed: float, seconds: float) -> float:
+        """Return how many images are trained on in `seconds`, which include validation, setup and exit."""
+        validation = EVAL_COST * self.work.n_validation
+        warmup = EVAL_COST * WARMUP_EVALS * min(self.work.n_validation, batch_size(self.recipe.data.image_size))
+        images = speed * (seconds - self.law.setup_seconds - EXIT_SECONDS) - FINAL_EVALS * validation - warmup
+        return max(0.0, images) * self.work.n_train / (self.work.n_train + validation)
+
+    def _precision(self, rung: Candidate) -> Precision:
+        return precisions.resolve_precision(self.asked, _with_model(self.recipe, rung), self.device, self.progress)
+
+    def _speed(self, rung: Candidate, precision: Precision) -> float:
+        return rung.efficiency * probe_images_per_second(_with_model(self.recipe, rung), precision, self.device)
+
+
+def scale_lr_for_short_run(recipe: Recipe, epochs: float) -> Recipe:
+    """Return the recipe with the learning rate scaled up if the run is shorter than `BRIEF` epochs."""
+    if epochs >= SHORT_RUN_EPOCHS:
+        return recipe
+    rate = round(SHORT_RUN_LR_FACTOR * recipe.optimizer.learning_rate, 4)
+    return recipe.model_copy(update={"optimizer": recipe.optimizer.model_copy(update={"learning_rate": rate})})
+
+
+def probe_images_per_second(recipe: Recipe, precision: Precision, device: Device = "cpu") -> float:
+    """Return the speed of forward and backward passes in a short probe."""
+    size = recipe.data.image_size
+    (seconds,) = step_seconds(build_network(recipe.model, 10, size).to(device), size, [precision])
+    return PROBE_IMAGES / seconds
+
+
+def _with_model(recipe: Recipe, rung: Candidate) -> Recipe:
+    return recipe.model_copy(update={"model": rung.model})
+
+
+def _usable_candidates(recipe: Recipe, law: ScalingLaw) -> list[Candidate]:
+    """Return the candidates that support the recipe's image size, at least one."""
+    candidates = [rung for rung in law.candidates if supports_image_size(rung.model, recipe.data.image_size)]
+    if not candidates:
+        size = recipe.data.image_size
+        raise RecipeError(
+            f"recipe {recipe.name}: images of {size}x{size} are too small for every network. Increase data.image_size."
+        )
+    return candidates
+
+
+def _is_shipped_recipe(recipe: Recipe) -> bool:
+    """Return whether the recipe differs only in `training.minutes` from the one that the law was fitted with."""
+    untimed = recipe.model_copy(update={"training": recipe.training.model_copy(update={"minutes": None})})
+    return untimed == loading.load_recipe("fast")
+
+
+def resolve_recipe(
+    recipe: Recipe,
+    dataset: Dataset,
+    start_time: float | None = None,
+    precision: PrecisionOption = "auto",
+    device: Device = "cpu",
+    progress: Progress = SILENT,
+) -> tuple[Recipe, Precision]:
+    """Return the recipe with its network filled in, and the precision to train in.
+
+    If the network was open, the forecast is sent to `progress` as a note.
+    """
+    if not recipe.model.needs_time_budget:
+        return recipe, precisions.resolve_precision(precision, recipe, device, progress)
+    work = Workload.from_dataset(dataset, recipe)
+    outlook = forecast_training(recipe, work, start_time or time.perf_counter(), precision, device, progress=progress)
+    progress.note(outlook.describe_with_end_time())
+    return outlook.recipe, outlook.precision

@@ -1,0 +1,121 @@
+"""Batch loader: shuffled, augmented and normalized training batches."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tinysight.augmentation import pipeline
+from tinysight.augmentation.transforms import horizontal_flip
+from tinysight.data.pixels import Pixels, is_memmapped, take
+from tinysight.models.classifier import Normalization
+from tinysight.recipes.schema import Recipe, TrainingSection
+from tinysight.training import shuffle_buffer
+from tinysight.training.seeding import derive_seed, seeded_generator
+from tinysight.training.train_split import TrainSplit
+
+BLOCK_PIXELS = (
+    2**19
+)  # pixels prepared at a time: 512 images of 32x32; larger blocks were slower (docs/experiments/augmentation-memory-allocation.md)
+
+Batch = tuple[Tensor, Tensor]
+"""Normalized float images, (n, 3, height, width) in channels_last, and labels, int64, (n,)."""
+
+
+class BatchLoader:
+    """Makes batches, a block of several at a time to share the overhead of small tensor operations.
+
+    A batch depends only on the seed, the epoch and the step, not on the order of the calls. Memory-mapped images are
+    read through a shuffle buffer.
+
+    Attributes:
+        steps_per_epoch: batches per epoch; the last one may be smaller.
+        images_per_epoch: images in these batches.
+        batches_per_block: batches that are prepared together.
+    """
+
+    def __init__(
+        self, split: TrainSplit, recipe: Recipe, normalization: Normalization, seed: int, device: str = "cpu"
+    ) -> None:
+        self.split, self.normalization, self.seed, self.device = split, normalization, seed, device
+        self.augment = pipeline.build_augmentation(recipe.augmentation)
+        self.alternating_flip = recipe.augmentation.alternating_flip
+        self.batch_size = recipe.training.batch_size
+        self.steps_per_epoch = _steps(len(split.train_indices), recipe.training)
+        self.images_per_epoch = min(self.steps_per_epoch * self.batch_size, len(split.train_indices))
+        self.batches_per_block = max(1, BLOCK_PIXELS // (recipe.data.image_size**2 * self.batch_size))
+        self._flipped_first = np.random.default_rng(derive_seed(seed, "flip")).random(len(split.train)) < 0.5
+        # A multiple of the block of batches, so that no block spans two buffers.
+        block_size = self.batches_per_block * self.batch_size
+        capacity = shuffle_buffer.images_per_bytes(shuffle_buffer.BUFFER_BYTES, split.train.pixels)
+        self._buffer_size = max(1, capacity // block_size) * block_size
+        self._is_mapped = is_memmapped(split.train.pixels)
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._buffers: dict[tuple[int, int], shuffle_buffer.ShuffleBuffer] = {}
+        self._blocks: dict[tuple[int, int], tuple[Batch, ...]] = {}
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Return the batch of one step of an epoch, both counted from 0."""
+        block, index = divmod(step, self.batches_per_block)
+        if (epoch, block) not in self._blocks:
+            self._blocks = {(epoch, block): self._make_block(epoch, block)}
+        return self._blocks[epoch, block][index]
+
+    def sample(self, count: int) -> Tensor:
+        """Return up to `count` training images on the CPU, normalized but not augmented.
+
+        They are evenly spaced, since a dataset may be sorted by class.
+        """
+        learn = self.split.train_indices
+        chosen = learn[np.linspace(0, len(learn) - 1, min(count, len(learn))).astype(np.int64)]
+        return self.normalization(torch.from_numpy(take(self.split.train.pixels, chosen)).float())
+
+    def _make_block(self, epoch: int, block: int) -> tuple[Batch, ...]:
+        size = self.batches_per_block * self.batch_size
+        start, end = block * size, min((block + 1) * size, self.steps_per_epoch * self.batch_size)
+        chosen = self._order(epoch)[start:end]
+        pixels = self._buffer(epoch, start).take(chosen) if self._is_mapped else self.split.train.pixels[chosen]
+        flipped = self._flip(epoch, chosen, pixels)
+        augmented = self.augment(flipped, seeded_generator(self.seed, "augmentation", epoch, block))
+        images = self.normalization(augmented).contiguous(memory_format=torch.channels_last)
+        labels = torch.from_numpy(self.split.train.labels[chosen]).to(self.device)
+        return tuple(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
+
+    def _flip(self, epoch: int, chosen: NDArray[np.int64], pixels: Pixels) -> Tensor:
+        """Return float images, 0..255, mirrored in every second epoch if flips alternate."""
+        images = torch.from_numpy(pixels).to(self.device).float()
+        if not self.alternating_flip:
+            return images
+        return horizontal_flip(images, torch.from_numpy(self._flipped_first[chosen] ^ (epoch % 2 == 1)))
+
+    def _buffer(self, epoch: int, start: int) -> shuffle_buffer.ShuffleBuffer:
+        """Return the shuffle buffer that holds the images from position `start` of an epoch on."""
+        number = start // self._buffer_size
+        if (epoch, number) not in self._buffers:
+            self._buffers = {}  # free the previous buffer before reading the next
+            first = number * self._buffer_size
+            rows = self._order(epoch)[first : first + self._buffer_size]
+            self._buffers = {(epoch, number): shuffle_buffer.ShuffleBuffer.load(self.split.train.pixels, rows)}
+        return self._buffers[epoch, number]
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the training indices in the order of this epoch."""
+        if epoch not in self._orders:
+            random, learn = np.random.default_rng(derive_seed(self.seed, "order", epoch)), self.split.train_indices
+            block = shuffle_buffer.images_per_bytes(shuffle_buffer.BLOCK_BYTES, self.split.train.pixels)
+            self._orders = {
+                epoch: shuffle_buffer.shuffle_blocks(learn, block, self._buffer_size, random)
+                if self._is_mapped
+                else random.permutation(learn)
+            }
+        return self._orders[epoch]
+
+
+def _steps(images: int, training: TrainingSection) -> int:
+    """Return the number of batches in an epoch."""
+    batches = images / training.batch_size
+    return max(1, math.floor(batches)) if training.drop_last else math.ceil(batches)

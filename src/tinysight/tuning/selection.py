@@ -1,0 +1,133 @@
+"""Selection of the final recipe of a study, corrected for the luck of the best trial.
+
+The accuracy of the best of many trials is biased upward. It and the baseline are therefore trained again with the same
+new seeds, and the paired differences decide. If the mean gain is not positive, the next best trial is tested.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scipy.stats import t as student
+
+from tinysight._util.errors import TrainingError
+from tinysight.tuning.trial import Trial, best_trial
+
+if TYPE_CHECKING:
+    from tinysight.tuning.study import Study
+
+_MIN_RANKED_PAIRS = 2  # challengers with at least as many pairs are ranked by mean gain
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The selected trial and the evidence for it.
+
+    Attributes:
+        chosen: the selected trial.
+        best: the most accurate trial of the search.
+        start: the baseline: the trial of the unchanged recipe, or None if it never finished.
+        pairs: validation accuracies (baseline, challenger) of trainings with the same new seed.
+        rival: the challenger of `pairs`, or None if there are none.
+        trials: number of trials started in the search.
+        refuted: number of other trials that beat the baseline in the search, but not with new seeds.
+    """
+
+    chosen: Trial
+    best: Trial
+    baseline: Trial | None
+    pairs: AccuracyPairs
+    challenger: Trial | None
+    n_trials: int
+    n_rejected: int = 0
+
+    @property
+    def gain(self) -> float | None:
+        """The challenger's mean gain over the baseline with new seeds; None if not measured."""
+        return statistics.mean(gains(self.pairs)) if self.pairs else None
+
+    @property
+    def gain_interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of `gain` by Student's t; None for fewer than three pairs."""
+        if len(self.pairs) < 3:
+            return None
+        differences = gains(self.pairs)
+        reach = float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences)
+        mean = statistics.mean(differences)
+        return mean - reach / math.sqrt(len(differences)), mean + reach / math.sqrt(len(differences))
+
+
+def select_best(study: Study) -> Selection:
+    """Select the best recipe from the trials so far.
+
+    Raises:
+        TrainingError: no trial has finished.
+    """
+    trials, fresh = study.trials(), study.reseeded_trials()
+    best, baseline = best_trial(trials), study.baseline
+    if best is None:
+        errors = [trial.error for trial in trials if trial.error]
+        first_error = f" First error: {errors[0]}" if errors else ""
+        raise TrainingError(
+            f"{study.path}: no trial has finished. Tune again with this output directory to resume.{first_error}"
+        )
+    if baseline is None or best == baseline:
+        return Selection(best, best, baseline, (), None, len(trials))
+    repeated = {training.reseed_of for training in fresh}
+    challengers = [
+        (trial, pairs)
+        for trial in trials
+        if trial.number != baseline.number
+        and trial.number in repeated
+        and (pairs := accuracy_pairs(baseline, trial, fresh))
+    ]
+    if not challengers:
+        return Selection(best, best, baseline, (), None, len(trials))
+    challenger, pairs = max(challengers, key=_rank)
+    n_rejected = sum(is_rejected(trial_pairs) for trial, trial_pairs in challengers if trial != challenger)
+    chosen = challenger if statistics.mean(gains(pairs)) > 0 else baseline
+    return Selection(chosen, best, baseline, pairs, challenger, len(trials), n_rejected)
+
+
+def _rank(challenger: tuple[Trial, AccuracyPairs]) -> tuple[int, float]:
+    """Return the sort key of a challenger: number of pairs up to the minimum, then mean gain."""
+    _, pairs = challenger
+    return min(_MIN_RANKED_PAIRS, len(pairs)), statistics.mean(gains(pairs))
+
+
+AccuracyPairs = tuple[tuple[float, float], ...]
+"""Validation accuracies (baseline, challenger), 0..1, one pair per seed."""
+
+MIN_PAIRS = 3  # pairs; without a mean gain in these, a challenger is rejected
+
+
+def accuracy_pairs(baseline: Trial, trial: Trial, reseeded: Sequence[Trial]) -> AccuracyPairs:
+    """Return the accuracies of baseline and trial for each new seed that both were trained with.
+
+    A diverged training counts as accuracy 0; leaving it out would favor its recipe.
+    """
+    accuracies = {
+        (training.reseed_of, training.reseed_number): training.accuracy if training.state == "finished" else 0.0
+        for training in reseeded
+        if training.state in ("finished", "failed")
+    }
+    seeds = sorted({seed for number, seed in accuracies if number == trial.number})
+    return tuple(
+        (accuracies[baseline.number, seed], accuracies[trial.number, seed])
+        for seed in seeds
+        if (baseline.number, seed) in accuracies
+    )
+
+
+def gains(pairs: AccuracyPairs) -> list[float]:
+    """Return the challenger's accuracy minus the baseline's, for each seed."""
+    return [challenger - baseline for baseline, challenger in pairs]
+
+
+def is_rejected(pairs: AccuracyPairs) -> bool:
+    """Return whether a challenger has enough pairs and no mean gain."""
+    return len(pairs) >= MIN_PAIRS and statistics.mean(gains(pairs)) <= 0

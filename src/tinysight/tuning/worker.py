@@ -1,0 +1,186 @@
+"""The loop of a worker: run trials until the deadline or an interruption."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tinysight._util.allocator import tune_malloc
+from tinysight._util.files import storage_errors
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data import load
+from tinysight.data.dataset import Dataset
+from tinysight.training.signals import StopRequest, catch_signals
+from tinysight.tuning.study import Study, StudyRecord
+from tinysight.tuning.trial import TrialContext, TrialResult, TrialTask, train_trial
+
+SEARCH_FRACTION = 0.7  # fraction of the time for the search; the rest trains the best and the baseline with new seeds
+
+
+@dataclass(frozen=True)
+class TimeWindow:
+    """Start and deadline of the work, by `time.perf_counter`."""
+
+    start: float
+    end: float
+
+    @property
+    def search_end(self) -> float:
+        """Deadline of the trials of the search."""
+        return self.start + SEARCH_FRACTION * (self.end - self.start)
+
+
+def trial_context(record: StudyRecord, dataset: Dataset) -> TrialContext:
+    """Return the data and settings that all trials of a study share."""
+    return TrialContext.create(dataset, record.recipe, record.seed, record.precision, record.device)
+
+
+def run_trials(
+    study: Study, context: TrialContext, window: TimeWindow, interruption: StopRequest, progress: Progress = SILENT
+) -> None:
+    """Run trials of the study while another one fits into the time."""
+    with storage_errors(study.journal_path):
+        while not interruption.requested and (task := _next_task(study, window)):
+            outcome = _train(study, task, context, window, interruption, progress)
+            task.finish(outcome)
+            progress.finish(_format_line(task, outcome, study.record.epochs))
+
+
+def _next_task(study: Study, hours: TimeWindow) -> TrialTask | None:
+    """Return the next training that is expected to end in time; the first trial is always started."""
+    now, seconds = time.perf_counter(), study.median_trial_seconds()
+    if now + seconds <= hours.search_end or not study.trials():
+        return study.next_trial()
+    if now + seconds <= hours.end:
+        return study.next_reseeded() or study.next_trial()
+    return None
+
+
+def _train(
+    study: Study,
+    task: TrialTask,
+    subject: TrialContext,
+    hours: TimeWindow,
+    interruption: StopRequest,
+    progress: Progress,
+) -> TrialResult:
+    recipe = study.trial_recipe(task.values)
+    progress.start(task.name, recipe.training.epochs * len(subject.split.train_indices), "images")
+    return train_trial(
+        subject,
+        recipe,
+        task.seed,
+        task.report,
+        lambda: interruption.requested or time.perf_counter() > hours.end,
+        progress,
+    )
+
+
+def _format_line(task: TrialTask, outcome: TrialResult, epochs: int) -> str:
+    """Return the summary line of a training; at most 80 columns unless it failed."""
+    accuracy = "" if not outcome.epochs else f"validation accuracy {outcome.accuracy:.4f}, "
+    length = f"{outcome.epochs} of {epochs} epochs, {outcome.seconds:.0f} s"
+    match outcome.ending:
+        case "finished":
+            return f"{task.name}: {accuracy}{length}"
+        case "pruned":
+            return f"{task.name}: {accuracy}pruned after {length}"
+        case "stopped":
+            return f"{task.name}: stopped after {length}"
+        case "failed":
+            return f"{task.name}: {outcome.error}"
+
+
+_GRACE_SECONDS = 30  # for a process to finish its step after SIGTERM
+
+WorkerProcess = subprocess.Popen[bytes]
+
+
+@contextmanager
+def worker_processes(
+    path: Path, others: int, end: float, data_dir: Path | None, interruption: StopRequest, progress: Progress = SILENT
+) -> Iterator[None]:
+    """Run `others` further worker processes during the block, each with as many threads as this one.
+
+    They have exited at the end of the block: when their time is over, or earlier on interruption.
+
+    Args:
+        path: the study's directory.
+        others: number of processes besides this one.
+        end: their deadline, by `time.perf_counter` of this process.
+        data_dir: directory of CIFAR-10, or None for the default.
+        interruption: whether the user has asked to stop.
+        progress: receives a notice about processes that died.
+    """
+    processes = [_start(path, end, data_dir) for _ in range(others)]
+    try:
+        yield
+        for process in processes:
+            _wait(process, 0 if interruption.requested else end + _GRACE_SECONDS - time.perf_counter())
+        if died := sum(bool(process.poll()) for process in processes):
+            progress.note(f"{died} of {others + 1} processes died early. The others completed the search.")
+    finally:
+        _terminate(processes)
+
+
+@contextmanager
+def divided_threads(workers: int) -> Iterator[None]:
+    """Divide torch's number of threads by `workers` inside the block.
+
+    Oversubscribed cores would slow down every process many times over.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start(path: Path, end: float, data_dir: Path | None) -> WorkerProcess:
+    wall_end = time.time() + end - time.perf_counter()
+    command = [sys.executable, "-m", "tinysight.tuning.worker", str(path), repr(wall_end), str(data_dir or "")]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    null = subprocess.DEVNULL
+    return subprocess.Popen(command, env=environment, stdin=null, stdout=null, stderr=null)  # noqa: S603
+
+
+def _terminate(processes: Sequence[WorkerProcess]) -> None:
+    """Let the processes finish their current step, and kill those that do not exit."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        _wait(process, _GRACE_SECONDS)
+        process.kill()
+        process.wait()
+
+
+def _wait(process: WorkerProcess, seconds: float) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(max(0.0, seconds))
+
+
+def main() -> None:
+    """Run trials of the study at PATH until END, in seconds since 1970; an empty DATA_DIR is the default."""
+    path, end, data_dir = sys.argv[1:]
+    hours = TimeWindow(time.perf_counter(), time.perf_counter() + float(end) - time.time())
+    tune_malloc()
+    with catch_signals() as interruption:
+        study = Study.open(Path(path))
+        record = study.record
+        cifar_dir = Path(data_dir) if data_dir else None
+        dataset = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_unreadable)
+        with study.join():
+            run_trials(study, trial_context(record, dataset), hours, interruption)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""The commands `import`, `export` and `serve`, and their error messages."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysight import ImageClassifier
+from tinysight._util import optional_deps
+from tinysight.data.crops import SIX_CROP
+from tinysight.data.image_io import read_crops
+from tinysight.runs.run import Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised inside Keras
+
+
+@pytest.fixture
+def imported(tinysight, finished_run):
+    """A run that was exported to Keras and imported again."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    pytest.importorskip("keras")
+    exported = tinysight("export", finished_run, "--to", "keras", "out")
+    assert exported.code == 0
+    assert "keras.models.load_model('out/model.keras')" in exported.out
+    outcome = tinysight(
+        *("import", "out/architecture.json", "out/model.weights.h5"),
+        *("--data", "shapes:train=100,test=30", "--out", "imported"),
+    )
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[-1] == "next: tinysight evaluate imported"
+    return Path("imported")
+
+
+def test_keras_round_trip_keeps_the_probabilities(finished_run, imported, photos):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 3, 32, 32), dtype=np.uint8)
+    ours, theirs = (Run(path).classifier().probabilities(pixels) for path in (finished_run, imported))
+    assert np.abs(ours - theirs).max() < 1e-4
+
+
+def test_all_interfaces_give_the_same_probabilities(tinysight, finished_run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("httpx2")
+    from fastapi.testclient import TestClient
+
+    from tinysight.serving.app import create_app
+    from tinysight.serving.served_model import ServedModel
+
+    run, path = Run(finished_run), tmp_path / "image.png"
+    content = save_image(path)
+    run.write_classifier(replace(run.classifier(), crops=SIX_CROP))
+    classifier = run.classifier()
+    crops = read_crops(content, (32, 32), SIX_CROP)
+    expected = np.mean([classifier.probabilities(crop[None])[0] for crop in crops], axis=0)
+    assert not np.allclose(expected, classifier.probabilities(crops[:1])[0], atol=1e-3)
+    assert tinysight("export", finished_run, "--to", "onnx", "image.onnx").code == 0
+    for model, error in ((finished_run, 1e-6), ("image.onnx", 1e-4)):
+        top = json.loads(tinysight("predict", model, path, "--json", "--top", "10").out)["predictions"][0]["top"]
+        probabilities = {entry["index"]: entry["probability"] for entry in top}
+        assert [probabilities[index] for index in range(10)] == pytest.approx(expected.tolist(), abs=error)
+    estimator = ImageClassifier.load(finished_run)
+    assert np.allclose(estimator.predict_proba([path])[0], expected, atol=1e-6)
+    assert np.allclose(estimator.predict_details([path]).probabilities[0], expected, atol=1e-6)
+    with TestClient(create_app(ServedModel(run))) as client:
+        options = {"params": {"top": 10}, "headers": {"Content-Type": "image/png"}}
+        served = client.post("/predict", content=content, **options).json()["top"]
+    assert [entry["probability"] for entry in served] == pytest.approx(sorted(expected, reverse=True), abs=1e-6)
+
+
+def save_image(path):
+    """Save an image whose crops differ, and return its bytes."""
+    pixels = np.full((90, 120, 3), 20, dtype=np.uint8)
+    pixels[30:60, 40:80] = (250, 200, 30)
+    Image.fromarray(pixels).save(path)
+    return path.read_bytes()
+
+
+def test_every_command_accepts_an_imported_run(tinysight, imported, photos, monkeypatch):
+    from tinysight.audit import audit, sections
+
+    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
+    image = photos / "cat" / "00.png"
+    for command in (
+        ("evaluate", imported),
+        ("predict", imported, image),
+        ("explain", imported, image),
+        ("audit", imported),
+        ("card", imported),
+        ("report", imported),
+        ("summary", imported),
+    ):
+        outcome = tinysight(*command)
+        assert outcome.code == 0, (command, outcome.err)
+    assert "its training procedure and training images were not verified" in (imported / "card.md").read_text()
+
+
+def test_import_of_a_keras_file_needs_no_weights(tinysight, imported):
+    outcome = tinysight("import", "out/model.keras", "--data", "shapes:train=100,test=30", "--out", "again")
+    assert outcome.code == 0
+    refused = tinysight("import", "out/model.keras", "out/model.weights.h5", "--data", "shapes", "--out", "more")
+    assert "contains its own weights" in refused.refusal()
+    assert not Path("more").exists()
+
+
+def test_predict_and_evaluate_accept_an_onnx_file(tinysight, finished_run, photos):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = tinysight("export", finished_run, "--to", "onnx", "model.onnx")
+    assert exported.code == 0
+    predicted_json = json.loads(tinysight("predict", "model.onnx", photos / "cat" / "00.png", "--json").out)
+    expected = json.loads(tinysight("predict", finished_run, photos / "cat" / "00.png", "--json").out)
+    assert predicted_json["predictions"][0]["top"][0]["class"] == expected["predictions"][0]["top"][0]["class"]
+    data = ("--data", "shapes:train=100,test=30")
+    evaluated = tinysight("evaluate", "model.onnx", *data)
+    run_evaluated = tinysight("evaluate", finished_run)
+    (line,) = (line for line in run_evaluated.out.splitlines() if line.startswith("test accuracy"))
+    assert line in evaluated.out
+    assert (
+        "an ONNX file needs --data, and takes neither --split nor --tta"
+        in tinysight("evaluate", "model.onnx").refusal()
+    )
+    assert "--data is for ONNX files" in tinysight("evaluate", finished_run, *data).refusal()
+    assert "has the classes" in tinysight("evaluate", "model.onnx", "--data", photos).refusal()
+
+
+def test_printed_usage_example_runs(tinysight, finished_run, photos):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = tinysight("export", finished_run, "--to", "onnx", "model.onnx")
+    program = exported.out.partition("\n\n")[2]
+    Path("cat.jpg").write_bytes((photos / "cat" / "00.png").read_bytes())
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    (prediction,) = json.loads(tinysight("predict", finished_run, "cat.jpg", "--json").out)["predictions"]
+    assert completed.stdout.split()[0] == prediction["top"][0]["class"]
+
+
+@pytest.mark.parametrize(("target", "package"), [("keras", "keras"), ("onnx", "onnxscript")])
+def test_missing_extra_is_named_in_the_error(tinysight, finished_run, monkeypatch, target, package):
+    monkeypatch.setattr(optional_deps, "version", lambda name: None)
+    refusal = tinysight("export", finished_run, "--to", target, "out").refusal()
+    assert refusal == f"{package}: not installed. Run pip install 'tinysight[{target}]'."
+    assert not Path("out").exists()
+
+
+def test_public_host_requires_a_token(tinysight, finished_run):
+    assert "say by --token" in tinysight("serve", finished_run, "--host", "0.0.0.0").refusal()  # noqa: S104
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def server(finished_run):
+    """A server process and its address."""
+    pytest.importorskip("uvicorn")
+    port = free_port()
+    command = [sys.executable, "-m", "tinysight", "serve", str(finished_run), "--port", str(port)]
+    address = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == f"page: {address}/\n", process.stderr.read()
+        urllib.request.urlopen(f"{address}/readyz").read()  # blocks until it is ready
+        yield process, address
+        process.kill()
+
+
+def test_sigterm_lets_requests_in_flight_finish(server, photos):
+    process, address = server
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
+        body = (photos / "cat" / "00.png").read_bytes()
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # a worker has accepted the request
+        os.kill(process.pid, signal.SIGTERM)
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert process.wait(30) == 0
+
+
+def predict(address, file):
+    headers = {"Content-Type": "image/png"}
+    return urllib.request.urlopen(urllib.request.Request(f"{address}/predict", file.read_bytes(), headers)).read()
+
+
+def children(process):
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_killed_workers_are_restarted_and_metrics_are_summed(server, photos):
+    process, address = server
+    image = photos / "cat" / "00.png"
+    expected = [predict(address, image) for _ in range(20)]
+    assert expected == expected[:1] * 20
+    workers = [pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    assert predict(address, image) == expected[0]  # waits for a restarted worker
+    metrics = urllib.request.urlopen(f"{address}/metrics").read().decode()
+    assert 'tinysight_requests_total{status="200"} 21.0' in metrics
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_workers_exit_when_the_supervisor_is_killed(server):
+    process, _ = server
+    workers = [os.pidfd_open(pid) for pid in children(process.pid)]
+    process.kill()
+    for worker in workers:
+        assert select.select([worker], [], [], 60)[0]
+        os.close(worker)
+
+
+def test_port_in_use_is_named_in_the_error(tinysight, finished_run):
+    pytest.importorskip("uvicorn")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"port {port}" in tinysight("serve", finished_run, "--port", port).refusal()

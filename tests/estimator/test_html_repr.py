@@ -1,0 +1,50 @@
+"""HTML representations of datasets, runs, predictions and reports."""
+
+import numpy as np
+import pytest
+
+from tinysight import ImageClassifier, Run, evaluate, load_dataset, report
+from tinysight.data.sources import shapes
+
+
+@pytest.fixture
+def run(finished_run):
+    return Run(finished_run)
+
+
+def test_dataset_html_has_counts_and_one_image_per_class():
+    html = load_dataset("shapes:train=50,test=20")._repr_html_()
+    assert "50 train, 20 test images of 32x32, 10 classes" in html
+    assert html.count("<img") == 10
+
+
+def test_run_html_has_status_and_accuracy(run):
+    assert "not measured" in run._repr_html_()
+    metrics = evaluate(run)
+    assert f"{metrics['accuracy']:.2%} of 30 test images" in run._repr_html_()
+    assert "finished after 2 epochs" in run._repr_html_()
+
+
+def test_predictions_html_has_images_with_their_top_classes(trained):
+    classifier = ImageClassifier.load(trained)
+    predictions = classifier.predict_details(shapes.render_shapes(60, seed=1).pixels)
+    assert len(predictions) == 60
+    assert list(predictions.labels) == list(classifier.predict(predictions.pixels))
+    assert np.array_equal(predictions.unsure, predictions.probabilities.max(1) < predictions.abstain_below)
+    html = predictions._repr_html_()
+    assert html.count("<img") == 50
+    assert "and 10 more" in html
+    assert ("unsure" in html) == predictions.unsure[:50].any()
+
+
+def test_class_names_are_escaped(trained):
+    classifier = ImageClassifier.load(trained)
+    classifier.classes_ = np.array(["<script>"] * 10)
+    assert "<script>" not in classifier.predict_details(shapes.render_shapes(1, seed=1).pixels)._repr_html_()
+
+
+def test_report_html_is_a_sandboxed_iframe(run):
+    evaluate(run)
+    html = report(run)._repr_html_()
+    assert html.startswith("<iframe sandbox srcdoc=")
+    assert report(run).startswith("<!doctype html>")

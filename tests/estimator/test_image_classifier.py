@@ -1,0 +1,146 @@
+"""ImageClassifier follows the scikit-learn interface."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+import tinysight
+from tinysight import ImageClassifier
+from tinysight._util.errors import InputError, RunError
+from tinysight.data.sources import shapes
+from tinysight.runs.run import Run
+
+QUICK = {"recipe": "early-stopping", "epochs": 3, "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Images of two shape classes, 60 each, with string labels."""
+    data = shapes.render_shapes(900, seed=0)
+    indices = np.concatenate([np.flatnonzero(data.labels == label)[:60] for label in (0, 1)])
+    return data.pixels[indices].transpose(0, 2, 3, 1), np.array(["round", "flat"])[data.labels[indices]]
+
+
+@pytest.fixture(scope="module")
+def fitted(images):
+    return ImageClassifier(**QUICK).fit(*images)
+
+
+def test_fit_learns(images, fitted):
+    pixels, labels = images
+    assert fitted.score(pixels, labels) > 0.7
+    assert list(fitted.classes_) == ["flat", "round"]
+    assert fitted.n_features_in_ == 3 * 32 * 32
+
+
+def test_predictions_have_the_highest_probability(images, fitted):
+    pixels, _ = images
+    probabilities = fitted.predict_proba(pixels)
+    assert probabilities.shape == (120, 2)
+    assert probabilities.sum(1) == pytest.approx(1)
+    assert np.array_equal(fitted.classes_[probabilities.argmax(1)], fitted.predict(pixels))
+
+
+def test_predictions_have_the_dtype_of_the_labels(images):
+    pixels, labels = images
+    numbers = np.where(labels == "flat", 7, -3)
+    predicted = ImageClassifier(**QUICK).fit(pixels, numbers).predict(pixels[:5])
+    assert set(predicted) <= {7, -3}
+    assert predicted.dtype == numbers.dtype
+
+
+def test_predictions_depend_on_the_seed_only(images, fitted):
+    pixels, labels = images
+    again = clone(fitted).fit(pixels, labels)
+    other = clone(fitted).set_params(random_state=1).fit(pixels, labels)
+    assert np.array_equal(again.predict_proba(pixels), fitted.predict_proba(pixels))
+    assert not np.array_equal(other.predict_proba(pixels), fitted.predict_proba(pixels))
+
+
+def test_save_and_load_round_trip(images, fitted, tmp_path):
+    pixels, _ = images
+    path = fitted.save(tmp_path / "saved")
+    loaded = ImageClassifier.load(path)
+    assert np.array_equal(loaded.predict_proba(pixels), fitted.predict_proba(pixels))
+    assert list(loaded.classes_) == list(fitted.classes_)
+    assert Run.open(path).summary().status == "finished"
+    with pytest.raises(RunError, match="already exists"):
+        fitted.save(path)
+
+
+def test_loads_a_run_of_the_command_line(trained):
+    data = shapes.render_shapes(4, seed=2)
+    assert ImageClassifier.load(trained).predict(data.pixels).shape == (4,)
+
+
+def test_grid_search_and_cross_validation(images):
+    pixels, labels = images
+    scores = cross_val_score(ImageClassifier(**QUICK), pixels, labels, cv=2)
+    assert scores.shape == (2,)
+    search = GridSearchCV(ImageClassifier(**QUICK), {"epochs": [1, 2]}, cv=2).fit(pixels, labels)
+    assert search.best_params_["epochs"] in (1, 2)
+
+
+def test_clone_keeps_the_parameters():
+    classifier = ImageClassifier("deep", epochs=3, overrides=["data.image_size=16"], tta=True, random_state=5)
+    copy = clone(classifier)
+    assert (copy.recipe, copy.epochs, copy.changes) == ("deep", 3, ["data.image_size=16"])
+    assert (copy.tta, copy.random_state) == (True, 5)
+    assert copy.get_params() == classifier.get_params()
+
+
+def test_a_fitted_classifier_cannot_be_pickled(fitted):
+    with pytest.raises(TypeError, match=r"Use save\(path\) and load\(path\)"):
+        pickle.dumps(fitted)
+    assert pickle.loads(pickle.dumps(ImageClassifier(**QUICK))).epochs == 3
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_unfitted_classifier_raises(method):
+    with pytest.raises(NotFittedError, match=r"not fitted yet\. Call fit"):
+        getattr(ImageClassifier(), method)(np.zeros((1, 32, 32, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels", "message"),
+    [
+        ({"recipe": "fast"}, ["a", "b"] * 60, "the network depends on the time budget"),
+        ({"recipe": "depe"}, ["a", "b"] * 60, "Did you mean 'deep'"),
+        ({**QUICK, "minutes": 1}, ["a", "b"] * 60, "both set the training length"),
+    ],
+)
+def test_invalid_recipes_are_rejected(images, parameters, labels, message):
+    with pytest.raises(InputError, match=message):
+        ImageClassifier(**parameters).fit(images[0], labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"] * 120, "it has the single class"),
+        (["a", "b"], "inconsistent numbers of samples"),
+        ([["a", "b"]] * 120, "should be a 1d array"),
+        (np.linspace(0, 1, 120), "Unknown label type"),
+    ],
+)
+def test_invalid_labels_raise_like_scikit_learn(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        ImageClassifier(**QUICK).fit(images[0], labels)
+
+
+def test_public_names_exist():
+    assert all(hasattr(tinysight, name) for name in tinysight.__all__)
+    assert set(tinysight.__all__) <= set(dir(tinysight))
+    with pytest.raises(AttributeError, match="no attribute 'Classifyer'"):
+        _ = tinysight.Classifyer
+
+
+def test_import_does_not_load_torch():
+    code = "import sys, tinysight; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,42 @@
+"""Nearest training images and the features that they are found by."""
+
+import numpy as np
+import pytest
+import torch
+
+from tinysight.data.load import load
+from tinysight.explanation.feature_index import FeatureIndex, extract_features
+from tinysight.runs.run import Run
+
+
+@pytest.fixture(scope="module")
+def classifier(trained):
+    return Run(trained).classifier()
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return load("shapes:train=100,test=30").train.pixels
+
+
+def test_training_image_is_its_own_nearest_neighbor(classifier, pixels):
+    near = FeatureIndex(classifier, extract_features(classifier, pixels)).nearest(pixels[:10], 3)
+    assert near.indices[:, 0].tolist() == list(range(10))
+    assert near.similarities[:, 0] == pytest.approx(1, abs=1e-5)
+    assert (np.diff(near.similarities, axis=1) <= 1e-6).all()
+
+
+def test_features_are_inputs_of_last_layer(classifier, pixels):
+    captured = {}
+    hook = classifier.network[-1].register_forward_hook(lambda _, inputs, __: captured.update(inputs=inputs[0]))
+    classifier.logits(pixels[:5])
+    hook.remove()
+    expected = torch.nn.functional.normalize(captured["inputs"])
+    assert torch.allclose(extract_features(classifier, pixels[:5]), expected, atol=1e-5)
+
+
+def test_nearest_is_limited_by_number_of_training_images(classifier, pixels):
+    assert FeatureIndex(classifier, extract_features(classifier, pixels[:2])).nearest(pixels[:4], 5).indices.shape == (
+        4,
+        2,
+    )

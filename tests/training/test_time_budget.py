@@ -1,0 +1,137 @@
+"""Training with a time budget, on a fake clock that steps and validations advance."""
+
+import signal
+import time
+
+import pytest
+
+from tinysight._util.errors import TrainingError
+from tinysight._util.progress import SilentProgress
+from tinysight.runs.run import Run
+from tinysight.training import session as training
+from tinysight.training.session import train
+from tinysight.training.trainer import Trainer
+
+HALF_A_MINUTE = ("training.minutes=0.5", "optimizer.lr_schedule=linear")
+
+
+class FakeTime(SilentProgress):
+    """A fake `time.perf_counter`: each step or validation takes `seconds`; `then[n]` is called after step n."""
+
+    def __init__(self):
+        self.now, self.seconds, self.steps, self.then = 1000.0, 1.0, 0, {}
+
+    def read(self):
+        self.now += 1e-6  # time always advances
+        return self.now
+
+    def advance(self, amount, **metrics):
+        self.now += self.seconds
+        self.steps += 1
+        self.then.get(self.steps, lambda: None)()
+
+
+@pytest.fixture
+def fake_time(monkeypatch):
+    """Time advances with steps and validations only."""
+    fake_time, predict_logits = FakeTime(), Trainer._predict_logits
+
+    def slow_predict_logits(self, split, precision):
+        fake_time.now += fake_time.seconds
+        return predict_logits(self, split, precision)
+
+    monkeypatch.setattr(time, "perf_counter", fake_time.read)
+    monkeypatch.setattr(Trainer, "_predict_logits", slow_predict_logits)
+    return fake_time
+
+
+def test_training_ends_on_time(plan, fake_time, tmp_path):
+    summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
+
+    assert summary.status == "finished"
+    assert 30 - training.ENDING <= summary.total_seconds < 30 - training.ENDING + fake_time.seconds
+    assert summary.epochs == len(Run(tmp_path / "run").history()) == 3  # of seven steps, the last one shorter
+    assert Run(tmp_path / "run").history()[-1].lr == 0
+
+
+def test_a_slowdown_ends_on_time_with_a_learning_rate_of_zero(plan, fake_time, tmp_path):
+    fake_time.callback[5] = lambda: setattr(fake_time, "seconds", 4.0)
+    summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
+
+    assert summary.total_seconds < 30 - training.ENDING + 4
+    assert Run(tmp_path / "run").history()[-1].lr == 0
+
+
+def test_time_before_the_first_step_counts(plan, fake_time, tmp_path):
+    settled = plan(*HALF_A_MINUTE)
+    fake_time.now += 12
+    summary = train(settled, tmp_path / "run", progress=fake_time)
+
+    assert summary.total_seconds == pytest.approx(30 - 12, abs=1)
+
+
+def test_a_budget_too_short_for_a_step_is_rejected_before_writing(plan, fake_time, tmp_path):
+    settled = plan(*HALF_A_MINUTE)
+    fake_time.now += 27
+    with pytest.raises(TrainingError, match=r"training.minutes: 0.5 is too short, .* take 34 s here\. Increase it"):
+        train(settled, tmp_path / "run", progress=fake_time)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_used_up_by_the_first_files_still_allows_a_step(plan, fake_time, tmp_path, monkeypatch):
+    save = training._Session._save_summary
+
+    def slow_save(*arguments):
+        fake_time.now += 30
+        return save(*arguments)
+
+    monkeypatch.setattr(training._Session, "_save_summary", slow_save)
+    train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
+
+    assert len(Run(tmp_path / "run").history()) == 1
+
+
+def test_a_resumed_run_gets_the_rest_of_its_time(plan, fake_time, tmp_path):
+    settled = plan(*HALF_A_MINUTE)
+    fake_time.callback[10] = lambda: signal.raise_signal(signal.SIGINT)
+    assert train(settled, tmp_path / "run", progress=fake_time).status == "interrupted"
+    fake_time.now += 3600
+
+    summary = train(settled, tmp_path / "run", resume=True, progress=fake_time)
+
+    assert summary.status == "finished"
+    assert 20 <= fake_time.steps <= 21
+
+
+def test_a_run_killed_before_its_first_checkpoint_gets_all_of_its_time(plan, fake_time, tmp_path):
+    class KilledError(BaseException):
+        pass
+
+    def kill():
+        raise KilledError
+
+    fake_time.callback[3] = kill
+    with pytest.raises(KilledError):
+        train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
+
+    summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", resume=True, progress=fake_time)
+
+    assert summary.status == "finished"
+    assert 20 <= fake_time.steps - 3 <= 21
+
+
+def test_short_epochs_log_at_most_one_line_per_second(plan, fake_time, tmp_path):
+    fake_time.seconds, lines = 0.05, []
+    fake_time.finish = lambda line="": lines.append(line)
+    summary = train(plan(*HALF_A_MINUTE, "training.batch_size=160"), tmp_path / "run", progress=fake_time)
+
+    assert summary.epochs == len(Run(tmp_path / "run").history()) > 250
+    assert len([line for line in lines if line]) < 30
+
+
+def test_with_a_time_budget_no_number_of_epochs_is_shown(plan, fake_time, tmp_path):
+    tasks = []
+    fake_time.start = lambda task, total, unit="": tasks.append(task)
+    train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
+
+    assert tasks == ["epoch 1", "epoch 2", "epoch 3"]

@@ -1,0 +1,120 @@
+"""Selection: trainings with new seeds separate the best trial from a lucky one."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tinysight._util.errors import TrainingError
+from tinysight.recipes import loading
+from tinysight.tuning.results import format_best_recipe, summarize
+from tinysight.tuning.selection import select_best
+
+
+@pytest.fixture
+def again(study, ended):
+    """Return a function that adds trainings with new seeds; a string is the error of a failed one."""
+
+    def make(*accuracies):
+        for accuracy in accuracies:
+            task = study.next_reseeded()
+            task.finish(ended(0, "failed", accuracy) if isinstance(accuracy, str) else ended(accuracy))
+
+    return make
+
+
+def summary(study):
+    return " ".join(summarize(study, select_best(study)))
+
+
+def test_no_finished_trial_raises(study, ended):
+    study.next_trial().finish(ended(0, "failed", "The loss became nan."))
+    with pytest.raises(TrainingError, match=r"no trial has finished\. .* First error: The loss became nan\."):
+        select_best(study)
+
+
+def test_without_new_seeds_the_best_trial_is_selected_with_a_caveat(study, search):
+    search(0.5, 0.7, 0.6)
+    verdict = select_best(study)
+    assert (verdict.chosen.number, verdict.gain, verdict.gain_interval) == (1, None, None)
+    assert "validation accuracy 0.7000 after 2 epochs (baseline 0.5000)" in summary(study)
+    assert "the gain may be due to chance" in summary(study)
+
+
+def test_gain_and_interval_equal_a_paired_t_test(study, search, again):
+    search(0.5, 0.7)
+    start, best = np.array([0.52, 0.55, 0.5, 0.53]), np.array([0.6, 0.66, 0.61, 0.57])
+    again(*np.stack([start, best], 1).ravel())
+    verdict, expected = select_best(study), stats.ttest_rel(best, start).confidence_interval()
+    assert verdict.chosen.number == 1
+    assert verdict.gain == pytest.approx((best - start).mean())
+    assert verdict.gain_interval == pytest.approx((expected.low, expected.high))
+    assert "with the same 4 new seeds: trial 1 0.6100, baseline 0.5250, difference +0.0850" in summary(study)
+
+
+def test_lucky_trial_is_not_selected(study, search, again):
+    search(0.5, 0.7)
+    again(0.55, 0.5, 0.55, 0.52)
+    verdict = select_best(study)
+    assert (verdict.chosen.number, verdict.challenger.number, verdict.gain_interval) == (0, 1, None)
+    assert "No better values were found" in summary(study)
+    recipe = loading.parse_recipe(format_best_recipe(study, verdict, "shapes"), "best.toml")
+    assert recipe == study.record.recipe.model_copy(update={"name": "early-stopping-tuned"})
+
+
+def test_next_challenger_follows_a_rejected_one(study, search, again):
+    search(0.5, 0.7, 0.6, 0.4)
+    again(0.5, 0.4, 0.5, 0.5, 0.5, 0.4)  # three pairs without a gain
+    assert [select_best(study).chosen.number, select_best(study).n_rejected] == [0, 0]
+    again(0.55, 0.55)  # the baseline already has these seeds
+    assert [(training.of, training.fresh) for training in study.fresh()][6:] == [(2, 1), (2, 2)]
+    verdict = select_best(study)
+    assert (verdict.chosen.number, verdict.challenger.number, verdict.n_rejected) == (2, 2, 1)
+    assert "1 other beat the baseline in the search, but not with new seeds" in summary(study)
+    again(0.2)
+    assert study.next_reseeded() is None  # no challenger is left
+
+
+def test_incomplete_pair_is_ignored(study, search, again):
+    search(0.5, 0.7)
+    again(0.5, 0.6, 0.9)
+    assert select_best(study).pairs == ((0.5, 0.6),)
+    assert "with 1 new seed:" in summary(study)
+
+
+def test_diverged_training_counts_as_accuracy_zero(study, search, again):
+    search(0.5, 0.7)
+    again(0.5, 0.6, 0.5, "The loss became nan.")
+    assert select_best(study).pairs == ((0.5, 0.6), (0.5, 0.0))
+    assert select_best(study).chosen.number == 0
+
+
+def test_failed_baseline_does_not_end_the_study(study, ended):
+    study.next_trial().finish(ended(0, "failed", "The loss became nan."))
+    study.next_trial().finish(ended(0.4))
+    assert select_best(study).chosen.number == 1
+    assert "(the baseline never finished)" in summary(study)
+
+
+def test_challenger_with_the_largest_gain_is_selected(study, search, again):
+    search(0.5, 0.7)
+    again(0.5, 0.6, 0.5, 0.6)
+    search(0.8)
+    again(0.52, 0.54, 0.5)  # the baseline already has the first two seeds
+    fresh = [(training.of, training.fresh) for training in study.fresh()]
+    assert fresh == [(0, 1), (1, 1), (0, 2), (1, 2), (2, 1), (2, 2), (0, 3)]
+    verdict = select_best(study)
+    assert (verdict.best.number, verdict.chosen.number) == (2, 1)
+
+
+def test_shortened_trials_are_mentioned(study, search, record, tmp_path, ended):
+    from tinysight.tuning.study import Study
+
+    short = Study.create(tmp_path / "short", record.model_copy(update={"epochs": 1}))
+    with short.join():
+        task = short.next_trial()
+        assert short.trial_recipe(task.values).training.epochs == 1
+        task.finish(ended(0.5))
+    assert "after 1 epoch of 2" in summary(short)
+    assert (
+        loading.parse_recipe(format_best_recipe(short, select_best(short), "shapes"), "best.toml").training.epochs == 2
+    )
