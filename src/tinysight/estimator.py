@@ -23,10 +23,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from tinysight._util import console
 from tinysight._util.files import storage_errors
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Dataset, Pixels, Split
+from tinysight.data.dataset import IN_MEMORY, Dataset, Pixels, Split
 from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import default_crops, to_crops, to_pixels
-from tinysight.data.load import IN_MEMORY
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading

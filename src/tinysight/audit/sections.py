@@ -66,9 +66,8 @@ def near_duplicates(context: AuditContext, progress: Progress) -> DuplicateStati
 def subgroup_gaps(context: AuditContext, progress: Progress) -> tuple[SubgroupGap, ...]:
     """Return the gaps between subgroups that are computed from the pixels and, for files, the original size."""
     columns = property_subgroups(context.dataset.test.pixels)
-    folder = Path(context.run.environment().dataset.argument)
-    if context.dataset.test.files:
-        columns["original size"] = terciles(original_side_lengths(folder, context.dataset.test.files))
+    if context.dataset.folder:
+        columns["original size"] = terciles(original_side_lengths(context.dataset.folder, context.dataset.test.files))
     return _gaps(context, columns)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tinysight.data.dataset import Provenance
 from tinysight.reporting.audit_summary import summarize
-from tinysight.reporting.provenance import Provenance, provenance_of
 from tinysight.reporting.rendering import render
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.records import Environment, Summary
@@ -107,7 +107,7 @@ class Card:
             intended_use=INTENDED_USE,
             out_of_scope=OUT_OF_SCOPE,
             contesting=CONTESTING,
-            provenance=provenance_of(environment.dataset.name),
+            provenance=environment.dataset.provenance,
             evaluated_on=f"{metrics['n']:,} {metrics['split']} images" if metrics else None,
             metrics=_figures(metrics) if metrics else (),
             recall=_by_class(metrics, "recall") if metrics else {},

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.data.dataset import Provenance
 from tinysight.recipes.schema import ModelSection
 
 RUN_FORMAT: Final = 3
@@ -41,6 +42,7 @@ class DatasetRecord(BaseModel):
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
+    provenance: Provenance
     is_official: bool | None
     notes: tuple[str, ...]
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from tinysight._util.errors import DataError, StorageError
 from tinysight._util.progress import SilentProgress
-from tinysight.data import pixels
-from tinysight.data.sources.folder import chunk_store, load_folder, pixel_cache
+from tinysight.data import chunk_store, pixel_cache, pixels
+from tinysight.data.sources.folder import load_folder
 
 
 def paint(folder, shades):
@@ -156,7 +156,7 @@ def test_unreadable_files_are_listed_with_the_fix(pets, cache):
 
     message = str(caught.value)
     assert "pets: 2 of 30 image files cannot be read." in message
-    assert "--skip-unreadable" in message
+    assert "skip_unreadable=True" in message
     assert "cat/003.png: empty file" in message
     assert "dog/100.png: not a JPEG" in message
 

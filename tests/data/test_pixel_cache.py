@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tinysight._util.progress import SilentProgress
-from tinysight.data import pixels
-from tinysight.data.sources.folder import load_folder, pixel_cache
+from tinysight.data import pixel_cache, pixels
+from tinysight.data.sources.folder import load_folder
 
 SCRIPT = Path(__file__).parent / "load_until_killed.py"
 FILES, CHUNK = 30, 4
@@ -36,7 +36,7 @@ def pets(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(pixel_cache, "CHUNK", CHUNK)
+    monkeypatch.setattr(pixel_cache, "FILES_PER_CHUNK", CHUNK)
 
 
 @pytest.fixture(scope="module")
