@@ -18,24 +18,24 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    rotation: Annotated[float, Uniform(0, 45, if_on=True)] = Field(
+    rotation: Annotated[float, Uniform(0, 45, only_if_nonzero=True)] = Field(
         0.0, ge=0, le=180, description="Maximum rotation in either direction, degrees, 0 to 180."
     )
-    width_shift: Annotated[float, Uniform(0, 0.3, if_on=True)] = Field(
+    width_shift: Annotated[float, Uniform(0, 0.3, only_if_nonzero=True)] = Field(
         0.0, ge=0, lt=1, description="Maximum horizontal shift, fraction of the width, 0 to below 1."
     )
-    height_shift: Annotated[float, Uniform(0, 0.3, if_on=True)] = Field(
+    height_shift: Annotated[float, Uniform(0, 0.3, only_if_nonzero=True)] = Field(
         0.0, ge=0, lt=1, description="Maximum vertical shift, fraction of the height, 0 to below 1."
     )
     shear: float = Field(0.0, ge=0, lt=90, description="Maximum shear in either direction, degrees, 0 to below 90.")
-    zoom: Annotated[float, Uniform(0, 0.3, if_on=True)] = Field(
+    zoom: Annotated[float, Uniform(0, 0.3, only_if_nonzero=True)] = Field(
         0.0,
         ge=0,
         lt=1,
         description="z scales width and height by independent factors from 1-z to 1+z, 0 to below 1.",
     )
-    horizontal_flip: Annotated[bool, Choices((False, True), when=("augmentation.alternating_flip", False))] = Field(
-        False, description="Flip each image horizontally with probability 1/2."
+    horizontal_flip: Annotated[bool, Choices((False, True), condition=("augmentation.alternating_flip", False))] = (
+        Field(False, description="Flip each image horizontally with probability 1/2.")
     )
     alternating_flip: bool = Field(
         False,
