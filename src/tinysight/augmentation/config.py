@@ -18,23 +18,23 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    rotation: Annotated[float, Uniform(0, 45, if_on=True)] = Field(
+    rotation: Annotated[float, Uniform(0, 45, only_if_nonzero=True)] = Field(
         0.0, ge=0, le=180, description="Maximum rotation in either direction, degrees, 0 to 180."
     )
-    width_shift: Annotated[float, Uniform(0, 0.3, if_on=True)] = Field(
+    width_shift: Annotated[float, Uniform(0, 0.3, only_if_nonzero=True)] = Field(
         0.0, ge=0, lt=1, description="Maximum horizontal shift, fraction of the width, 0 to below 1."
     )
-    height_shift: Annotated[float, Uniform(0, 0.3, if_on=True)] = Field(
+    height_shift: Annotated[float, Uniform(0, 0.3, only_if_nonzero=True)] = Field(
         0.0, ge=0, lt=1, description="Maximum vertical shift, fraction of the height, 0 to below 1."
     )
     shear: float = Field(0.0, ge=0, lt=90, description="Maximum shear in either direction, degrees, 0 to below 90.")
-    zoom: Annotated[float, Uniform(0, 0.3, if_on=True)] = Field(
+    zoom: Annotated[float, Uniform(0, 0.3, only_if_nonzero=True)] = Field(
         0.0,
         ge=0,
         lt=1,
         description="z scales width and height by independent factors from 1-z to 1+z, 0 to below 1.",
     )
-    horizontal_flip: Annotated[bool, Choices((False, True), when=("augmentation.alternating_flip", False))] = Field(
+    horizontal_flip: Annotated[bool, Choices((False, True), condition=("augmentation.alternating_flip", False))] = Field(
         False, description="Flip each image horizontally with probability 1/2."
     )
     alternating_flip: bool = Field(
@@ -66,7 +66,7 @@ class Augmentation(BaseModel):
     @model_validator(mode="after")
     def _fill_value_needs_constant(self) -> Self:
         if self.fill_value and self.fill_mode != "constant":
-            raise ValueError('fill_value needs fill = "constant". Set fill, or remove fill_value')
+            raise ValueError('fill_value needs fill_mode = "constant". Set fill_mode, or remove fill_value')
         return self
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class Augmentation(BaseModel):
 def describe_augmentation(config: Augmentation) -> str:
     """Describe the active settings of `config` in one line.
 
-    >>> describe(Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, horizontal_flip=True))
+    >>> describe_augmentation(Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, horizontal_flip=True))
     'rotation ±40°, shift ±0.2, flip, fill nearest'
     """
     return ", ".join([*_geometry(config), *_color(config), *_cutout(config)]) or "none"

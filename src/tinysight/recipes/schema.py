@@ -87,28 +87,28 @@ class OptimizerSection(Section):
     lr_schedule: Annotated[Literal["constant", "linear"], Choices(("constant", "linear"))] = Field(
         "constant", description="linear: all learning rates decay to 0 at the end of training"
     )
-    rho: Annotated[Fraction, Uniform(0.8, 0.99, when=_RMSPROP)] = Field(
+    rho: Annotated[Fraction, Uniform(0.8, 0.99, condition=_RMSPROP)] = Field(
         0.9, description="rmsprop: decay rate of the squared-gradient average"
     )
-    beta_1: Annotated[Fraction, Uniform(0.8, 0.98, when=_ADAM)] = Field(
+    beta_1: Annotated[Fraction, Uniform(0.8, 0.98, condition=_ADAM)] = Field(
         0.9, description="adam: decay rate of the gradient average"
     )
     beta_2: Fraction = Field(0.999, description="adam: decay rate of the squared-gradient average")
     epsilon: float = Field(1e-7, gt=0, le=1, description="added to the denominator for numerical stability")
-    muon_momentum: Annotated[Fraction, Uniform(0.3, 0.9, when=_MUON)] = Field(
+    muon_momentum: Annotated[Fraction, Uniform(0.3, 0.9, condition=_MUON)] = Field(
         0.6, description="muon: momentum of convolution filters"
     )
     # airbench94_muon: 0.053 and 0.67 with a summed loss. Here the loss is the mean of 500 images, so times 500.
-    bias_learning_rate: Annotated[float, LogScale(4, when=_MUON)] = Field(
+    bias_learning_rate: Annotated[float, LogScale(4, condition=_MUON)] = Field(
         26.0, gt=0, le=10_000, description="muon: learning rate of biases"
     )
-    head_learning_rate: Annotated[float, LogScale(4, when=_MUON)] = Field(
+    head_learning_rate: Annotated[float, LogScale(4, condition=_MUON)] = Field(
         335.0, gt=0, le=10_000, description="muon: learning rate of the last layer"
     )
-    momentum: Annotated[Fraction, Uniform(0.6, 0.95, when=_MUON)] = Field(
+    momentum: Annotated[Fraction, Uniform(0.6, 0.95, condition=_MUON)] = Field(
         0.85, description="muon: momentum of biases and the last layer"
     )
-    weight_decay: Annotated[float, Uniform(0, 0.004, when=_MUON)] = Field(
+    weight_decay: Annotated[float, Uniform(0, 0.004, condition=_MUON)] = Field(
         0.0, ge=0, le=1, description="muon: weight decay per step of biases and the last layer, without momentum"
     )
 
@@ -189,7 +189,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataSection,
     "augmentation": Augmentation,
     "model": ModelSection,
-    "optimiser": OptimizerSection,
+    "optimizer": OptimizerSection,
     "training": TrainingSection,
     "early_stopping": EarlyStoppingSection,
 }
