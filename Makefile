@@ -5,7 +5,7 @@ READY := .venv/ready
 # A process of tests for each core: every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
 
-.PHONY: demo test test-slow lint bench
+.PHONY: demo test test-slow lint bench docs
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
@@ -35,6 +35,12 @@ ifdef TINYSIGHT_DATA_DIR
 else
 	@echo "What needs CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
 endif
+
+# Writes the site to site/. The tools are not in $(READY), since only this target needs them.
+docs: $(READY)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/generate_reference.py
+	$(BIN)/mkdocs build --strict
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."

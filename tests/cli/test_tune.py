@@ -71,7 +71,7 @@ def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
         (["fast", "--minutes", "1"], "fast: its trainings depend on a time budget"),
         (["deep", "--minutes", "1", "--out", "."], "exists and is not a tuning study"),
         (["deep", "--minutes", "1", "--data", "nowhere"], "'nowhere': no such dataset or folder"),
-        (["deep", "--minutes", "1", "--set", "optimiser.learning_rte=1"], "optimiser.learning_rte"),
+        (["deep", "--minutes", "1", "--set", "optimizer.learning_rte=1"], "optimizer.learning_rte"),
     ],
 )
 def test_invalid_arguments_are_one_sentence(tinysight, command, error):

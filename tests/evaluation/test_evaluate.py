@@ -92,7 +92,7 @@ def test_interrupted_run_can_be_evaluated(run):
 
 def test_changed_dataset_is_rejected(run):
     environment = run.environment()
-    dataset = environment.dataset.model_copy(update={"data_source": "shapes:train=100,test=30,seed=1"})
+    dataset = environment.dataset.model_copy(update={"argument": "shapes:train=100,test=30,seed=1"})
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
     with pytest.raises(DataError, match=r"not the images that .* was trained on"):
         load_run_dataset(run)

@@ -26,5 +26,5 @@ def classifier(request):
         for name, tensor in module.state_dict().items():
             if tensor.dim() == 1:  # tensors of more dimensions are random already
                 tensor.copy_(torch.rand_like(tensor) + 0.5 if "var" in name else 0.3 * torch.randn_like(tensor))
-    normalisation = Normalization((120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
-    return Classifier(request.param, network, tuple("abcdefghij"), 32, normalisation, temperature=1.7)
+    normalization = Normalization((120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
+    return Classifier(request.param, network, tuple("abcdefghij"), 32, normalization, temperature=1.7)

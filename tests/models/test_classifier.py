@@ -45,7 +45,7 @@ def test_network_input_is_normalized(classifier, pixels):
     with torch.inference_mode():
         expected = classifier.network.eval()(torch.from_numpy(normalized).float())
 
-    logits = replace(classifier, normalisation=Normalization(mean, std)).logits(pixels)
+    logits = replace(classifier, normalization=Normalization(mean, std)).logits(pixels)
 
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
@@ -118,9 +118,9 @@ def test_empty_input_gives_empty_probabilities(classifier, pixels):
 @given(seed=st.integers(0, 100), dark=st.integers(0, 150), light=st.integers(180, 255))
 def test_fitted_normalization_gives_mean_0_and_standard_deviation_1(seed, dark, light):
     pixels = np.random.default_rng(seed).integers(dark, light, (20, 3, 9, 7), dtype=np.uint8)
-    normalisation = Normalization.fit(np.array_split(pixels, 3))
+    normalization = Normalization.fit(np.array_split(pixels, 3))
 
-    normalized = normalisation(torch.from_numpy(pixels).float()).double()
+    normalized = normalization(torch.from_numpy(pixels).float()).double()
 
     torch.testing.assert_close(normalized.mean((0, 2, 3)), torch.zeros(3).double(), atol=1e-4, rtol=0)
     torch.testing.assert_close(normalized.std((0, 2, 3), correction=0), torch.ones(3).double(), atol=1e-4, rtol=0)

@@ -67,7 +67,7 @@ def test_an_override_can_create_a_section():
         ("training.epoch=5", "unknown key 'training.epoch'. Did you mean 'epochs'?"),
         ("epochs=5", "unknown key 'epochs'. Did you mean 'training.epochs'?"),
         ("training.learning_rate=1", "Did you mean 'optimizer.learning_rate'?"),
-        ("optimzer.name=adam", "unknown key 'optimzer'. Did you mean 'optimiser'?"),
+        ("optimzer.name=adam", "unknown key 'optimzer'. Did you mean 'optimizer'?"),
         ("training.color=1", "Known: epochs, minutes, batch_size,"),
         ("model.architecture=depe", "model.architecture cannot be 'depe'. Did you mean 'deep'?"),
         ("model.architecture=resnet", "Known: simple, deep, strided, early-stopping, fast, layers."),

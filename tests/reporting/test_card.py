@@ -59,7 +59,7 @@ def test_local_paths_are_not_published(run, tmp_path):
     copy = Run(shutil.copytree(run.path, tmp_path / "run"))
     environment = copy.environment()
     record = environment.dataset.model_copy(
-        update={"name": "photos", "data_source": "/home/me/photos", "source": "image files in /home/me/photos"}
+        update={"name": "photos", "argument": "/home/me/photos", "source": "image files in /home/me/photos"}
     )
     copy.write_environment(environment.model_copy(update={"dataset": record}))
     text = Card.from_run(copy).to_markdown()

@@ -199,13 +199,13 @@ class Run:
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
-        normalisation = Normalization(record.mean, record.std)
+        normalization = Normalization(record.mean, record.std)
         return Classifier(
             record.model,
             network,
             record.class_names,
             record.image_size,
-            normalisation,
+            normalization,
             record.temperature,
             record.abstain_below,
             record.bf16_margin if self._same_bf16() else None,
