@@ -49,8 +49,8 @@ def make_shapes(
     Raises:
         DataError: there are too few or too many images, or the seed is negative.
 
-    >>> dataset, truth = make(train=20, test=10, flaws=Flaws(wrong_labels=0.1))
-    >>> dataset.train.pixels.shape, len(truth.wrong_labels)
+    >>> dataset, truth = make_shapes(train=20, test=10, defects=Defects(label_errors=0.1))
+    >>> dataset.train.pixels.shape, len(truth.label_errors)
     ((20, 3, 32, 32), 2)
     """
     _check(train, test, seed, size)
@@ -77,12 +77,12 @@ def parse_options(argument: str) -> dict[str, Any]:
     """
     _, _, text = argument.partition(":")
     options = dict(_parse_option(item) for item in text.split(",") if item)
-    flaws = Defects(
+    defects = Defects(
         label_errors=options.pop("wrong-labels", 0.0),
         spurious_background=options.pop("background", 0.0),
         near_duplicates=options.pop("near-duplicates", 0.0),
     )
-    return {**options, "flaws": flaws}
+    return {**options, "defects": defects}
 
 
 def _parse_option(item: str) -> tuple[str, int | float]:
