@@ -34,7 +34,7 @@ def engine(request):
 
 def launch(*command):
     """Start Python in a subprocess and return the process."""
-    # One thread per process, since rounding depends on the number of threads (docs/experiments/distributed-equivalence.md).
+    # One thread per process: rounding depends on their number (docs/experiments/distributed-equivalence.md).
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

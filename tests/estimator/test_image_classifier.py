@@ -90,7 +90,7 @@ def test_grid_search_and_cross_validation(images):
 def test_clone_keeps_the_parameters():
     classifier = ImageClassifier("deep", epochs=3, overrides=["data.image_size=16"], tta=True, random_state=5)
     copy = clone(classifier)
-    assert (copy.recipe, copy.epochs, copy.changes) == ("deep", 3, ["data.image_size=16"])
+    assert (copy.recipe, copy.epochs, copy.overrides) == ("deep", 3, ["data.image_size=16"])
     assert (copy.tta, copy.random_state) == (True, 5)
     assert copy.get_params() == classifier.get_params()
 

@@ -18,7 +18,8 @@ class MicroBatcher:
     """Classifies queued images in batches, on the event loop itself.
 
     A forward pass is many small operations. In a thread beside the loop, each of them would wait for the GIL
-    (docs/experiments/serving-threads-and-processes.md). Requests therefore wait during a batch, which must be short; each core has its own process.
+    (docs/experiments/serving-threads-and-processes.md). Requests therefore wait during a batch, which must be short;
+    each core has its own process.
 
     Args:
         probabilities: returns (n, classes) for crops of shape (n, crops, 3, height, width).
