@@ -24,6 +24,11 @@ def arrays():
     return data.pixels.transpose(0, 2, 3, 1), np.array(shapes.CLASS_NAMES)[data.labels]
 
 
+def read(file):
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
 def test_all_public_names_are_there():
     assert set(ts.__all__) <= set(dir(ts))
     assert all(getattr(ts, name) is not None for name in ts.__all__)
@@ -97,7 +102,7 @@ def test_predict_takes_paths_and_arrays(trained, photos):
     files = sorted(photos.rglob("*.png"))[:3]
     by_path = ts.predict(trained, files)
     assert isinstance(by_path, ts.Predictions)
-    by_array = ts.predict(trained, [np.asarray(Image.open(file)) for file in files])
+    by_array = ts.predict(trained, [read(file) for file in files])
     assert list(by_path.labels) == list(by_array.labels)
     assert by_path.probabilities == pytest.approx(by_array.probabilities, abs=1e-6)
     assert set(by_path.labels) <= set(shapes.CLASS_NAMES)
@@ -137,7 +142,8 @@ def test_forget_retrains_without_the_images(finished_run):
 
 def test_preview_returns_the_grid_and_writes_files(tmp_path):
     grid = ts.preview("deep-augmented", SHAPES, images=2, copies=3, out=tmp_path / "grid.png", files=tmp_path / "files")
-    assert Image.open(tmp_path / "grid.png").size == grid.size
+    with Image.open(tmp_path / "grid.png") as written:
+        assert written.size == grid.size
     assert len(list((tmp_path / "files").iterdir())) == 6
 
 

@@ -72,7 +72,7 @@ def load_dataset(
         DownloadError: CIFAR-10 is not on this machine and cannot be downloaded.
 
     >>> load_dataset("shapes:train=50,test=20").class_names[:3]
-    ('circle', 'square', 'triangle')
+    ('circle', 'ring', 'crescent')
     """
     return _load(dataset, image_size, data_dir, skip_unreadable, _shown(progress))
 
@@ -679,7 +679,7 @@ def summary(source: RunLike | Recipe, num_classes: int = 10) -> list[LayerRow]:
         num_classes: number of classes; only for a recipe.
 
     >>> sum(row.parameters for row in summary("simple", num_classes=10))
-    122570
+    4200842
     """
     from tinysight.recipes.schema import Recipe
 
