@@ -50,7 +50,7 @@ def test_order_is_kept_across_chunks(run, photos, monkeypatch):
 )
 def test_unsure_below_threshold_of_run(run, photos, bias, below, unsure):
     classifier = replace(run.classifier(), temperature=1.0, unsure_below=below)
-    last = classifier.network[-1]
+    last = classifier.network.head
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     last.bias.data[3] = bias
