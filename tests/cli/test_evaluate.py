@@ -45,7 +45,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 30 images" in outcome.out
     )
     assert f"(TTA): {metrics['accuracy_tta']:.4f}" in outcome.out
-    assert report[-1] == f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}"
+    assert report[-1] == f"files: {run / 'metrics.json'}, plots in {run / 'plots'}"
 
 
 def test_all_files_contain_the_note_on_shapes(evaluated):

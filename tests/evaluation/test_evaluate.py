@@ -101,7 +101,7 @@ def test_changed_dataset_is_rejected(run):
 def test_edited_recipe_cannot_change_validation_split(run):
     """Otherwise training images could be evaluated as validation images."""
     path = run.path / "recipe.toml"
-    path.write_text(path.read_text().replace("validation = 0.1", "validation = 0.5"))
+    path.write_text(path.read_text().replace("validation_fraction = 0.1", "validation_fraction = 0.5"))
     with pytest.raises(RunError, match=r"recipe\.toml: modified"):
         evaluate(run, "validation")
     assert not (run.path / "metrics.json").exists()
