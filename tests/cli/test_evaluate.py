@@ -25,7 +25,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
         *("weights_sha256", "sha256", "unsure", "intervals"),
     }
-    assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "test", 30)
+    assert (metrics["format"], metrics["split"], metrics["n"]) == (4, "test", 30)
     low, high = metrics["accuracy_ci95"]
     assert 0 <= low <= metrics["accuracy"] <= high <= 1
     assert 0 <= metrics["accuracy_tta"] <= 1

@@ -41,7 +41,7 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
         "unsure",
         "intervals",
     ]
-    assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "validation", 60)
+    assert (metrics["format"], metrics["split"], metrics["n"]) == (4, "validation", 60)
     assert metrics["accuracy_tta"] is None
     assert metrics["calibration"]["temperature"] == 1.7
     assert list(metrics["per_class"]) == NAMES

@@ -77,6 +77,6 @@ def run(tmp_path, create, summary, history, classifier):
     run.write_history(history)
     run.write_classifier(classifier)
     run.write_summary(summary)
-    run.write_metrics({"format": 3, "accuracy": 0.5, "split": "test"}, run.weights_checksum())
+    run.write_metrics({"format": 4, "accuracy": 0.5, "split": "test"}, run.weights_checksum())
     run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
     return run

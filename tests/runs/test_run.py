@@ -1,6 +1,7 @@
 """Run directories: round trips, atomic writes, and detection of damaged files."""
 
 import errno
+import json
 import shutil
 
 import numpy as np
@@ -27,10 +28,21 @@ def test_all_files_roundtrip(run, recipe, environment, summary, history, classif
     assert run.environment() == environment
     assert run.summary() == summary
     assert run.history() == history
-    assert run.metrics() == {"format": 3, "accuracy": 0.5, "split": "test"}
+    assert run.metrics() == {"format": 4, "accuracy": 0.5, "split": "test"}
     with np.load(run.path / "predictions.npz") as predictions:
         assert predictions["probabilities"].tolist() == [[1, 0], [0, 1]]
         assert predictions["labels"].tolist() == [0, 1]
+
+
+def test_run_of_older_format_is_refused_by_name(run):
+    summary = json.loads((run.path / "summary.json").read_text())
+    (run.path / "summary.json").write_text(json.dumps({**summary, "format": 3}))
+    with pytest.raises(RunError, match=r"summary\.json: has format 3\. This version of tinysight reads format 4\. Use"):
+        Run.open(run.path)
+    recipe = (run.path / "recipe.toml").read_text()
+    (run.path / "recipe.toml").write_text(recipe.replace("# format 4,", "# format 3,", 1))
+    with pytest.raises(RunError, match=r"recipe\.toml: has format 3\."):
+        run.recipe()
 
 
 @pytest.mark.parametrize("other", [{"processor": "another"}, {"versions": {"torch": "1.0"}}])
@@ -191,7 +203,7 @@ def test_write_metrics_rejects_metrics_of_replaced_weights(run, classifier):
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     with pytest.raises(RunError, match="the weights changed during the evaluation"):
-        run.write_metrics({"format": 3}, checksum)
+        run.write_metrics({"format": 4}, checksum)
 
 
 def test_writing_new_weights_removes_evaluation(run, classifier):
@@ -281,7 +293,7 @@ def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, disk
         lambda: run.write_recipe(recipe),
         lambda: run.write_summary(summary),
         lambda: run.write_history([]),
-        lambda: run.write_metrics({"format": 3}, run.weights_checksum()),
+        lambda: run.write_metrics({"format": 4}, run.weights_checksum()),
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:

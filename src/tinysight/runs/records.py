@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -15,7 +16,7 @@ from tinysight._util.files import write_text
 from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.recipes.schema import ModelSection
 
-RUN_FORMAT: Final = 3
+RUN_FORMAT: Final = 4
 MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -28,7 +29,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[3] = RUN_FORMAT
+    format: Literal[4] = RUN_FORMAT
 
 
 class DatasetRecord(BaseModel):
@@ -167,7 +168,8 @@ def check_format(file_format: object, path: Path) -> None:
     """Raise RunError if the format number `file_format` in a file is not the one that this version writes."""
     if file_format != RUN_FORMAT:
         raise RunError(
-            f"{path}: has format {reprlib.repr(file_format)}. This version of tinysight reads format {RUN_FORMAT}."
+            f"{path}: has format {reprlib.repr(file_format)}. This version of tinysight reads format {RUN_FORMAT}. "
+            "Use the version that wrote it, or train again."
         )
 
 
@@ -188,13 +190,20 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def read_checked_text(path: Path) -> str:
-    """Return the text that `write_checked_text` wrote. Raises RunError if the file is missing or was modified."""
+    """Return the text that `write_checked_text` wrote.
+
+    Raises:
+        RunError: the file is missing, was modified, or has another format.
+    """
     try:
         header, _, text = path.read_bytes().decode().partition("\n")
     except FileNotFoundError as error:
         raise RunError(f"{path}: missing. {path.parent} is not a complete run directory.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read. Restore it from a copy or train again.") from error
+    file_format = re.match(r"# format (\d{1,9}),", header)
+    if file_format:
+        check_format(int(file_format[1]), path)
     if header != _checksum_line(text):
         raise RunError(f"{path}: modified after it was written. Restore it from a copy or train again.")
     return text
