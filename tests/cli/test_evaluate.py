@@ -23,7 +23,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
     assert set(metrics) == {
         *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
-        *("weights_sha256", "sha256", "unsure", "intervals"),
+        *("weights_sha256", "sha256", "selective", "intervals"),
     }
     assert (metrics["format"], metrics["split"], metrics["n"]) == (4, "test", 30)
     low, high = metrics["accuracy_ci95"]
@@ -36,6 +36,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         assert all(0 <= scores[score] <= 1 for score in SCORES)
     assert {sum(row) for row in metrics["confusion_matrix"]} == {3}
     assert set(metrics["calibration"]) == {"ece", "temperature", "bins"}
+    assert set(metrics["selective"]) == {"threshold", "coverage", "error", "aurc", "curve"}
 
     report = outcome.out.splitlines()
     assert report[0].split() == ["precision", "recall", "f1-score", "support"]
