@@ -22,11 +22,11 @@ from tinysight.evaluation.robustness import measure_robustness
 from tinysight.runs.audit_results import (
     DuplicatePair,
     DuplicateStatistics,
-    Interval,
     OodDetection,
     Robustness,
     SubgroupGap,
 )
+from tinysight.runs.records import Interval
 
 MAX_CORRUPTED = 2000  # at most so many test images are corrupted, each in every way
 _MAX_PAIRS = 50  # near-duplicate pairs listed by name
