@@ -1,4 +1,4 @@
-"""Request body and authorization."""
+"""HTTP details: body limits, token, security headers, fast route, static files."""
 
 from __future__ import annotations
 
