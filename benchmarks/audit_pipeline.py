@@ -1,6 +1,6 @@
 """Complete audit pipeline on CIFAR-10, from training to the report: duration and results.
 
-    python benchmarks/trust.py [--recipe fast-90] [--minutes 10] [--keep FOLDER]
+    python benchmarks/audit_pipeline.py [--recipe fast-90] [--minutes 10] [--keep FOLDER]
 
 Appends to benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual
 locations, and an idle machine.

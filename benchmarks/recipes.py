@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def with_fixed_network() -> list[str]:
-    """Return the built-in recipes with a fixed network; `benchmarks/minutes.py` measures the others."""
+    """Return the built-in recipes with a fixed network; `benchmarks/time_budget.py` measures the others."""
     return [name for name in catalog.list_recipes() if not loading.load_recipe(name).model.needs_time_budget]
 
 

@@ -1,6 +1,6 @@
 """Time budget of `train fast --minutes M` on CIFAR-10: duration and accuracy against the forecast.
 
-    python benchmarks/minutes.py [1 3 8] [--seeds 0 1 2]
+    python benchmarks/time_budget.py [1 3 8] [--seeds 0 1 2]
 
 Appends one row per training to benchmarks/results/minutes.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of
 the usual locations, and an idle machine.

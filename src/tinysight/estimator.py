@@ -106,7 +106,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
         forecast.check_time_budget(recipe)
         device = devices.resolve_device(self.device)
-        dataset, classes = _dataset(X, y, recipe.data.image_size)
+        dataset, classes = dataset_from_arrays(X, y, recipe.data.image_size)
         recipe, precision = resolve_recipe(recipe, dataset, begun, self.precision, device, progress)
         plan = TrainConfig(recipe, dataset, IN_MEMORY, self.random_state, precision, device=device, start_time=begun)
         run = _temporary_run()
@@ -197,7 +197,7 @@ def _temporary_run() -> Run:
     return run
 
 
-def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
+def dataset_from_arrays(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
     """Return a dataset without test images, and the classes in the order of its labels."""
     pixels = to_pixels(images, image_size)
     targets = column_or_1d(y, warn=True)

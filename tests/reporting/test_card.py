@@ -75,8 +75,8 @@ def test_recognition_of_people_is_out_of_scope(cards):
 
 def test_the_json_document_holds_the_same_metrics(cards):
     _, card, metrics = cards
-    values = json.loads(json.dumps(card.document(), allow_nan=False))
-    assert values["figures"][0]["value"] == metrics.accuracy
+    values = json.loads(json.dumps(card.to_dict(), allow_nan=False))
+    assert values["metrics"][0]["value"] == metrics.accuracy
     assert set(values["audit"].values()) == {"not measured"}
 
 

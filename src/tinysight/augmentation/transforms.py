@@ -113,7 +113,7 @@ def cutout(images: Tensor, rows: Tensor, columns: Tensor, side: int) -> Tensor:
         side: pixels; if even, the center is the first pixel of the second half.
 
     Returns:
-        A new tensor of the same shape, with `MID_GREY` in the squares.
+        A new tensor of the same shape, with `MID_GRAY` in the squares.
     """
     height, width = images.shape[2:]
     in_rows = _covered(rows.to(images.device), height, side)

@@ -83,7 +83,7 @@ def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return content
 
 
-def _from_parquet(place: RemotePath, unit: Shard) -> Iterator[RawImage]:
+def _from_parquet(place: RemotePath, shard: Shard) -> Iterator[RawImage]:
     try:
         # Without pre_buffer, memory holds the batch being read instead of the whole row group.
         file = pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False, buffer_size=2**20)
@@ -99,7 +99,7 @@ def _from_parquet(place: RemotePath, unit: Shard) -> Iterator[RawImage]:
                 ImageError(f"{place}: has no column of images, only {names}. Store encoded images as binary values."),
             )
         else:
-            yield from _from_row_groups(place, file, column, unit.row_groups)
+            yield from _from_row_groups(place, file, column, shard.row_groups)
 
 
 def _from_row_groups(

@@ -53,7 +53,7 @@ class ServedModel:
     def info(self) -> ModelInfo:
         """Description of the classifier, from its model card."""
         card = Card.from_run(self.run)
-        accuracy = next((figure.value for figure in card.metrics if figure.name == "accuracy"), None)
+        accuracy = next((metric.value for metric in card.metrics if metric.name == "accuracy"), None)
         return ModelInfo(
             recipe=card.recipe,
             dataset=card.dataset,
@@ -81,8 +81,8 @@ class ServedModel:
 
     def explain(self, pixels: Pixels, label: int) -> ExplanationResponse:
         """Explain why an image, (3, height, width), is assigned to class `label`."""
-        (heat,) = occlusion_maps(self.classifier, pixels[None], np.array([label]))
-        rows = [[round(float(value), 3) for value in row] for row in heat]
+        (occlusion_map,) = occlusion_maps(self.classifier, pixels[None], np.array([label]))
+        rows = [[round(float(value), 3) for value in row] for row in occlusion_map]
         return ExplanationResponse(occlusion_map=rows, image=to_data_uri(pixels), neighbors=self._neighbors(pixels))
 
     def build_index(self) -> None:

@@ -45,7 +45,7 @@ def read_image(source: Path | bytes, size: tuple[int, int]) -> Pixels:
 
 
 def read_crops(source: Path | bytes, size: tuple[int, int], crops: Crops = CENTER_CROP) -> Pixels:
-    """Decode crops of one image, uint8, (crops, 3, height, width). See `ImageFile.looks`. Raises ImageError."""
+    """Decode crops of one image, uint8, (crops, 3, height, width). See `ImageFile.crops`. Raises ImageError."""
     return ImageFile(source).decode_crops(size, crops)
 
 

@@ -101,7 +101,7 @@ class ChunkStore:
         with storage_errors(self._draft):
             with self._draft.open("ab") as file:
                 file.write(pixels.data)
-            entry = {"failed": list(failed), "seal": _checksum(chunk.state_digest, failed, pixels.data)}
+            entry = {"failed": list(failed), "checksum": _checksum(chunk.state_digest, failed, pixels.data)}
             with self._journal.open("ab") as file:
                 file.write(json.dumps(entry).encode() + b"\n")
 
@@ -130,7 +130,7 @@ def _parse_entry(line: bytes) -> tuple[list[int], str]:
     entry = json.loads(line)
     if not (isinstance(entry, dict) and isinstance(entry.get("failed"), list)):
         raise ValueError
-    return entry["failed"], entry.get("seal", "")
+    return entry["failed"], entry.get("checksum", "")
 
 
 def _checksum(state: bytes, failed: Sequence[int], content: bytes | memoryview) -> str:
