@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinysight._util.progress import SILENT, Progress
+from tinysight.audit.registry import report_sections
 from tinysight.reporting.rendering import HtmlPage
 from tinysight.reporting.report import render_report as page
 from tinysight.runs.run import Run
@@ -23,4 +24,4 @@ def report(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) 
         RunError: a file of the run is missing or damaged.
         DataError: the images are not those that the run was trained on.
     """
-    return page(run, load_run_dataset(run, data_dir, progress))
+    return page(run, load_run_dataset(run, data_dir, progress), report_sections(run))
