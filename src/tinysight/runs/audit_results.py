@@ -12,9 +12,8 @@ from typing import Protocol, TypeVar
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from tinysight._util.errors import RunError
-from tinysight.runs.records import Record
+from tinysight.runs.records import Interval, Record
 
-Interval = tuple[float, float]
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 

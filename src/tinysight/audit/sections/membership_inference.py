@@ -23,7 +23,7 @@ from tinysight.audit.section import AuditSection
 from tinysight.audit.shadow_models import Logits, ShadowModels, float32_logits
 from tinysight.data.dataset import Labels
 from tinysight.reporting.section import Cell, ListedImage, Row, Table
-from tinysight.runs.audit_results import Interval
+from tinysight.runs.records import Interval
 
 AttackScores = NDArray[np.float64]
 FALSE_POSITIVE_RATES = (0.001, 0.01)  # false-positive rates at which attacks are compared

@@ -25,7 +25,7 @@ from tinysight.audit.section import AuditSection
 from tinysight.data.dataset import Pixels
 from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.reporting.section import ListedImage, Row, Table
-from tinysight.runs.audit_results import Interval
+from tinysight.runs.records import Interval
 
 THUMBNAIL_SIZE = 16  # side in pixels
 N_COMPONENTS = 64  # principal components of an embedding

@@ -26,7 +26,7 @@ from tinysight.data.image_ids import IMAGE_COLUMN, check_ids, image_ids, read_ro
 from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.evaluation.significance import holm_correction
 from tinysight.reporting.section import Cell, Row, Table
-from tinysight.runs.audit_results import Interval
+from tinysight.runs.records import Interval
 
 Metric = Literal["accuracy", "fnr", "fpr"]
 GroupNames = NDArray[np.object_]
@@ -265,9 +265,8 @@ class PropertySubgroups(_GapSection):
         """Return the gaps between the terciles of each property of the test images."""
         test = context.dataset.test
         columns = property_subgroups(test.pixels)
-        if test.files:
-            folder = Path(context.run.environment().dataset.argument)
-            columns["original size"] = terciles(original_side_lengths(folder, test.files))
+        if context.dataset.folder:
+            columns["original size"] = terciles(original_side_lengths(context.dataset.folder, test.files))
         return find_subgroup_gaps(columns, test.labels, context.predicted, context.dataset.class_names)
 
 
