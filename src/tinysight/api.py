@@ -749,29 +749,31 @@ def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int |
     raise InputError("recipe: a Recipe takes no overrides, epochs or minutes. Set them in the recipe.")
 
 
-def _load(
-    dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
+def _run_dataset(
+    run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress
 ) -> Dataset:
-    from tinysight.data.dataset import Dataset
+    """Return the dataset that the run was trained on: `dataset`, or by default loaded again from its source."""
+    from tinysight.runs.run_dataset import open_dataset
+
+    given = None if dataset is None else _given_dataset(run, dataset, data_dir, progress)
+    return open_dataset(run, given, _path(data_dir), progress)
+
+
+def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:
+    """Load a dataset at the image size of the run.
+
+    `ImageClassifier` trains on all images of (X, y); `train` keeps some of them for testing.
+    """
     from tinysight.data.load import load
+    from tinysight.data.sources.arrays import dataset_from_arrays
+    from tinysight.runs.run_dataset import is_dataset_of
 
-    if isinstance(dataset, Dataset):
-        return dataset
-    if isinstance(dataset, str | Path):
-        return load(str(dataset), image_size, _path(data_dir), skip_unreadable, progress)
-    if isinstance(dataset, tuple) and len(dataset) == 2:
-        from tinysight.estimator import dataset_from_arrays
-
-        return dataset_from_arrays(*dataset, image_size)[0]
-    raise DataError(
-        f"dataset: cannot be a {type(dataset).__name__}. Pass a name, a folder, a Dataset or a pair (images, labels)."
-    )
-
-
-def _run_dataset(run: Run, data_dir: str | Path | None, progress: Progress) -> Dataset:
-    from tinysight.runs.run_dataset import load_run_dataset
-
-    return load_run_dataset(run, _path(data_dir), progress)
+    image_size = run.recipe().data.image_size
+    if isinstance(dataset, tuple):
+        whole = dataset_from_arrays(*dataset, image_size)
+        if is_dataset_of(run, whole):
+            return whole
+    return load(dataset, image_size, _path(data_dir), skip_unreadable=True, progress=progress)
 
 
 def _train_in_memory(

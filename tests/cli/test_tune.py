@@ -19,13 +19,13 @@ SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
 @pytest.fixture
 def _two_trials(monkeypatch):
     """Send Ctrl-C at the start of every third trial."""
-    attempt, calls = worker.attempt, []
+    train_trial, calls = worker.train_trial, []
 
     def counted(*arguments):
         calls.append(arguments)
         if len(calls) % 3 == 0:
             os.kill(os.getpid(), signal.SIGINT)
-        return attempt(*arguments)
+        return train_trial(*arguments)
 
     monkeypatch.setattr(worker, "train_trial", counted)
 

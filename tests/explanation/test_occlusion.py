@@ -75,7 +75,7 @@ def test_only_the_decisive_pixel_is_hot():
 
 @pytest.mark.parametrize(("name", "epochs"), [("fast-73", 6), ("early-stopping", 8)])
 def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
-    """benchmarks/explanation.py computes the same two numbers, also for larger networks."""
+    """benchmarks/occlusion.py computes the same two numbers, also for larger networks."""
     dataset, planted = shapes.make_shapes(train=3000, test=200)
     recipe = loading.load_recipe(name, [f"training.epochs={epochs}", "training.batch_size=125"])
     classifier = fit(Trainer(recipe, dataset, split_dataset(dataset, recipe.data, 0), 0, "fp32"))
@@ -89,7 +89,7 @@ def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
 
     other = replace(classifier, network=classifier_of(recipe.model, seed=5).network)
     if name == "fast-73":  # its first layer is computed from the images, not trained
-        other.network[0].filters.copy_(classifier.network[0].filters)
+        other.network.body[0].filters.copy_(classifier.network.body[0].filters)
     correlations = [
         spearmanr(first.ravel(), second.ravel()).statistic
         for first, second in zip(heat, occlusion_maps(other, pixels, classes), strict=True)

@@ -6,7 +6,7 @@ import pytest
 
 from tinysight._util.errors import RecipeError
 from tinysight.models.classifier import batch_size
-from tinysight.models.fast import STEM_CHANNELS
+from tinysight.models.families.fast import STEM_CHANNELS
 from tinysight.recipes import loading
 from tinysight.training import forecast, precision
 from tinysight.training.budget import EXIT_SECONDS
@@ -44,7 +44,7 @@ def _machine(monkeypatch):
     """Fake a machine that trains 640 images/s with the small network and 64 with the large one."""
 
     def seconds(network, image_size, precisions):
-        return [0.2 if network[0].filters.shape[0] == STEM_CHANNELS[2] else 2.0]
+        return [0.2 if network.body[0].filters.shape[0] == STEM_CHANNELS[2] else 2.0]
 
     monkeypatch.setattr(forecast, "step_seconds", seconds)
     monkeypatch.setattr(precision, "resolve_precision", lambda *asked: "fp32")
@@ -106,7 +106,7 @@ def test_an_exhausted_budget_still_gives_a_forecast(recipe, elapsed):
 
 def test_the_forecast_text_has_network_epochs_accuracy_and_spread(recipe):
     words = forecast_training(recipe(10), WORK, law=law(SMALL, spread=0.012)).describe()
-    assert words.startswith("coarse stem, 16/32 channels, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
+    assert words.startswith("stem stride 2, channels 16/32, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
 
 
 @pytest.mark.parametrize(("pace_spread", "seen"), [(0.5, 900.0), (2.0, 90_000.0)])
@@ -153,7 +153,7 @@ def test_no_accuracy_forecast_for_other_datasets(recipe):
 
 
 def test_an_open_network_without_a_time_budget_is_rejected():
-    with pytest.raises(RecipeError, match=r"Set training\.minutes, or model\.stem and model\.widths\."):
+    with pytest.raises(RecipeError, match=r"Set training\.minutes, or model\.stem_stride and model\.channels\."):
         forecast_training(loading.load_recipe("fast"), WORK, law=LAW)
 
 
