@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinysight._util import console
-from tinysight._util.errors import DataError, InputError
+from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     RunLike = Run | str | Path
     """A run, or the path of its directory."""
 
-    DatasetLike = Dataset | str | Path | tuple[Any, Any]
-    """A dataset: "cifar10", "shapes", a folder, a `Dataset`, or a pair (images, labels)."""
+    DatasetLike = Dataset | str | Path | tuple[Any, Any] | Any
+    """A dataset: "cifar10", "shapes", a folder, a CSV file, a `Dataset`, a pair (images, labels) or a
+    DataFrame."""
 
 _ONNX_SUFFIX = ".onnx"
 
@@ -138,7 +139,7 @@ def train(
     if isinstance(dataset, str | Path):
         request = TrainRequest(
             recipe=resolved,
-            data_source=resolve_source(str(dataset)),
+            data_source=resolve_source(dataset),
             path=path,
             seed=seed,
             data_dir=_path(data_dir),
@@ -206,7 +207,7 @@ def tune(
 
     check_tunable(resolved)
     path = _next_run(f"{resolved.name}-tuned") if out is None else Path(out)
-    source = resolve_source(str(dataset))
+    source = resolve_source(dataset)
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
     loaded = _load(source, resolved.data.image_size, data_dir, skip_unreadable, progress)
@@ -629,7 +630,7 @@ def import_keras(
     path = Path("runs", model.stem) if out is None else Path(out)
     Run.check_available(path)
     files = KerasFiles.open(model, _path(weights))
-    source = resolve_source(str(dataset))
+    source = resolve_source(dataset)
     loaded = _load(source, files.architecture.image_size, data_dir, False, _shown(progress))
     if len(set(class_names)) < len(class_names):
         raise InputError(f"class_names: {', '.join(class_names)} are repeated. Give each class a different name.")
@@ -804,7 +805,6 @@ def _train_in_memory(
     start_time: float,
     progress: Progress,
 ) -> None:
-    from tinysight.data.load import IN_MEMORY
     from tinysight.runs.run import Run
     from tinysight.training import session
     from tinysight.training.device import resolve_device
@@ -817,5 +817,5 @@ def _train_in_memory(
     loaded = _load(dataset, recipe.data.image_size, None, False, progress)
     _note_all(loaded.notes, progress)
     recipe, chosen = resolve_recipe(recipe, loaded, begun, precision, chosen_device, progress)
-    config = session.TrainConfig(recipe, loaded, IN_MEMORY, seed, chosen, device=chosen_device, start_time=begun)
+    config = session.TrainConfig(recipe, loaded, loaded.argument, seed, chosen, device=chosen_device, start_time=begun)
     session.train(config, path, resume, progress)
