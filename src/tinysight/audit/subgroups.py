@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.stats import binom, fisher_exact
 
 from tinysight.data.dataset import Labels, Pixels
+from tinysight.data.filters import luma
 from tinysight.evaluation.significance import holm_correction
 from tinysight.runs.audit_results import SubgroupGap
 from tinysight.runs.records import Interval
 
 TERCILES = ("low", "middle", "high")
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def property_subgroups(pixels: Pixels) -> dict[str, NDArray[np.object_]]:
@@ -39,7 +40,7 @@ def image_properties(pixels: Pixels) -> dict[str, NDArray[np.float64]]:
 
 def _properties(pixels: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     red, green, blue = pixels.transpose(1, 0, 2, 3)
-    gray = np.einsum("nchw,c->nhw", pixels, _LUMA)
+    gray = luma(torch.from_numpy(pixels)).squeeze(1).numpy()
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
     return {
         "brightness": gray.mean((1, 2)).astype(np.float64),
