@@ -484,10 +484,11 @@ def card(run: RunLike, *, write: bool = True) -> Card:
     """
     opened = open_run(run)
 
+    from tinysight.audit.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
 
-    model_card = Card.from_run(opened)
+    model_card = Card.from_run(opened, report_sections(opened))
     if write:
         RunArtifacts(opened).write_card(model_card.to_markdown())
     return model_card
@@ -515,10 +516,11 @@ def report(
     opened = open_run(run)
 
     from tinysight._util.files import write_text
+    from tinysight.audit.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
 
-    page = render_report(opened, _run_dataset(opened, data_dir, _shown(progress)))
+    page = render_report(opened, _run_dataset(opened, data_dir, _shown(progress)), report_sections(opened))
     if out is None:
         RunArtifacts(opened).write_report(page)
     else:
@@ -795,7 +797,7 @@ def _train_in_memory(
     start_time: float,
     progress: Progress,
 ) -> None:
-    from tinysight.data.load import IN_MEMORY
+    from tinysight.data.dataset import IN_MEMORY
     from tinysight.runs.run import Run
     from tinysight.training import session
     from tinysight.training.device import resolve_device

@@ -57,7 +57,7 @@ def test_second_call_reads_cached_features(trained, cache, counted):
 def test_new_weights_compute_new_features(finished_run, cache, counted):
     training_index(finished_run)
     classifier = Run(finished_run).classifier()
-    classifier.network[0].weight.data.mul_(-1)
+    classifier.network.body[0].weight.data.mul_(-1)
     Run(finished_run).write_classifier(dataclasses.replace(classifier))
     training_index(finished_run)
     assert counted == [90, 90]
@@ -84,7 +84,7 @@ def test_cache_keeps_a_limited_number_of_runs(finished_run, cache, monkeypatch):
     run = Run(finished_run)
     for factor in (1.0, 1.1, 1.2):
         classifier = run.classifier()
-        classifier.network[0].weight.data.mul_(factor)
+        classifier.network.body[0].weight.data.mul_(factor)
         run.write_classifier(classifier)
         training_index(finished_run)
     assert len(list(cache.glob("*.safetensors"))) == 2

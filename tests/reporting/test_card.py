@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tinysight.audit.registry import report_sections
+from tinysight.data.load import find_source
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
@@ -18,9 +20,9 @@ def run(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cards(run):
     """The cards before and after evaluation, and the metrics."""
-    before = Card.from_run(run)
+    before = Card.from_run(run, report_sections(run))
     metrics = evaluate(run, tta=True)
-    return before, Card.from_run(run), metrics
+    return before, Card.from_run(run, report_sections(run)), metrics
 
 
 def test_missing_measurements_are_marked(cards):
@@ -81,15 +83,16 @@ def test_the_json_document_holds_the_same_metrics(cards):
 
 
 def test_the_provenance_of_cifar10_states_that_no_consent_was_obtained():
-    from tinysight.reporting.provenance import provenance_of
-
-    origin = provenance_of("cifar10")
+    origin = find_source("cifar10").provenance
     assert "80 Million Tiny Images" in origin.source
     assert "No consent was obtained" in origin.consent
     assert "withdrew it in 2020" in origin.consent
 
 
-def test_the_provenance_of_a_folder_is_not_stated():
-    from tinysight.reporting.provenance import provenance_of
-
-    assert provenance_of("photos").consent.startswith("Not stated.")
+@pytest.mark.parametrize("name", ["photos", "cifar10", "shapes"])
+def test_the_provenance_of_a_folder_is_not_stated_whatever_its_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    origin = find_source(f"./{name}").provenance
+    assert origin.consent.startswith("Not stated.")
+    assert origin.license.startswith("Not stated.")

@@ -6,6 +6,7 @@ import torch
 
 from tinysight._util import optional_deps
 from tinysight._util.hardware import processor_name
+from tinysight.data.dataset import Provenance
 from tinysight.models.classifier import Classifier, Normalization
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
@@ -87,6 +88,7 @@ def environment():
             argument="/photos",
             data_dir=None,
             fingerprint="abc",
+            provenance=Provenance(),
             source="a folder",
             is_official=None,
             notes=("café",),

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from tinysight._util.errors import RunError, StorageError
 from tinysight.runs.records import sha256_hex
@@ -347,7 +348,7 @@ def test_weights_of_another_run_are_rejected(create, run, classifier, tmp_path):
 
 
 def test_weights_of_wrong_shape_are_rejected(run, classifier):
-    del classifier.network[-1]
+    classifier.network.head = torch.nn.Linear(3, 2)
     run.write_classifier(classifier)
     with pytest.raises(RunError, match=r"model\.safetensors: the shapes of the weights do not match model\.json"):
         run.classifier()
@@ -355,9 +356,9 @@ def test_weights_of_wrong_shape_are_rejected(run, classifier):
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_non_finite_weights_are_rejected(run, classifier, number):
-    classifier.network[-1].bias.data[1] = number
+    classifier.network.head.bias.data[1] = number
     run.write_classifier(classifier)
-    with pytest.raises(RunError, match=r"model\.safetensors: the weights '9\.bias' contain NaN or infinity"):
+    with pytest.raises(RunError, match=r"model\.safetensors: the weights 'head\.bias' contain NaN or infinity"):
         run.classifier()
 
 
@@ -388,7 +389,7 @@ def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, metr
 def test_power_loss_between_weights_and_model_is_detected_or_harmless(run, classifier, power_cuts):
     images = np.zeros((1, 3, 16, 16), dtype=np.uint8)
     before = classifier.probabilities(images)
-    classifier.network[-1].bias.data[0] += 1
+    classifier.network.head.bias.data[0] += 1
     after = classifier.probabilities(images)
 
     def predict_or_reject(run):

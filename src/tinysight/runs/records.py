@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.data.dataset import Provenance
 from tinysight.recipes.schema import ModelSection
 
 RUN_FORMAT: Final = 4
@@ -46,6 +47,7 @@ class DatasetRecord(FrozenModel):
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
+    provenance: Provenance
     is_official: bool | None
     notes: tuple[str, ...]
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
-from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_text
+from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
 from tinysight.data import image_ids
 from tinysight.models.classifier import Classifier, Normalization
 from tinysight.models.registry import build_network
@@ -301,6 +301,20 @@ class Run:
         if checksum != _arrays_checksum(arrays):
             raise RunError(f"{path}: modified after it was written. Run `tinysight evaluate` again.")
         return arrays["probabilities"], arrays["labels"]
+
+    def read_files(self) -> dict[str, bytes]:
+        """Return the content of each file by its path in the directory; checkpoints are left out."""
+        names = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
+        try:
+            return {name.as_posix(): (self.path / name).read_bytes() for name in names if name.parts[0] != "checkpoint"}
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Create the directory from the content of its files, as `read_files` returns it."""
+        with atomic_dir(self.path) as draft:
+            for name, content in files.items():
+                write_bytes(draft / name, content)
 
     def plot_path(self, name: str) -> Path:
         """Return the path of the plot `name`."""
