@@ -52,7 +52,12 @@ def evaluate(
     images = _select_split(run, dataset, split)
     probabilities = classifier.probabilities(images.pixels)
     metrics = compute_metrics(
-        probabilities, images.labels, classifier.class_names, split, classifier.temperature, classifier.abstain_below
+        probabilities,
+        images.labels,
+        classifier.class_names,
+        split,
+        classifier.spec.temperature,
+        classifier.abstain_below,
     )
     if tta:
         hits = int((classifier.probabilities(images.pixels, tta=True).argmax(1) == images.labels).sum())
