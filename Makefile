@@ -1,11 +1,12 @@
-# The few commands there are. Each makes .venv first, which takes some minutes once.
+# Every target creates .venv first, which takes a few minutes the first time.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS := audit,explain,keras,mlflow,onnx,scale,serve,tensorboard
 READY := .venv/ready
-# A process of tests for each core: every test computes on one thread.
+# One test process per core; every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
 
-.PHONY: demo test test-slow lint bench
+.PHONY: demo test test-slow lint bench coverage docs package
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
@@ -21,6 +22,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Line and branch coverage of src by the quick tests, file by file.
+coverage: $(READY)
+	$(BIN)/pytest $(TOGETHER) --cov --cov-report=term:skip-covered
+
+# Builds sdist and wheel into dist/, and runs the wheel in an empty environment.
+package: $(READY)
+	$(BIN)/python tools/check_package.py
+
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/augmentation.py
@@ -33,11 +42,18 @@ ifdef TINYSIGHT_DATA_DIR
 	$(BIN)/python benchmarks/membership.py
 	$(BIN)/python benchmarks/unlearning.py
 else
-	@echo "What needs CIFAR-10 is not measured: say where both of its layouts are by TINYSIGHT_DATA_DIR."
+	@echo "Benchmarks on CIFAR-10 are skipped: set TINYSIGHT_DATA_DIR to a directory with both of its layouts."
 endif
 
+# Writes the site to site/. The tools are not in $(READY), since only this target needs them.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	$(BIN)/python docs/generate_reference.py
+	$(BIN)/mkdocs build --strict
+
 $(READY): pyproject.toml constraints.txt
-	@echo "Installing into .venv; this takes some minutes, and nothing is shown meanwhile."
+	@echo "Installing into .venv: this takes a few minutes and prints nothing."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,audit,explain,keras,onnx,scale,serve]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade pip  # --group needs pip 25.1
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e '.[$(EXTRAS)]'
 	touch $@

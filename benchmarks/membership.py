@@ -1,6 +1,6 @@
 """Membership inference on an overfitted network, and on a network that never saw the images.
 
-    python benchmarks/leaks.py [--seeds 0 1 2]
+    python benchmarks/membership.py [--seeds 0 1 2]
 
 Uses 4,000 images of CIFAR-10: one network trains on 2,000 of them for 40 epochs, the other on none. Appends to
 benchmarks/results/trust.jsonl. Needs CIFAR-10 and an idle machine.

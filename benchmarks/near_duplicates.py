@@ -1,6 +1,6 @@
 """Near-duplicates in CIFAR-10, and recall and precision on injected ones.
 
-    python benchmarks/twins.py
+    python benchmarks/near_duplicates.py
 
 Injects 900 test images, shifted by a pixel, flipped, or compressed as JPEG, into all 60,000. Appends to
 benchmarks/results/trust.jsonl. Needs CIFAR-10 and an idle machine.

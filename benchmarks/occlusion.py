@@ -1,6 +1,6 @@
 """Occlusion maps on `shapes`: localization, and dependence on the weights.
 
-    python benchmarks/explanation.py [--seeds 0 1 2]
+    python benchmarks/occlusion.py [--seeds 0 1 2]
 
 The masks of `shapes` are known. Measures how often the maximum of the map of a correct prediction lies on the shape,
 and the rank correlation with the maps of a network with random weights. Appends to benchmarks/results/trust.jsonl.

@@ -1,7 +1,7 @@
 """Projected throughput of many machines, from measurements on one core.
 
-Each stage of the pipeline has a rate, and the slowest stage is the bottleneck. docs/scale.md explains the model;
-benchmarks/scale.py measures the stages and tests the model.
+Each stage of the pipeline has a rate, and the slowest stage is the bottleneck.
+docs/explanation/scale.md explains the model; benchmarks/scale.py measures the stages and tests the model.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from typing import Any
-
-from wording import reword_text
 
 CORES = 2  # per machine
 NETWORK = 1.25e9  # bytes per second and machine: 10 Gbit/s
@@ -35,14 +33,14 @@ class Way:
     @property
     def part(self) -> str:
         """Name of the measurement: all work of a core per image."""
-        return f"all of it: {self.name}"
+        return f"complete pipeline: {self.name}"
 
 
 WAYS = (
     Way("32x32 PNG in Parquet, fast-73", requested=False),
     Way("32x32 PNG in Parquet, fast-90", requested=False),
-    Way("32x32 PNG, a file each, fast-90", requested=True),
-    Way("500x375 JPEG, a file each, fast-90", requested=True),
+    Way("32x32 PNG, one file per image, fast-90", requested=True),
+    Way("500x375 JPEG, one file per image, fast-90", requested=True),
 )
 
 
@@ -56,7 +54,7 @@ def rates(way: Way, rows: Rows, machines: int) -> dict[str, float]:
     throughput = {
         "cores": machines * CORES * median(row),
         "network cards": machines * NETWORK / row["bytes"],
-        "the driver": median(rows["the driver alone: units that take no time"]) * UNIT,
+        "the driver": median(rows["driver only: shards that take no time"]) * UNIT,
     }
     return throughput | ({"requests to one prefix": float(REQUESTS)} if way.requested else {})
 
@@ -94,9 +92,7 @@ def parts_table(rows: Rows) -> str:
         if "law" not in row:
             low, high = min(row["rates"]), max(row["rates"])
             size = f"{row['bytes']:,.0f}" if "bytes" in row else ""
-            lines.append(
-                f"| {reword_text(part)} | {median(row):,.0f} ({low:,.0f} to {high:,.0f}) | {size} | {row['n']} |"
-            )
+            lines.append(f"| {part} | {median(row):,.0f} ({low:,.0f} to {high:,.0f}) | {size} | {row['n']} |")
     return "\n".join(lines)
 
 
@@ -110,7 +106,7 @@ def bulk_table(rows: Rows) -> str:
         for machines in (2, 16, 1000):
             part, rate = slowest(way, rows, machines)
             times = " | ".join(told_duration(count / rate) for count in (1e7, 1e8, 1e9))
-            lines.append(f"| {reword_text(way.name)} | {machines:,} | {rate:,.0f} | {part} | {times} |")
+            lines.append(f"| {way.name} | {machines:,} | {rate:,.0f} | {part} | {times} |")
     return "\n".join(lines)
 
 
@@ -139,5 +135,5 @@ def law_table(rows: Rows) -> str:
             low, high = min(row["rates"]), max(row["rates"])
             measured = f"{median(row):.1f} ({low:.1f} to {high:.1f})"
             ratio = f"{median(row) / row['law']:.2f}"
-            lines.append(f"| {reword_text(part)} | {measured} | {row['law']:.1f} | {ratio} | {row['n']} |")
+            lines.append(f"| {part} | {measured} | {row['law']:.1f} | {ratio} | {row['n']} |")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
     python benchmarks/report.py
 
-Updates RESULTS.md, the tables of README.md and docs/scale.md, and the headers of the recipes.
+Updates RESULTS.md, the tables of README.md and docs/explanation/scale.md, and the headers of the recipes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import projection
 from common import ROOT, read
-from wording import reword
 
 from tinysight.recipes import catalog, loading
 
@@ -65,11 +64,15 @@ def texts() -> dict[Path, str]:
     long = {name: f"{table}\n\n{bullet_list(provenance(rows))}" for name, (table, rows) in tables.items()}
     short = {name: f"{table}\n\n{bullet_list(provenance(rows, IN_README))}" for name, (table, rows) in tables.items()}
     claims = {name: claim_table(read(name)) for name in CLAIMS}
-    readme, results, scale = ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md", ROOT / "docs" / "scale.md"
+    explanation = ROOT / "docs" / "explanation"
+    sections = {
+        ROOT / "README.md": {"ladder": short["ladder"]},
+        explanation / "recipes.md": {name: short[name] for name in ("minutes", "recipes")},
+        explanation / "scale.md": scale_tables(read("scale")),
+        ROOT / "benchmarks" / "RESULTS.md": {**long, "share": share_table(ladder), **claims},
+    }
     return {
-        scale: page(scale, scale_tables(read("scale"))),
-        readme: page(readme, short),
-        results: page(results, {**long, "share": share_table(ladder), **claims}),
+        **{path: page(path, tables) for path, tables in sections.items()},
         **{path: with_header(path, measured[path.stem]) for path in map(catalog.find_recipe, measured)},
     }
 
@@ -186,7 +189,7 @@ def claim_table(rows: list[Row]) -> str:
     """Return the newest row of each claim of a benchmark."""
     if not rows:
         return NOT_YET
-    newest = {row["claim"]: row for row in map(reword, rows)}
+    newest = {row["claim"]: row for row in rows}
     lines = ["| claim | tinysight | peer or target | ratio | n |", "|---|---|---|---|---|"]
     lines += [f"| {r['claim']} | {r['ours']} | {r['peer']} | {r['ratio']} | {r['n']} |" for r in newest.values()]
     facts = provenance([{key: value for key, value in row.items() if key != "peer"} for row in newest.values()])
@@ -194,7 +197,7 @@ def claim_table(rows: list[Row]) -> str:
 
 
 def scale_tables(rows: list[Row]) -> dict[str, str]:
-    """Return the tables of docs/scale.md: measurements and projections."""
+    """Return the tables of docs/explanation/scale.md: measurements and projections."""
     newest = {row["part"]: row for row in rows}
     makers = {
         "parts": projection.parts_table,

@@ -2,10 +2,11 @@
 
 A refactoring must not change a single bit of them. Run the script on two commits, on the same machine, and compare:
 
-    python benchmarks/reproducibility.py                      # this checkout
-    python benchmarks/reproducibility.py --source OLD/src     # another one
+    python benchmarks/reproducibility.py                                  # this checkout, on CIFAR-10
+    python benchmarks/reproducibility.py --source OLD/src                 # another checkout
+    python benchmarks/reproducibility.py --small         # seconds; tests/test_reproducibility.py
 
-Needs CIFAR-10 in TINYSIGHT_DATA_DIR. The checksum of a run ignores the names of the tensors, which may change.
+The checksum of a run does not depend on the names of the tensors, which may change.
 """
 
 from __future__ import annotations
@@ -23,50 +24,73 @@ from pathlib import Path
 from common import ROOT, append, stamp
 from safetensors import safe_open
 
-COMMON = ("--data", "cifar10", "--seed", "0", "--precision", "fp32")
+SMALL = "shapes:train=3000,test=50"
+TRAININGS = {
+    "fast-73": ("fast-73",),
+    "deep, 1 epoch": ("deep", "--epochs", "1"),
+    "fast-73, two workers": ("fast-73", "--workers", "2"),
+}
 RESUMED = ("deep-augmented", "--epochs", "2")
 
 
 def main() -> None:
     """Train each run, print its checksum, and append all of them to the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=ROOT / "src", help="the `src` folder to import tinysight from")
-    environment = os.environ | {"PYTHONPATH": str(parser.parse_args().source.resolve())}
+    parser.add_argument("--small", action="store_true", help=f"train on {SMALL} instead of CIFAR-10")
+    arguments = parser.parse_args()
+    commit = subprocess.run(
+        ["git", "-C", str(arguments.source), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    data = SMALL if arguments.small else "cifar10"
+    checksums = train_all(data, arguments.source)
+    print("\n".join(f"{name}: {checksum}" for name, checksum in checksums.items()))
+    append("reproducibility", stamp() | {"commit": commit, "data": data, "checksums": checksums})
+
+
+def train_all(data: str, source: Path = ROOT / "src") -> dict[str, str]:
+    """Return the checksum of each training, by name."""
+    # One thread on small images: with several, the order of additions depends on how they are scheduled.
+    threads = {"OMP_NUM_THREADS": "1"} if data == SMALL else {}
+    environment = os.environ | threads | {"PYTHONPATH": str(source.resolve())}
     checksums = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, arguments in {
-            "fast-73": ("fast-73",),
-            "deep, 1 epoch": ("deep", "--epochs", "1"),
-            "fast-73, two workers": ("fast-73", "--workers", "2"),
-        }.items():
+        for name, arguments in TRAININGS.items():
             run = Path(folder) / name
-            subprocess.run(_command(run, *arguments), env=environment, check=True, stdout=subprocess.DEVNULL)
-            checksums[name] = _checksum(run)
-            print(name, checksums[name], flush=True)
+            _train(run, data, environment, *arguments)
+            checksums[name] = weights_checksum(run)
         run = Path(folder) / "resumed"
-        _interrupt_after_an_epoch(run, environment)
-        subprocess.run(_command(run, *RESUMED, "--resume"), env=environment, check=True, stdout=subprocess.DEVNULL)
-        checksums["deep-augmented, 2 epochs, resumed"] = _checksum(run)
-        print("resumed", _checksum(run), flush=True)
-    append("reproducibility", stamp() | {"checksums": checksums})
+        _interrupt_after_an_epoch(run, data, environment)
+        _train(run, data, environment, *RESUMED, "--resume")
+        checksums["deep-augmented, 2 epochs, resumed"] = weights_checksum(run)
+    return checksums
 
 
-def _command(run: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tinysight", "train", *arguments, *COMMON, "--out", str(run)]
+def _command(run: Path, data: str, *arguments: str) -> list[str]:
+    options = ("--data", data, "--seed", "0", "--precision", "fp32", "--out", str(run))
+    return [sys.executable, "-m", "tinysight", "train", *arguments, *options]
 
 
-def _interrupt_after_an_epoch(run: Path, environment: dict[str, str]) -> None:
-    """Interrupt a training some steps into its second epoch."""
-    process = subprocess.Popen(_command(run, *RESUMED), env=environment, stdout=subprocess.DEVNULL)
+def _train(run: Path, data: str, environment: dict[str, str], *arguments: str) -> None:
+    command = _command(run, data, *arguments)
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if completed.returncode != 0:
+        raise SystemExit(completed.stderr)
+
+
+def _interrupt_after_an_epoch(run: Path, data: str, environment: dict[str, str]) -> None:
+    """Interrupt a training once its first epoch is recorded; a short one may end before."""
+    process = subprocess.Popen(
+        _command(run, data, *RESUMED), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     history = run / "history.jsonl"
-    while not (history.exists() and history.read_text(encoding="utf-8").strip()):
-        time.sleep(0.1)
-    time.sleep(2)
+    while process.poll() is None and not (history.exists() and history.read_text(encoding="utf-8").strip()):
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     process.wait()
 
 
-def _checksum(run: Path) -> str:
+def weights_checksum(run: Path) -> str:
     """Return a SHA-256 over the weights of a run that depends on their values and shapes alone."""
     with safe_open(run / "model.safetensors", framework="numpy") as file:
         arrays = [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118  # it is no dict

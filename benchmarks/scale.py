@@ -2,9 +2,8 @@
 
     python benchmarks/scale.py RUN...   (runs of the recipes to measure)
 
-docs/scale.md shows the projections. More workers than cores are simulated by tasks that sleep for the duration of a
-shard, which tests the driver and the throughput model. The names of the stages are keys of the results; wording.py
-changes them for display.
+docs/explanation/scale.md shows the projections. More workers than cores are simulated by tasks that sleep for the
+duration of a shard, which tests the driver and the throughput model. The names of the stages are keys of the results.
 """
 
 from __future__ import annotations
@@ -130,8 +129,8 @@ def whole(run: Run, folder: Path) -> None:
     """Measure the complete work per image, from reading to writing its row, on two shards of each kind."""
     kinds = {
         "parquet": "32x32 PNG in Parquet",
-        "files": "32x32 PNG, a file each",
-        "photos": "500x375 JPEG, a file each",
+        "files": "32x32 PNG, one file per image",
+        "photos": "500x375 JPEG, one file per image",
     }
     for name, kind in kinds.items():
         source, rows = RemotePath.parse(str(folder / name)), folder / f"rows of {name} by {run.path.name}"
@@ -141,7 +140,7 @@ def whole(run: Run, folder: Path) -> None:
         done = do_all(work, numbered)
         count = sum(result.rows for result in done)
         size = sum(result.input_bytes for result in done) / count
-        note(f"all of it: {kind}, {run.recipe().name}", count, partial(do_all, work, numbered), bytes=size)
+        note(f"complete pipeline: {kind}, {run.recipe().name}", count, partial(do_all, work, numbered), bytes=size)
 
 
 def do_all(work: Job, numbered: list[NumberedShard]) -> list[ShardResult]:
@@ -156,7 +155,7 @@ def driver() -> None:
     for workers in FAKE_WORKERS:
         rates = [shards_per_second(wait, workers, FAKE_UNIT, 12 * workers) for _ in range(3)]
         keep(f"{workers} workers that wait {FAKE_UNIT:g} s a unit", rates, law=workers / FAKE_UNIT)
-    keep("the driver alone: units that take no time", [shards_per_second(wait, 16, 0.0, 4000) for _ in range(TIMES)])
+    keep("driver only: shards that take no time", [shards_per_second(wait, 16, 0.0, 4000) for _ in range(TIMES)])
     ray.shutdown()
 
 

@@ -1,6 +1,6 @@
 """Detection of subgroup gaps, with and without an injected bias.
 
-    python benchmarks/unfairness.py
+    python benchmarks/subgroups.py
 
 With bias, ten seeds: in training, half of the images of one class have a pink background; in the test split, half of
 all other classes. Without bias, twenty seeds: the subgroup is a random half of the test images. Appends to

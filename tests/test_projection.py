@@ -1,4 +1,4 @@
-"""The law of docs/scale.md: the slowest part is the rate of the whole."""
+"""The law of docs/explanation/scale.md: the slowest part is the rate of the whole."""
 
 import importlib
 import sys
@@ -18,9 +18,9 @@ def projection(monkeypatch):
 @pytest.fixture
 def rows():
     return {
-        "all of it: small": {"rates": [400.0, 500.0, 600.0], "bytes": 2000.0, "n": 3},
-        "all of it: large": {"rates": [500.0], "bytes": 1e8, "n": 1},
-        "the driver alone: units that take no time": {"rates": [400.0], "n": 1},
+        "complete pipeline: small": {"rates": [400.0, 500.0, 600.0], "bytes": 2000.0, "n": 3},
+        "complete pipeline: large": {"rates": [500.0], "bytes": 1e8, "n": 1},
+        "driver only: shards that take no time": {"rates": [400.0], "n": 1},
     }
 
 

@@ -45,6 +45,7 @@ def test_every_page_holds_what_the_report_would_write(report):
         "README.md",
         "RESULTS.md",
         "scale.md",
+        "recipes.md",
         *(f"{name}.toml" for name in MEASURED),
     }
     stale = [path.name for path, text in texts.items() if path.read_text(encoding="utf-8") != text]

@@ -11,7 +11,7 @@ import pytest
 from tinysight.audit import audit, sections
 
 DOCS = Path(__file__).parent.parent / "docs"
-TUTORIALS = [DOCS / "trust.md"]
+TUTORIALS = [DOCS / "explanation" / "trust.md"]
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.md"))
 SMALL = {
     "DATA": '"shapes:train=150,test=40"',

@@ -23,7 +23,7 @@ for _ in range(20):
     churn()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-KEEP = "from tinysight._util.allocator import keep_freed_memory; keep_freed_memory()"
+KEEP = "from tinysight._util.allocator import tune_malloc; tune_malloc()"
 
 
 def page_faults(setup):

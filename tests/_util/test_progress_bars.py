@@ -71,7 +71,10 @@ def test_the_bar_is_drawn_and_erased_and_final_lines_remain(displays, capsys):
 
 
 def test_a_command_in_a_cell_prints_no_escape_codes():
-    script = "from tinysight._util.console import errors, watched; errors.print('a', style='bold'); print(watched())"
+    script = (
+        "from tinysight._util.console import is_interactive, stderr_console; "
+        "stderr_console.print('a', style='bold'); print(is_interactive())"
+    )
     leader, follower = os.openpty()
     for in_notebook, expected in ((False, b"True"), (True, b"False")):
         environment = {key: value for key, value in os.environ.items() if key not in ("JPY_PARENT_PID", "NO_COLOR")}

@@ -40,16 +40,16 @@ def audited(trained, tmp_path_factory):
 def test_all_sections_without_extra_input_are_computed(audited):
     run, results = audited
     assert results == RunArtifacts(run).audit()
-    assert results.groups is None
-    for section in ("robustness", "ood", "near_duplicates", "subgroups", "labels", "membership"):
+    assert results.user_subgroups is None
+    for section in ("robustness", "ood", "near_duplicates", "subgroups", "label_issues", "membership"):
         assert getattr(results, section) is not None
 
 
 def test_members_are_the_training_images(audited):
     _, results = audited
     # 100 training and 30 test images; 10 training images are held out for validation
-    assert (results.membership.members, results.membership.others) == (90, 40)
-    assert results.membership.shadows == 2
+    assert (results.membership.n_members, results.membership.n_non_members) == (90, 40)
+    assert results.membership.n_shadow_models == 2
     assert all(name.startswith("train/") for name in results.membership.most_exposed)
 
 
@@ -64,14 +64,14 @@ def test_label_errors_are_also_written_as_csv(audited):
     run, results = audited
     rows = read_rows(run.path / "label_issues.csv")
     assert [(row["image"], row["label"], row["suggested"]) for row in rows] == [
-        (suspect.image, suspect.label, suspect.suggested) for suspect in results.labels.issues
+        (suspect.image, suspect.label, suspect.suggested) for suspect in results.label_issues.issues
     ]
 
 
 def test_existing_sections_are_not_recomputed(audited, monkeypatch):
     run, results = audited
     monkeypatch.setattr(sections, "SECTIONS", dict.fromkeys(sections.SECTIONS))
-    monkeypatch.setattr(module, "train_shadow", None)
+    monkeypatch.setattr(module, "train_shadow_model", None)
     assert audit(run, minutes=0) == results
 
 
@@ -79,7 +79,7 @@ def test_shadow_models_are_trained_until_the_deadline(run, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {})
     clock = iter(np.arange(0, 10_000, 10.0))  # each call of perf_counter advances ten seconds
     monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr(module, "train_shadow", lambda *args: module.Shadow(*fake(args)))
+    monkeypatch.setattr(module, "train_shadow_model", lambda *args: module.ShadowModel(*fake(args)))
 
     def fake(args):
         pool, number = args[2], args[3]
@@ -111,7 +111,7 @@ def test_a_modified_audit_json_is_refused(audited, tmp_path):
 
     run = Run(shutil.copytree(audited[0].path, tmp_path / "run"))
     path = run.path / "audit.json"
-    path.write_text(path.read_text().replace('"alarm": false', '"alarm": true', 1))
+    path.write_text(path.read_text().replace('"significant": false', '"significant": true', 1))
     with pytest.raises(RunError, match=r"audit\.json: modified after it was written"):
         RunArtifacts(run).audit()
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tinysight.audit.near_duplicates import find_near_duplicates
 from tinysight.data.sources import shapes
-from tinysight.data.sources.shapes import Flaws
+from tinysight.data.sources.shapes import Defects
 
 
 def moved(image):
@@ -58,12 +58,12 @@ def test_pairs_are_sorted_by_difference_and_copies_come_first(images):
     duplicates = find_near_duplicates(
         np.concatenate([images, images[:5], np.stack([compressed(image) for image in images[5:10]])])
     )
-    assert (duplicates.difference[:5] < 1e-3).all()
-    assert list(duplicates.difference) == sorted(duplicates.difference)
+    assert (duplicates.distance[:5] < 1e-3).all()
+    assert list(duplicates.distance) == sorted(duplicates.distance)
 
 
 def test_near_duplicates_injected_into_shapes_are_found():
-    dataset, planted = shapes.make_shapes(train=1000, test=300, defects=Flaws(near_duplicates=0.2))
+    dataset, planted = shapes.make_shapes(train=1000, test=300, defects=Defects(near_duplicates=0.2))
     duplicates = find_near_duplicates(np.concatenate([dataset.train.pixels, dataset.test.pixels]))
     truth = {(int(train), 1000 + int(test)) for test, train in planted.near_duplicates}
     pairs = set(map(tuple, duplicates.pairs.tolist()))

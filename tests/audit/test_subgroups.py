@@ -32,14 +32,14 @@ def test_rates_equal_counts_by_hand():
 
     assert len(gaps) == 2 * (1 + 2 * 3)
     accuracy = gaps["light", "dark", "accuracy", ""]
-    assert (accuracy.n, accuracy.share) == (dark.sum(), (labels == predicted)[dark].mean())
-    assert accuracy.others == (labels == predicted)[~dark].mean()
+    assert (accuracy.n, accuracy.value) == (dark.sum(), (labels == predicted)[dark].mean())
+    assert accuracy.complement_value == (labels == predicted)[~dark].mean()
     missed = gaps["light", "dark", "fnr", "dog"]
-    assert missed.share == (predicted[dark & (labels == 1)] != 1).mean()
+    assert missed.value == (predicted[dark & (labels == 1)] != 1).mean()
     mistaken = gaps["light", "dark", "fpr", "dog"]
-    assert (mistaken.n, mistaken.share) == ((dark & (labels != 1)).sum(), (predicted[dark & (labels != 1)] == 1).mean())
+    assert (mistaken.n, mistaken.value) == ((dark & (labels != 1)).sum(), (predicted[dark & (labels != 1)] == 1).mean())
     for gap in gaps.values():
-        assert gap.interval[0] <= gap.share <= gap.interval[1]
+        assert gap.interval[0] <= gap.value <= gap.interval[1]
 
 
 def test_rates_equal_those_of_fairlearn():
@@ -52,8 +52,8 @@ def test_rates_equal_those_of_fairlearn():
     metrics = {"accuracy": accuracy_score, "fnr": missed}
     frame = MetricFrame(metrics=metrics, y_true=labels, y_pred=predicted, sensitive_features=columns["light"])
     for group in ("dark", "bright"):
-        assert gaps["light", group, "accuracy", ""].share == pytest.approx(frame.by_group["accuracy"][group])
-        assert gaps["light", group, "fnr", "dog"].share == pytest.approx(frame.by_group["fnr"][group])
+        assert gaps["light", group, "accuracy", ""].value == pytest.approx(frame.by_group["accuracy"][group])
+        assert gaps["light", group, "fnr", "dog"].value == pytest.approx(frame.by_group["fnr"][group])
 
 
 def test_the_interval_equals_that_of_resampling():

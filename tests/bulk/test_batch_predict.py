@@ -63,25 +63,25 @@ def test_resuming_after_interruptions_loses_and_duplicates_no_row(trained, input
     shutil.rmtree(out, ignore_errors=True)
     for stop in stops:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(local.Work, "run_shard", interrupt_after(stop, local.Work.run_shard))
+            patch.setattr(local.Job, "run_shard", interrupt_after(stop, local.Job.run_shard))
             try:
                 predict_all(trained, inputs.folder, out)
             except KeyboardInterrupt:
                 continue
     before = len(list(out.glob("part-*")))
     total = predict_all(trained, inputs.folder, out)
-    assert total.before == before
+    assert total.skipped == before
     assert table(out).keys() == inputs.expected.keys()
     assert predict_all(trained, inputs.folder, out).rows == 0
 
 
-def interrupt_after(shards, do):
+def interrupt_after(shards, run_shard):
     remaining = iter(range(shards))
 
-    def interrupted(work, numbered):
+    def interrupted(job, numbered):
         if next(remaining, None) is None:
             raise KeyboardInterrupt
-        return do(work, numbered)
+        return run_shard(job, numbered)
 
     return interrupted
 
@@ -98,7 +98,7 @@ def test_changed_images_are_predicted_again_and_removed_ones_have_no_row(trained
     predict_all(trained, inputs.folder, fresh)
     assert table(out) == table(fresh)
     assert table(out).keys() == inputs.expected.keys()
-    assert total.before > 0
+    assert total.skipped > 0
 
 
 @pytest.mark.parametrize(
@@ -304,5 +304,5 @@ def test_shards_are_deterministic_and_sorted(tmp_path):
         inputs.image(f"{number % 3}/{number:02}.png", png(0))
     place = RemotePath.parse(str(inputs.folder))
     assert [*iter_shards(place)] == [*iter_shards(place)]
-    assert [path for unit in iter_shards(place) for path in unit.paths] == sorted(inputs.expected)
-    assert total_bytes(place) == sum(unit.size for unit in iter_shards(place)) == 20 * len(png(0))
+    assert [path for shard in iter_shards(place) for path in shard.paths] == sorted(inputs.expected)
+    assert total_bytes(place) == sum(shard.size for shard in iter_shards(place)) == 20 * len(png(0))

@@ -49,7 +49,7 @@ class FailureAtThird:
     def start(self, task, total, unit=""):
         self.third = total // 3
 
-    def advance(self, amount, **figures):
+    def advance(self, amount, **metrics):
         self.done += amount
         if self.done >= self.third and self.event:
             self.event, event = None, self.event

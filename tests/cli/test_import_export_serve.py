@@ -154,7 +154,8 @@ def test_missing_extra_is_named_in_the_error(tinysight, finished_run, monkeypatc
 
 
 def test_public_host_requires_a_token(tinysight, finished_run):
-    assert "exposes the server to the network. Set --token" in tinysight("serve", finished_run, "--host", "0.0.0.0").refusal()  # noqa: S104
+    refusal = tinysight("serve", finished_run, "--host", "0.0.0.0").refusal()  # noqa: S104
+    assert "exposes the server to the network. Set --token" in refusal
 
 
 def free_port():

@@ -58,7 +58,7 @@ def test_check_prints_all_values_with_overrides(tinysight):
     outcome = tinysight("recipes", "check", "deep", "--set", "training.epochs=3", "--set", "optimizer.name=adam")
     values = tomllib.loads(outcome.out)
     assert (values["training"]["epochs"], values["training"]["batch_size"]) == (3, 128)
-    assert values["optimiser"]["name"] == "adam"
+    assert values["optimizer"]["name"] == "adam"
 
 
 def test_check_reports_errors_in_a_user_recipe(tinysight):

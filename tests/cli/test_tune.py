@@ -19,13 +19,13 @@ SHORT = ("--minutes", "60", "--epochs", "1", "--precision", "fp32", *DATA)
 @pytest.fixture
 def _two_trials(monkeypatch):
     """Send Ctrl-C at the start of every third trial."""
-    attempt, calls = worker.attempt, []
+    train_trial, calls = worker.train_trial, []
 
     def counted(*arguments):
         calls.append(arguments)
         if len(calls) % 3 == 0:
             os.kill(os.getpid(), signal.SIGINT)
-        return attempt(*arguments)
+        return train_trial(*arguments)
 
     monkeypatch.setattr(worker, "train_trial", counted)
 
@@ -71,7 +71,7 @@ def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
         (["fast", "--minutes", "1"], "fast: its trainings depend on a time budget"),
         (["deep", "--minutes", "1", "--out", "."], "exists and is not a tuning study"),
         (["deep", "--minutes", "1", "--data", "nowhere"], "'nowhere': no such dataset or folder"),
-        (["deep", "--minutes", "1", "--set", "optimiser.learning_rte=1"], "optimiser.learning_rte"),
+        (["deep", "--minutes", "1", "--set", "optimizer.learning_rte=1"], "optimizer.learning_rte"),
     ],
 )
 def test_invalid_arguments_are_one_sentence(tinysight, command, error):

@@ -93,9 +93,10 @@ def test_predict_does_not_import_training_and_plotting_libraries(run, photos):
     lines = [
         "import sys",
         "from pathlib import Path",
-        "from tinysight.evaluation.predict import Predictor",
+        "from tinysight.evaluation.predict import ImagePredictor",
         "from tinysight.runs.run import Run",
-        f"(prediction,) = Predictor(Run.open(Path({str(run.path)!r}))).predict([{str(photos / 'cat' / '00.png')!r}])",
+        f"predictor = ImagePredictor(Run.open(Path({str(run.path)!r})))",
+        f"(prediction,) = predictor.predict([{str(photos / 'cat' / '00.png')!r}])",
         "print(*{'matplotlib', 'sklearn', 'torch._dynamo'} & set(sys.modules))",
     ]
     result = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)

@@ -54,7 +54,7 @@ def test_a_banner_announces_shapes_without_cifar10(demo, commands, capsys):
     demo.main()
     printed = capsys.readouterr().out
     assert BANNER in printed
-    assert "CIFAR-10 was not found whole in" in printed
+    assert "CIFAR-10: no complete copy in" in printed
     assert "example.org" in printed
     assert dataset_of(commands[0]) == "shapes"
 

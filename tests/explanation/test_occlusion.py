@@ -78,7 +78,7 @@ def test_only_the_decisive_pixel_is_hot():
 
 @pytest.mark.parametrize(("name", "epochs"), [("fast-73", 6), ("early-stopping", 8)])
 def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
-    """benchmarks/explanation.py computes the same two numbers, also for larger networks."""
+    """benchmarks/occlusion.py computes the same two numbers, also for larger networks."""
     dataset, planted = shapes.make_shapes(train=3000, test=200)
     recipe = loading.load_recipe(name, [f"training.epochs={epochs}", "training.batch_size=125"])
     classifier = fit(Trainer(recipe, dataset, split_dataset(dataset, recipe.data, 0), 0, "fp32"))

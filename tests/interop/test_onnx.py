@@ -70,7 +70,7 @@ def test_exported_networks_give_the_same_probabilities(classifier, pixels, tmp_p
 
 
 def test_an_onnx_file_has_no_test_images(file):
-    with pytest.raises(InputError, match="is not a run and has no test set"):
+    with pytest.raises(InputError, match="not a run, so it has no test images"):
         list(ImagePredictor(OnnxFile(file)).predict([], [0]))
 
 

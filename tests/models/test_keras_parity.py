@@ -70,8 +70,8 @@ def test_same_weights_give_the_probabilities_of_keras(name, keras_network, as_ke
 def test_optimizer_defaults_match_keras(keras):
     theirs = {"rmsprop": keras.optimizers.RMSprop(), "adam": keras.optimizers.Adam()}
 
-    for optimiser, expected in theirs.items():
-        ours = OptimizerSection(name=optimiser).model_dump()
+    for optimizer, expected in theirs.items():
+        ours = OptimizerSection(name=optimizer).model_dump()
         for key in {"learning_rate", "rho", "beta_1", "beta_2", "epsilon"} & expected.get_config().keys():
             assert ours[key] == pytest.approx(expected.get_config()[key]), key
 
@@ -94,16 +94,16 @@ def _set_precision(keras, dtype):
 
 
 @pytest.mark.usefixtures("in_float64")
-@pytest.mark.parametrize("optimiser", ["rmsprop", "adam"])
-def test_losses_of_twenty_steps_match_keras(name, optimiser, keras, keras_network, as_keras_weights):
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+def test_losses_of_twenty_steps_match_keras(name, optimizer, keras, keras_network, as_keras_weights):
     torch.manual_seed(0)
     ours = build_network(ModelSection(architecture=name), 10, 32).double().eval()  # eval: no dropout
     # Loss from logits, as the TensorFlow backend of Keras trains any final softmax layer.
     theirs = keras.Sequential([layer for layer in keras_network(name).layers[:-1] if "Dropout" not in str(type(layer))])
     theirs.set_weights(as_keras_weights(ours))
-    their_optimiser = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}[optimiser]
-    theirs.compile(their_optimiser(**EXACT[optimiser]), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    our_optimiser = optimizers.build_optimizer(ours.parameters(), OptimizerSection(name=optimiser, **EXACT[optimiser]))
+    their_optimiser = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}[optimizer]
+    theirs.compile(their_optimiser(**EXACT[optimizer]), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    our_optimiser = optimizers.build_optimizer(ours.parameters(), OptimizerSection(name=optimizer, **EXACT[optimizer]))
 
     losses, expected = [], []
     for images, labels in batches(20, 8):
@@ -114,9 +114,9 @@ def test_losses_of_twenty_steps_match_keras(name, optimiser, keras, keras_networ
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-5)
 
 
-def train_step(network, optimiser, images, labels):
+def train_step(network, optimizer, images, labels):
     loss = F.cross_entropy(network(torch.from_numpy(images).double()), torch.from_numpy(labels))
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss.item()

@@ -69,8 +69,8 @@ def test_the_network_is_that_of_the_notebook(name):
 
 
 def test_the_optimizer_is_that_of_the_notebook(name):
-    recipe, (_, _, optimiser, batch_size, epochs, _) = load_recipe(name), NOTEBOOKS[name]
-    assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == (optimiser, 0.001)
+    recipe, (_, _, optimizer, batch_size, epochs, _) = load_recipe(name), NOTEBOOKS[name]
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == (optimizer, 0.001)
     assert (recipe.optimizer.rho, recipe.optimizer.epsilon) == (0.9, 1e-7)
     assert (recipe.optimizer.beta_1, recipe.optimizer.beta_2) == (0.9, 0.999)
     assert (recipe.training.batch_size, recipe.training.epochs) == (batch_size, epochs)
@@ -113,7 +113,7 @@ def test_dump_and_parse_restore_the_recipe(name):
 def test_dump_writes_all_values(name):
     recipe, written = load_recipe(name), tomllib.loads(dump_recipe(load_recipe(name)))
     assert written == recipe.model_dump(exclude_none=True)
-    assert {"data", "augmentation", "model", "optimiser", "training"} <= set(written)
+    assert {"data", "augmentation", "model", "optimizer", "training"} <= set(written)
 
 
 def test_the_schema_lists_all_architectures():

@@ -14,7 +14,7 @@ def test_cifar10_is_local_if_recorded_folder_exists(finished_run, tmp_path, monk
     run, folder_with_data = Run(finished_run), tmp_path / existing
     environment = run.environment()
     dataset = environment.dataset.model_copy(
-        update={"data_source": "cifar10", "data_dir": str(tmp_path / recorded) if recorded else None}
+        update={"argument": "cifar10", "data_dir": str(tmp_path / recorded) if recorded else None}
     )
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
     monkeypatch.setattr(cifar10, "find", lambda folder=None: folder if folder == folder_with_data else None)

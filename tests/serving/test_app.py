@@ -117,10 +117,10 @@ def test_slow_request_gets_503(served):
 
 
 def test_model_describes_the_classifier(client):
-    facts = client.get("/model").json()
-    assert len(facts["classes"]) == 10
-    assert facts["accuracy"] is None
-    assert any("identifying" in sentence for sentence in facts["not_for"])
+    info = client.get("/model").json()
+    assert len(info["classes"]) == 10
+    assert info["accuracy"] is None
+    assert any("identifying" in sentence for sentence in info["not_for"])
 
 
 def test_health_readiness_and_metrics(client):
@@ -157,9 +157,9 @@ def classify_together(probabilities, levels, batch):
     """Return the results, or errors, for images that are submitted at the same time."""
 
     async def submit_all():
-        engine = MicroBatcher(probabilities, batch)
+        batcher = MicroBatcher(probabilities, batch)
         images = [np.full((1, 3, 1, 1), level, dtype=np.uint8) for level in levels]
-        return await asyncio.gather(*map(engine.probabilities, images), return_exceptions=True)
+        return await asyncio.gather(*map(batcher.probabilities, images), return_exceptions=True)
 
     return asyncio.run(submit_all())
 
@@ -191,9 +191,9 @@ def test_cancelled_request_is_not_classified():
     sizes = []
 
     async def submit():
-        engine = MicroBatcher(lambda crops: sizes.append(len(crops)) or brightness(crops), max_batch_size=8)
+        batcher = MicroBatcher(lambda crops: sizes.append(len(crops)) or brightness(crops), max_batch_size=8)
         image = np.zeros((1, 3, 1, 1), dtype=np.uint8)
-        cancelled, kept = (asyncio.ensure_future(engine.probabilities(image)) for _ in range(2))
+        cancelled, kept = (asyncio.ensure_future(batcher.probabilities(image)) for _ in range(2))
         await asyncio.sleep(0)
         cancelled.cancel()
         return await kept

@@ -15,7 +15,7 @@ RECIPE = f"""
 name = "tiny"
 [data]
 image_size = {SIZE}
-validation = 0.2
+validation_fraction = 0.2
 [model]
 architecture = "early-stopping"
 [training]

@@ -30,7 +30,7 @@ def test_it_records_the_machine_the_versions_and_the_dataset(dataset):
 def test_changes_that_break_bitwise_reproducibility_are_listed(dataset):
     before = environment.describe_environment(dataset, "tiny", None, 0, "fp32")
     versions = before.versions | {"torch": "9"}
-    now = before.model_copy(update={"threads": before.threads + 1, "group": 2, "versions": versions})
+    now = before.model_copy(update={"threads": before.threads + 1, "workers": 2, "versions": versions})
 
     assert environment.diff(before, before) == []
     assert environment.diff(before, now) == [

@@ -68,7 +68,7 @@ def assert_same(actual, expected):
 
 
 def test_divergence_in_the_first_epoch_leaves_no_model(plan, tmp_path):
-    with pytest.raises(TrainingError, match=r"Try a smaller optimiser\.learning_rate than 100") as raised:
+    with pytest.raises(TrainingError, match=r"Try a smaller optimizer\.learning_rate than 100") as raised:
         train(plan(*DIVERGING), tmp_path / "run")
 
     summary = Run(tmp_path / "run").summary()

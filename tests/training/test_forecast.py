@@ -106,7 +106,7 @@ def test_an_exhausted_budget_still_gives_a_forecast(recipe, elapsed):
 
 def test_the_forecast_text_has_network_epochs_accuracy_and_spread(recipe):
     words = forecast_training(recipe(10), WORK, law=law(SMALL, spread=0.012)).describe()
-    assert words.startswith("coarse stem, 16/32 channels, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
+    assert words.startswith("stem stride 2, channels 16/32, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
 
 
 @pytest.mark.parametrize(("pace_spread", "seen"), [(0.5, 900.0), (2.0, 90_000.0)])
@@ -153,7 +153,7 @@ def test_no_accuracy_forecast_for_other_datasets(recipe):
 
 
 def test_an_open_network_without_a_time_budget_is_rejected():
-    with pytest.raises(RecipeError, match=r"Set training\.minutes, or model\.stem and model\.widths\."):
+    with pytest.raises(RecipeError, match=r"Set training\.minutes, or model\.stem_stride and model\.channels\."):
         forecast_training(loading.load_recipe("fast"), WORK, law=LAW)
 
 

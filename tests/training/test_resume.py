@@ -133,7 +133,7 @@ def test_ctrl_c_before_the_first_step_leaves_a_resumable_run(plan, uninterrupted
 
     settled, path = configure(plan, "bf16"), tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("tinysight.training.session.describe", interrupted_describe)
+        patch.setattr("tinysight.training.session.describe_environment", interrupted_describe)
         assert train(settled, path).status == "interrupted"
     train(settled, path, resume=True)
 
@@ -196,7 +196,7 @@ def test_a_run_resumes_with_the_same_settings_only(plan, tmp_path):
         (plan("training.epochs=3"), "run: the run was started with another recipe"),
         (plan(seed=1), "run: the run was started with seed 0 and precision fp32"),
         (plan(precision="bf16"), "run: the run was started with seed 0 and precision fp32"),
-        (replace(plan(), argument="elsewhere"), "run: the run was started with dataset tiny"),
+        (replace(plan(), data_source="elsewhere"), "run: the run was started with dataset tiny"),
         (replace(plan(), dataset=others), "run: the run was started on other images"),
     ]:
         with pytest.raises(RunError, match=problem):
@@ -228,10 +228,10 @@ def test_changes_of_the_environment_are_reported_and_recorded(plan, tmp_path):
 
 
 def test_moved_images_are_recognized_by_their_fingerprint(plan, tmp_path):
-    path, moved = tmp_path / "run", replace(plan(), argument=str(tmp_path / "old"))
+    path, moved = tmp_path / "run", replace(plan(), data_source=str(tmp_path / "old"))
     train(moved, path, progress=CtrlC(1))
 
-    assert train(replace(plan(), argument=str(tmp_path / "new")), path, resume=True).status == "finished"
+    assert train(replace(plan(), data_source=str(tmp_path / "new")), path, resume=True).status == "finished"
 
 
 def test_a_checkpoint_of_another_run_is_rejected(plan, tmp_path):

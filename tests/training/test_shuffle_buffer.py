@@ -50,7 +50,7 @@ def make_loader(dataset, recipe, *changes, seed=0):
 
 
 def epoch_of(feed, number=0):
-    return [feed.batch(number, step) for step in range(feed.steps)]
+    return [feed.batch(number, step) for step in range(feed.steps_per_epoch)]
 
 
 def rows_of(batches):
@@ -91,7 +91,7 @@ def test_the_order_is_close_to_random():
 def test_an_epoch_from_disk_has_every_image_once_with_its_label(on_disk, dataset, recipe):
     feed = make_loader(on_disk, recipe)
     batches = epoch_of(feed)
-    learn = feed.images.learn
+    learn = feed.split.train_indices
     labels = torch.cat([labels for _, labels in batches]).tolist()
 
     expected = zip((row.tobytes() for row in dataset.train.pixels[learn]), dataset.train.labels[learn], strict=True)
@@ -132,7 +132,7 @@ def test_a_buffer_returns_rows_in_any_order(on_disk, dataset):
 
 def test_normalization_and_whitening_from_disk_equal_those_in_memory(on_disk, dataset, recipe):
     settled = recipe(
-        "data.normalization=standardize", "model.architecture=fast", "model.stem_stride=fine", "model.channels=[8,8,8]"
+        "data.normalization=standardize", "model.architecture=fast", "model.stem_stride=1", "model.channels=[8,8,8]"
     )
     in_memory, from_file = (
         Trainer(settled, images, split_dataset(images, settled.data, 0), 0, "fp32") for images in (dataset, on_disk)
@@ -156,7 +156,7 @@ def test_training_from_disk_resumes_bit_for_bit(on_disk, recipe):
         before.step()
     after.restore(before.checkpoint())
     for running in (uninterrupted, after):
-        while running.position.step < running.loader.steps:
+        while running.state.step < running.loader.steps_per_epoch:
             running.step()
 
     expected = uninterrupted.network.state_dict()

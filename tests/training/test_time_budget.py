@@ -49,16 +49,16 @@ def test_training_ends_on_time(plan, fake_time, tmp_path):
     summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 
     assert summary.status == "finished"
-    assert 30 - training.ENDING <= summary.total_seconds < 30 - training.ENDING + fake_time.seconds
+    assert 30 - training.EXIT_SECONDS <= summary.total_seconds < 30 - training.ENDING + fake_time.seconds
     assert summary.epochs == len(Run(tmp_path / "run").history()) == 3  # of seven steps, the last one shorter
     assert Run(tmp_path / "run").history()[-1].lr == 0
 
 
 def test_a_slowdown_ends_on_time_with_a_learning_rate_of_zero(plan, fake_time, tmp_path):
-    fake_time.callback[5] = lambda: setattr(fake_time, "seconds", 4.0)
+    fake_time.then[5] = lambda: setattr(fake_time, "seconds", 4.0)
     summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 
-    assert summary.total_seconds < 30 - training.ENDING + 4
+    assert summary.total_seconds < 30 - training.EXIT_SECONDS + 4
     assert Run(tmp_path / "run").history()[-1].lr == 0
 
 
@@ -93,7 +93,7 @@ def test_a_budget_used_up_by_the_first_files_still_allows_a_step(plan, fake_time
 
 def test_a_resumed_run_gets_the_rest_of_its_time(plan, fake_time, tmp_path):
     settled = plan(*HALF_A_MINUTE)
-    fake_time.callback[10] = lambda: signal.raise_signal(signal.SIGINT)
+    fake_time.then[10] = lambda: signal.raise_signal(signal.SIGINT)
     assert train(settled, tmp_path / "run", progress=fake_time).status == "interrupted"
     fake_time.now += 3600
 
@@ -110,7 +110,7 @@ def test_a_run_killed_before_its_first_checkpoint_gets_all_of_its_time(plan, fak
     def kill():
         raise KilledError
 
-    fake_time.callback[3] = kill
+    fake_time.then[3] = kill
     with pytest.raises(KilledError):
         train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 

@@ -11,7 +11,7 @@ from tinysight.tuning.selection import select_best
 
 
 @pytest.fixture
-def again(study, ended):
+def reseed(study, ended):
     """Return a function that adds trainings with new seeds; a string is the error of a failed one."""
 
     def make(*accuracies):
@@ -34,56 +34,56 @@ def test_no_finished_trial_raises(study, ended):
 
 def test_without_new_seeds_the_best_trial_is_selected_with_a_caveat(study, search):
     search(0.5, 0.7, 0.6)
-    verdict = select_best(study)
-    assert (verdict.chosen.number, verdict.gain, verdict.gain_interval) == (1, None, None)
+    selection = select_best(study)
+    assert (selection.chosen.number, selection.gain, selection.gain_interval) == (1, None, None)
     assert "validation accuracy 0.7000 after 2 epochs (baseline 0.5000)" in summary(study)
     assert "the gain may be due to chance" in summary(study)
 
 
-def test_gain_and_interval_equal_a_paired_t_test(study, search, again):
+def test_gain_and_interval_equal_a_paired_t_test(study, search, reseed):
     search(0.5, 0.7)
-    start, best = np.array([0.52, 0.55, 0.5, 0.53]), np.array([0.6, 0.66, 0.61, 0.57])
-    again(*np.stack([start, best], 1).ravel())
-    verdict, expected = select_best(study), stats.ttest_rel(best, start).confidence_interval()
-    assert verdict.chosen.number == 1
-    assert verdict.gain == pytest.approx((best - start).mean())
-    assert verdict.gain_interval == pytest.approx((expected.low, expected.high))
+    baseline, best = np.array([0.52, 0.55, 0.5, 0.53]), np.array([0.6, 0.66, 0.61, 0.57])
+    reseed(*np.stack([baseline, best], 1).ravel())
+    selection, expected = select_best(study), stats.ttest_rel(best, baseline).confidence_interval()
+    assert selection.chosen.number == 1
+    assert selection.gain == pytest.approx((best - baseline).mean())
+    assert selection.gain_interval == pytest.approx((expected.low, expected.high))
     assert "with the same 4 new seeds: trial 1 0.6100, baseline 0.5250, difference +0.0850" in summary(study)
 
 
-def test_lucky_trial_is_not_selected(study, search, again):
+def test_lucky_trial_is_not_selected(study, search, reseed):
     search(0.5, 0.7)
-    again(0.55, 0.5, 0.55, 0.52)
-    verdict = select_best(study)
-    assert (verdict.chosen.number, verdict.challenger.number, verdict.gain_interval) == (0, 1, None)
+    reseed(0.55, 0.5, 0.55, 0.52)
+    selection = select_best(study)
+    assert (selection.chosen.number, selection.challenger.number, selection.gain_interval) == (0, 1, None)
     assert "No better values were found" in summary(study)
-    recipe = loading.parse_recipe(format_best_recipe(study, verdict, "shapes"), "best.toml")
+    recipe = loading.parse_recipe(format_best_recipe(study, selection, "shapes"), "best.toml")
     assert recipe == study.record.recipe.model_copy(update={"name": "early-stopping-tuned"})
 
 
-def test_next_challenger_follows_a_rejected_one(study, search, again):
+def test_next_challenger_follows_a_rejected_one(study, search, reseed):
     search(0.5, 0.7, 0.6, 0.4)
-    again(0.5, 0.4, 0.5, 0.5, 0.5, 0.4)  # three pairs without a gain
+    reseed(0.5, 0.4, 0.5, 0.5, 0.5, 0.4)  # three pairs without a gain
     assert [select_best(study).chosen.number, select_best(study).n_rejected] == [0, 0]
-    again(0.55, 0.55)  # the baseline already has these seeds
-    assert [(training.of, training.fresh) for training in study.fresh()][6:] == [(2, 1), (2, 2)]
-    verdict = select_best(study)
-    assert (verdict.chosen.number, verdict.challenger.number, verdict.n_rejected) == (2, 2, 1)
+    reseed(0.55, 0.55)  # the baseline already has these seeds
+    assert [(trial.reseed_of, trial.reseed_number) for trial in study.reseeded_trials()][6:] == [(2, 1), (2, 2)]
+    selection = select_best(study)
+    assert (selection.chosen.number, selection.challenger.number, selection.n_rejected) == (2, 2, 1)
     assert "1 other beat the baseline in the search, but not with new seeds" in summary(study)
-    again(0.2)
+    reseed(0.2)
     assert study.next_reseeded() is None  # no challenger is left
 
 
-def test_incomplete_pair_is_ignored(study, search, again):
+def test_incomplete_pair_is_ignored(study, search, reseed):
     search(0.5, 0.7)
-    again(0.5, 0.6, 0.9)
+    reseed(0.5, 0.6, 0.9)
     assert select_best(study).pairs == ((0.5, 0.6),)
     assert "with 1 new seed:" in summary(study)
 
 
-def test_diverged_training_counts_as_accuracy_zero(study, search, again):
+def test_diverged_training_counts_as_accuracy_zero(study, search, reseed):
     search(0.5, 0.7)
-    again(0.5, 0.6, 0.5, "The loss became nan.")
+    reseed(0.5, 0.6, 0.5, "The loss became nan.")
     assert select_best(study).pairs == ((0.5, 0.6), (0.5, 0.0))
     assert select_best(study).chosen.number == 0
 
@@ -95,15 +95,15 @@ def test_failed_baseline_does_not_end_the_study(study, ended):
     assert "(the baseline never finished)" in summary(study)
 
 
-def test_challenger_with_the_largest_gain_is_selected(study, search, again):
+def test_challenger_with_the_largest_gain_is_selected(study, search, reseed):
     search(0.5, 0.7)
-    again(0.5, 0.6, 0.5, 0.6)
+    reseed(0.5, 0.6, 0.5, 0.6)
     search(0.8)
-    again(0.52, 0.54, 0.5)  # the baseline already has the first two seeds
-    fresh = [(training.of, training.fresh) for training in study.fresh()]
-    assert fresh == [(0, 1), (1, 1), (0, 2), (1, 2), (2, 1), (2, 2), (0, 3)]
-    verdict = select_best(study)
-    assert (verdict.best.number, verdict.chosen.number) == (2, 1)
+    reseed(0.52, 0.54, 0.5)  # the baseline already has the first two seeds
+    reseeded = [(trial.reseed_of, trial.reseed_number) for trial in study.reseeded_trials()]
+    assert reseeded == [(0, 1), (1, 1), (0, 2), (1, 2), (2, 1), (2, 2), (0, 3)]
+    selection = select_best(study)
+    assert (selection.best.number, selection.chosen.number) == (2, 1)
 
 
 def test_shortened_trials_are_mentioned(study, search, record, tmp_path, ended):

@@ -21,7 +21,7 @@ def suggestions(space):
 
 def values_of(distribution):
     if isinstance(distribution, CategoricalDistribution):
-        return st.sampled_from(distribution.top_classes)
+        return st.sampled_from(distribution.choices)
     if isinstance(distribution, FloatDistribution):
         return st.floats(distribution.low, distribution.high)
     return st.integers(distribution.low, distribution.high)
@@ -106,5 +106,5 @@ def test_ranges_respect_the_limits_of_the_schema():
 
 def test_batch_size_is_halved_and_doubled():
     space = SearchSpace.of(loading.load_recipe("deep", ["training.batch_size=1"]))
-    assert space.distributions["training.batch_size"].top_classes == (1, 2)
+    assert space.distributions["training.batch_size"].choices == (1, 2)
     assert get_value(space.recipe, "training.batch_size") == 1

@@ -19,8 +19,8 @@ from pathlib import Path
 from tinysight.tuning.study import Study
 
 study = Study.open(Path(sys.argv[1]))
-with study.joined():
-    study.search()
+with study.join():
+    study.next_trial()
     print("taken", flush=True)
     time.sleep(600)
 """
@@ -80,7 +80,7 @@ def test_no_trial_is_taken_twice(study, ended):
     trials = study.trials()
     assert [trial.number for trial in trials] == list(range(20))
     assert [trial.state for trial in trials] == ["finished"] * 20
-    assert sum(trial.values == study.space.start for trial in trials) == 1
+    assert sum(trial.values == study.space.baseline for trial in trials) == 1
 
 
 def test_trial_of_a_killed_process_is_lost_and_the_baseline_is_repeated(study, worker):
@@ -90,7 +90,7 @@ def test_trial_of_a_killed_process_is_lost_and_the_baseline_is_repeated(study, w
     kill(worker)
     task = study.next_trial()
     assert study.trials()[0].state == "lost"
-    assert task.values == study.space.start
+    assert task.values == study.space.baseline
 
 
 def test_lost_trial_other_than_the_baseline_is_not_repeated(study, search, request):
@@ -105,7 +105,7 @@ def test_failed_baseline_is_not_repeated_and_a_stopped_one_is(study, ended):
     study.next_trial().finish(ended(0, "stopped"))
     study.next_trial().finish(ended(0, "failed", "The loss became nan."))
     study.next_trial().finish(ended(0.3))
-    assert [trial.values == study.space.start for trial in study.trials()] == [True, True, False]
+    assert [trial.values == study.space.baseline for trial in study.trials()] == [True, True, False]
     assert study.trials()[1].error == "The loss became nan."
 
 
@@ -161,7 +161,7 @@ def test_bad_trials_are_pruned_and_good_ones_are_not(study, ended):
 def test_baseline_and_best_alternate_with_the_same_new_seeds(study, search):
     search(0.5, 0.7, 0.6)
     tasks = [study.next_reseeded() for _ in range(4)]
-    assert [(task.of, task.fresh) for task in tasks] == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    assert [(task.reseed_of, task.reseed_number) for task in tasks] == [(0, 1), (1, 1), (0, 2), (1, 2)]
     assert tasks[0].seed == tasks[1].seed
     assert len({study.record.seed, tasks[0].seed, tasks[2].seed}) == 3
     assert tasks[1].values == best_trial(study.trials()).values
@@ -175,10 +175,10 @@ def test_nothing_is_trained_again_unless_a_trial_beats_the_baseline(study, searc
 
 def test_lost_training_with_a_new_seed_is_repeated(study, second_worker, search):
     search(0.5, 0.7)
-    assert (second_worker.next_reseeded().of, study.next_reseeded().of) == (0, 1)
+    assert (second_worker.next_reseeded().reseed_of, study.next_reseeded().reseed_of) == (0, 1)
     os.unlink(study.path / "workers" / "1")  # as if its process had died
     task = study.next_reseeded()
-    assert (task.of, task.fresh) == (0, 1)
+    assert (task.reseed_of, task.reseed_number) == (0, 1)
 
 
 def test_importance_needs_ten_finished_trials(study, search):

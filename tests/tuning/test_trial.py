@@ -23,38 +23,37 @@ def never(*_):
 
 
 @pytest.fixture
-def subject(dataset, recipe):
+def context(dataset, recipe):
     return TrialContext.create(dataset, recipe, seed=0, precision="fp32", device="cpu")
 
 
 @pytest.mark.parametrize(
     "change", ["early_stopping.restore_best_weights=true", "early_stopping.restore_best_weights=false"]
 )
-def test_trial_has_the_accuracy_of_train(dataset, recipe, subject, tmp_path, change):
+def test_trial_has_the_accuracy_of_train(dataset, recipe, context, tmp_path, change):
     recipe = loading.parse_recipe(loading.dump_recipe(recipe), "recipe", [change, "training.epochs=3"])
-    outcome = train_trial(subject, recipe, 5, never, never)
+    result = train_trial(context, recipe, 5, never, never)
     summary = train(TrainConfig(recipe, dataset, "shapes", 5, "fp32"), tmp_path / "run")
-    assert outcome.ending == "finished"
+    assert result.ending == "finished"
     # `train` with seed 5 would split differently; all trials of a study share one split.
-    expected = train_on(subject, recipe, dataset, tmp_path)
-    assert outcome.accuracy == expected
-    assert summary.epochs == outcome.epochs
+    expected = train_on(context, recipe, dataset, tmp_path)
+    assert result.accuracy == expected
+    assert summary.epochs == result.epochs
 
 
-def train_on(subject, recipe, dataset, tmp_path):
+def train_on(context, recipe, dataset, tmp_path):
     """Return the validation accuracy of `train` on the study's own split."""
-    train_part = Split(
-        subject.images.train.pixels[subject.images.learn], subject.images.train.labels[subject.images.learn]
-    )
-    split = replace(dataset, train=train_part, validation=subject.images.validation)
+    train_images, indices = context.split.train, context.split.train_indices
+    train_part = Split(train_images.pixels[indices], train_images.labels[indices])
+    split = replace(dataset, train=train_part, validation=context.split.validation)
     return train(TrainConfig(recipe, split, "shapes", 5, "fp32"), tmp_path / "split").val_accuracy
 
 
 def test_test_images_are_never_read(dataset, recipe):
     guarded = replace(dataset, test=Split(Untouchable(), np.zeros(30, dtype=np.int64)))
-    subject = TrialContext.create(guarded, recipe, seed=0, precision="fp32", device="cpu")
-    assert len(subject.dataset.test) == 0
-    assert train_trial(subject, recipe, 0, never, never).ending == "finished"
+    context = TrialContext.create(guarded, recipe, seed=0, precision="fp32", device="cpu")
+    assert len(context.dataset.test) == 0
+    assert train_trial(context, recipe, 0, never, never).ending == "finished"
     assert len(guarded.without_test().fingerprint) == 64
 
 
@@ -69,33 +68,33 @@ def test_exclude_lists_may_name_test_images_too(dataset, recipe, tmp_path):
     )
 
 
-def test_diverging_training_fails_with_an_error(subject, recipe):
+def test_diverging_training_fails_with_an_error(context, recipe):
     wild = loading.parse_recipe(loading.dump_recipe(recipe), "recipe", ["optimizer.learning_rate=100"])
     wild = wild.model_copy(update={"optimizer": wild.optimizer.model_copy(update={"learning_rate": 1e30})})
-    outcome = train_trial(subject, wild, 0, never, never)
-    assert outcome.ending == "failed"
-    assert "training diverged" in outcome.error
+    result = train_trial(context, wild, 0, never, never)
+    assert result.ending == "failed"
+    assert "training diverged" in result.error
 
 
-def test_out_of_memory_fails_only_the_trial(subject, recipe, monkeypatch):
+def test_out_of_memory_fails_only_the_trial(context, recipe, monkeypatch):
     def full(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("tinysight.tuning.trial.Trainer", full)
-    assert "not enough memory" in train_trial(subject, recipe, 0, never, never).error
+    assert "not enough memory" in train_trial(context, recipe, 0, never, never).error
 
 
-def test_pruning_happens_between_epochs(subject, recipe):
+def test_pruning_happens_between_epochs(context, recipe):
     calls = []
-    outcome = train_trial(subject, recipe, 0, lambda *epoch: calls.append(epoch) or True, never)
-    assert (outcome.ending, outcome.epochs, outcome.accuracy) == ("pruned", 1, calls[0][1])
+    result = train_trial(context, recipe, 0, lambda *epoch: calls.append(epoch) or True, never)
+    assert (result.ending, result.epochs, result.accuracy) == ("pruned", 1, calls[0][1])
     assert calls[0][0] == 1
 
 
-def test_nothing_is_pruned_after_the_last_epoch(subject, recipe):
-    assert train_trial(subject, recipe, 0, lambda epoch, _: epoch == 2, never).ending == "finished"
+def test_nothing_is_pruned_after_the_last_epoch(context, recipe):
+    assert train_trial(context, recipe, 0, lambda epoch, _: epoch == 2, never).ending == "finished"
 
 
-def test_stop_takes_effect_after_the_current_step(subject, recipe):
-    outcome = train_trial(subject, recipe, 0, never, lambda: True)
-    assert (outcome.ending, outcome.epochs, outcome.accuracy) == ("stopped", 0, 0.0)
+def test_stop_takes_effect_after_the_current_step(context, recipe):
+    result = train_trial(context, recipe, 0, never, lambda: True)
+    assert (result.ending, result.epochs, result.accuracy) == ("stopped", 0, 0.0)

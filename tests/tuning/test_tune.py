@@ -11,7 +11,7 @@ from tinysight._util.errors import RunError, TrainingError
 from tinysight._util.progress import SilentProgress
 from tinysight.data.load import load
 from tinysight.recipes import loading
-from tinysight.tuning import worker as working
+from tinysight.tuning import worker
 from tinysight.tuning.setup import TuneRequest, check_tunable
 from tinysight.tuning.study import Study
 from tinysight.tuning.tune import tune
@@ -36,11 +36,11 @@ class CtrlC(SilentProgress):
 def run(tmp_path, dataset, recipe):
     """Return a function that tunes in one directory until a number of trainings are done."""
 
-    def tune_until(trainings, dataset=dataset, minutes=60, begun=None, **order):
-        request = TuneRequest(**{"recipe": recipe, "argument": ARGUMENT, "precision": "fp32"} | order)
+    def tune_until(trainings, dataset=dataset, minutes=60, start=None, **settings):
+        request = TuneRequest(**{"recipe": recipe, "argument": ARGUMENT, "precision": "fp32"} | settings)
         progress = CtrlC(trainings)
-        begun = time.perf_counter() if begun is None else begun
-        return tune(tmp_path / "study", request, dataset, minutes, begun, progress=progress), progress.lines
+        start = time.perf_counter() if start is None else start
+        return tune(tmp_path / "study", request, dataset, minutes, start, progress=progress), progress.lines
 
     return tune_until
 
@@ -55,7 +55,7 @@ def test_writes_a_valid_recipe_one_line_per_trial_and_a_plot(run, tmp_path, reci
     trials = [json.loads(line) for line in (tmp_path / "study" / "trials.jsonl").read_text().splitlines()]
     assert [trial["number"] for trial in trials] == [0, 1, 2]
     assert trials[0]["changes"] == {}
-    assert max(trial["accuracy"] for trial in trials) == tuned.verdict.best.accuracy
+    assert max(trial["accuracy"] for trial in trials) == tuned.selection.best.accuracy
     assert (tmp_path / "study" / "plots" / "history.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "study" / "plots" / "importance.png").exists()  # needs ten finished trials
 
@@ -76,27 +76,27 @@ def test_same_seed_gives_the_same_trials(run, tmp_path):
 
 
 def test_sigterm_stops_the_search_and_keeps_its_trials(run, monkeypatch):
-    attempt = working.attempt
+    train_trial = worker.train_trial
 
     def interrupted(*arguments):
-        outcome = attempt(*arguments)
+        result = train_trial(*arguments)
         os.kill(os.getpid(), signal.SIGTERM)
-        return outcome
+        return result
 
-    monkeypatch.setattr(working, "train_trial", interrupted)
+    monkeypatch.setattr(worker, "train_trial", interrupted)
     tuned, _ = run(5)
     assert (tuned.interrupted, [trial.state for trial in tuned.study.trials()]) == (True, ["finished"])
 
 
 def test_new_seeds_decide_after_the_search(run, monkeypatch):
     """With a negative search fraction, all of the time is for trainings with new seeds."""
-    monkeypatch.setattr(working, "SEARCH_FRACTION", -1.0)
+    monkeypatch.setattr(worker, "SEARCH_FRACTION", -1.0)
     tuned, lines = run(9)
-    best = tuned.verdict.challenger
+    best = tuned.selection.challenger
     assert best is not None
     assert {f"trial 0, new seed 1: {line.split(': ')[1]}" for line in lines} & set(lines)
     assert any(line.startswith(f"trial {best.number}, new seed 1") for line in lines)
-    assert len(tuned.verdict.pairs) >= 1
+    assert len(tuned.selection.pairs) >= 1
 
 
 def test_trials_are_shortened_if_the_time_is_short(run, recipe, monkeypatch):
@@ -115,7 +115,7 @@ def test_too_little_time_is_rejected_before_anything_is_written(run, tmp_path, m
 
 def test_no_trial_starts_after_the_deadline(run):
     before = run(2)[0].study.trials()
-    tuned, lines = run(1, minutes=1, begun=time.perf_counter() - 60)
+    tuned, lines = run(1, minutes=1, start=time.perf_counter() - 60)
     assert (tuned.interrupted, lines, tuned.study.trials()) == (False, [], before)
 
 
@@ -150,13 +150,13 @@ def test_recipes_with_a_time_budget_are_rejected(changes):
 
 
 def test_study_without_a_finished_trial_reports_the_first_error(run, tmp_path, monkeypatch):
-    attempt = working.attempt
+    train_trial = worker.train_trial
 
-    def diverging(subject, recipe, *more):
+    def diverging(context, recipe, *more):
         optimizer = recipe.optimizer.model_copy(update={"learning_rate": 1e30})
-        return attempt(subject, recipe.model_copy(update={"optimizer": optimizer}), *more)
+        return train_trial(context, recipe.model_copy(update={"optimizer": optimizer}), *more)
 
-    monkeypatch.setattr(working, "train_trial", diverging)
+    monkeypatch.setattr(worker, "train_trial", diverging)
     with pytest.raises(TrainingError, match=r"no trial has finished.*training diverged"):
         run(2)
     assert [trial.state for trial in Study.open(tmp_path / "study").trials()] == ["failed"] * 2

@@ -1,1 +1,1 @@
-"""Terminal and notebook output."""
+"""Utilities without knowledge of images: files, locks, platform, hardware, console, errors."""

@@ -89,7 +89,7 @@ progress = ConsoleProgress()
 def print_result(line: str) -> None:
     """Print a result while a bar may be shown: rich moves the line above the bar on the same terminal.
 
-    `output.print` and `typer.echo` bypass this redirection and would write into the bar.
+    `stdout_console.print` and `typer.echo` bypass this redirection and would write into the bar.
     """
     sys.stdout.write(f"{line}\n")
 

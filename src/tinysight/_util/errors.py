@@ -61,7 +61,7 @@ class StorageError(TinysightError):
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     """Return " Did you mean X?" for the valid name closest to `wrong`, else " Known: " and all valid names.
 
-    >>> nearest("depe", ["deep", "simple"])
+    >>> did_you_mean("depe", ["deep", "simple"])
     " Did you mean 'deep'?"
     """
     names = list(valid)

@@ -96,8 +96,8 @@ def usable_cores(quota: str | None = None) -> int:
 def limit_threads() -> None:
     """Limit torch's threads to the container's CPU quota; call it before importing torch.
 
-    torch ignores the quota, and too many threads slow it down several times (docs/experiments/cpu-contention.md). An existing
-    OMP_NUM_THREADS is kept.
+    torch ignores the quota, and too many threads slow it down several times (docs/experiments/cpu-contention.md).
+    An existing OMP_NUM_THREADS is kept.
     """
     if usable_cores() < _cpu_affinity():
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))

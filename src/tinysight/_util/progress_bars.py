@@ -1,4 +1,4 @@
-"""Progress bar of the terminal: speed, metrics and remaining time, in 80 columns."""
+"""Progress bars for terminal and notebook: speed, metrics and remaining time, in 80 columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _StatusColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return for example "1,368 images/s  loss 1.203  accuracy 0.571  0:32 left"."""
         return Text(
-            format_status(task.speed, task.fields["unit"], task.fields["figures"], task.time_remaining), style="cyan"
+            format_status(task.speed, task.fields["unit"], task.fields["metrics"], task.time_remaining), style="cyan"
         )
 
 
@@ -42,12 +42,12 @@ class TerminalBar:
             redirect_stdout=redirect_stdout,
             transient=True,
         )
-        self._task = self._bar.add_task(task, total=total or None, unit=unit, figures={})
+        self._task = self._bar.add_task(task, total=total or None, unit=unit, metrics={})
         self._bar.start()
 
     def advance(self, amount: int, metrics: Mapping[str, float]) -> None:
         """Advance the bar by `amount` units, and show `metrics`."""
-        self._bar.update(self._task, advance=amount, figures=metrics)
+        self._bar.update(self._task, advance=amount, metrics=metrics)
 
     def stop(self) -> None:
         """Erase the bar."""
@@ -98,11 +98,11 @@ class NotebookBar:
         """Erase the bar."""
         self._display.update({"text/html": "", "text/plain": ""}, raw=True)
 
-    def _draw(self, figures: Mapping[str, float]) -> None:
+    def _draw(self, metrics: Mapping[str, float]) -> None:
         self._draw_time = time.monotonic()
         speed = self._done / max(self._draw_time - self._start_time, 1e-9)
         left = (self._total - self._done) / speed if self._total and self._done else None
-        text = f"{self._task}  {format_status(speed, self._unit, figures, left)}"
+        text = f"{self._task}  {format_status(speed, self._unit, metrics, left)}"
         attributes = f'max="{self._total}" value="{self._done}"' if self._total else ""
         bar = f"<progress {attributes}></progress> {escape(text)}"
         html = f'<div style="font-family: monospace; white-space: pre">{bar}</div>'

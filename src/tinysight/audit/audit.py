@@ -61,12 +61,12 @@ def audit(
     context = AuditContext.from_run(run, data_dir, progress)
     results = RunArtifacts(run).audit() or Audit(weights_sha256=run.weights_checksum())
     if groups:
-        results = _save(run, results, groups=sections.subgroup_gaps_from_csv(groups, context))
+        results = _save(run, results, user_subgroups=sections.subgroup_gaps_from_csv(groups, context))
     for name, compute in sections.SECTIONS.items():
         if getattr(results, name) is None:
             results = _save(run, results, **{name: compute(context, progress)})
     if shadows := _train_shadows(context, deadline, progress):
-        results = _save(run, results, labels=_labels(context, shadows), membership=_membership(context, shadows))
+        results = _save(run, results, label_issues=_labels(context, shadows), membership=_membership(context, shadows))
     return results
 
 

@@ -42,7 +42,8 @@ def find_label_issues(probabilities: NDArray[np.float64], labels: Labels) -> Lab
     from cleanlab import filter as cleanlab_filter
     from cleanlab import rank as cleanlab_rank
 
-    # Either filter alone flags too many images where models confuse classes (numbers in docs/experiments/label-errors-fast-90.md).
+    # Either filter alone flags too many images where models confuse classes
+    # (docs/experiments/label-errors-fast-90.md).
     # n_jobs=1: cleanlab forks workers, and a fork of a process with threads can deadlock.
     is_issue = cleanlab_filter.find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
     quality = cleanlab_rank.get_label_quality_scores(labels, probabilities, method="self_confidence")

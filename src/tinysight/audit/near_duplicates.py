@@ -26,7 +26,9 @@ N_COMPONENTS = 64  # principal components of an embedding
 N_NEIGHBORS = 4  # neighbors of each image that are compared pixel by pixel, for the image and for its mirror image
 MIN_COSINE = 0.5  # least cosine similarity, -1..1, of two embeddings that are compared pixel by pixel
 MAX_SHIFT = 2  # largest shift, in pixels of a 32x32 image
-MAX_DISTANCE = 0.3  # largest RMS difference over contrast of two near-duplicates (docs/experiments/near-duplicate-threshold.md)
+MAX_DISTANCE = (
+    0.3  # largest RMS difference over contrast of two near-duplicates (docs/experiments/near-duplicate-threshold.md)
+)
 MIN_CONTRAST = 10.0  # gray levels; flatter images are divided by this instead
 _CHUNK = 2000  # images compared with all others at a time
 

@@ -86,11 +86,11 @@ def batch_predict(
     return BatchSummary(rows, errors, remaining.skipped)
 
 
-def _run(engine: BatchEngine, work: Job, remaining: _RemainingShards, workers: int | None) -> Iterator[ShardResult]:
+def _run(engine: BatchEngine, job: Job, remaining: _RemainingShards, workers: int | None) -> Iterator[ShardResult]:
     """Process the remaining shards; if there are none, no workers are started."""
     shards = iter(remaining)
     if (first := next(shards, None)) is not None:
-        yield from _ENGINES[engine](work, chain([first], shards), workers)
+        yield from _ENGINES[engine](job, chain([first], shards), workers)
 
 
 class _RemainingShards:
@@ -106,15 +106,15 @@ class _RemainingShards:
         self.skipped, self.stale = 0, output.existing_parts()
 
     def __iter__(self) -> Iterator[NumberedShard]:
-        for number, unit in enumerate(iter_shards(self.images)):
+        for number, shard in enumerate(iter_shards(self.images)):
             existing = self.stale.pop(number, None)
-            if existing == part_name(number, unit):
+            if existing == part_name(number, shard):
                 self.skipped += 1
-                self.progress.advance(unit.size)
+                self.progress.advance(shard.size)
                 continue
             if existing is not None:
                 self.output.remove_parts([existing])
-            yield number, unit
+            yield number, shard
 
 
 def _check_output_outside_input(images: RemotePath, output: RemotePath) -> None:

@@ -52,11 +52,11 @@ class Job:
 
     def run_shard(self, numbered: NumberedShard) -> ShardResult:
         """Predict a shard and write its rows. Idempotent."""
-        number, unit = numbered
+        number, shard = numbered
         torch.set_num_threads(1)  # one worker per core
         self.output.check_visible()
-        batches = predict_rows(_classifier(self.model), self.top, read_images(self.source, unit))
-        return ShardResult(unit.size, *self.output.write_shard(number, unit, batches))
+        batches = predict_rows(_classifier(self.model), self.top, read_images(self.source, shard))
+        return ShardResult(shard.size, *self.output.write_shard(number, shard, batches))
 
 
 @lru_cache(maxsize=1)

@@ -52,11 +52,11 @@ def run(job: Job, shards: Iterator[NumberedShard], workers: int | None) -> Itera
         pool.shutdown(cancel_futures=True)
 
 
-def _run_inline(work: Job, units: Iterator[NumberedShard]) -> Iterator[ShardResult]:
+def _run_inline(job: Job, shards: Iterator[NumberedShard]) -> Iterator[ShardResult]:
     """Process all shards in this process; restore its number of threads at the end."""
     threads = torch.get_num_threads()
     try:
-        yield from map(work.run_shard, units)
+        yield from map(job.run_shard, shards)
     finally:
         torch.set_num_threads(threads)
 

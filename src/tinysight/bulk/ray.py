@@ -28,15 +28,15 @@ def run(job: Job, shards: Iterator[NumberedShard], workers: int | None) -> Itera
         yield from _run(job, shards, workers)
 
 
-def _run(work: Job, units: Iterator[NumberedShard], workers: int | None) -> Iterator[ShardResult]:
+def _run(job: Job, shards: Iterator[NumberedShard], workers: int | None) -> Iterator[ShardResult]:
     """Keep the number of tasks constant: submit the next shard when one is done."""
     import ray
 
-    shared = ray.put(work)
+    shared = ray.put(job)
     # Unlimited retries are safe: a shard always writes the same file.
     task = ray.remote(num_cpus=1, max_retries=-1, retry_exceptions=False)(_run_shard)
     pending: list[Any] = []
-    for numbered in units:
+    for numbered in shards:
         pending.append(task.remote(shared, numbered))
         if len(pending) >= (workers or _PREFETCH * max(1, cluster_resource("CPU"))):
             done, pending = ray.wait(pending)
@@ -46,8 +46,8 @@ def _run(work: Job, units: Iterator[NumberedShard], workers: int | None) -> Iter
         yield _result(ray, done[0])
 
 
-def _run_shard(work: Job, numbered: NumberedShard) -> ShardResult:
-    return work.run_shard(numbered)
+def _run_shard(job: Job, numbered: NumberedShard) -> ShardResult:
+    return job.run_shard(numbered)
 
 
 def _result(ray: Any, reference: Any) -> ShardResult:

@@ -16,7 +16,7 @@ from tinysight._util.errors import ImageError
 from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import CONCURRENT_READS, RemotePath
 from tinysight.data.image_io import MAX_BYTES
-from tinysight.data.sources.folder.scan import IMAGE_SUFFIXES
+from tinysight.data.image_io.image_file import IMAGE_SUFFIXES
 
 RawImage = tuple[str, bytes | ImageError]
 """The name of an image, and its encoded bytes or the error that prevented reading it."""
@@ -83,7 +83,7 @@ def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return content
 
 
-def _from_parquet(place: RemotePath, unit: Shard) -> Iterator[RawImage]:
+def _from_parquet(place: RemotePath, shard: Shard) -> Iterator[RawImage]:
     try:
         # Without pre_buffer, memory holds the batch being read instead of the whole row group.
         file = pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False, buffer_size=2**20)
@@ -99,7 +99,7 @@ def _from_parquet(place: RemotePath, unit: Shard) -> Iterator[RawImage]:
                 ImageError(f"{place}: has no column of images, only {names}. Store encoded images as binary values."),
             )
         else:
-            yield from _from_row_groups(place, file, column, unit.row_groups)
+            yield from _from_row_groups(place, file, column, shard.row_groups)
 
 
 def _from_row_groups(

@@ -66,7 +66,7 @@ class GlobalPool2d(LayerSection):
 class BatchNorm(LayerSection):
     """Batch normalization per channel: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
 
-    kind: Literal["batch_normalisation"] = "batch_normalisation"
+    kind: Literal["batch_normalization"] = "batch_normalization"
     epsilon: float = Field(0.001, gt=0, le=1)
     scale: bool = True
     shift: bool = True

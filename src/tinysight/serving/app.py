@@ -29,26 +29,26 @@ def create_app(model: ServedModel, limits: RequestLimits | None = None, token: s
         limits: request limits of this process.
         token: bearer token required by /predict and /model; None disables authentication.
     """
-    desk = PredictionService(model, limits or RequestLimits())
+    service = PredictionService(model, limits or RequestLimits())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk.warm_up()
+        service.warm_up()
         yield
-        desk.close()
+        service.close()
 
     app = FastAPI(title="tinysight", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(SecurityHeaders)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_validation_error)
-    _add_predict(app, desk, token)
-    app.include_router(_model_routes(desk, token))
-    app.include_router(_status_routes(desk))
+    _add_predict(app, service, token)
+    app.include_router(_model_routes(service, token))
+    app.include_router(_status_routes(service))
     app.include_router(static_routes())
     return app
 
 
-def _add_predict(app: FastAPI, desk: PredictionService, token: str | None) -> None:
+def _add_predict(app: FastAPI, service: PredictionService, token: str | None) -> None:
     """Add the prediction endpoint."""
     app.router.route_class = FastRoute
 
@@ -56,11 +56,11 @@ def _add_predict(app: FastAPI, desk: PredictionService, token: str | None) -> No
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Classify the image in the request body."""
         require_token(request, token)
-        response = await desk.predict(request, options.top, options.explain)
+        response = await service.predict(request, options.top, options.explain)
         return Response(response.model_dump_json(), media_type="application/json")
 
 
-def _model_routes(desk: PredictionService, token: str | None) -> APIRouter:
+def _model_routes(service: PredictionService, token: str | None) -> APIRouter:
     """Return the other routes that need the token."""
 
     async def authorize(request: Request) -> None:
@@ -71,13 +71,13 @@ def _model_routes(desk: PredictionService, token: str | None) -> APIRouter:
     @router.get("/model", response_model=ModelInfo)
     async def model() -> ModelInfo:
         """Describe the classifier: classes, accuracy, intended use."""
-        desk.build_index()  # the web page loads this first and requests explanations next
-        return desk.model.info
+        service.build_index()  # the web page loads this first and requests explanations next
+        return service.model.info
 
     return router
 
 
-def _status_routes(desk: PredictionService) -> APIRouter:
+def _status_routes(service: PredictionService) -> APIRouter:
     """Return the routes for monitoring, which need no token."""
     router = APIRouter()
 
@@ -89,12 +89,12 @@ def _status_routes(desk: PredictionService) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         """Readiness probe: 503 while the maximum number of requests is in flight."""
-        return JSONResponse({"ready": desk.is_ready}, 200 if desk.is_ready else 503)
+        return JSONResponse({"ready": service.is_ready}, 200 if service.is_ready else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:
         """Request counts and latencies in Prometheus format."""
-        return Response(desk.metrics.to_prometheus(), media_type="text/plain; version=0.0.4")
+        return Response(service.metrics.to_prometheus(), media_type="text/plain; version=0.0.4")
 
     return router
 

@@ -18,15 +18,16 @@ class MicroBatcher:
     """Classifies queued images in batches, on the event loop itself.
 
     A forward pass is many small operations. In a thread beside the loop, each of them would wait for the GIL
-    (docs/experiments/serving-threads-and-processes.md). Requests therefore wait during a batch, which must be short; each core has its own process.
+    (docs/experiments/serving-threads-and-processes.md). Requests therefore wait during a batch, which must be short;
+    each core has its own process.
 
     Args:
         probabilities: returns (n, classes) for crops of shape (n, crops, 3, height, width).
-        batch: maximum number of images per batch.
+        max_batch_size: maximum number of images per batch.
     """
 
     def __init__(self, probabilities: Callable[[Pixels], Probabilities], max_batch_size: int) -> None:
-        self._probabilities, self._batch = probabilities, max_batch_size
+        self._probabilities, self._max_batch_size = probabilities, max_batch_size
         self._queue: deque[PendingRequest] = deque()
         self._last_length = 0
 
@@ -41,7 +42,7 @@ class MicroBatcher:
 
     def _poll(self) -> None:
         """Run a batch once it is full or one turn of the loop has added no images."""
-        if self._last_length < len(self._queue) < self._batch:
+        if self._last_length < len(self._queue) < self._max_batch_size:
             self._last_length = len(self._queue)
         else:
             self._last_length = 0
@@ -50,7 +51,7 @@ class MicroBatcher:
             asyncio.get_running_loop().call_soon(self._poll)
 
     def _run_batch(self) -> None:
-        requests = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
+        requests = [self._queue.popleft() for _ in range(min(self._max_batch_size, len(self._queue)))]
         pending = [(crops, result) for crops, result in requests if not result.done()]  # the others were cancelled
         if not pending:
             return

@@ -1,4 +1,4 @@
-"""Request body and authorization."""
+"""HTTP details: body limits, token, security headers, fast route, static files."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ class FastRoute(APIRoute):
     """A route that calls `endpoint(request, options)` without FastAPI's dependency injection.
 
     Resolving arguments and dependencies takes FastAPI as long as the network takes for an image
-    (docs/experiments/serving-in-process.md). The endpoint therefore takes exactly these two arguments. FastAPI still documents it.
+    (docs/experiments/serving-in-process.md). The endpoint therefore takes exactly these two arguments. FastAPI still
+    documents it.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

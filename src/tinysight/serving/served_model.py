@@ -18,7 +18,7 @@ from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import is_local, load_run_dataset
+from tinysight.runs.run_dataset import is_local, open_dataset
 from tinysight.serving.schemas import ExplanationResponse, ModelInfo, NeighborImage, PredictResponse, TopClass
 
 N_NEIGHBORS = 3
@@ -53,7 +53,7 @@ class ServedModel:
     def info(self) -> ModelInfo:
         """Description of the classifier, from its model card."""
         card = Card.from_run(self.run)
-        accuracy = next((figure.value for figure in card.metrics if figure.name == "accuracy"), None)
+        accuracy = next((metric.value for metric in card.metrics if metric.name == "accuracy"), None)
         return ModelInfo(
             recipe=card.recipe,
             dataset=card.dataset,
@@ -81,8 +81,8 @@ class ServedModel:
 
     def explain(self, pixels: Pixels, label: int) -> ExplanationResponse:
         """Explain why an image, (3, height, width), is assigned to class `label`."""
-        (heat,) = occlusion_maps(self.classifier, pixels[None], np.array([label]))
-        rows = [[round(float(value), 3) for value in row] for row in heat]
+        (occlusion_map,) = occlusion_maps(self.classifier, pixels[None], np.array([label]))
+        rows = [[round(float(value), 3) for value in row] for row in occlusion_map]
         return ExplanationResponse(occlusion_map=rows, image=to_data_uri(pixels), neighbors=self._neighbors(pixels))
 
     def build_index(self) -> None:
@@ -99,7 +99,7 @@ class ServedModel:
             return None
         try:
             progress = _CancellableProgress(lambda: self._cancelled)
-            return TrainingIndex.of_run(self.run, self.classifier, load_run_dataset(self.run), progress)
+            return TrainingIndex.of_run(self.run, self.classifier, open_dataset(self.run), progress)
         except InputError:
             return None
 

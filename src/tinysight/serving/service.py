@@ -36,7 +36,7 @@ class PredictionService:
 
     def __init__(self, model: ServedModel, limits: RequestLimits) -> None:
         self.model, self.limits, self.metrics = model, limits, RequestMetrics()
-        self._engine = MicroBatcher(
+        self._batcher = MicroBatcher(
             partial(average_over_crops, model.classifier.probabilities), limits.max_batch_size(model.classifier)
         )
         self._threads = ThreadPoolExecutor(2, "prediction")  # one builds the index, one decodes and explains
@@ -79,7 +79,7 @@ class PredictionService:
 
     async def _predict(self, request: Request, top: int, explain: bool) -> PredictResponse:
         crops = await self._crops(await read_body(request, self.limits.max_bytes))
-        response = self.model.to_response(await self._engine.probabilities(crops), top)
+        response = self.model.to_response(await self._batcher.probabilities(crops), top)
         if explain and self.model.can_explain:
             self.build_index()
             explanation = partial(self.model.explain, crops[0], response.top[0].index)

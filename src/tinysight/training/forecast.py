@@ -1,7 +1,7 @@
 """Choose a network for a time budget from a fitted scaling law.
 
-The scaling law (fitted by `benchmarks/law.py`) gives each network's error as a function of the images trained on. A
-speed probe of one or two seconds gives the number of images that this machine can train on in the time.
+The scaling law (fitted by `benchmarks/scaling_law.py`) gives each network's error as a function of the images trained
+on. A speed probe of one or two seconds gives the number of images that this machine can train on in the time.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ SCALING_LAW_FILE = Path(__file__).with_name("scaling_law.toml")
 EVAL_COST = 1 / 3  # cost of a validation relative to training on as many images: the forward pass only
 FINAL_EVALS = 3  # validations after the last epoch, in units of one: one is in float32, which takes twice as long
 WARMUP_EVALS = 6  # validations of `batch_size` images before the first step, to time them; same units
-SHORT_RUN_EPOCHS = (
-    3.5  # epochs; shorter runs are more accurate with BRISK times the learning rates (docs/experiments/forecast-error-sources.md)
-)
+# Shorter runs, in epochs, are more accurate with higher learning rates (docs/experiments/forecast-error-sources.md).
+SHORT_RUN_EPOCHS = 3.5
 SHORT_RUN_LR_FACTOR = 1.7
 
 

@@ -18,7 +18,9 @@ from tinysight.training import shuffle_buffer
 from tinysight.training.seeding import derive_seed, seeded_generator
 from tinysight.training.train_split import TrainSplit
 
-BLOCK_PIXELS = 2**19  # pixels prepared at a time: 512 images of 32x32; larger blocks were slower (docs/experiments/augmentation-memory-allocation.md)
+# Pixels prepared at a time: 512 images of 32x32. Larger blocks were slower
+# (docs/experiments/augmentation-memory-allocation.md).
+BLOCK_PIXELS = 2**19
 
 Batch = tuple[Tensor, Tensor]
 """Normalized float images, (n, 3, height, width) in channels_last, and labels, int64, (n,)."""

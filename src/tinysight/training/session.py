@@ -135,7 +135,7 @@ class _Session:
         before = self.run.environment()
         if differences := diff(before, now):
             self.progress.note(f"Resuming, but results will not be bit-identical ({'; '.join(differences)}).")
-            self.run.write_environment(before.model_copy(update={"overrides": (*before.changes, *differences)}))
+            self.run.write_environment(before.model_copy(update={"changes": (*before.changes, *differences)}))
 
     def run_to_end(self, interruption: StopRequest) -> Summary:
         """Train until the end, a stop request or an error."""

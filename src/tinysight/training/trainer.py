@@ -78,8 +78,8 @@ class Trainer:
         self.recipe, self.split, self.seed, self.precision, self.device = recipe, split, seed, precision, device
         self.group = group
         torch.manual_seed(derive_seed(seed, "weights"))
-        normalisation = fit_normalization(recipe, split)
-        self.loader = BatchLoader(split, recipe, normalisation, seed, device)
+        normalization = fit_normalization(recipe, split)
+        self.loader = BatchLoader(split, recipe, normalization, seed, device)
         family, image_size = family_of(recipe.model), recipe.data.image_size
         self.network = family.build(recipe.model, len(dataset.class_names), image_size)
         family.initialize(self.network, image_size, self.loader.sample)
@@ -91,8 +91,8 @@ class Trainer:
             model=recipe.model,
             class_names=dataset.class_names,
             image_size=image_size,
-            mean=normalisation.mean,
-            std=normalisation.std,
+            mean=normalization.mean,
+            std=normalization.std,
             tta_shift=1 if recipe.augmentation.crop_padding else 0,
             notes=dataset.notes,
             crops=dataset.crops,
@@ -212,7 +212,7 @@ class Trainer:
             raise self._diverged("the weights are not finite")
         groups = {
             "network": self.network.state_dict(),
-            "optimiser": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "best": self.best_weights,
         }
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
@@ -232,13 +232,13 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Restore the state of a checkpoint."""
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "best": {}}
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "best": {}}
         for key, tensor in checkpoint.tensors.items():
             group, name = key.split("/", 1)
             groups[group][name] = tensor
         state = checkpoint.state
         self.network.load_state_dict(groups["network"])
-        self.optimizer.load_state_dict(groups["optimiser"], state["optimizer_steps"])
+        self.optimizer.load_state_dict(groups["optimizer"], state["optimizer_steps"])
         self.best_weights = groups["best"]
         self.state = EpochState(**state["position"])
         self.history = [EpochRecord.model_validate(epoch) for epoch in state["history"]]

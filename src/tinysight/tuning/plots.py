@@ -44,7 +44,7 @@ def plot_importance(shares: Mapping[str, float], n_finished: int, title: str) ->
     Args:
         shares: fraction of the variance of accuracy by recipe key, 0..1; the sum is 1.
         n_finished: number of finished trials that they are estimated from.
-        title: as for `history`.
+        title: as for `plot_history`.
     """
     note = (
         f"fANOVA estimate from {n_finished} finished trials; it is rough if there are few. A short bar means that "
@@ -97,12 +97,12 @@ def _best_so_far(axes: Axes, trials: Sequence[Trial]) -> None:
     axes.step([trial.number for trial in trials], best, where="post", color=style.VALIDATION, linewidth=2.2)
 
 
-def _label_lines(axes: Axes, verdict: Selection) -> None:
+def _label_lines(axes: Axes, selection: Selection) -> None:
     """Label the lines at the right; the two labels do not overlap."""
-    _label(axes, verdict.best.accuracy, "best trial", style.VALIDATION, "bottom")
-    if verdict.baseline is not None:
-        axes.axhline(verdict.baseline.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
-        _label(axes, verdict.baseline.accuracy, "baseline", style.MUTED, "top")
+    _label(axes, selection.best.accuracy, "best trial", style.VALIDATION, "bottom")
+    if selection.baseline is not None:
+        axes.axhline(selection.baseline.accuracy, color=style.MUTED, linewidth=1.2, linestyle=":")
+        _label(axes, selection.baseline.accuracy, "baseline", style.MUTED, "top")
 
 
 def _label(axes: Axes, height: float, name: str, color: str, side: str) -> None:

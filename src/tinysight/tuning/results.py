@@ -70,12 +70,14 @@ def summarize(study: Study, selection: Selection) -> list[str]:
     return sentences
 
 
-def _comparison(trial: Trial, verdict: Selection) -> str:
-    n = len(verdict.pairs)
-    baseline, challenger = (sum(values) / n for values in zip(*verdict.pairs, strict=True))
+def _comparison(trial: Trial, selection: Selection) -> str:
+    n = len(selection.pairs)
+    baseline, challenger = (sum(values) / n for values in zip(*selection.pairs, strict=True))
     seeds = "1 new seed" if n == 1 else f"the same {n} new seeds"
     interval = (
-        "" if verdict.gain_interval is None else " (95 % interval {:+.4f} to {:+.4f})".format(*verdict.gain_interval)
+        ""
+        if selection.gain_interval is None
+        else " (95 % interval {:+.4f} to {:+.4f})".format(*selection.gain_interval)
     )
     return (
         f"Mean accuracy with {seeds}: trial {trial.number} {challenger:.4f}, baseline {baseline:.4f}, difference "

@@ -30,11 +30,11 @@ class Selection:
     Attributes:
         chosen: the selected trial.
         best: the most accurate trial of the search.
-        start: the baseline: the trial of the unchanged recipe, or None if it never finished.
+        baseline: the trial of the unchanged recipe, or None if it never finished.
         pairs: validation accuracies (baseline, challenger) of trainings with the same new seed.
-        rival: the challenger of `pairs`, or None if there are none.
-        trials: number of trials started in the search.
-        refuted: number of other trials that beat the baseline in the search, but not with new seeds.
+        challenger: the challenger of `pairs`, or None if there are none.
+        n_trials: number of trials started in the search.
+        n_rejected: number of other trials that beat the baseline in the search, but not with new seeds.
     """
 
     chosen: Trial
@@ -67,7 +67,7 @@ def select_best(study: Study) -> Selection:
     Raises:
         TrainingError: no trial has finished.
     """
-    trials, fresh = study.trials(), study.reseeded_trials()
+    trials, reseeded = study.trials(), study.reseeded_trials()
     best, baseline = best_trial(trials), study.baseline
     if best is None:
         errors = [trial.error for trial in trials if trial.error]
@@ -77,13 +77,13 @@ def select_best(study: Study) -> Selection:
         )
     if baseline is None or best == baseline:
         return Selection(best, best, baseline, (), None, len(trials))
-    repeated = {training.reseed_of for training in fresh}
+    repeated = {training.reseed_of for training in reseeded}
     challengers = [
         (trial, pairs)
         for trial in trials
         if trial.number != baseline.number
         and trial.number in repeated
-        and (pairs := accuracy_pairs(baseline, trial, fresh))
+        and (pairs := accuracy_pairs(baseline, trial, reseeded))
     ]
     if not challengers:
         return Selection(best, best, baseline, (), None, len(trials))

@@ -33,7 +33,7 @@ class TuneRequest:
 
     Attributes:
         recipe: the recipe to start from.
-        data_source: the dataset, as given by `--data`; directories as absolute paths.
+        argument: the dataset, as given by the user; directories as absolute paths.
         seed: seed of the split, the trials and the search.
         precision: requested precision.
         device: requested device.
@@ -105,8 +105,8 @@ def create_study(
     """
     device = devices.resolve_device(request.device)
     precision = precisions.resolve_precision(request.precision, request.recipe, device, progress)
-    subject = TrialContext.create(dataset, request.recipe, request.seed, precision, device)
-    epoch = measure_epoch_seconds(subject, request.recipe, request.seed)
+    context = TrialContext.create(dataset, request.recipe, request.seed, precision, device)
+    epoch = measure_epoch_seconds(context, request.recipe, request.seed)
     trial_epochs = _trial_epochs(request.recipe, epoch / workers, window)
     if trial_epochs < request.recipe.training.epochs:
         progress.note(_shortened_notice(request.recipe, trial_epochs, epoch / workers))
@@ -116,7 +116,7 @@ def create_study(
         trial_seconds=trial_epochs * epoch,
         argument=request.argument,
         skip_unreadable=request.skip_unreadable,
-        fingerprint=subject.dataset.fingerprint,
+        fingerprint=context.dataset.fingerprint,
         seed=request.seed,
         precision=precision,
         device=device,
@@ -136,20 +136,20 @@ def measure_epoch_seconds(context: TrialContext, recipe: Recipe, seed: int) -> f
     return (trainer.loader.images_per_epoch + EVAL_COST * len(context.split.validation)) / images_per_second
 
 
-def _trial_epochs(recipe: Recipe, epoch: float, hours: TimeWindow) -> int:
+def _trial_epochs(recipe: Recipe, epoch: float, window: TimeWindow) -> int:
     """Return the number of epochs of a trial.
 
     Args:
         recipe: the recipe; its epochs are the maximum.
         epoch: seconds per epoch, divided by the number of processes.
-        hours: start and deadline.
+        window: start and deadline.
 
     Raises:
         TrainingError: the time is too short for four trials of one epoch.
     """
-    remaining = hours.end - time.perf_counter()
+    remaining = window.end - time.perf_counter()
     if remaining < MIN_TRIALS * epoch:
-        needed = math.ceil((MIN_TRIALS * epoch + hours.end - hours.start - remaining + 10) / 6) / 10
+        needed = math.ceil((MIN_TRIALS * epoch + window.end - window.start - remaining + 10) / 6) / 10
         raise TrainingError(
             f"{recipe.name}: the time is too short to tune it, because one epoch takes {epoch:.1f} s. Allow at least "
             f"{needed:g} minutes or use fewer images."

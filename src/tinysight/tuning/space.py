@@ -34,7 +34,10 @@ class SearchSpace:
     @classmethod
     def of(cls, recipe: Recipe) -> SearchSpace:
         """Return the search space of `recipe`: all keys with a range in the schema that have an effect."""
-        return cls(recipe, {key: _distribution(recipe, key, field, note) for key, field, note in _searchable(recipe)})
+        return cls(
+            recipe,
+            {key: _distribution(recipe, key, field, search_range) for key, field, search_range in _searchable(recipe)},
+        )
 
     @property
     def baseline(self) -> dict[str, Scalar]:

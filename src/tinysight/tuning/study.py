@@ -200,7 +200,7 @@ class Study:
         )
 
     def _partial_values(self, number: int) -> dict[str, Scalar]:
-        """Return the baseline's values without `FEW` keys, which Optuna then draws at random."""
+        """Return the baseline's values without `N_PERTURBED` keys, which Optuna then draws at random."""
         random, distributions = (
             np.random.default_rng(derive_seed(self.record.seed, "few", number)),
             self.space.distributions,
@@ -243,7 +243,7 @@ class StudyRecord(Record):
     recipe: Recipe = Field(description="the complete recipe that the search starts from")
     epochs: int = Field(ge=1, description="maximum epochs of a trial; fewer than the recipe's if the time is short")
     trial_seconds: Finite = Field(description="expected seconds of a trial on the machine that created the study")
-    argument: str = Field(description="the dataset, as given by --data; directories as absolute paths")
+    argument: str = Field(description="the dataset, as given by the user; directories as absolute paths")
     skip_unreadable: bool
     fingerprint: str = Field(description="of the training and validation images")
     seed: int

@@ -89,7 +89,7 @@ def train_trial(
     """
     start, finished_epochs, accuracy = time.perf_counter(), 0, 0.0
 
-    def outcome(ending: TrialEnding, error: str = "") -> TrialResult:
+    def result(ending: TrialEnding, error: str = "") -> TrialResult:
         return TrialResult(ending, accuracy, finished_epochs, time.perf_counter() - start, error)
 
     try:
@@ -98,10 +98,10 @@ def train_trial(
             for epoch in train_epochs(trainer, progress, stop):
                 finished_epochs, accuracy = epoch.epoch, trainer.val_accuracy or 0.0
                 if prune(epoch.epoch, epoch.val_accuracy) and not trainer.done:
-                    return outcome("pruned")
-            return outcome("finished" if trainer.done else "stopped")
+                    return result("pruned")
+            return result("finished" if trainer.done else "stopped")
     except TrainingError as error:
-        return outcome("failed", str(error))
+        return result("failed", str(error))
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class Trial:
 
     Attributes:
         number: counted from 0 in order of start; trial 0 of the search is the baseline.
-        state: "lost": its process was killed; the others as in `Outcome`.
+        state: "lost": its process was killed; the others as in `TrialResult`.
         values: the tried values, by recipe key; empty for a training with a new seed.
-        accuracy: validation accuracy as in `Outcome`, 0..1.
+        accuracy: validation accuracy as in `TrialResult`, 0..1.
         curve: validation accuracy after each epoch.
         epochs: number of finished epochs.
         seconds: duration.

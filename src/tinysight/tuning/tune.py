@@ -73,23 +73,26 @@ def tune(
         TrainingError: the time is too short, or no trial finished.
         StorageError: the disk is full or read-only.
     """
-    hours = TimeWindow(start, start + 60 * minutes - CLOSING_SECONDS)
+    window = TimeWindow(start, start + 60 * minutes - CLOSING_SECONDS)
     tune_malloc()
     with catch_signals() as interruption, divided_threads(workers), translate_oom(OOM_ADVICE):
         study = (
             Study.open(path)
             if Study.exists_at(path)
-            else create_study(path, request, dataset, hours, workers, progress)
+            else create_study(path, request, dataset, window, workers, progress)
         )
         check_same_settings(study, request)
         check_same_images(study, dataset.without_test())
-        subject = trial_context(study.record, dataset)
+        context = trial_context(study.record, dataset)
         try:
-            with worker_processes(path, workers - 1, hours.end, request.data_dir, interruption, progress), study.join():
-                run_trials(study, subject, hours, interruption, progress)
+            with (
+                worker_processes(path, workers - 1, window.end, request.data_dir, interruption, progress),
+                study.join(),
+            ):
+                run_trials(study, context, window, interruption, progress)
         finally:
             progress.finish()  # removes the live bar after an error, too
         study.fail_orphans()
-        verdict = select_best(study)
-        write_results(study, verdict, dataset.name)
-        return TuneResult(study, verdict, interruption.requested)
+        selection = select_best(study)
+        write_results(study, selection, dataset.name)
+        return TuneResult(study, selection, interruption.requested)

@@ -49,17 +49,17 @@ def run_trials(
     """Run trials of the study while another one fits into the time."""
     with storage_errors(study.journal_path):
         while not interruption.requested and (task := _next_task(study, window)):
-            outcome = _train(study, task, context, window, interruption, progress)
-            task.finish(outcome)
-            progress.finish(_format_line(task, outcome, study.record.epochs))
+            result = _train(study, task, context, window, interruption, progress)
+            task.finish(result)
+            progress.finish(_format_line(task, result, study.record.epochs))
 
 
-def _next_task(study: Study, hours: TimeWindow) -> TrialTask | None:
+def _next_task(study: Study, window: TimeWindow) -> TrialTask | None:
     """Return the next training that is expected to end in time; the first trial is always started."""
     now, seconds = time.perf_counter(), study.median_trial_seconds()
-    if now + seconds <= hours.search_end or not study.trials():
+    if now + seconds <= window.search_end or not study.trials():
         return study.next_trial()
-    if now + seconds <= hours.end:
+    if now + seconds <= window.end:
         return study.next_reseeded() or study.next_trial()
     return None
 
@@ -67,28 +67,28 @@ def _next_task(study: Study, hours: TimeWindow) -> TrialTask | None:
 def _train(
     study: Study,
     task: TrialTask,
-    subject: TrialContext,
-    hours: TimeWindow,
+    context: TrialContext,
+    window: TimeWindow,
     interruption: StopRequest,
     progress: Progress,
 ) -> TrialResult:
     recipe = study.trial_recipe(task.values)
-    progress.start(task.name, recipe.training.epochs * len(subject.split.train_indices), "images")
+    progress.start(task.name, recipe.training.epochs * len(context.split.train_indices), "images")
     return train_trial(
-        subject,
+        context,
         recipe,
         task.seed,
         task.report,
-        lambda: interruption.requested or time.perf_counter() > hours.end,
+        lambda: interruption.requested or time.perf_counter() > window.end,
         progress,
     )
 
 
-def _format_line(task: TrialTask, outcome: TrialResult, epochs: int) -> str:
+def _format_line(task: TrialTask, result: TrialResult, epochs: int) -> str:
     """Return the summary line of a training; at most 80 columns unless it failed."""
-    accuracy = "" if not outcome.epochs else f"validation accuracy {outcome.accuracy:.4f}, "
-    length = f"{outcome.epochs} of {epochs} epochs, {outcome.seconds:.0f} s"
-    match outcome.ending:
+    accuracy = "" if not result.epochs else f"validation accuracy {result.accuracy:.4f}, "
+    length = f"{result.epochs} of {epochs} epochs, {result.seconds:.0f} s"
+    match result.ending:
         case "finished":
             return f"{task.name}: {accuracy}{length}"
         case "pruned":
@@ -96,7 +96,7 @@ def _format_line(task: TrialTask, outcome: TrialResult, epochs: int) -> str:
         case "stopped":
             return f"{task.name}: stopped after {length}"
         case "failed":
-            return f"{task.name}: {outcome.error}"
+            return f"{task.name}: {result.error}"
 
 
 _GRACE_SECONDS = 30  # for a process to finish its step after SIGTERM
@@ -171,7 +171,7 @@ def _wait(process: WorkerProcess, seconds: float) -> None:
 def main() -> None:
     """Run trials of the study at PATH until END, in seconds since 1970; an empty DATA_DIR is the default."""
     path, end, data_dir = sys.argv[1:]
-    hours = TimeWindow(time.perf_counter(), time.perf_counter() + float(end) - time.time())
+    window = TimeWindow(time.perf_counter(), time.perf_counter() + float(end) - time.time())
     tune_malloc()
     with catch_signals() as interruption:
         study = Study.open(Path(path))
@@ -179,7 +179,7 @@ def main() -> None:
         cifar_dir = Path(data_dir) if data_dir else None
         dataset = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_unreadable)
         with study.join():
-            run_trials(study, trial_context(record, dataset), hours, interruption)
+            run_trials(study, trial_context(record, dataset), window, interruption)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def test_the_time_of_the_main_worker_counts(together, trainers, join):
 class StopRequested(ProcessGroup):
     """A group in which another worker has received a stop request."""
 
-    def any(self, here):
+    def any_rank(self, value):
         return True
 
 

@@ -54,10 +54,10 @@ def expected(config, values, gradients):
     return np.reshape(updated, values.shape)
 
 
-def run_steps(optimiser, parameter, gradients):
+def run_steps(optimizer, parameter, gradients):
     for gradient in gradients:
         parameter.grad = torch.from_numpy(gradient)
-        optimiser.step()
+        optimizer.step()
     return parameter.detach().numpy()
 
 
@@ -115,10 +115,10 @@ def test_a_restored_optimizer_continues_bit_for_bit(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_parameter_without_a_gradient_is_unchanged_and_zero_grad_clears_gradients(name):
     used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
-    optimiser = build_optimizer([unused, used], OptimizerSection(name=name))
-    run_steps(optimiser, used, np.ones((1, 2), np.float32))
+    optimizer = build_optimizer([unused, used], OptimizerSection(name=name))
+    run_steps(optimizer, used, np.ones((1, 2), np.float32))
 
     assert unused.tolist() == [1, 1]
     assert used.tolist() != [1, 1]
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     assert used.grad is None

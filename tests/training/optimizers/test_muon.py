@@ -43,12 +43,12 @@ def test_a_zero_gradient_gives_a_zero_step():
 def test_filters_follow_orthogonalized_momentum_and_keep_their_norm():
     random = np.random.default_rng(0)
     filters = nn.Parameter(torch.from_numpy(random.normal(size=(8, 3, 3, 3))).float())
-    optimiser = build_optimizer([filters], CONFIG)
+    optimizer = build_optimizer([filters], CONFIG)
     expected, momentum = filters.detach().numpy().astype(float).reshape(8, -1), 0.0
     for lr_scale in (1.0, 0.5):
         gradient = random.normal(size=(8, 3, 3, 3)).astype(np.float32)
         filters.grad = torch.from_numpy(gradient)
-        optimiser.step(lr_scale)
+        optimizer.step(lr_scale)
 
         flat = gradient.reshape(8, -1)
         momentum = CONFIG.muon_momentum * momentum + flat
@@ -63,12 +63,12 @@ def test_filters_follow_orthogonalized_momentum_and_keep_their_norm():
 def test_other_parameters_follow_nesterov_momentum(shape, rate):
     random = np.random.default_rng(0)
     parameter = nn.Parameter(torch.ones(shape, dtype=torch.float64))
-    optimiser = build_optimizer([parameter], CONFIG)
+    optimizer = build_optimizer([parameter], CONFIG)
     expected, momentum = np.ones(shape), 0.0
     for lr_scale in (1.0, 0.7, 0.1):
         gradient = 1e-3 * random.normal(size=shape)
         parameter.grad = torch.from_numpy(gradient)
-        optimiser.step(lr_scale)
+        optimizer.step(lr_scale)
 
         decayed = gradient + CONFIG.weight_decay / rate * expected
         momentum = CONFIG.momentum * momentum + decayed

@@ -58,7 +58,7 @@ def weight_specs(architecture: KerasArchitecture, network: nn.Module) -> list[tu
     return layer_slots
 
 
-_WITH_WEIGHTS = ("convolution", "depthwise", "dense", "batch_normalisation")
+_WITH_WEIGHTS = ("convolution", "depthwise", "dense", "batch_normalization")
 
 
 def _has_weights(module: nn.Module) -> bool:

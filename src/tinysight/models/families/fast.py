@@ -40,8 +40,7 @@ class FastFamily(Family):
         The network also accepts images larger than `image_size`.
 
         Raises:
-            RecipeError: the images are too small for this many groups, or stem_stride and channels are left to a time
-                budget.
+            RecipeError: the images are too small for this many groups, or the recipe needs a time budget.
         """
         if model.stem_stride is None or model.channels is None:
             raise RecipeError(
