@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tinysight.audit.registry import report_sections
 from tinysight.data.load import find_source
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.card import Card
@@ -19,9 +20,9 @@ def run(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cards(run):
     """The cards before and after evaluation, and the metrics."""
-    before = Card.from_run(run)
+    before = Card.from_run(run, report_sections(run))
     metrics = evaluate(run, tta=True)
-    return before, Card.from_run(run), metrics
+    return before, Card.from_run(run, report_sections(run)), metrics
 
 
 def test_missing_measurements_are_marked(cards):
@@ -35,13 +36,13 @@ def test_missing_measurements_are_marked(cards):
 def test_metrics_equal_those_of_the_evaluation(cards):
     _, card, metrics = cards
     figures = {metric.name: metric for metric in card.metrics}
-    assert figures["accuracy"].value == metrics["accuracy"]
-    assert figures["accuracy"].interval == tuple(metrics["accuracy_ci95"])
-    assert figures["accuracy with test-time augmentation"].value == metrics["accuracy_tta"]
+    assert figures["accuracy"].value == metrics.accuracy
+    assert figures["accuracy"].interval == metrics.accuracy_ci95
+    assert figures["accuracy with test-time augmentation"].value == metrics.accuracy_tta
     name = card.classes[3]
-    assert card.recall[name].value == metrics["per_class"][name]["recall"]
-    low, high = metrics["accuracy_ci95"]
-    assert f"| accuracy | {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}) |" in card.to_markdown()
+    assert card.recall[name].value == metrics.per_class[name].recall
+    low, high = metrics.accuracy_ci95
+    assert f"| accuracy | {metrics.accuracy:.1%} ({low:.1%} to {high:.1%}) |" in card.to_markdown()
     assert "On 30 test images, which were not used for training" in card.to_markdown()
 
 
@@ -52,7 +53,7 @@ def test_the_front_matter_is_valid_for_model_hubs(cards):
     assert opening == ""
     assert values["pipeline_tag"] == "image-classification"
     (result,) = values["model-index"][0]["results"]
-    assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(metrics["accuracy"], 6)}
+    assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(metrics.accuracy, 6)}
     assert all(metric["type"].isalnum() for metric in result["metrics"])
 
 
@@ -77,7 +78,7 @@ def test_recognition_of_people_is_out_of_scope(cards):
 def test_the_json_document_holds_the_same_metrics(cards):
     _, card, metrics = cards
     values = json.loads(json.dumps(card.to_dict(), allow_nan=False))
-    assert values["metrics"][0]["value"] == metrics["accuracy"]
+    assert values["metrics"][0]["value"] == metrics.accuracy
     assert set(values["audit"].values()) == {"not measured"}
 
 
