@@ -123,7 +123,7 @@ def family_models():
     def layers(classes):
         return [
             {"kind": "convolution", "channels": 8, "kernel": (3, 3), "padding": "same"},
-            {"kind": "batch_normalisation"},
+            {"kind": "batch_normalization"},
             {
                 "kind": "residual",
                 "layers": [

@@ -43,7 +43,7 @@ def same(first, second):
 def validate(path, plan):
     """Return loss and accuracy of the weights in `path` on the validation images."""
     split = split_dataset(plan.dataset, plan.recipe.data, plan.seed).validation
-    uncalibrated = replace(Run(path).classifier(), temperature=1.0)
+    uncalibrated = Run(path).classifier().with_spec(temperature=1.0)
     probabilities = uncalibrated.probabilities(split.pixels)
     correct = probabilities.argmax(1) == split.labels
     return -np.log(probabilities[np.arange(len(split)), split.labels]).mean(), correct.mean()
@@ -125,10 +125,10 @@ def test_the_temperature_is_fitted_on_the_validation_images(train, plan, tmp_pat
     held_back = split_dataset(settled.dataset, settled.recipe.data, settled.seed).validation
 
     def loss(temperature):
-        probabilities = replace(classifier, temperature=temperature).probabilities(held_back.pixels)
+        probabilities = classifier.with_spec(temperature=temperature).probabilities(held_back.pixels)
         return -np.log(probabilities[np.arange(len(held_back)), held_back.labels]).mean()
 
-    fitted = classifier.temperature
+    fitted = classifier.spec.temperature
     assert fitted != 1
     assert loss(fitted) < min(loss(1.0), loss(1.5 * fitted), loss(fitted / 1.5))
 
@@ -141,11 +141,11 @@ def test_bf16_training_fits_the_margin_for_bf16_predictions(train, plan, monkeyp
 
     settled, classifier = plan("training.epochs=1"), Run(tmp_path / "bf16").classifier()
     held_back = split_dataset(settled.dataset, settled.recipe.data, settled.seed).validation
-    fp32 = replace(classifier, bf16_margin=None).logits(held_back.pixels)
-    bf16 = replace(classifier, bf16_margin=0.0).logits(held_back.pixels)
-    assert 0 < classifier.bf16_margin < 1
+    fp32 = classifier.with_spec(bf16_margin=None).logits(held_back.pixels)
+    bf16 = classifier.with_spec(bf16_margin=0.0).logits(held_back.pixels)
+    assert 0 < classifier.spec.bf16_margin < 1
     assert not torch.equal(bf16, fp32)
-    clear = top2_margin(bf16) > classifier.bf16_margin
+    clear = top2_margin(bf16) > classifier.spec.bf16_margin
     assert torch.equal(bf16[clear].argmax(1), fp32[clear].argmax(1))
 
 
