@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tinysight.augmentation import pipeline
-from tinysight.augmentation.transforms import horizontal_flip
+from tinysight.augmentation.affine import horizontal_flip
 from tinysight.data.pixels import Pixels, is_memmapped, take
 from tinysight.models.classifier import Normalization
 from tinysight.recipes.schema import Recipe, TrainingSection
