@@ -59,7 +59,7 @@ def evaluate(
         images.labels,
         classifier.class_names,
         split,
-        classifier.temperature,
+        classifier.spec.temperature,
         classifier.abstain_below,
         classifier.probabilities(images.pixels, tta=True) if tta else None,
     )
