@@ -16,22 +16,16 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"tinysight"},  # __init__.py: the public names
-    {
-        "bulk",
-        "serving",
-        "estimator",
-        "reporting",
-        "audit",
-        "explanation",
-        "evaluation",
-        "training",
-        "tuning",
-        "interop",
-        "doctor",
-    },
+    {"api"},
+    {"estimator", "doctor"},
+    {"serving", "bulk", "tuning", "interop", "auditing", "explanation"},
+    {"reporting"},
+    {"evaluation"},
+    {"training"},
     {"runs"},
-    {"models", "augmentation", "recipes", "data"},
-    {"errors", "files", "formatting", "memory", "progress", "machine", "packages", "cluster", "ranges", "screen"},
+    {"models"},
+    {"augmentation", "recipes", "data"},
+    {"_util"},
 )
 LEVEL = {name: len(LAYERS) - number for number, layer in enumerate(LAYERS) for name in layer}
 

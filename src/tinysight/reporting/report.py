@@ -38,7 +38,7 @@ def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) ->
     Args:
         run: a finished run.
         dataset: the dataset of the run.
-        audit: sections of the run's audit, from `tinysight.audit.registry.report_sections`.
+        audit: sections of the run's audit, from `tinysight.auditing.registry.report_sections`.
 
     Raises:
         RunError: a file of the run is missing or damaged.
