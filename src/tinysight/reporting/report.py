@@ -9,7 +9,7 @@ import numpy as np
 
 from tinysight._util.formatting import percent
 from tinysight.data.dataset import Dataset, Pixels
-from tinysight.data.display import to_data_uri
+from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
 from tinysight.recipes import loading
 from tinysight.reporting import charts
