@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysight._util.errors import StorageError
+from tinysight._util.locks import file_lock
 from tinysight._util.progress import Progress
-from tinysight.data.cache import file_lock
 from tinysight.data.image_io import image_file
 from tinysight.data.image_io.decode_pool import decode_batches
 from tinysight.data.image_io.decoding import DecodeFailure, decode_images
