@@ -12,7 +12,14 @@ DIALECT = (
 )
 BRITISH = (
     *("colou", "centre(?!y)", "grey", "neighbour", "behaviour", "licence", "programme(?!d|r)", "favour", "honour"),
-    *(r"\w{0,12}optimis(?!t|m)", r"\w{0,12}normalis", r"\w{0,12}standardis", r"\w{0,12}recognis", r"\w{0,12}initialis", r"\w{0,12}summaris"),
+    *(
+        r"\w{0,12}optimis(?!t|m)",
+        r"\w{0,12}normalis",
+        r"\w{0,12}standardis",
+        r"\w{0,12}recognis",
+        r"\w{0,12}initialis",
+        r"\w{0,12}summaris",
+    ),
     *(
         r"\w{0,12}organis(?!m|t)",
         r"\w{0,12}minimis",
