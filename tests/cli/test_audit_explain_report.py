@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tinysight._util import optional_deps
-from tinysight.audit import audit, sections
+from tinysight.audit import audit, context
 
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
-    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
 
 

@@ -18,7 +18,7 @@ from tinysight._util.files import write_text
 from tinysight._util.formatting import percent, points
 from tinysight._util.progress import SILENT, Progress
 from tinysight.audit.context import AuditContext
-from tinysight.data.dataset import Split
+from tinysight.data.dataset import Dataset, Split
 from tinysight.data.image_ids import read_image_ids, to_csv
 from tinysight.evaluation.significance import difference_interval
 from tinysight.models.classifier import Classifier
@@ -37,6 +37,7 @@ def forget(
     data_dir: Path | None = None,
     resume: bool = False,
     progress: Progress = SILENT,
+    dataset: Dataset | None = None,
 ) -> Summary:
     """Retrain a run with its recipe and seed, but without the named images.
 
@@ -47,13 +48,14 @@ def forget(
         data_dir: directory of CIFAR-10, if it is not in a default location.
         resume: continue an interrupted retraining in `out`.
         progress: receives the progress.
+        dataset: the dataset of the run; by default, it is loaded again from its source.
 
     Raises:
         DataError: an image is not a training or validation image of the run, or the dataset has changed.
         RunError: `out` is in use; or, with `resume`, holds no such retraining.
         TrainingError, StorageError: as for `train`.
     """
-    before, environment = AuditContext.from_run(run, data_dir, progress), run.environment()
+    before, environment = AuditContext.from_run(run, dataset, data_dir, progress), run.environment()
     already_excluded = _excluded(run)
     _require_used(before, names, already_excluded)
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +68,7 @@ def forget(
         summary = train(plan, out, resume, progress)
     if summary.status == "finished":
         after = Run(out)
-        report = build_report(before, AuditContext.from_run(after, data_dir, progress), names)
+        report = build_report(before, AuditContext.from_run(after, before.dataset), names)
         RunArtifacts(after).write_unlearning(report, "\n".join(report_lines(report)))
     return summary
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.platform import join_command
 from tinysight.cli.options import DataDirOption, RunArgument
 
 
@@ -33,7 +33,7 @@ def forget(
     summary = retrain_without(Run.open(run), ids, path, data_dir, resume, progress)
     if summary.status == "interrupted":
         command = ["tinysight", "forget", str(run), *images, "--out", str(path), "--resume"]
-        stdout_console.print(f"resume with: {shlex.join(command)}")
+        stdout_console.print(f"resume with: {join_command(command)}")
         raise typer.Exit(1)
     record = RunArtifacts(Run(path)).unlearning()
     if record:

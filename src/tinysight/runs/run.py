@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -23,6 +22,7 @@ from torch import Tensor
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
 from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
+from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
 from tinysight.models.classifier import Classifier
 from tinysight.models.registry import build_network
@@ -101,20 +101,10 @@ class Run:
         Raises:
             RunError: another process is training in the directory.
         """
-        with storage_errors(self.path):
-            handle = os.open(self.path, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the process ends
-            except BlockingIOError as error:
-                os.close(handle)
-                raise RunError(
-                    f"{self.path}: another process is training in this directory. Wait until it ends."
-                ) from error
-        try:
+        error = RunError(f"{self.path}: another process is training in this directory. Wait until it ends.")
+        with exclusive_lock(self.path / ".lock", error):
             remove_temp_files(*(self.path / name for name in _TRAINING_FILES))
             yield
-        finally:
-            os.close(handle)
 
     def summary(self) -> Summary:
         """Return the status and the totals of the run."""
