@@ -136,24 +136,21 @@ def train(
     from tinysight.training.request import TrainRequest
 
     path = _next_run(resolved.name) if out is None else Path(out)
-    if isinstance(dataset, str | Path):
-        request = TrainRequest(
-            recipe=resolved,
-            data_source=resolve_source(dataset),
-            path=path,
-            seed=seed,
-            data_dir=_path(data_dir),
-            skip_unreadable=skip_unreadable,
-            precision=precision,
-            device=device,
-            resume=resume,
-            start_time=start_time,
-        )
-        launch_training(request, workers, launcher, progress)
-    else:
-        if workers > 1 or launcher:
-            raise InputError("workers: cannot share images in memory. Pass a folder, or use one worker.")
-        _train_in_memory(resolved, dataset, path, seed, precision, device, resume, start_time, progress)
+    request = TrainRequest(
+        recipe=resolved,
+        dataset=resolve_source(dataset)
+        if isinstance(dataset, str | Path)
+        else _load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress),
+        path=path,
+        seed=seed,
+        data_dir=_path(data_dir),
+        skip_unreadable=skip_unreadable,
+        precision=precision,
+        device=device,
+        resume=resume,
+        start_time=start_time,
+    )
+    launch_training(request, workers, launcher, progress)
     return Run(path)
 
 
@@ -815,30 +812,3 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         if is_dataset_of(run, whole):
             return whole
     return _load(dataset, image_size, data_dir, True, progress)
-
-
-def _train_in_memory(
-    recipe: Recipe,
-    dataset: DatasetLike,
-    path: Path,
-    seed: int,
-    precision: PrecisionOption,
-    device: DeviceOption,
-    resume: bool,
-    start_time: float,
-    progress: Progress,
-) -> None:
-    from tinysight.runs.run import Run
-    from tinysight.training import session
-    from tinysight.training.device import resolve_device
-    from tinysight.training.forecast import check_time_budget, resolve_recipe
-
-    if not resume:
-        Run.check_available(path)
-    check_time_budget(recipe)
-    begun, chosen_device = time.perf_counter() - (time.time() - start_time), resolve_device(device)
-    loaded = _load(dataset, recipe.data.image_size, None, False, progress)
-    _note_all(loaded.notes, progress)
-    recipe, chosen = resolve_recipe(recipe, loaded, begun, precision, chosen_device, progress)
-    config = session.TrainConfig(recipe, loaded, loaded.argument, seed, chosen, device=chosen_device, start_time=begun)
-    session.train(config, path, resume, progress)

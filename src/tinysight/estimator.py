@@ -24,7 +24,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from tinysight._util import console
 from tinysight._util.files import storage_errors
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import IN_MEMORY, Dataset, Pixels
+from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import to_crops, to_pixels
 from tinysight.data.sources.arrays import dataset_from_arrays
@@ -35,9 +35,9 @@ from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training import device as devices
 from tinysight.training import forecast
-from tinysight.training.forecast import resolve_recipe
 from tinysight.training.precision import PrecisionOption
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainRequest, resolve
+from tinysight.training.session import Session
 
 
 class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -110,16 +110,21 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             RecipeError: the recipe is invalid.
             TrainingError: training failed.
         """
-        begun, progress = time.perf_counter(), self._progress()
+        start_time, progress = time.time(), self._progress()
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
         forecast.check_time_budget(recipe)
-        device = devices.resolve_device(self.device)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
-        recipe, precision = resolve_recipe(recipe, dataset, begun, self.precision, device, progress)
-        seed = _seed(self.random_state)
-        plan = TrainConfig(recipe, dataset, IN_MEMORY, seed, precision, device=device, start_time=begun)
         run = _temporary_run()
-        train(plan, run.path, progress=progress)
+        request = TrainRequest(
+            recipe,
+            dataset,
+            run.path,
+            _seed(self.random_state),
+            precision=self.precision,
+            device=self.device,
+            start_time=start_time,
+        )
+        Session(resolve(request, progress=progress), progress=progress).run()
         self._set_fitted(run, run.classifier(), classes)
         return self
 

@@ -136,7 +136,7 @@ def test_a_read_only_directory_is_rejected(tinysight, disk):
 
 def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch):
     interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.request.train", lambda *arguments: interrupted)
+    monkeypatch.setattr("tinysight.training.session.Session.run", lambda session: interrupted)
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
     options += [
         "--precision",

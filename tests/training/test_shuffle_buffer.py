@@ -16,7 +16,7 @@ from tinysight.runs.run import Run
 from tinysight.training import loader as feeding
 from tinysight.training import shuffle_buffer
 from tinysight.training.loader import BatchLoader
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
 from tinysight.training.shuffle_buffer import ShuffleBuffer, shuffle_blocks
 from tinysight.training.train_split import fit_normalization, split_dataset
 from tinysight.training.trainer import Trainer
@@ -176,6 +176,6 @@ def test_predictions_from_disk_equal_those_in_memory(on_disk, dataset, recipe):
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
-def test_a_run_from_disk_has_the_same_fingerprint(on_disk, dataset, recipe, tmp_path):
-    assert train(TrainConfig(recipe(), on_disk, "tiny", 0, "fp32"), tmp_path / "run").status == "finished"
+def test_a_run_from_disk_has_the_same_fingerprint(train, on_disk, dataset, recipe, tmp_path):
+    assert train(TrainConfig(recipe(), on_disk, "tiny", tmp_path / "run"), tmp_path / "run").status == "finished"
     assert Run(tmp_path / "run").environment().dataset.fingerprint == dataset.fingerprint

@@ -26,7 +26,8 @@ from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import TrueClassProbability, UnlearningReport
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 from tinysight.training.train_split import TrainSplit, subset
 
 
@@ -63,9 +64,17 @@ def forget(
         write_text(excluded, to_csv([*already_excluded, *names]))
         recipe = run.recipe().with_excluded(excluded)
         directory = data_dir or (Path(environment.dataset.data_dir) if environment.dataset.data_dir else None)
-        argument, dtype = environment.dataset.argument, environment.precision
-        plan = TrainConfig(recipe, before.dataset, argument, environment.seed, dtype, data_dir=directory)
-        summary = train(plan, out, resume, progress)
+        config = TrainConfig(
+            recipe=recipe,
+            dataset=before.dataset,
+            data_source=environment.dataset.argument,
+            path=out,
+            seed=environment.seed,
+            precision=environment.precision,
+            data_dir=directory,
+            resume=resume,
+        )
+        summary = Session(config, progress=progress).run()
     if summary.status == "finished":
         after = Run(out)
         report = build_report(before, AuditContext.from_run(after, before.dataset), names)

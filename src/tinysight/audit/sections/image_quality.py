@@ -115,5 +115,5 @@ def find_identical_images(pixels: Pixels) -> list[list[int]]:
     """Return groups of indices of identical images, each in ascending order; images without a copy are left out."""
     groups = defaultdict(list)
     for index, image in enumerate(pixels):
-        groups[hashlib.sha256(np.ascontiguousarray(image)).digest()].append(index)
+        groups[hashlib.sha256(image.tobytes()).digest()].append(index)
     return [group for group in groups.values() if len(group) > 1]
