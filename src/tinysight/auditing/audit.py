@@ -7,14 +7,11 @@ from pathlib import Path
 
 from tinysight._util import optional_deps
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline
 from tinysight.auditing.context import AuditContext
 from tinysight.auditing.registry import SECTIONS
-from tinysight.auditing.section import AuditSection
-from tinysight.auditing.section import ResultT
-from tinysight.auditing.shadow_models import ShadowModel
-from tinysight.auditing.shadow_models import ShadowModels
-from tinysight.auditing.shadow_models import train_shadow_model
-from tinysight._util.timing import Deadline
+from tinysight.auditing.section import AuditSection, ResultT
+from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, train_shadow_model
 from tinysight.data.dataset import Dataset
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.artifacts import RunArtifacts
