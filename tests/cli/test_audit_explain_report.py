@@ -31,7 +31,7 @@ def test_audit_prints_a_line_per_section_and_the_next_step(tinysight, finished_r
         "membership inference",
     ]
     assert "not measured: give a file with --groups" in lines[4]
-    assert lines[-1] == f"next:  tinysight report {finished_run}"
+    assert outcome.next == f"tinysight report {finished_run}"
 
 
 def test_explain_writes_an_image(tinysight, finished_run, photos):

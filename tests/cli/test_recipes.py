@@ -21,7 +21,8 @@ def test_show_prints_the_recipe_file(tinysight):
 
 def test_a_copy_is_identical_and_valid(tinysight):
     outcome = tinysight("recipes", "copy", "deep-augmented", "mine.toml")
-    assert outcome.out == "mine.toml\nnext: edit it, then tinysight train mine.toml\n"
+    assert outcome.out == "file: mine.toml\n"
+    assert outcome.next == "edit it, then tinysight train mine.toml"
     assert Path("mine.toml").read_text() == (catalog.RECIPE_DIR / "deep-augmented.toml").read_text()
     assert tinysight("recipes", "check", "mine.toml").out == tinysight("recipes", "check", "deep-augmented").out
     tinysight("recipes", "copy", "deep")

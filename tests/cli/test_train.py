@@ -28,13 +28,14 @@ def test_a_run_gets_the_first_free_name(tinysight):
     assert outcome.code == 0
     pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy 0\.\d{4}"
     assert re.fullmatch(pattern, outcome.out.splitlines()[0])
-    assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2", "next: tinysight evaluate runs/strided-2"]
+    assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2"]
+    assert outcome.next == "tinysight evaluate runs/strided-2"
     assert json.loads(Path("runs/strided-2/summary.json").read_text())["status"] == "finished"
 
 
 def test_notices_and_one_line_per_epoch_go_to_standard_error(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
-    notice, first, second = outcome.err.splitlines()
+    notice, first, second, _ = outcome.err.splitlines()
     assert "synthetic images" in notice
     assert first.startswith("epoch 1/2  ")
     assert second.startswith("epoch 2/2  ")
