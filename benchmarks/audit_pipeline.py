@@ -55,13 +55,13 @@ def time_steps(steps: dict[str, list[str]]) -> list[dict[str, object]]:
 def result_rows(run: Run, recipe: str) -> list[dict[str, object]]:
     """Return a row per metric and per section of the audit."""
     metrics, audit = run.metrics(), RunArtifacts(run).audit()
-    low, high = metrics["accuracy_ci95"]
-    unsure, calibration = metrics["unsure"], metrics["calibration"]
+    low, high = metrics.accuracy_ci95
+    selective, calibration = metrics.selective, metrics.calibration
     rows: list[dict[str, object]] = [
-        {"claim": f"`{recipe}`: test accuracy", "ours": f"{metrics['accuracy']:.4f} ({low:.4f} to {high:.4f})"},
+        {"claim": f"`{recipe}`: test accuracy", "ours": f"{metrics.accuracy:.4f} ({low:.4f} to {high:.4f})"},
         {
             "claim": f"`{recipe}`: calibration error; coverage and error rate above the unsure threshold",
-            "ours": f"{calibration['ece']:.4f}; {unsure['coverage']:.3f}, {unsure['error']:.4f}",
+            "ours": f"{calibration.ece:.4f}; {selective.coverage:.3f}, {selective.error:.4f}",
             "peer": "target: error rate .05",
         },
     ]

@@ -214,7 +214,7 @@ def test_accuracy(folder: Path, name: str, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         recipe, path = loading.load_recipe(name), Path(out, "run")
         train(TrainConfig(recipe, load(str(folder)), str(folder), seed, resolve_precision("auto", recipe)), path)
-        return {"accuracy": evaluate(Run(path))["accuracy"]}
+        return {"accuracy": evaluate(Run(path)).accuracy}
 
 
 @contextmanager

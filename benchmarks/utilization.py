@@ -41,7 +41,7 @@ def matrix_rate() -> float:
     return PRODUCTS * 2 * SIDE**3 / min(times[1:])
 
 
-def operations(network: nn.Sequential, image_size: int) -> float:
+def operations(network: nn.Module, image_size: int) -> float:
     """Return the operations of training on one image."""
     layer_operations: list[float] = []
 

@@ -57,8 +57,8 @@ def test_the_record_is_correct(forgotten):
     )
     assert proof.images_sha256_before != proof.images_sha256_after
     assert (proof.n_train_before, proof.n_train_after) == (90, 88)
-    assert proof.accuracy_before == evaluate(before)["accuracy"]
-    assert proof.accuracy_after == evaluate(after)["accuracy"]
+    assert proof.accuracy_before == evaluate(before).accuracy
+    assert proof.accuracy_after == evaluate(after).accuracy
     low, high = proof.difference[1]
     assert low <= proof.difference[0] <= high
     text = (after.path / "unlearning.txt").read_text()
@@ -70,7 +70,7 @@ def test_the_record_is_correct(forgotten):
 def test_the_run_keeps_its_own_copy_of_the_exclude_file(forgotten):
     _, after, names = forgotten
     assert (after.path / "excluded.csv").read_text().splitlines()[2:] == names
-    assert evaluate(after, "validation")["n"] == 10
+    assert evaluate(after, split="validation").n == 10
 
 
 def test_forgetting_again_keeps_earlier_images_excluded(forgotten, tmp_path):

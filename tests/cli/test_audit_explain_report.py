@@ -89,7 +89,7 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
         (["compare", "RUN"], "compare: needs at least two runs"),
         (["compare", "RUN", "RUN"], ": named twice"),
         (["explain", "RUN"], "explain: no images were given"),
-        (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
+        (["explain", "RUN", "--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
         (["explain", "RUN", "-"], "-: `explain` does not read standard input"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv: cannot be read"),

@@ -89,7 +89,7 @@ def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
 
     other = replace(classifier, network=classifier_of(recipe.model, seed=5).network)
     if name == "fast-73":  # its first layer is computed from the images, not trained
-        other.network[0].filters.copy_(classifier.network[0].filters)
+        other.network.body[0].filters.copy_(classifier.network.body[0].filters)
     correlations = [
         spearmanr(first.ravel(), second.ravel()).statistic
         for first, second in zip(heat, occlusion_maps(other, pixels, classes), strict=True)

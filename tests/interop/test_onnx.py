@@ -71,7 +71,7 @@ def test_exported_networks_give_the_same_probabilities(classifier, pixels, tmp_p
 
 
 def test_an_onnx_file_has_no_test_images(file):
-    with pytest.raises(InputError, match="test-index asks for images of a run"):
+    with pytest.raises(InputError, match="not a run, so it has no test images"):
         list(ImagePredictor(OnnxFile(file)).predict([], [0]))
 
 

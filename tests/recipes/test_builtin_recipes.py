@@ -6,8 +6,7 @@ from typing import get_args
 import pytest
 
 from tinysight.augmentation.config import Augmentation
-from tinysight.models import registry
-from tinysight.models.registry import build_network
+from tinysight.models.registry import FAMILIES, build_network
 from tinysight.models.summary import count_parameters
 from tinysight.recipes import catalog
 from tinysight.recipes.loading import dump_recipe, load_recipe, parse_recipe
@@ -118,8 +117,4 @@ def test_dump_writes_all_values(name):
 
 
 def test_the_schema_lists_all_architectures():
-    assert set(get_args(ModelSection.model_fields["architecture"].annotation)) == {
-        *registry.CNN_BUILDERS,
-        "fast",
-        "layers",
-    }
+    assert set(get_args(ModelSection.model_fields["architecture"].annotation)) == {*FAMILIES, "custom"}

@@ -76,7 +76,7 @@ def test_missing_measurements_are_marked(pages):
 def test_metrics_equal_those_of_the_evaluation(pages):
     _, html, metrics = pages
     words = Page(html).words
-    assert f"{metrics['accuracy']:.1%} test accuracy (n = 30)" in re.sub(r"\s+", " ", words)
+    assert f"{metrics.accuracy:.1%} test accuracy (n = 30)" in re.sub(r"\s+", " ", words)
     assert "glass blur" in words
     assert "LiRA" in words
 

@@ -6,7 +6,7 @@ import pytest
 
 from tinysight._util.errors import RecipeError
 from tinysight.models.classifier import batch_size
-from tinysight.models.fast import STEM_CHANNELS
+from tinysight.models.families.fast import STEM_CHANNELS
 from tinysight.recipes import loading
 from tinysight.training import forecast, precision
 from tinysight.training.budget import EXIT_SECONDS
@@ -44,7 +44,7 @@ def _machine(monkeypatch):
     """Fake a machine that trains 640 images/s with the small network and 64 with the large one."""
 
     def seconds(network, image_size, precisions):
-        return [0.2 if network[0].filters.shape[0] == STEM_CHANNELS[2] else 2.0]
+        return [0.2 if network.body[0].filters.shape[0] == STEM_CHANNELS[2] else 2.0]
 
     monkeypatch.setattr(forecast, "step_seconds", seconds)
     monkeypatch.setattr(precision, "resolve_precision", lambda *asked: "fp32")

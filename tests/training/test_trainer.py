@@ -85,7 +85,7 @@ def test_the_running_means_of_the_last_step_are_those_of_the_epoch(trainer):
 def test_initial_weights_depend_only_on_the_seed(trainer):
     def first_layer(seed):
         torch.rand(seed + 1)  # advances the global generator
-        return trainer(seed=seed).network[0].weight
+        return trainer(seed=seed).network.body[0].weight
 
     assert torch.equal(first_layer(1), first_layer(1))
     assert not torch.equal(first_layer(1), first_layer(2))
@@ -104,7 +104,7 @@ def test_every_step_has_its_own_dropout_mask(dataset, recipe):
     images = split_dataset(dataset, settled.data, 0)
     same = TrainSplit(images.train, np.full(48, 7), images.validation)  # so that only the dropout differs
     frozen = Trainer(settled, dataset, same, 0, "fp32")
-    frozen.network[-2].register_forward_hook(
+    frozen.network.body[-1].register_forward_hook(
         lambda layer, inputs, output: patterns.add((output != 0).numpy().tobytes())
     )
     for epoch in (0, 1):
@@ -222,7 +222,7 @@ def test_a_partial_batch_has_a_smaller_gradient(dataset, recipe):
     )
     trainer = Trainer(settled, dataset, split_dataset(dataset, settled.data, 0), 0, "fp32")
     images, labels = trainer.loader.batch(0, 0)
-    head = trainer.network[-1].weight
+    head = trainer.network.head.weight
     before = head.detach().clone()
     loss = torch.nn.functional.cross_entropy(trainer.network.train()(images), labels)
     (gradient,) = torch.autograd.grad(loss, head)

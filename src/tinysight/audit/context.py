@@ -14,7 +14,7 @@ from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import load_run_dataset
+from tinysight.runs.run_dataset import open_dataset
 from tinysight.training.train_split import TrainSplit, split_dataset
 
 SPLITS = ("train", "validation", "test")
@@ -39,7 +39,7 @@ class AuditContext:
     @classmethod
     def from_run(cls, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> AuditContext:
         """Open a run and its dataset. Raises RunError or DataError if one cannot be read."""
-        classifier, dataset = run.classifier(), load_run_dataset(run, data_dir, progress)
+        classifier, dataset = run.classifier(), open_dataset(run, data_dir=data_dir, progress=progress)
         return cls(run, classifier, dataset, split_dataset(dataset, run.recipe().data, run.environment().seed))
 
     @cached_property

@@ -22,11 +22,11 @@ from tinysight.evaluation.robustness import measure_robustness
 from tinysight.runs.audit_results import (
     DuplicatePair,
     DuplicateStatistics,
-    Interval,
     OodDetection,
     Robustness,
     SubgroupGap,
 )
+from tinysight.runs.records import Interval
 
 MAX_CORRUPTED = 2000  # at most so many test images are corrupted, each in every way
 _MAX_PAIRS = 50  # near-duplicate pairs listed by name
@@ -66,9 +66,8 @@ def near_duplicates(context: AuditContext, progress: Progress) -> DuplicateStati
 def subgroup_gaps(context: AuditContext, progress: Progress) -> tuple[SubgroupGap, ...]:
     """Return the gaps between subgroups that are computed from the pixels and, for files, the original size."""
     columns = property_subgroups(context.dataset.test.pixels)
-    folder = Path(context.run.environment().dataset.argument)
-    if context.dataset.test.files:
-        columns["original size"] = terciles(original_side_lengths(folder, context.dataset.test.files))
+    if context.dataset.folder:
+        columns["original size"] = terciles(original_side_lengths(context.dataset.folder, context.dataset.test.files))
     return _gaps(context, columns)
 
 

@@ -14,7 +14,8 @@ from scipy.stats import binom, fisher_exact
 
 from tinysight.data.dataset import Labels, Pixels
 from tinysight.evaluation.significance import holm_correction
-from tinysight.runs.audit_results import Interval, SubgroupGap
+from tinysight.runs.audit_results import SubgroupGap
+from tinysight.runs.records import Interval
 
 TERCILES = ("low", "middle", "high")
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601

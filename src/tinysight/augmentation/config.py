@@ -34,8 +34,8 @@ class Augmentation(BaseModel):
         lt=1,
         description="z scales width and height by independent factors from 1-z to 1+z, 0 to below 1.",
     )
-    horizontal_flip: Annotated[bool, Choices((False, True), condition=("augmentation.alternating_flip", False))] = Field(
-        False, description="Flip each image horizontally with probability 1/2."
+    horizontal_flip: Annotated[bool, Choices((False, True), condition=("augmentation.alternating_flip", False))] = (
+        Field(False, description="Flip each image horizontally with probability 1/2.")
     )
     alternating_flip: bool = Field(
         False,

@@ -103,7 +103,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except TinysightError as error:
         progress.finish()
-        print_error(str(error))
+        print_error(str(error).replace("pass skip_unreadable=True", "set --skip-unreadable"))
         sys.exit(error.exit_code)
     finally:
         progress.finish()

@@ -14,7 +14,7 @@ from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 from tinysight.cli.output import accuracy_of, command, print_next
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.metrics import Metrics
+    from tinysight.runs.records import Metrics
 
 
 def evaluate(
@@ -42,7 +42,7 @@ def evaluate(
         _print_metrics(metrics)
         print_next(command("predict", run, "IMAGE"))
         return
-    for note in api.open_run(run).summary().notes:
+    for note in metrics.notes:
         progress.note(note)
     _print_metrics(metrics)
     stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
@@ -52,21 +52,19 @@ def evaluate(
 def _print_metrics(metrics: Metrics) -> None:
     from tinysight.evaluation.metrics import classification_report
 
-    low, high = metrics["accuracy_ci95"]
-    per_class = {escape_control(name): scores for name, scores in metrics["per_class"].items()}
-    stdout_console.print(classification_report({**metrics, "per_class": per_class}))
+    low, high = metrics.accuracy_ci95
+    per_class = {escape_control(name): scores for name, scores in metrics.per_class.items()}
+    stdout_console.print(classification_report(metrics.model_copy(update={"per_class": per_class})))
     stdout_console.print(
-        f"{metrics['split']} accuracy {accuracy_of(metrics['accuracy'], metrics['n'])}, "
-        f"95% interval {percent_interval((low, high))}, loss {metrics['loss']:.4f}"
+        f"{metrics.split} accuracy {accuracy_of(metrics.accuracy, metrics.n)}, "
+        f"95% interval {percent_interval((low, high))}, loss {metrics.loss:.4f}"
     )
-    if metrics["accuracy_tta"] is not None:
-        stdout_console.print(
-            f"with test-time augmentation (TTA): {accuracy_of(metrics['accuracy_tta'], metrics['n'])}"
-        )
-    unsure = metrics["unsure"]
+    if metrics.accuracy_tta is not None:
+        stdout_console.print(f"with test-time augmentation (TTA): {accuracy_of(metrics.accuracy_tta, metrics.n)}")
+    selective = metrics.selective
     stdout_console.print(
-        f"unsure below a probability of {percent(unsure['threshold'])}: coverage {percent(unsure['coverage'])}, "
-        f"error rate {percent(unsure['error'])} on the covered images"
-        if unsure["threshold"] <= 1
+        f"unsure below a probability of {percent(selective.threshold)}: coverage {percent(selective.coverage)}, "
+        f"error rate {percent(selective.error)} on the covered images"
+        if selective.threshold <= 1
         else "unsure of every image: no threshold reaches the target error"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,20 @@ from tinysight.data.pixels import iter_chunks
 
 Labels = NDArray[np.int64]
 
+IN_MEMORY = ":memory:"
+"""The argument of a dataset whose images exist only in memory, so that it cannot be loaded again."""
+
+NOT_STATED = "Not stated. The publisher of this model should fill this in."
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Source of the images, consent of photographers and people shown, and license."""
+
+    source: str = NOT_STATED
+    consent: str = NOT_STATED
+    license: str = NOT_STATED
+
 
 @dataclass(frozen=True)
 class Split:
@@ -24,11 +39,14 @@ class Split:
         pixels: uint8, (n, 3, height, width), RGB, 0..255.
         labels: int64, (n,), indices into the dataset's class names.
         files: the file of each image, or empty if the images did not come from single files.
+        groups: the group of each image (a patient, a scene, a burst), or empty. Groups are never split between
+            training, validation and test.
     """
 
     pixels: Pixels
     labels: Labels
     files: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,7 +61,7 @@ class Dataset:
     """Labeled images in a training and a test split, with class names and provenance.
 
     Attributes:
-        name: "cifar10", "shapes", or the name of the folder.
+        name: "cifar10", "shapes", or the name of the folder or file.
         train: the training split. Validation images are split off from it if `validation` is None.
         test: the test split, used only for the final evaluation.
         class_names: one name per class, in the order of the labels.
@@ -53,6 +71,9 @@ class Dataset:
             nothing to compare with.
         notes: caveats for results on this dataset; empty if there are none.
         crops: the crops that classifiers trained on this dataset take from larger images.
+        provenance: source, consent and license of the images, as far as the kind of source implies them.
+        argument: what `load_dataset` takes to load the same images again, or `IN_MEMORY`.
+        folder: the folder that the splits' files are relative to, or None.
     """
 
     name: str
@@ -64,6 +85,9 @@ class Dataset:
     is_official: bool | None = None
     notes: tuple[str, ...] = ()
     crops: Crops = CENTER_CROP
+    provenance: Provenance = Provenance()
+    argument: str = IN_MEMORY
+    folder: Path | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -91,7 +115,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the class names and of the pixels and labels of every split."""
+        """SHA-256 (hex) of the class names and of the pixels, labels and groups of every split."""
         digest = hashlib.sha256("\0".join(self.class_names).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(b"none" if split is None else repr(split.pixels.shape).encode())
@@ -99,4 +123,6 @@ class Dataset:
                 for chunk in iter_chunks(split.pixels):
                     digest.update(np.ascontiguousarray(chunk).data)
                 digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
+                if split.groups:  # they decide which images are validated on
+                    digest.update("\0".join(split.groups).encode())
         return digest.hexdigest()

@@ -87,7 +87,7 @@ class Classifier:
     """
 
     model: ModelSection
-    network: nn.Sequential
+    network: nn.Module
     class_names: tuple[str, ...]
     image_size: int
     normalization: Normalization
@@ -130,15 +130,15 @@ class Classifier:
         return self.bf16_margin is None or not native_bf16()
 
     @cached_property
-    def bf16_network(self) -> nn.Sequential:
+    def bf16_network(self) -> nn.Module:
         """A copy of the network with bfloat16 weights; autocast would convert them again for every batch."""
-        network: nn.Sequential = copy.deepcopy(self.network)
+        network: nn.Module = copy.deepcopy(self.network)
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 layer.to(torch.bfloat16)
         return network
 
-    def _logits(self, network: nn.Sequential, pixels: Pixels, view: View) -> Tensor:
+    def _logits(self, network: nn.Module, pixels: Pixels, view: View) -> Tensor:
         if network.training:
             network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
         logits = [torch.empty(0, len(self.class_names))]

@@ -44,7 +44,9 @@ class DataSection(Section):
 class ModelSection(Section):
     """Network architecture."""
 
-    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast", "layers"] = "simple"
+    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast", "layers", "custom"] = Field(
+        "simple", description="network family; custom: a network that is passed as network=factory"
+    )
     stem_stride: Literal[1, 2] | None = Field(
         None, description="fast: stride of the first convolution; 2 needs a quarter of the computing time"
     )

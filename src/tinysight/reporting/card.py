@@ -7,15 +7,14 @@ Contents: Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), and Ge
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tinysight.data.dataset import Provenance
 from tinysight.reporting.audit_summary import summarize
-from tinysight.reporting.provenance import Provenance, provenance_of
 from tinysight.reporting.rendering import render
 from tinysight.runs.artifacts import RunArtifacts
-from tinysight.runs.records import Environment, Summary
+from tinysight.runs.records import Environment, Metrics, Summary
 from tinysight.runs.run import Run
 
 WATTS_PER_CORE = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
@@ -107,8 +106,8 @@ class Card:
             intended_use=INTENDED_USE,
             out_of_scope=OUT_OF_SCOPE,
             contesting=CONTESTING,
-            provenance=provenance_of(environment.dataset.name),
-            evaluated_on=f"{metrics['n']:,} {metrics['split']} images" if metrics else None,
+            provenance=environment.dataset.provenance,
+            evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
             metrics=_figures(metrics) if metrics else (),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
@@ -148,30 +147,31 @@ class Card:
         return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
 
 
-def load_metrics(run: Run) -> Mapping[str, Any] | None:
+def load_metrics(run: Run) -> Metrics | None:
     """Return metrics.json of a run, or None if the run was not evaluated."""
-    return run.metrics() if (run.path / "metrics.json").exists() else None
+    return run.metrics() if run.is_evaluated else None
 
 
-def _figures(metrics: Mapping[str, Any]) -> tuple[CardMetric, ...]:
-    intervals, selective = metrics["intervals"], metrics["unsure"]
-    with_tta = metrics["accuracy_tta"]
+def _figures(metrics: Metrics) -> tuple[CardMetric, ...]:
+    intervals, selective = metrics.intervals, metrics.selective
+    with_tta = metrics.accuracy_tta
     figures = [
-        CardMetric("accuracy", metrics["accuracy"], tuple(metrics["accuracy_ci95"])),
-        with_tta and CardMetric("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])),
-        CardMetric("f1, macro average", metrics["macro"]["f1"], tuple(intervals["macro"]["f1"])),
-        CardMetric("loss, nats", metrics["loss"], tuple(intervals["loss"]), is_share=False),
-        CardMetric("calibration error (ECE)", metrics["calibration"]["ece"], tuple(intervals["ece"])),
-        CardMetric("coverage (share of images not marked unsure)", selective["coverage"]),
-        CardMetric("error on these images", selective["error"]),
+        CardMetric("accuracy", metrics.accuracy, metrics.accuracy_ci95),
+        with_tta and CardMetric("accuracy with test-time augmentation", with_tta, intervals.accuracy_tta),
+        CardMetric("f1, macro average", metrics.macro.f1, intervals.macro.f1),
+        CardMetric("loss, nats", metrics.loss, intervals.loss, is_share=False),
+        CardMetric("calibration error (ECE)", metrics.calibration.ece, intervals.ece),
+        CardMetric("coverage (share of images not marked unsure)", selective.coverage),
+        CardMetric("error on these images", selective.error),
     ]
     return tuple(metric for metric in figures if metric)
 
 
-def _by_class(metrics: Mapping[str, Any], key: str) -> dict[str, CardMetric]:
-    intervals = metrics["intervals"]["per_class"]
+def _by_class(metrics: Metrics, key: str) -> dict[str, CardMetric]:
+    intervals = metrics.intervals.per_class
     return {
-        name: CardMetric(key, scores[key], tuple(intervals[name][key])) for name, scores in metrics["per_class"].items()
+        name: CardMetric(key, getattr(scores, key), getattr(intervals[name], key))
+        for name, scores in metrics.per_class.items()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from tinysight.reporting.mistakes_plot import most_confident_mistakes
 from tinysight.reporting.rendering import HtmlPage, render
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import Audit, SubgroupGap
+from tinysight.runs.records import Metrics
 from tinysight.runs.run import Run
 
 _MAX_MISTAKES, _MAX_SUSPECTS, _MAX_PAIRS, _MAX_GAPS, _MAX_EXPOSED = 24, 24, 8, 10, 12  # on the page
@@ -62,8 +63,8 @@ def render_report(run: Run, dataset: Dataset) -> HtmlPage:
     return HtmlPage(page)
 
 
-def _sure(metrics: Mapping[str, Any]) -> list[charts.LineChart]:
-    return [charts.reliability_diagram(metrics["calibration"]["bins"]), charts.risk_coverage_curve(metrics["unsure"])]
+def _sure(metrics: Metrics) -> list[charts.LineChart]:
+    return [charts.reliability_diagram(metrics.calibration.bins), charts.risk_coverage_curve(metrics.selective)]
 
 
 class _ImageLookup:
@@ -82,9 +83,9 @@ class _ImageLookup:
         )
 
 
-def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, float]]]]:
+def _confusion(metrics: Metrics) -> list[tuple[str, list[tuple[int, float]]]]:
     """Return each true class with the counts of its row and their shares; empty above `_MAX_CLASSES` classes."""
-    names, matrix = list(metrics["per_class"]), np.array(metrics["confusion_matrix"])
+    names, matrix = list(metrics.per_class), np.array(metrics.confusion_matrix)
     if len(names) > _MAX_CLASSES:
         return []
     shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
@@ -94,9 +95,9 @@ def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, fl
     ]
 
 
-def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Thumbnail]:
+def _mistakes(run: Run, metrics: Metrics, dataset: Dataset) -> list[Thumbnail]:
     """Return the most confident mistakes on test images."""
-    if metrics["split"] != "test":
+    if metrics.split != "test":
         return []
     probabilities, labels = run.predictions()
     names, classes = image_ids(dataset.test, "test"), dataset.class_names
@@ -113,8 +114,8 @@ def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Th
     ]
 
 
-def _n_mistakes(metrics: Mapping[str, Any]) -> int:
-    matrix = np.array(metrics["confusion_matrix"])
+def _n_mistakes(metrics: Metrics) -> int:
+    matrix = np.array(metrics.confusion_matrix)
     return int(matrix.sum() - matrix.trace())
 
 

@@ -8,7 +8,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.reporting.rendering import HtmlPage
 from tinysight.reporting.report import render_report as page
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import load_run_dataset
+from tinysight.runs.run_dataset import open_dataset
 
 
 def report(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> HtmlPage:
@@ -23,4 +23,4 @@ def report(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) 
         RunError: a file of the run is missing or damaged.
         DataError: the images are not those that the run was trained on.
     """
-    return page(run, load_run_dataset(run, data_dir, progress))
+    return page(run, open_dataset(run, data_dir=data_dir, progress=progress))

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinysight.runs.records import Record
-
-Interval = tuple[float, float]
+from tinysight.runs.records import Interval, Record
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from torch import Tensor
 
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
-from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_text
+from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
 from tinysight.data import image_ids
 from tinysight.models.classifier import Classifier, Normalization
 from tinysight.models.registry import build_network
@@ -29,7 +31,8 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.find import suggest_run
-from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, ModelRecord, Summary
+from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
+from tinysight.runs.repr_html import run_html
 
 _TRAINING_FILES = (
     "environment.json",
@@ -57,8 +60,8 @@ class Run:
             RunError: `path` exists and is not an empty directory.
         """
         cls.check_available(path)
-        with atomic_dir(path) as draft:
-            run = cls(draft)
+        with atomic_dir(path) as temp_dir:
+            run = cls(temp_dir)
             run.write_recipe(recipe, notes)
             run.write_environment(environment)
             run.write_progress(summary, [])
@@ -87,9 +90,10 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return the HTML summary that a notebook displays."""
-        from tinysight.runs.repr_html import run_html
-
-        return run_html(self)
+        metrics = None
+        with suppress(RunError):
+            metrics = self.metrics()
+        return run_html(self.path, self.summary(), metrics)
 
     @contextmanager
     def training_lock(self) -> Iterator[None]:
@@ -243,23 +247,28 @@ class Run:
         records.write_record(record, self.path / "model.json")
         self._remove_evaluation()
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         """Return the metrics of the current weights.
 
         Raises:
             RunError: metrics.json is missing or damaged, or belongs to other weights.
         """
         path = self.path / "metrics.json"
-        metrics = records.read_checked(path)
-        if metrics.pop("weights_sha256", None) != self.weights_checksum():
+        metrics = records.read_record(Metrics, path)
+        if metrics.weights_sha256 != self.weights_checksum():
             raise RunError(f"{path}: computed for other weights. Run `tinysight evaluate` again.")
         return metrics
 
-    def write_metrics(self, metrics: dict[str, Any], weights_checksum: str) -> None:
-        """Write metrics.json. Raises RunError if `weights_checksum` is not the checksum of the current weights."""
-        if weights_checksum != self.weights_checksum():
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether metrics.json exists."""
+        return (self.path / "metrics.json").exists()
+
+    def write_metrics(self, metrics: Metrics) -> None:
+        """Write metrics.json. Raises RunError if the metrics are not those of the current weights."""
+        if metrics.weights_sha256 != self.weights_checksum():
             raise RunError(f"{self.path}: the weights changed during the evaluation. Run `tinysight evaluate` again.")
-        records.write_checked({**metrics, "weights_sha256": weights_checksum}, self.path / "metrics.json")
+        records.write_record(metrics, self.path / "metrics.json")
 
     def weights_checksum(self) -> str:
         """Return the checksum of the current weights."""
@@ -269,26 +278,44 @@ class Run:
         self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], notes: Sequence[str] = ()
     ) -> None:
         """Write the probabilities (n, classes) and labels (n,) of the evaluated split, and the notes on the dataset."""
+        arrays: dict[str, Any] = {"probabilities": probabilities, "labels": labels, "notes": np.array(notes, dtype=str)}
         with atomic_writer(self.path / "predictions.npz") as file:
-            arrays: dict[str, Any] = {
-                "format": RUN_FORMAT,
-                "probabilities": probabilities,
-                "labels": labels,
-                "notes": notes,
-            }
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, format=RUN_FORMAT, sha256=_arrays_checksum(arrays), **arrays)
 
     def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the probabilities (n, classes) and labels (n,) of the evaluated split."""
+        """Return the probabilities (n, classes) and labels (n,) of the evaluated split.
+
+        Raises:
+            RunError: predictions.npz is missing or damaged, was modified, or has another format or schema.
+        """
         path = self.path / "predictions.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                probabilities, labels = arrays["probabilities"], arrays["labels"]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            with path.open("rb") as file:  # np.load does not close a file that is no archive
+                archive = np.load(file, allow_pickle=False)
+                arrays = {name: archive[name] for name in archive.files}
+        except (OSError, EOFError, AttributeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise RunError(f"{path}: missing or damaged. Run `tinysight evaluate` again.") from error
-        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+        records.check_format(arrays.pop("format", np.array(None)).tolist(), path)
+        checksum = str(arrays.pop("sha256", ""))
+        if set(arrays) != {"probabilities", "labels", "notes"} or not _are_predictions(**arrays):
             raise RunError(f"{path}: contains no predictions. Run `tinysight evaluate` again.")
-        return probabilities, labels
+        if checksum != _arrays_checksum(arrays):
+            raise RunError(f"{path}: modified after it was written. Run `tinysight evaluate` again.")
+        return arrays["probabilities"], arrays["labels"]
+
+    def read_files(self) -> dict[str, bytes]:
+        """Return the content of each file by its path in the directory; checkpoints are left out."""
+        names = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
+        try:
+            return {name.as_posix(): (self.path / name).read_bytes() for name in names if name.parts[0] != "checkpoint"}
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Create the directory from the content of its files, as `read_files` returns it."""
+        with atomic_dir(self.path) as draft:
+            for name, content in files.items():
+                write_bytes(draft / name, content)
 
     def plot_path(self, name: str) -> Path:
         """Return the path of the plot `name`."""
@@ -309,6 +336,25 @@ class Run:
             for name in ("plots", "shadow_models"):
                 if (self.path / name).exists():
                     shutil.rmtree(self.path / name)
+
+
+def _are_predictions(probabilities: NDArray[Any], labels: NDArray[Any], notes: NDArray[Any]) -> bool:
+    """Return whether the arrays have the types, shapes and ranges of predictions."""
+    if probabilities.dtype != np.float32 or labels.dtype != np.int64 or notes.dtype.kind != "U" or notes.ndim != 1:
+        return False
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or probabilities.shape[1] < 2:
+        return False
+    sums_to_one = np.allclose(probabilities.sum(1), 1, atol=1e-3)  # NaN and infinity do not
+    in_range = np.all(probabilities >= 0) and np.all((labels >= 0) & (labels < probabilities.shape[1]))
+    return bool(sums_to_one and in_range)
+
+
+def _arrays_checksum(arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _channels_last(weights: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Choose a network for a time budget from a fitted scaling law.
 
-The scaling law (fitted by `benchmarks/scaling_law.py`) gives each network's error as a function of the images trained on. A
-speed probe of one or two seconds gives the number of images that this machine can train on in the time.
+The scaling law (fitted by `benchmarks/scaling_law.py`) gives each network's error as a function of the images trained
+on. A speed probe of one or two seconds gives the number of images that this machine can train on in the time.
 """
 
 from __future__ import annotations

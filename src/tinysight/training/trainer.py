@@ -18,8 +18,7 @@ from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.pixels import iter_chunks
 from tinysight.models.classifier import Classifier, batch_size, max_margin_error
-from tinysight.models.fast import WhiteningConv
-from tinysight.models.registry import build_network
+from tinysight.models.registry import family_of
 from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
@@ -35,8 +34,6 @@ from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 from tinysight.training.temperature_scaling import fit_temperature
 from tinysight.training.train_split import TrainSplit, fit_normalization
-
-WHITENING_PIXELS = 5000 * 32**2  # pixels to fit the whitening stem on: ample for its few dozen directions
 
 
 @dataclass
@@ -84,10 +81,10 @@ class Trainer:
         torch.manual_seed(derive_seed(seed, "weights"))
         normalization = fit_normalization(recipe, split)
         self.loader = BatchLoader(split, recipe, normalization, seed, device)
-        self.network = build_network(recipe.model, len(dataset.class_names), recipe.data.image_size)
-        if isinstance(stem := self.network[0], WhiteningConv):
-            stem.fit(self.loader.sample(WHITENING_PIXELS // recipe.data.image_size**2))
-        # The signs of the stem's eigenvectors may differ between machines.
+        family, image_size = family_of(recipe.model), recipe.data.image_size
+        self.network = family.build(recipe.model, len(dataset.class_names), image_size)
+        family.initialize(self.network, image_size, self.loader.sample)
+        # The signs of the fast family's eigenvectors may differ between machines.
         self.network.load_state_dict(group.run_on_main(self.network.state_dict))
         self.network.to(device)
         self.gradient_sync = GradientSync(group, self.network, recipe.training)

@@ -76,7 +76,7 @@ def test_every_worker_has_its_own_dropout_mask(trainers, join, monkeypatch):
     dropped = []
     for rank in (0, 1):
         (trainer,) = trainers(1, "model.architecture=strided", "training.batch_size=2")
-        join(trainer, ProcessGroup(rank, 2)).network[-2].register_forward_hook(
+        join(trainer, ProcessGroup(rank, 2)).network.body[-1].register_forward_hook(
             lambda layer, inputs, output: dropped.append((output == 0) & (inputs[0] != 0))
         )
         monkeypatch.setattr(trainer.gradient_sync, "shard", lambda images: [slice(0, 1)])  # the same image

@@ -22,6 +22,7 @@ from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.image_io.cropping import extract_crops
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 8192 * 8192  # more than phones and cameras usually produce; 256 MiB at 4 bytes a pixel

@@ -17,7 +17,7 @@ from tinysight.interop.keras import hdf5
 from tinysight.interop.keras.architecture import KerasArchitecture, parse_architecture, read_architecture
 from tinysight.interop.keras.weights import read_weights
 from tinysight.models.classifier import IDENTITY, Classifier, Normalization
-from tinysight.models.sequential import build_sequential
+from tinysight.models.families.sequential import build_sequential
 from tinysight.models.summary import count_parameters
 from tinysight.recipes.schema import DataSection, ModelSection, Recipe
 from tinysight.runs.records import Summary

@@ -25,7 +25,7 @@ OPSET_VERSION = 18
 class _ProbabilityNetwork(nn.Module):
     """Maps uint8 images to probabilities."""
 
-    def __init__(self, network: nn.Sequential) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

@@ -74,7 +74,7 @@ def _use_gpu(request: TrainRequest, count: int) -> bool:
 
 
 def _trainer(request: TrainRequest, count: int, actor: Any) -> TorchTrainer:
-    use_gpu = _use_gpu(order, count)
+    use_gpu = _use_gpu(request, count)
     # Ray gives a worker one thread per CPU. On a cluster only one CPU per worker is certain to fit the machines.
     cores = 1 if "RAY_ADDRESS" in os.environ else max(1, usable_cores() // count)
     return TorchTrainer(

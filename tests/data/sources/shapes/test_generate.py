@@ -109,10 +109,10 @@ def test_invalid_sizes_and_seeds_are_rejected(arguments, reason):
 
 
 def test_options_are_parsed_into_arguments():
-    assert shapes.parse_options("shapes") == {"flaws": shapes.NO_DEFECTS}
+    assert shapes.parse_options("shapes") == {"defects": shapes.NO_DEFECTS}
     argument = "shapes:train=50,test=20,seed=3,wrong-labels=0.05,near-duplicates=0.1,background=0.5"
     arguments = shapes.parse_options(argument)
-    assert arguments == {"train": 50, "test": 20, "seed": 3, "flaws": shapes.Defects(0.05, 0.5, 0.1)}
+    assert arguments == {"train": 50, "test": 20, "seed": 3, "defects": shapes.Defects(0.05, 0.5, 0.1)}
     assert len(shapes.load_shapes(**arguments).train) == 50
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from tinysight._util.errors import DataError, StorageError
 from tinysight._util.progress import SilentProgress
-from tinysight.data import pixels
-from tinysight.data.sources.folder import chunk_store, load, pixel_cache
+from tinysight.data import chunk_store, pixel_cache, pixels
+from tinysight.data.sources.folder import load_folder
 
 
 def paint(folder, shades):
@@ -63,7 +63,7 @@ def sorted_rows(part):
 
 
 def test_split_folders_become_splits(pets_with_splits, cache):
-    dataset = load(pets_with_splits, (5, 7), cache=cache)
+    dataset = load_folder(pets_with_splits, (5, 7), cache=cache)
 
     assert dataset.name == "pets_with_splits"
     assert str(pets_with_splits) in dataset.source
@@ -83,7 +83,7 @@ def test_split_folders_become_splits(pets_with_splits, cache):
 
 
 def test_without_a_test_folder_a_fifth_of_each_class_becomes_the_test_split(pets, cache):
-    dataset = load(pets, cache=cache)
+    dataset = load_folder(pets, cache=cache)
 
     assert Counter(dataset.test.labels.tolist()) == {0: 4, 1: 2}
     assert Counter(dataset.train.labels.tolist()) == {0: 16, 1: 8}
@@ -93,7 +93,7 @@ def test_without_a_test_folder_a_fifth_of_each_class_becomes_the_test_split(pets
 
 
 def test_pixels_labels_and_files_are_aligned(pets, cache):
-    dataset = load(pets, cache=cache)
+    dataset = load_folder(pets, cache=cache)
 
     for part in (dataset.train, dataset.test):
         for shade, label, file in zip(shades(part), part.labels, part.files, strict=True):
@@ -102,7 +102,7 @@ def test_pixels_labels_and_files_are_aligned(pets, cache):
 
 def test_images_are_shuffled(pets, cache):
     paint(pets, {f"{name}/more {shade:03}.png": shade for name in ("cat", "dog") for shade in range(40)})
-    dataset = load(pets, cache=cache)
+    dataset = load_folder(pets, cache=cache)
 
     for part in (dataset.train, dataset.test):
         changes = np.count_nonzero(np.diff(part.labels))  # sorted by class it would be 1
@@ -110,7 +110,7 @@ def test_images_are_shuffled(pets, cache):
 
 
 def test_a_folder_always_gives_the_same_dataset(pets, tmp_path):
-    first, second = load(pets, cache=tmp_path / "a"), load(pets, cache=tmp_path / "b")
+    first, second = load_folder(pets, cache=tmp_path / "a"), load_folder(pets, cache=tmp_path / "b")
 
     assert first.fingerprint == second.fingerprint
 
@@ -119,7 +119,7 @@ def test_a_folder_always_gives_the_same_dataset(pets, tmp_path):
 def test_a_class_with_too_few_images_is_rejected_with_the_required_number(pets, cache, count, images):
     paint(pets, {f"fox/{shade}.png": shade for shade in range(count)})
     with pytest.raises(DataError) as caught:
-        load(pets, cache=cache)
+        load_folder(pets, cache=cache)
     assert str(caught.value) == (
         f"Class fox: {images}, but 3 are needed, one each for train, validation and test. "
         "Add images or remove the class."
@@ -130,33 +130,33 @@ def test_unreadable_images_do_not_count(pets, cache):
     paint(pets, {f"fox/{shade}.png": shade for shade in range(3)})
     (pets / "fox/0.png").write_bytes(b"")
     with pytest.raises(DataError, match="Class fox: 2 usable images, but 3 are needed"):
-        load(pets, skip_unreadable=True, cache=cache)
+        load_folder(pets, skip_unreadable=True, cache=cache)
 
 
 def test_three_images_per_class_are_enough(pets, cache):
     paint(pets, {f"fox/{shade}.png": shade for shade in range(3)})
-    dataset = load(pets, cache=cache)
+    dataset = load_folder(pets, cache=cache)
     assert (dataset.train.class_counts(3)[2], dataset.test.class_counts(3)[2]) == (2, 1)
 
 
 def test_two_images_per_class_are_enough_with_a_validation_folder(pets_with_splits, cache):
     shutil.rmtree(pets_with_splits / "test")
-    dataset = load(pets_with_splits, cache=cache)
+    dataset = load_folder(pets_with_splits, cache=cache)
     assert (dataset.train.class_counts(2), dataset.test.class_counts(2)) == ([1, 1], [1, 1])
     (pets_with_splits / "train/cat/1.png").unlink()
     with pytest.raises(DataError, match="Class cat: 1 usable image, but 2 are needed, one each for train and test"):
-        load(pets_with_splits, cache=cache)
+        load_folder(pets_with_splits, cache=cache)
 
 
 def test_unreadable_files_are_listed_with_the_fix(pets, cache):
     (pets / "cat/003.png").write_bytes(b"")
     (pets / "dog/100.png").write_text("woof")
     with pytest.raises(DataError) as caught:
-        load(pets, cache=cache)
+        load_folder(pets, cache=cache)
 
     message = str(caught.value)
     assert "pets: 2 of 30 image files cannot be read." in message
-    assert "--skip-unreadable" in message
+    assert "skip_unreadable=True" in message
     assert "cat/003.png: empty file" in message
     assert "dog/100.png: not a JPEG" in message
 
@@ -165,7 +165,7 @@ def test_at_most_ten_unreadable_files_are_listed(pets, cache):
     for shade in range(13):
         (pets / f"cat/{shade:03}.png").write_bytes(b"")
     with pytest.raises(DataError) as caught:
-        load(pets, cache=cache)
+        load_folder(pets, cache=cache)
 
     assert "cat/009.png" in str(caught.value)
     assert "cat/010.png" not in str(caught.value)
@@ -178,7 +178,7 @@ def test_skipped_files_are_noted_and_the_rest_stays_aligned(pets, cache, times):
     (pets / "dog/100.png").unlink()
     (pets / "dog/100.png").symlink_to("nowhere")
     for _ in range(times):  # the second time from the cache
-        dataset = load(pets, skip_unreadable=True, cache=cache)
+        dataset = load_folder(pets, skip_unreadable=True, cache=cache)
 
     note = dataset.notes[0]
     assert "2 of 30 image files" in note
@@ -191,7 +191,7 @@ def test_skipped_files_are_noted_and_the_rest_stays_aligned(pets, cache, times):
 
 def test_the_note_on_skipped_files_stays_on_one_line(pets, cache):
     (pets / "cat/a\n\x1b[2J.png").write_bytes(b"")
-    note = load(pets, skip_unreadable=True, cache=cache).notes[0]
+    note = load_folder(pets, skip_unreadable=True, cache=cache).notes[0]
     assert note.isprintable()
     assert r"'cat/a\n\x1b[2J.png'" in note
 
@@ -199,17 +199,17 @@ def test_the_note_on_skipped_files_stays_on_one_line(pets, cache):
 def test_a_class_without_readable_images_is_rejected(pets_with_splits, cache):
     (pets_with_splits / "test/dog/6.png").write_bytes(b"")
     with pytest.raises(DataError, match="Class dog: none of its test images can be read"):
-        load(pets_with_splits, skip_unreadable=True, cache=cache)
+        load_folder(pets_with_splits, skip_unreadable=True, cache=cache)
 
 
 def load_again(folder, cache, **options):
     progress = Listener()
-    dataset = load(folder, progress=progress, cache=cache, **options)
+    dataset = load_folder(folder, progress=progress, cache=cache, **options)
     return progress.decoded > 0, dataset
 
 
 def test_the_second_load_decodes_nothing(pets, cache):
-    first = load(pets, cache=cache)
+    first = load_folder(pets, cache=cache)
 
     decoded, second = load_again(pets, cache)
 
@@ -220,9 +220,9 @@ def test_the_second_load_decodes_nothing(pets, cache):
 def test_skipping_unreadable_files_reuses_the_cache_of_the_failed_load(pets, cache):
     (pets / "cat/003.png").write_bytes(b"")
     with pytest.raises(DataError):
-        load(pets, cache=cache)
+        load_folder(pets, cache=cache)
 
-    assert not load_again(pets, cache, skip_bad=True)[0]
+    assert not load_again(pets, cache, skip_unreadable=True)[0]
 
 
 def touch(pets):
@@ -247,24 +247,24 @@ def rename(pets):
 
 @pytest.mark.parametrize("change", [touch, replace, add, remove, rename])
 def test_any_change_in_the_folder_invalidates_the_cache(pets, cache, change):
-    load(pets, cache=cache)
+    load_folder(pets, cache=cache)
     change(pets)
 
     assert load_again(pets, cache)[0]
 
 
 def test_another_image_size_or_decoder_version_invalidates_the_cache(pets, cache, monkeypatch):
-    load(pets, cache=cache)
+    load_folder(pets, cache=cache)
 
     assert load_again(pets, cache, image_size=(16, 16))[0]
-    monkeypatch.setattr(pixel_cache.reading, "VERSION", -1)
+    monkeypatch.setattr(pixel_cache.image_file, "DECODER_VERSION", -1)
     assert load_again(pets, cache)[0]
 
 
 def test_the_cache_has_one_entry_per_folder_and_size(pets, cache):
-    load(pets, cache=cache)
+    load_folder(pets, cache=cache)
     touch(pets)
-    load(pets, cache=cache)
+    load_folder(pets, cache=cache)
 
     (entry,) = cache.iterdir()
     assert {path.name for path in entry.iterdir()} == {"pixels", "journal", "lock"}
@@ -289,7 +289,7 @@ JOURNAL_DAMAGE = (flip, lambda content: content[:40], lambda content: b"")
     ("name", "damage"), [*(("pixels", how) for how in PIXEL_DAMAGE), *(("journal", how) for how in JOURNAL_DAMAGE)]
 )
 def test_a_damaged_cache_is_rebuilt(pets, cache, name, damage):
-    whole = load(pets, cache=cache)
+    whole = load_folder(pets, cache=cache)
     (entry,) = cache.iterdir()
     good = {path.name: path.read_bytes() for path in entry.iterdir()}
     (entry / name).write_bytes(damage(bytearray(good[name])))
@@ -302,10 +302,10 @@ def test_a_damaged_cache_is_rebuilt(pets, cache, name, damage):
 
 
 @pytest.mark.parametrize(
-    "line", [b"[]", b"7", b'{"failed": 3}', b'{"failed": [0], "seal": 1}', b'{"failed": [1e9]}', b"\xff"]
+    "line", [b"[]", b"7", b'{"failed": 3}', b'{"failed": [0], "checksum": 1}', b'{"failed": [1e9]}', b"\xff"]
 )
 def test_a_malformed_journal_is_rebuilt(pets, cache, line):
-    whole = load(pets, cache=cache)
+    whole = load_folder(pets, cache=cache)
     (entry,) = cache.iterdir()
     (entry / "journal").write_bytes(line + b"\n")
 
@@ -320,7 +320,7 @@ def test_a_repaired_file_with_an_old_modification_time_is_decoded(pets, cache):
     content = bad.read_bytes()
     bad.write_bytes(bytes(len(content)))
     os.utime(bad, ns=(1, 1))
-    load(pets, skip_unreadable=True, cache=cache)
+    load_folder(pets, skip_unreadable=True, cache=cache)
     bad.write_bytes(content)
     os.utime(bad, ns=(1, 1))
 
@@ -334,7 +334,7 @@ def test_a_read_only_cache_is_only_noted(pets, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     progress = Listener()
 
-    dataset = load(pets, progress=progress, cache=tmp_path / "file" / "cache")
+    dataset = load_folder(pets, progress=progress, cache=tmp_path / "file" / "cache")
 
     assert len(dataset.train) == 24
     assert "The decoded images are not cached for the next run." in progress.notes[0]
@@ -357,7 +357,7 @@ def test_a_full_disk_is_only_noted(pets, cache, monkeypatch, fill):
     fill(monkeypatch)
     (pets / "cat/003.png").write_bytes(b"")
     progress = Listener()
-    dataset = load(pets, skip_unreadable=True, progress=progress, cache=cache)
+    dataset = load_folder(pets, skip_unreadable=True, progress=progress, cache=cache)
 
     assert len(dataset.train) + len(dataset.test) == 29
     assert "The decoded images are not cached for the next run." in progress.notes[0]
@@ -374,12 +374,12 @@ def test_a_full_disk_is_an_error_if_the_images_do_not_fit_into_memory(pets, cach
     monkeypatch.setattr(pixels, "MAX_IN_MEMORY_BYTES", 50_000)
 
     with pytest.raises(StorageError, match=r"The 30 images need 0\.0 GB, too much for memory"):
-        load(pets, cache=cache)
+        load_folder(pets, cache=cache)
 
 
 def test_the_cache_folder_is_set_by_the_environment(pets, tmp_path, monkeypatch):
     monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path / "chosen"))
 
-    load(pets)
+    load_folder(pets)
 
     assert len(list((tmp_path / "chosen" / "folders").iterdir())) == 1

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tinysight._util.progress import SilentProgress
-from tinysight.data import pixels
-from tinysight.data.sources.folder import load, pixel_cache
+from tinysight.data import pixel_cache, pixels
+from tinysight.data.sources.folder import load_folder
 
 SCRIPT = Path(__file__).parent / "load_until_killed.py"
 FILES, CHUNK = 30, 4
@@ -36,12 +36,12 @@ def pets(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(pixel_cache, "CHUNK", CHUNK)
+    monkeypatch.setattr(pixel_cache, "FILES_PER_CHUNK", CHUNK)
 
 
 @pytest.fixture(scope="module")
 def expected(pets, tmp_path_factory):
-    return load(pets, (8, 8), skip_unreadable=True, cache=tmp_path_factory.mktemp("other"))
+    return load_folder(pets, (8, 8), skip_unreadable=True, cache=tmp_path_factory.mktemp("other"))
 
 
 class Counter(SilentProgress):
@@ -61,18 +61,18 @@ class Counter(SilentProgress):
 
 def interrupt(pets, cache, after):
     with pytest.raises(KeyboardInterrupt):
-        load(pets, (8, 8), skip_unreadable=True, progress=Counter(after), cache=cache)
+        load_folder(pets, (8, 8), skip_unreadable=True, progress=Counter(after), cache=cache)
 
 
 def resume(pets, cache):
     progress = Counter()
-    return progress, load(pets, (8, 8), skip_unreadable=True, progress=progress, cache=cache)
+    return progress, load_folder(pets, (8, 8), skip_unreadable=True, progress=progress, cache=cache)
 
 
 def assert_same(dataset, expected):
     assert dataset.fingerprint == expected.fingerprint
     assert dataset.notes == expected.notes
-    assert [part.files for part in dataset.parts.values()] == [part.files for part in expected.parts.values()]
+    assert [part.files for part in dataset.splits.values()] == [part.files for part in expected.splits.values()]
 
 
 @pytest.mark.parametrize("after", [1, CHUNK, 2 * CHUNK + 1, FILES])
@@ -125,7 +125,7 @@ def test_two_threads_decode_the_same_folder_once(pets, tmp_path, expected):
     datasets, counters = [], [Counter(), Counter()]
 
     def work(counter):
-        datasets.append(load(pets, (8, 8), skip_unreadable=True, progress=counter, cache=tmp_path))
+        datasets.append(load_folder(pets, (8, 8), skip_unreadable=True, progress=counter, cache=tmp_path))
 
     threads = [threading.Thread(target=work, args=(counter,)) for counter in counters]
     for thread in threads:

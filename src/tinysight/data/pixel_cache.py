@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,24 +16,24 @@ import numpy as np
 from tinysight._util.errors import StorageError
 from tinysight._util.progress import Progress
 from tinysight.data.cache import file_lock
+from tinysight.data.chunk_store import Chunk, ChunkStore
 from tinysight.data.image_io import image_file
 from tinysight.data.image_io.decode_pool import decode_batches
 from tinysight.data.image_io.decoding import DecodeFailure, decode_images
 from tinysight.data.pixels import Pixels, should_memmap
-from tinysight.data.sources.folder.chunk_store import Chunk, ChunkStore
 
-CHUNK = 1024  # files; an interruption loses at most one chunk, about a minute of decoding large images
+FILES_PER_CHUNK = 1024  # files; an interruption loses at most one chunk, about a minute of decoding large images
 
 
 def decode_cached(
-    folder: Path, files: Sequence[str], size: tuple[int, int], cache: Path, progress: Progress
+    folder: Path, files: Sequence[str], size: tuple[int, int], cache: Path, progress: Progress, key: Path
 ) -> tuple[Pixels, list[DecodeFailure]]:
     """Decode `files`, paths relative to `folder`, or read them from `cache`.
 
-    The cache has one entry per folder and image size. An entry is decoded again if it is damaged, or if the name,
-    size, modification time or order of the files changed. It is also decoded again if a file that failed can be
-    decoded now, because changed permissions do not change the modification time. Decoding resumes after the last
-    complete chunk of an unfinished entry. Other processes that need the same entry wait.
+    The cache has one entry per image size and `key`, the folder or table of the dataset. An entry is decoded again if
+    it is damaged, or if the name, size, modification time or order of the files changed. It is also decoded again if
+    a file that failed can be decoded now, because changed permissions do not change the modification time. Decoding
+    resumes after the last complete chunk of an unfinished entry. Other processes that need the same entry wait.
 
     Returns:
         The pixels of all files that can be decoded, uint8 (n, 3, height, width), in the order of `files`. They are
@@ -45,7 +44,7 @@ def decode_cached(
         StorageError: the cache cannot be written and the pixels do not fit into memory.
     """
     source = _ImageFiles(folder, files, size)
-    entry = cache / _sha256(folder.resolve(), size).hex()
+    entry = cache / _sha256(key.resolve(), size).hex()
     try:
         with file_lock(entry / "lock", progress):
             return _load_entry(source, ChunkStore(entry, size), progress)
@@ -74,7 +73,7 @@ class _ImageFiles:
     def ranges(self) -> list[range]:
         """Indices of the files of each chunk."""
         indices = range(len(self.files))
-        return [indices[start : start + CHUNK] for start in indices[::CHUNK]]
+        return [indices[start : start + FILES_PER_CHUNK] for start in indices[::FILES_PER_CHUNK]]
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -87,9 +86,7 @@ class _ImageFiles:
 
     def _state(self, indices: range) -> bytes:
         names = [self.files[index] for index in indices]
-        return _sha256(
-            image_file.DECODER_VERSION, self.size, [(name, _stat(f"{self.folder}{os.sep}{name}")) for name in names]
-        )
+        return _sha256(image_file.DECODER_VERSION, self.size, [(name, _stat(self.folder / name)) for name in names])
 
 
 def _load_entry(source: _ImageFiles, store: ChunkStore, progress: Progress) -> tuple[Pixels, list[DecodeFailure]]:
@@ -147,9 +144,9 @@ def _sha256(*values: object) -> bytes:
     return hashlib.sha256("\0".join(map(repr, values)).encode()).digest()
 
 
-def _stat(path: str) -> tuple[int, int]:
+def _stat(path: Path) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:  # a dangling link; decoding reports it
         return -1, -1
     return status.st_size, status.st_mtime_ns

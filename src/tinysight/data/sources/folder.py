@@ -1,44 +1,63 @@
-"""Index of the image files in a folder of classes."""
+"""Data source: a folder of image files, with one subfolder per class."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from tinysight._util.errors import DataError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data.dataset import NOT_STATED, Dataset, Provenance
+from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
+from tinysight.data.image_io.image_file import IMAGE_SUFFIXES
+from tinysight.data.source import DataSource, LoadOptions
 
 _SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 
 
-@dataclass(frozen=True)
-class SplitFiles:
-    """Image files of one split, relative to the dataset folder, and the class index of each."""
+class FolderSource(DataSource):
+    """A folder of class folders."""
 
-    files: tuple[str, ...]
-    labels: tuple[int, ...]
+    name = "folder"
+    provenance = Provenance(f"A folder of image files. {NOT_STATED}")
+
+    def matches(self, spec: object) -> bool:
+        """Return whether `spec` is the path of a folder."""
+        # Unlike Path.is_dir, os.path.isdir does not raise on a name that is too long.
+        return isinstance(spec, str | PathLike) and os.path.isdir(spec)
+
+    def argument(self, spec: str | PathLike[str]) -> str:
+        """Return the absolute path."""
+        return str(Path(spec).resolve())
+
+    def load(self, spec: str | PathLike[str], options: LoadOptions) -> Dataset:
+        """Decode the images of the folder, or read them from the cache. See `load_folder`."""
+        size = (options.image_size, options.image_size)
+        return load_folder(self.argument(spec), size, options.skip_unreadable, options.progress)
 
 
-@dataclass(frozen=True)
-class FolderIndex:
-    """Image files of a folder.
+SOURCE = FolderSource()
 
-    Attributes:
-        folder: the dataset folder.
-        class_names: names of the class folders, sorted.
-        splits: "train", then "validation" and "test" if the folder has them.
+
+def load_folder(
+    folder: str | PathLike[str],
+    image_size: tuple[int, int] = (32, 32),
+    skip_unreadable: bool = False,
+    progress: Progress = SILENT,
+    cache: Path | None = None,
+) -> Dataset:
+    """Decode a folder with the layout that `scan_folder` describes. See `load_image_files`.
+
+    Raises:
+        DataError: the folder has another layout, files cannot be decoded, or a class has too few images.
+        StorageError: the images do not fit into memory and the cache cannot be written.
     """
-
-    folder: Path
-    class_names: tuple[str, ...]
-    splits: dict[str, SplitFiles]
+    return load_image_files(scan_folder(Path(folder)), image_size, skip_unreadable, progress, cache)
 
 
-def scan_folder(folder: Path) -> FolderIndex:
+def scan_folder(folder: Path) -> FileIndex:
     """List the image files in `DIR/CLASS`, or in `DIR/train/CLASS`, `DIR/test/CLASS` and `DIR/val/CLASS`.
 
     Image files are recognized by their suffix (`IMAGE_SUFFIXES`, case-insensitive) and sorted by path. Files in
@@ -55,8 +74,8 @@ def scan_folder(folder: Path) -> FolderIndex:
         present = f"only the class folder {class_names[0]}" if class_names else "no class folders"
         raise DataError(f"{roots['train']}: contains {present}, but at least two are needed. {_LAYOUT}")
     splits = {name: _read_split(folder, root, class_names) for name, root in roots.items()}
-    _check_utf8([str(folder.resolve()), *class_names, *(file for split in splits.values() for file in split.files)])
-    return FolderIndex(folder, tuple(class_names), splits)
+    check_utf8([str(folder.resolve()), *class_names, *(file for split in splits.values() for file in split.files)])
+    return FileIndex("folder", folder, folder, tuple(class_names), splits)
 
 
 def _split_roots(folder: Path) -> dict[str, Path]:
@@ -134,12 +153,3 @@ def _unreadable(error: OSError) -> DataError:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".")
-
-
-def _check_utf8(names: Iterable[str]) -> None:
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            escaped = os.fsencode(name).decode(errors="backslashreplace")
-            raise DataError(f"{escaped}: the name is not valid UTF-8. Rename it.") from error

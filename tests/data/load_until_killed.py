@@ -1,11 +1,12 @@
-"""Decode a folder, killing this process at the given write-open of a cache file. Run by test_interrupted.py."""
+"""Decode a folder, killing this process at the given write-open of a cache file. Run by test_pixel_cache.py."""
 
 import os
 import signal
 import sys
 from pathlib import Path
 
-from tinysight.data.sources.folder import load, pixel_cache
+from tinysight.data import pixel_cache
+from tinysight.data.sources.folder import load_folder
 
 folder, cache, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 opened = 0
@@ -20,6 +21,6 @@ def count(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-pixel_cache.CHUNK = 4
+pixel_cache.FILES_PER_CHUNK = 4
 sys.addaudithook(count)
-load(folder, (8, 8), skip_unreadable=True, cache=cache)
+load_folder(folder, (8, 8), skip_unreadable=True, cache=cache)

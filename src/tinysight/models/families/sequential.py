@@ -1,23 +1,34 @@
-"""Builds networks from a recipe's list of layers, with Keras semantics.
+"""The `layers` family: networks defined layer by layer in the recipe, with Keras semantics.
 
-Padding, pooling and flattening follow Keras.
+Padding, pooling and flattening follow Keras. Imported Keras models are of this family.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from tinysight._util.errors import RecipeError
-from tinysight.models.layers import ByteDropout, ChannelsLastFlatten
+from tinysight.models.family import Family
+from tinysight.models.layers import (
+    ByteDropout,
+    ChannelAffine,
+    ChannelsLastFlatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaskedAvgPool,
+    PadSizes,
+    ResidualBlock,
+)
+from tinysight.models.network import Network
+from tinysight.models.portable import PortableLayers, stateful_modules
 from tinysight.recipes import layers
-
-PadSizes = tuple[int, int, int, int]  # left, right, top, bottom: the order of torch.nn.functional.pad
+from tinysight.recipes.schema import ModelSection
 
 
 @dataclass(frozen=True)
@@ -35,24 +46,60 @@ class FeatureShape:
         )
 
 
-def build_sequential(layer_specs: list[layers.Layer], num_classes: int, image_size: int) -> nn.Sequential:
-    """Build a network from layer specifications.
+class LayersFamily(Family):
+    """Networks built from `model.layers`."""
+
+    name = "layers"
+
+    def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
+        """Build the network of `model.layers`; see `build_sequential`."""
+        return build_sequential(model.layers or [], num_classes, image_size)
+
+    def supports(self, model: ModelSection, image_size: int) -> bool:
+        """Whether the layers fit images of this height and width, in pixels."""
+        try:
+            with torch.device("meta"):  # shapes only, no memory
+                _build_layers(model.layers or [], FeatureShape(3, image_size, image_size))
+        except RecipeError:
+            return False
+        return True
+
+    def to_portable(self, model: ModelSection, network: nn.Module) -> PortableLayers:
+        """Return `model.layers` itself."""
+        return PortableLayers(model.layers or [], [module.state_dict() for module in stateful_modules(network)])
+
+
+FAMILIES = (LayersFamily(),)
+
+
+def build_sequential(layer_specs: list[layers.Layer], num_classes: int, image_size: int) -> Network:
+    """Build a network from layer specifications. Its head is the last dense layer and what follows it.
 
     Raises:
         RecipeError: a layer does not fit the output of the previous one, or the output is not one logit per class.
     """
-    shape, modules = FeatureShape(3, image_size, image_size), []
+    modules, shape = _build_layers(layer_specs, FeatureShape(3, image_size, image_size))
+    if not shape.is_flat or shape.channels != num_classes:
+        raise RecipeError(
+            f"Layers: the output is {shape}, not {num_classes} logits. End in a dense layer with {num_classes} outputs."
+        )
+    dense = [index for index, module in enumerate(modules) if isinstance(module, nn.Linear)]
+    split = dense[-1] if dense else len(modules)
+    return Network(nn.Sequential(*modules[:split]), nn.Sequential(*modules[split:]))
+
+
+def _build_layers(layer_specs: Iterable[layers.Layer], shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    """Return the modules of the layers and their output shape. Raises RecipeError if a layer does not fit."""
+    modules: list[nn.Module] = []
     for number, layer in enumerate(layer_specs):
         try:
             layer_modules, shape = build_layer(layer, shape)
         except ValueError as error:
             raise RecipeError(f"Layer {number + 1} ({layer.kind}): cannot take {shape}. {error}.") from error
+        except RecipeError as error:
+            raise RecipeError(f"Layer {number + 1} ({layer.kind}): {error}") from error
         modules += layer_modules
-    if not shape.is_flat or shape.channels != num_classes:
-        raise RecipeError(
-            f"Layers: the output is {shape}, not {num_classes} logits. End in a dense layer with {num_classes} outputs."
-        )
-    return nn.Sequential(*modules)
+    return modules, shape
 
 
 @singledispatch
@@ -96,7 +143,8 @@ def _(layer: layers.Pool2d, shape: FeatureShape) -> tuple[list[nn.Module], Featu
 @build_layer.register
 def _(layer: layers.GlobalPool2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     _require_spatial(shape)
-    return [GlobalPool(use_max=layer.kind == "global_max_pooling")], FeatureShape(shape.channels, 1, 1, is_flat=True)
+    pool = GlobalMaxPool() if layer.kind == "global_max_pooling" else GlobalAvgPool()
+    return [pool], FeatureShape(shape.channels, 1, 1, is_flat=True)
 
 
 @build_layer.register
@@ -150,6 +198,14 @@ def _(layer: layers.Rescaling, shape: FeatureShape) -> tuple[list[nn.Module], Fe
     return [ChannelAffine(layer.scale, layer.offset)], shape
 
 
+@build_layer.register
+def _(layer: layers.Residual, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    (body, after), (shortcut, across) = (_build_layers(part, shape) for part in (layer.layers, layer.shortcut))
+    if after != across:
+        raise ValueError(f"The layers return {after}, but the shortcut returns {across}")
+    return [ResidualBlock(nn.Sequential(*body), nn.Sequential(*shortcut))], after
+
+
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
@@ -159,51 +215,6 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
 }
-
-
-class MaskedAvgPool(nn.Module):
-    """Average pooling that excludes the padding from the mean."""
-
-    def __init__(self, window: tuple[int, int], stride: tuple[int, int], pad_sizes: PadSizes) -> None:
-        super().__init__()
-        self.window, self.stride, self.pad_sizes = window, stride, pad_sizes
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (n, channels, out_height, out_width)."""
-        means = F.avg_pool2d(F.pad(images, self.pad_sizes), self.window, self.stride)
-        if not any(self.pad_sizes):
-            return means
-        inside = F.pad(images.new_ones(1, 1, *images.shape[2:]), self.pad_sizes)
-        return means / F.avg_pool2d(inside, self.window, self.stride)
-
-
-class GlobalPool(nn.Module):
-    """Global max or average pooling over height and width."""
-
-    def __init__(self, use_max: bool) -> None:
-        super().__init__()
-        self.use_max = use_max
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (n, channels)."""
-        return images.amax((2, 3)) if self.use_max else images.mean((2, 3))
-
-
-class ChannelAffine(nn.Module):
-    """Per-channel x * scale + offset."""
-
-    scale: Tensor
-    offset: Tensor
-
-    def __init__(self, scale: float | tuple[float, ...], offset: float | tuple[float, ...]) -> None:
-        super().__init__()
-        for name, value in (("scale", scale), ("offset", offset)):
-            # Settings, not weights: on the CPU even inside torch.device("meta").
-            self.register_buffer(name, torch.tensor(value, device="cpu").view(-1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return a tensor of the same shape."""
-        return images * self.scale + self.offset
 
 
 def _require_spatial(shape: FeatureShape) -> None:

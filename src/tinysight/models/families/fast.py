@@ -7,6 +7,7 @@ training grows with the square of the widths, and a stem of stride 2 divides it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -14,31 +15,58 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinysight._util.errors import RecipeError
+from tinysight.models.family import Family
+from tinysight.models.layers import GlobalMaxPool
+from tinysight.models.network import Network
+from tinysight.models.portable import PortableLayers, portable_layers
+from tinysight.recipes import layers as specs
+from tinysight.recipes.schema import ModelSection
 
 STEM_GEOMETRY = {1: (2, 1), 2: (4, 2)}  # kernel size and stride, in pixels
 STEM_CHANNELS = {1: 24, 2: 32}
 
 
-def build_fast(stem_stride: int, channels: list[int], num_classes: int, image_size: int) -> nn.Sequential:
-    """Build a network with one group of two convolutions per entry of `channels`, its number of channels.
+WHITENING_PIXELS = 5000 * 32**2  # pixels to fit the whitening stem on: ample for its few dozen directions
 
-    Call `Whitening.fit` before training: the filters of the stem start at zero. The network also accepts images larger
-    than `image_size`.
 
-    Raises:
-        RecipeError: the images are too small for this many groups.
-    """
-    if _final_resolution(stem_stride, len(channels), image_size) < 1:
-        raise RecipeError(
-            f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size, use "
-            "stem_stride 1, or remove groups."
-        )
-    whitening = WhiteningConv(STEM_CHANNELS[stem_stride], *STEM_GEOMETRY[stem_stride])
-    layers: list[nn.Module] = [whitening, nn.SiLU()]
-    for inputs, outputs in pairwise([STEM_CHANNELS[stem_stride], *channels]):
-        layers += [_conv(inputs, outputs), nn.MaxPool2d(2), FixedScaleBatchNorm(outputs), nn.SiLU()]
-        layers += [_conv(outputs, outputs), FixedScaleBatchNorm(outputs), nn.SiLU()]
-    return nn.Sequential(*layers, GlobalMaxPool(), ScaledLinear(channels[-1], num_classes))
+class FastFamily(Family):
+    """Networks with one group of two convolutions per entry of `model.channels`."""
+
+    name = "fast"
+
+    def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
+        """Build a network; `initialize` sets the filters of its stem, which start at zero.
+
+        The network also accepts images larger than `image_size`.
+
+        Raises:
+            RecipeError: the images are too small for this many groups, or the recipe needs a time budget.
+        """
+        if model.stem_stride is None or model.channels is None:
+            raise RecipeError(
+                "Recipe: it does not fix the width of the network. Set a time budget in minutes, or model.stem_stride "
+                "and model.channels."
+            )
+        if _final_resolution(model.stem_stride, len(model.channels), image_size) < 1:
+            raise RecipeError(
+                f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size, use "
+                "stem_stride 1, or remove groups."
+            )
+        stem_channels = STEM_CHANNELS[model.stem_stride]
+        whitening = WhiteningConv(stem_channels, *STEM_GEOMETRY[model.stem_stride])
+        layers: list[nn.Module] = [whitening, nn.SiLU()]
+        for inputs, outputs in pairwise([stem_channels, *model.channels]):
+            layers += [_conv(inputs, outputs), nn.MaxPool2d(2), FixedScaleBatchNorm(outputs), nn.SiLU()]
+            layers += [_conv(outputs, outputs), FixedScaleBatchNorm(outputs), nn.SiLU()]
+        return Network(nn.Sequential(*layers, GlobalMaxPool()), ScaledLinear(model.channels[-1], num_classes))
+
+    def initialize(self, network: nn.Module, image_size: int, sample: Callable[[int], Tensor]) -> None:
+        """Fit the whitening stem on training images."""
+        stem = next(module for module in network.modules() if isinstance(module, WhiteningConv))
+        stem.fit(sample(WHITENING_PIXELS // image_size**2))
+
+
+FAMILIES = (FastFamily(),)
 
 
 class WhiteningConv(nn.Module):
@@ -90,14 +118,6 @@ class FixedScaleBatchNorm(nn.BatchNorm2d):
         return F.batch_norm(images, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
-class GlobalMaxPool(nn.Module):
-    """Global max pooling over height and width."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (n, channels)."""
-        return images.amax((2, 3))
-
-
 class ScaledLinear(nn.Linear):
     """A linear layer without bias, initialized from N(0, 1), whose outputs are divided by the number of features."""
 
@@ -121,3 +141,17 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     nn.init.dirac_(conv.weight[: min(inputs, outputs)])
     return conv
+
+
+@portable_layers.register
+def _(module: WhiteningConv) -> PortableLayers:
+    channels, _, height, width = module.filters.shape
+    spec = specs.Conv2d(channels=channels, kernel=(height, width), stride=(module.stride, module.stride), bias=False)
+    return PortableLayers([spec], [{"weight": module.filters}])
+
+
+@portable_layers.register
+def _(module: ScaledLinear) -> PortableLayers:
+    return PortableLayers(
+        [specs.Dense(outputs=module.out_features, bias=False)], [{"weight": module.weight / module.in_features}]
+    )

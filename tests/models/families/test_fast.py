@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tinysight._util.errors import RecipeError
-from tinysight.models.fast import STEM_CHANNELS, FixedScaleBatchNorm, GlobalMaxPool, WhiteningConv
+from tinysight.models.families.fast import STEM_CHANNELS, FixedScaleBatchNorm, WhiteningConv
+from tinysight.models.layers import GlobalMaxPool
 from tinysight.models.registry import build_network
 from tinysight.models.summary import count_parameters
 from tinysight.recipes.schema import ModelSection
@@ -70,13 +71,13 @@ def test_filters_have_negatives_and_start_with_the_first_principal_component(ima
 
 def test_whitening_filters_are_a_buffer_and_not_trained():
     network = fast()
-    assert "0.filters" in network.state_dict()
-    assert "0.filters" not in dict(network.named_parameters())
+    assert "body.0.filters" in network.state_dict()
+    assert "body.0.filters" not in dict(network.named_parameters())
 
 
 def test_initial_convolutions_are_the_identity():
     network = fast(widths=(32,)).double()
-    convolution = network[2]
+    convolution = network.body[2]
     images = torch.randn(1, 24, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(convolution(images)[:, :24], images)
 

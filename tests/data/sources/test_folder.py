@@ -3,7 +3,7 @@ import os
 import pytest
 
 from tinysight._util.errors import DataError
-from tinysight.data.sources.folder.scan import scan_folder
+from tinysight.data.sources.folder import scan_folder
 
 
 def lay_out(folder, *files):
