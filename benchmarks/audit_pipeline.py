@@ -16,7 +16,8 @@ from pathlib import Path
 
 from common import append, stamp, tinysight
 
-from tinysight.reporting.audit_summary import summarize
+from tinysight.audit.registry import report_sections
+from tinysight.audit.sections.membership_inference import MembershipInferenceSection
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
 
@@ -65,9 +66,10 @@ def result_rows(run: Run, recipe: str) -> list[dict[str, object]]:
             "peer": "target: error rate .05",
         },
     ]
-    for heading, text in summarize(audit).items():
-        rows.append({"claim": f"`{recipe}`: {heading}", "ours": text})
-    for name, attack in (audit.membership.attacks if audit and audit.membership else {}).items():
+    for section in report_sections(run):
+        rows.append({"claim": f"`{recipe}`: {section.heading}", "ours": section.summary})
+    membership = audit.result(MembershipInferenceSection()) if audit else None
+    for name, attack in (membership.attacks if membership else {}).items():
         rates = ", ".join(f"TPR {point.tpr:.4f} at FPR {point.fpr:.1%}" for point in attack.tpr_at_fpr)
         interval = f"{attack.interval[0]:.3f} to {attack.interval[1]:.3f}"
         rows.append(

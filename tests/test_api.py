@@ -93,9 +93,17 @@ def test_train_refuses_in_words_of_python(tmp_path, monkeypatch, arguments, opti
 
 def test_evaluate_writes_metrics_and_plots(finished_run):
     metrics = ts.evaluate(str(finished_run))
-    assert metrics["n"] == 30
-    assert ts.Run.open(finished_run).metrics()["accuracy"] == metrics["accuracy"]
+    assert metrics.n == 30
+    assert ts.Run.open(finished_run).metrics().accuracy == metrics.accuracy
     assert (finished_run / "plots" / "confusion.png").stat().st_size > 0
+
+
+def test_evaluate_on_another_dataset_keeps_the_files_of_the_run(finished_run):
+    metrics = ts.evaluate(finished_run, "shapes:train=20,test=50,seed=1")
+    assert metrics.n == 50
+    assert not (finished_run / "metrics.json").exists()
+    assert not (finished_run / "plots").exists()
+    assert ts.evaluate(finished_run, ts.load_dataset("shapes:train=100,test=30")) == ts.Run.open(finished_run).metrics()
 
 
 def test_predict_takes_paths_and_arrays(trained, photos):

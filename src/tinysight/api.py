@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tinysight.bulk.batch_predict import BatchEngine, BatchSummary
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
-    from tinysight.evaluation.evaluate import SplitName
-    from tinysight.evaluation.metrics import Metrics
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.protocols import ModelSource
     from tinysight.evaluation.significance import RunComparison
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
     from tinysight.runs.audit_results import Audit
+    from tinysight.runs.records import Metrics, SplitName
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
@@ -226,6 +225,8 @@ def evaluate(
 ) -> Metrics:
     """Evaluate a run; write metrics.json, predictions.npz and plots into its directory.
 
+    A dataset other than that of the run is evaluated without writing files.
+
     Args:
         run: a finished or interrupted run or its path; or the path of an ONNX file, which needs `dataset`.
         dataset: the images to evaluate on; by default those of the run.
@@ -246,10 +247,19 @@ def evaluate(
 
     from tinysight.evaluation.evaluate import evaluate as evaluate_run
     from tinysight.evaluation.evaluate import evaluate_classifier
+    from tinysight.reporting.evaluation_plots import plot_evaluation
     from tinysight.runs.run import Run
+    from tinysight.runs.run_dataset import is_dataset_of, open_dataset
 
-    if isinstance(source, Run) and dataset is None:
-        return evaluate_run(source, split, tta, _path(data_dir), progress)
+    if isinstance(source, Run):
+        if dataset is None:
+            opened = open_dataset(source, data_dir=_path(data_dir), progress=progress)
+        else:
+            opened = _load(dataset, source.recipe().data.image_size, data_dir, False, progress)
+        metrics = evaluate_run(source, opened, split, tta)
+        if is_dataset_of(source, opened):
+            plot_evaluation(source, opened)
+        return metrics
     if dataset is None:
         raise InputError(f"{source.path}: an ONNX file has no dataset of its own. Pass the images to evaluate on.")
     classifier = source.classifier()
@@ -380,7 +390,7 @@ def explain(
     from tinysight.reporting.explanation_plot import plot_explanations
     from tinysight.reporting.style import save
 
-    explainer = Explainer(opened, _path(data_dir), _shown(progress))
+    explainer = Explainer(opened, data_dir=_path(data_dir), progress=_shown(progress))
     explanations, failures = explainer.explain_images([str(image) for image in images])
     explanations += explainer.explain_test_images(test_indices)
     for failure in failures:
@@ -474,10 +484,11 @@ def card(run: RunLike, *, write: bool = True) -> Card:
     """
     opened = open_run(run)
 
+    from tinysight.audit.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
 
-    model_card = Card.from_run(opened)
+    model_card = Card.from_run(opened, report_sections(opened))
     if write:
         RunArtifacts(opened).write_card(model_card.to_markdown())
     return model_card
@@ -505,10 +516,11 @@ def report(
     opened = open_run(run)
 
     from tinysight._util.files import write_text
+    from tinysight.audit.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
 
-    page = render_report(opened, _run_dataset(opened, data_dir, _shown(progress)))
+    page = render_report(opened, _run_dataset(opened, data_dir, _shown(progress)), report_sections(opened))
     if out is None:
         RunArtifacts(opened).write_report(page)
     else:
@@ -769,9 +781,9 @@ def _load(
 
 
 def _run_dataset(run: Run, data_dir: str | Path | None, progress: Progress) -> Dataset:
-    from tinysight.runs.run_dataset import load_run_dataset
+    from tinysight.runs.run_dataset import open_dataset
 
-    return load_run_dataset(run, _path(data_dir), progress)
+    return open_dataset(run, data_dir=_path(data_dir), progress=progress)
 
 
 def _train_in_memory(

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -27,6 +27,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import IN_MEMORY, Dataset, Pixels, Split
 from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import default_crops, to_crops, to_pixels
+from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading
@@ -38,12 +39,13 @@ from tinysight.training.precision import PrecisionOption
 from tinysight.training.session import TrainConfig, train
 
 
-class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Image classifier with the scikit-learn interface.
 
-    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, arrays or
-    Pillow images. Images of another size are resized to fit the shorter side and center-cropped. If the classifier was
-    trained on an array of its input size, predictions for larger images also average over closer crops.
+    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width); or lists, arrays or pandas Series
+    of paths; or lists of arrays or Pillow images. Images of another size are resized to fit the shorter side and
+    center-cropped. If the classifier was trained on an array of its input size, predictions for larger images also
+    average over closer crops.
 
     Args:
         recipe: name of a built-in recipe (`tinysight recipes list`) or path of a TOML file.
@@ -142,6 +144,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         crops = to_crops(X, classifier.image_size, classifier.crops)
         return Predictions(crops[:, 0], self.classes_, self._crop_probabilities(crops), classifier.abstain_below)
 
+    def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
+        """Return the embeddings of images, (n, features): the inputs of the network's last layer, of length 1.
+
+        Similar images have similar embeddings, for example for clustering, search or another classifier.
+        """
+        classifier = self._require_fitted()
+        embeddings: NDArray[np.float32] = extract_features(classifier, to_pixels(X, classifier.image_size)).numpy()
+        return embeddings
+
     def save(self, path: str | Path) -> Path:
         """Copy the run to `path`, for `load` and for the command line.
 
@@ -177,6 +188,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Declare that the estimator takes images, not tables."""
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.transformer_tags.preserves_dtype = []  # images are uint8, embeddings float32
         return tags
 
     def _set_fitted(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
@@ -185,6 +197,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _set_run(self, run: Run, classifier: Classifier) -> None:
         self.run_, self.classifier_, self.network_ = run, classifier, classifier.network
+        one_image = np.zeros((1, 3, classifier.image_size, classifier.image_size), dtype=np.uint8)
+        self._n_features_out = extract_features(classifier, one_image).shape[1]  # for `get_feature_names_out`
         self.history_ = [epoch.model_dump() for epoch in run.history()]
 
     def _crop_probabilities(self, crops: Pixels) -> NDArray[np.float32]:

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tinysight.audit.membership_inference import classwise_loss_attack, evaluate_attack, lira, log_odds, loss_attack
+from tinysight.audit.sections.membership_inference import (
+    classwise_loss_attack,
+    evaluate_attack,
+    lira,
+    log_odds,
+    loss_attack,
+)
 from tinysight.audit.shadow_models import ShadowModel, ShadowModels, training_half
 
 CLASSES = 4

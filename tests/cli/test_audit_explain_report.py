@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tinysight._util import optional_deps
-from tinysight.audit import audit, sections
+from tinysight.audit import audit, context
 
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
-    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
 
 
@@ -79,7 +79,7 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     assert tinysight("evaluate", other).code == 0
     outcome = tinysight("compare", finished_run, other)
     assert outcome.code == 0
-    assert "+0.00%" in outcome.out
+    assert "+0.00 to +0.00" in outcome.out
     assert "<h2>Significance</h2>" in Path("compare.html").read_text()
 
 

@@ -86,9 +86,9 @@ def save_image(path):
 
 
 def test_every_command_accepts_an_imported_run(tinysight, imported, photos, monkeypatch):
-    from tinysight.audit import audit, sections
+    from tinysight.audit import audit, context
 
-    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
     image = photos / "cat" / "00.png"
     for command in (

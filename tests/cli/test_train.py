@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tinysight.recipes import loading
-from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import TimeBudget
 from tinysight.training.trainer import Trainer
@@ -136,8 +135,7 @@ def test_a_read_only_directory_is_rejected(tinysight, disk):
 
 
 def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch):
-    interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.request.train", lambda *arguments: interrupted)
+    monkeypatch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
     options += [
         "--precision",
@@ -150,8 +148,7 @@ def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch)
     ]
     outcome = tinysight("train", "deep", *options)
     assert outcome.code == 1
-    command = outcome.out.splitlines()[-1].removeprefix("resume with: ")
-    assert shlex.split(command) == ["tinysight", "train", "deep", *options, "--resume"]
+    assert shlex.split(outcome.next) == ["tinysight", "train", "deep", *options, "--resume"]
 
 
 def test_unavailable_cuda_is_rejected(tinysight, monkeypatch):
@@ -230,8 +227,9 @@ def test_ctrl_c_saves_the_run_and_prints_the_resume_command(tmp_path):
     assert training.returncode == 1
     assert "Traceback" not in err
     assert out.startswith("interrupted: strided on shapes, ")
-    line = next(line for line in out.splitlines() if line.startswith("resume with: "))
-    resume_command = shlex.split(line.removeprefix("resume with: "))
+    line = err.splitlines()[-1]
+    assert line.startswith("next: ")
+    resume_command = shlex.split(line.removeprefix("next: "))
     assert resume_command[0] == "tinysight"
 
     epochs = json.loads((tmp_path / "my run" / "summary.json").read_text())["epochs"]

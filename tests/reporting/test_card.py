@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tinysight.audit.registry import report_sections
 from tinysight.data.load import find_source
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.card import Card
@@ -19,9 +20,9 @@ def run(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cards(run):
     """The cards before and after evaluation, and the metrics."""
-    before = Card.from_run(run)
+    before = Card.from_run(run, report_sections(run))
     metrics = evaluate(run, tta=True)
-    return before, Card.from_run(run), metrics
+    return before, Card.from_run(run, report_sections(run)), metrics
 
 
 def test_missing_measurements_are_marked(cards):

@@ -6,22 +6,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from tinysight._util import optional_deps
 from tinysight._util.progress import SILENT, Progress
-from tinysight.audit import membership_inference, sections
-from tinysight.audit.context import SPLITS, AuditContext
-from tinysight.audit.label_errors import find_label_issues
-from tinysight.audit.shadow_models import ShadowModel, ShadowModels, float32_logits, train_shadow_model
+from tinysight.audit.context import AuditContext
+from tinysight.audit.registry import SECTIONS
+from tinysight.audit.section import AuditSection, ResultT
+from tinysight.audit.shadow_models import ShadowModel, ShadowModels, train_shadow_model
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.artifacts import RunArtifacts
-from tinysight.runs.audit_results import Audit, LabelIssue, LabelIssues, MembershipInference
+from tinysight.runs.audit_results import Audit
 from tinysight.runs.run import Run
 from tinysight.training import precision
 
 N_SHADOW_MODELS = 4  # without a time limit; even, so that half of the shadow models train on each image
-_MAX_EXPOSED = 20  # images listed by name
 
 
 @dataclass(frozen=True)
@@ -59,28 +56,36 @@ def audit(
     optional_deps.require("cleanlab", extra="audit")  # fail before any work is done
     deadline = Deadline(minutes, time.perf_counter())
     context = AuditContext.from_run(run, data_dir, progress)
+    context.groups_file = groups
     results = RunArtifacts(run).audit() or Audit(weights_sha256=run.weights_checksum())
-    if groups:
-        results = _save(run, results, user_subgroups=sections.subgroup_gaps_from_csv(groups, context))
-    for name, compute in sections.SECTIONS.items():
-        if getattr(results, name) is None:
-            results = _save(run, results, **{name: compute(context, progress)})
-    if shadows := _train_shadows(context, deadline, progress):
-        results = _save(run, results, label_issues=_labels(context, shadows), membership=_membership(context, shadows))
+    new_shadow_models = False
+    for section in sorted(SECTIONS, key=lambda section: section.cost):
+        if section.requires == "shadow_models" and context.shadow_models is None:
+            new_shadow_models = _add_shadow_models(context, deadline, progress)
+        missing = section.name not in results.sections
+        is_due = {
+            "dataset": missing,
+            "groups_file": groups is not None,  # the file may differ from that of the earlier audit
+            "shadow_models": context.shadow_models is not None and (missing or new_shadow_models),
+        }
+        if is_due[section.requires]:
+            results = _save(run, results, section, section.compute(context, progress))
     return results
 
 
-def _save(run: Run, results: Audit, **sections: object) -> Audit:
-    updated = results.model_copy(update=sections)
+def _save(run: Run, results: Audit, section: AuditSection[ResultT], result: ResultT) -> Audit:
+    updated = results.with_result(section, result)
     RunArtifacts(run).write_audit(updated)
+    section.write_files(result, run)
     return updated
 
 
-def _train_shadows(context: AuditContext, deadline: Deadline, progress: Progress) -> ShadowModels | None:
-    """Train shadow models until the deadline, and return them with those of earlier audits."""
+def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Progress) -> bool:
+    """Add shadow models to those of earlier audits until the deadline, and return whether any were trained."""
     run, pool = context.run, context.pool
     artifacts = RunArtifacts(run)
-    models = [ShadowModel(knows, logits) for knows, logits in artifacts.shadow_models()]
+    models = [ShadowModel(in_mask, logits) for in_mask, logits in artifacts.shadow_models()]
+    n_earlier = len(models)
     recipe, seed = _shadow_recipe(context), run.environment().seed
     dtype = precision.resolve_precision("auto", recipe, progress=progress)
     seconds = 0.5 * len(pool) / len(context.train_split.train_indices) * run.summary().train_seconds  # of the last one
@@ -94,7 +99,8 @@ def _train_shadows(context: AuditContext, deadline: Deadline, progress: Progress
         artifacts.write_shadow_model(len(models), shadow.in_mask, shadow.logits)
         models.append(shadow)
         seconds = time.perf_counter() - start
-    return ShadowModels.stack(models, pool.labels) if models else None
+    context.shadow_models = ShadowModels.stack(models, pool.labels) if models else None
+    return len(models) > n_earlier
 
 
 def _shadow_recipe(context: AuditContext) -> Recipe:
@@ -103,33 +109,3 @@ def _shadow_recipe(context: AuditContext) -> Recipe:
     timed = recipe.training.minutes is not None
     overrides = {"minutes": None, "epochs": max(1, epochs) if timed else recipe.training.epochs}
     return recipe.model_copy(update={"training": recipe.training.model_copy(update=overrides)})
-
-
-def _labels(context: AuditContext, shadows: ShadowModels) -> LabelIssues:
-    issues = find_label_issues(shadows.out_of_fold_probabilities(), shadows.labels)
-    classes = context.dataset.class_names
-    suspects = tuple(
-        LabelIssue(context.names[index], classes[shadows.labels[index]], classes[suggested], round(float(quality), 4))
-        for index, suggested, quality in zip(issues.indices, issues.suggested, issues.quality, strict=True)
-    )
-    counts = {split: int((context.splits[issues.indices] == split).sum()) for split in SPLITS}
-    return LabelIssues(len(shadows), len(shadows.labels), counts, suspects)
-
-
-def _membership(context: AuditContext, shadows: ShadowModels) -> MembershipInference:
-    logits = float32_logits(context.classifier, context.pool)
-    scores = {
-        "loss": membership_inference.loss_attack(logits, shadows.labels),
-        "class-wise loss": membership_inference.classwise_loss_attack(logits, shadows.labels),
-        "LiRA": membership_inference.lira(logits, shadows),
-    }
-    attacks = {name: membership_inference.evaluate_attack(values, context.is_member) for name, values in scores.items()}
-    exposed = np.argsort(-np.where(context.is_member, scores["LiRA"], -np.inf), kind="stable")[:_MAX_EXPOSED]
-    return MembershipInference(
-        n_shadow_models=len(shadows),
-        n_members=int(context.is_member.sum()),
-        n_non_members=int((~context.is_member).sum()),
-        attacks=attacks,
-        most_exposed=tuple(context.names[index] for index in exposed),
-        summary=membership_inference.summarize_attacks(attacks),
-    )

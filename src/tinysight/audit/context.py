@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight._util.progress import SILENT, Progress
+from tinysight.audit.shadow_models import ShadowModels
 from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.models.classifier import Classifier
@@ -18,9 +19,10 @@ from tinysight.runs.run_dataset import open_dataset
 from tinysight.training.train_split import TrainSplit, split_dataset
 
 SPLITS = ("train", "validation", "test")
+MAX_PROBED = 2000  # at most so many test images are corrupted or compared with out-of-distribution images
 
 
-@dataclass(frozen=True)
+@dataclass
 class AuditContext:
     """A run with its classifier and dataset, opened for an audit.
 
@@ -28,19 +30,40 @@ class AuditContext:
         run: the run directory.
         classifier: the trained classifier.
         dataset: the dataset of the run.
-        images: the split of the training images into training and validation.
+        train_split: the split of the training images into training and validation.
+        groups_file: CSV file of groups of test images, for the section that requires it.
+        shadow_models: the shadow models, for the sections that require them.
     """
 
     run: Run
     classifier: Classifier
     dataset: Dataset
     train_split: TrainSplit
+    groups_file: Path | None = None
+    shadow_models: ShadowModels | None = None
 
     @classmethod
     def from_run(cls, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> AuditContext:
         """Open a run and its dataset. Raises RunError or DataError if one cannot be read."""
         classifier, dataset = run.classifier(), open_dataset(run, data_dir=data_dir, progress=progress)
         return cls(run, classifier, dataset, split_dataset(dataset, run.recipe().data, run.environment().seed))
+
+    def require_groups_file(self) -> Path:
+        """Return the groups file. Raises ValueError if there is none: the audit skips such sections."""
+        if self.groups_file is None:
+            raise ValueError("no groups file")
+        return self.groups_file
+
+    def require_shadow_models(self) -> ShadowModels:
+        """Return the shadow models. Raises ValueError if there are none: the audit skips such sections."""
+        if self.shadow_models is None:
+            raise ValueError("no shadow models")
+        return self.shadow_models
+
+    @property
+    def n_probed(self) -> int:
+        """Number of test images that are corrupted or compared with out-of-distribution images."""
+        return min(MAX_PROBED, len(self.dataset.test))
 
     @cached_property
     def predicted(self) -> Labels:

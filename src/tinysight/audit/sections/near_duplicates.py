@@ -1,4 +1,4 @@
-"""Near-duplicates: copies of an image, shifted, mirrored, recompressed or retouched.
+"""Audit section: near-duplicates, which are copies of an image, shifted, mirrored, recompressed or retouched.
 
 Near-duplicates of training images inflate test accuracy. About 3.3% of CIFAR-10's test images are such (Barz and
 Denzler, "Do We Train on Test Data?", Journal of Imaging 6, 2020).
@@ -18,8 +18,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
+from tinysight.audit.context import SPLITS, AuditContext
+from tinysight.audit.section import AuditSection
 from tinysight.data.dataset import Pixels
+from tinysight.evaluation.confidence_intervals import wilson_interval
+from tinysight.reporting.section import ListedImage, Row, Table
+from tinysight.runs.records import Interval
 
 THUMBNAIL_SIZE = 16  # side in pixels
 N_COMPONENTS = 64  # principal components of an embedding
@@ -31,6 +37,7 @@ MAX_DISTANCE = (
 )
 MIN_CONTRAST = 10.0  # gray levels; flatter images are divided by this instead
 _CHUNK = 2000  # images compared with all others at a time
+_MAX_PAIRS = 50  # near-duplicate pairs listed by name
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ def find_near_duplicates(pixels: Pixels, progress: Progress = SILENT) -> NearDup
 
 
 def _embed(pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Return embeddings of each image and of its mirror image, (n, NUMBERS) with norm 1.
+    """Return embeddings of each image and of its mirror image, (n, N_COMPONENTS) with norm 1.
 
     An embedding holds the leading principal components of a thumbnail. They are whitened, so that color, which has the
     largest variance, does not dominate the similarity.
@@ -132,3 +139,89 @@ def _center(images: Tensor) -> Tensor:
 
 def _mean_square(images: Tensor) -> Tensor:
     return images.square().mean((1, 2, 3))
+
+
+@dataclass(frozen=True)
+class DuplicatePair:
+    """A pair of near-duplicate images: their IDs, their distance (0 is identical), and whether one is mirrored."""
+
+    first: str
+    second: str
+    distance: float
+    mirrored: bool
+
+
+@dataclass(frozen=True)
+class DuplicateStatistics:
+    """Near-duplicates within and across splits.
+
+    Attributes:
+        within_split: by split, the number of pairs within it.
+        cross_split: number of test images with a near-duplicate among the training images.
+        n_test: number of test images.
+        accuracy: on all test images, with its interval.
+        accuracy_deduplicated: on the test images without a near-duplicate, with its interval.
+        pairs: a sample of the pairs, those across splits first, each part sorted by distance.
+    """
+
+    within_split: dict[str, int]
+    cross_split: int
+    n_test: int
+    accuracy: tuple[float, Interval]
+    accuracy_deduplicated: tuple[float, Interval]
+    pairs: tuple[DuplicatePair, ...]
+
+
+class NearDuplicateSection(AuditSection[DuplicateStatistics]):
+    """Near-duplicates within and across splits, and the test accuracy without those across."""
+
+    name = "near_duplicates"
+    heading = "near-duplicates"
+    order, cost = 30, 50
+    result_type = DuplicateStatistics
+
+    def compute(self, context: AuditContext, progress: Progress) -> DuplicateStatistics:
+        """Search the images of all splits."""
+        duplicates = find_near_duplicates(context.pool.pixels, progress)
+        splits = context.splits[duplicates.pairs]  # (k, 2), in the order train, validation, test
+        across = (splits[:, 1] == "test") & (splits[:, 0] != "test")
+        leaked = np.unique(duplicates.pairs[across, 1]) - (len(context.names) - len(context.correct))  # test indices
+        clean = np.ones(len(context.correct), dtype=bool)
+        clean[leaked] = False
+        return DuplicateStatistics(
+            within_split={split: int(((splits == split).all(1)).sum()) for split in SPLITS},
+            cross_split=len(leaked),
+            n_test=len(clean),
+            accuracy=_accuracy(context.correct),
+            accuracy_deduplicated=_accuracy(context.correct[clean]),
+            pairs=_pairs(duplicates, np.argsort(~across, kind="stable")[:_MAX_PAIRS], context.names),
+        )
+
+    def summarize(self, result: DuplicateStatistics) -> str:
+        """Return the number of near-duplicates across splits, and the accuracy with and without them."""
+        return (
+            f"{result.cross_split:,} of {result.n_test:,} test images have a near-duplicate among the training or "
+            f"validation images; accuracy {percent(result.accuracy_deduplicated[0])} without them "
+            f"(n = {result.n_test - result.cross_split:,}), {percent(result.accuracy[0])} with them"
+        )
+
+    def rows(self, result: DuplicateStatistics, limit: int) -> tuple[Table, ...]:
+        """Return pairs of images, those across splits first."""
+        rows = tuple(Row(images=(ListedImage(pair.first), ListedImage(pair.second))) for pair in result.pairs[:limit])
+        counts = ", ".join(f"{n:,} within {split}" for split, n in result.within_split.items())
+        note = f"Pairs {counts}; {result.cross_split:,} test images with a near-duplicate in another split."
+        return (Table((), rows, len(result.pairs), "pairs in audit.json", note),)
+
+
+def _accuracy(correct: NDArray[np.bool_]) -> tuple[float, Interval]:
+    n_correct = int(correct.sum())
+    return (n_correct / len(correct), wilson_interval(n_correct, len(correct))) if len(correct) else (0.0, (0.0, 1.0))
+
+
+def _pairs(duplicates: NearDuplicates, rows: NDArray[np.intp], names: tuple[str, ...]) -> tuple[DuplicatePair, ...]:
+    return tuple(
+        DuplicatePair(names[first], names[second], round(float(difference), 4), bool(mirrored))
+        for (first, second), difference, mirrored in zip(
+            duplicates.pairs[rows], duplicates.distance[rows], duplicates.mirrored[rows], strict=True
+        )
+    )

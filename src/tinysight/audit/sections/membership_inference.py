@@ -1,4 +1,4 @@
-"""Membership-inference attacks: loss, class-wise loss and LiRA.
+"""Audit section: membership-inference attacks with the loss, the class-wise loss and LiRA.
 
 Each attack scores images; a higher score means that the image is more likely a training image (member). The loss attack
 is that of Yeom et al., "Privacy Risk in Machine Learning" (CSF 2018). The class-wise loss attack normalizes the score
@@ -9,21 +9,68 @@ Attacks From First Principles", S&P 2022).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import rankdata
 
-from tinysight._util.formatting import percent
-from tinysight.audit.shadow_models import Logits, ShadowModels
+from tinysight._util.formatting import percent, percent_interval
+from tinysight._util.progress import Progress
+from tinysight.audit.context import AuditContext
+from tinysight.audit.section import AuditSection
+from tinysight.audit.shadow_models import Logits, ShadowModels, float32_logits
 from tinysight.data.dataset import Labels
-from tinysight.runs.audit_results import MembershipAttack, TprAtFpr
+from tinysight.reporting.section import Cell, ListedImage, Row, Table
+from tinysight.runs.records import Interval
 
 AttackScores = NDArray[np.float64]
 FALSE_POSITIVE_RATES = (0.001, 0.01)  # false-positive rates at which attacks are compared
 _RESAMPLES = 500
+_MAX_EXPOSED = 20  # images listed by name
+
+
+@dataclass(frozen=True)
+class TprAtFpr:
+    """The true positive rate of an attack at a fixed false positive rate, with its interval."""
+
+    fpr: float
+    tpr: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class MembershipAttack:
+    """Performance of one membership-inference attack.
+
+    Attributes:
+        auc: probability that a member scores higher than a non-member; 0.5 is chance.
+        interval: of the AUC.
+        tpr_at_fpr: the true positive rates at several false positive rates.
+    """
+
+    auc: float
+    interval: Interval
+    tpr_at_fpr: tuple[TprAtFpr, ...]
+
+
+@dataclass(frozen=True)
+class MembershipInference:
+    """Membership inference: how well query access reveals the training images.
+
+    Attributes:
+        n_shadow_models: number of shadow models.
+        n_members, n_non_members: numbers of training images and of other images that the attacks score.
+        attacks: by name.
+        most_exposed: IDs of the members with the highest scores of the best attack, sorted by score.
+    """
+
+    n_shadow_models: int
+    n_members: int
+    n_non_members: int
+    attacks: dict[str, MembershipAttack]
+    most_exposed: tuple[str, ...]
 
 
 def log_odds(logits: Logits, labels: Labels) -> AttackScores:
@@ -76,21 +123,6 @@ def evaluate_attack(scores: AttackScores, members: NDArray[np.bool_], seed: int 
     return MembershipAttack(auc, (max(0.0, auc - margin), min(1.0, auc + margin)), rates)
 
 
-def summarize_attacks(attacks: Mapping[str, MembershipAttack]) -> str:
-    """Return the result of the attack with the highest AUC in a sentence or two."""
-    name, best = max(attacks.items(), key=lambda item: item[1].auc)
-    low_fpr = best.tpr_at_fpr[0]
-    if best.interval[0] <= 0.5:
-        return (
-            "no attack identifies training images better than chance (the 95% interval of the best AUC includes 0.50)"
-        )
-    return (
-        f"the best attack ({name}) ranks a training image above another image with probability {best.auc:.2f} (AUC; "
-        f"chance is 0.50). At a false-positive rate of {percent(low_fpr.fpr)}, it identifies "
-        f"{percent(low_fpr.tpr)} of the training images"
-    )
-
-
 def _fit_normal(scores: AttackScores, mask: NDArray[np.bool_]) -> tuple[AttackScores, float]:
     """Return each image's mean over the masked models, (n,), and the pooled standard deviation."""
     count = mask.sum(0)
@@ -132,3 +164,74 @@ def _tpr(inside: AttackScores, outside: AttackScores, fpr: float) -> float:
     allowed = int(fpr * len(outside))
     threshold = np.partition(outside, len(outside) - 1 - allowed)[len(outside) - 1 - allowed]
     return float((inside > threshold).mean())
+
+
+class MembershipInferenceSection(AuditSection[MembershipInference]):
+    """How well query access to the classifier reveals its training images."""
+
+    name = "membership"
+    heading = "membership inference"
+    order, cost = 70, 70
+    requires = "shadow_models"
+    result_type = MembershipInference
+
+    def compute(self, context: AuditContext, progress: Progress) -> MembershipInference:
+        """Attack the classifier with three attacks."""
+        shadows = context.require_shadow_models()
+        logits = float32_logits(context.classifier, context.pool)
+        scores = {
+            "loss": loss_attack(logits, shadows.labels),
+            "class-wise loss": classwise_loss_attack(logits, shadows.labels),
+            "LiRA": lira(logits, shadows),
+        }
+        exposed = np.argsort(-np.where(context.is_member, scores["LiRA"], -np.inf), kind="stable")[:_MAX_EXPOSED]
+        return MembershipInference(
+            n_shadow_models=len(shadows),
+            n_members=int(context.is_member.sum()),
+            n_non_members=int((~context.is_member).sum()),
+            attacks={name: evaluate_attack(values, context.is_member) for name, values in scores.items()},
+            most_exposed=tuple(context.names[index] for index in exposed),
+        )
+
+    def summarize(self, result: MembershipInference) -> str:
+        """Return the result of the attack with the highest AUC."""
+        name, best = max(result.attacks.items(), key=lambda item: item[1].auc)
+        auc = f"AUC {best.auc:.2f}, 95% CI {best.interval[0]:.2f} to {best.interval[1]:.2f}"
+        n = f"n = {result.n_members:,} training images and {result.n_non_members:,} others"
+        if best.interval[0] <= 0.5:
+            return f"no attack is better than chance (best: {name}, {auc}; 0.50 is chance; {n})"
+        low_fpr = best.tpr_at_fpr[0]
+        return (
+            f"best attack: {name}, {auc} (0.50 is chance); it identifies {percent(low_fpr.tpr)} of the training images "
+            f"at a false-positive rate of {percent(low_fpr.fpr)} ({n})"
+        )
+
+    def rows(self, result: MembershipInference, limit: int) -> tuple[Table, ...]:
+        """Return the attacks, and the training images with the highest LiRA scores."""
+        rates = next(iter(result.attacks.values())).tpr_at_fpr
+        attacks = tuple(
+            Row(
+                (
+                    Cell(name),
+                    Cell(f"{attack.auc:.3f}", f"{attack.interval[0]:.3f} to {attack.interval[1]:.3f}"),
+                    *(Cell(percent(rate.tpr), percent_interval(rate.interval)) for rate in attack.tpr_at_fpr),
+                )
+            )
+            for name, attack in result.attacks.items()
+        )
+        note = (
+            f"{result.n_shadow_models} shadow models; {result.n_members:,} training images and "
+            f"{result.n_non_members:,} others. TPR and FPR: true- and false-positive rate."
+        )
+        columns = ("attack", "AUC", *(f"TPR at {percent(rate.fpr)} FPR" for rate in rates))
+        exposed = tuple(Row(images=(ListedImage(image),)) for image in result.most_exposed[:limit])
+        return (
+            Table(columns, attacks[:limit], len(attacks), "attacks", note),
+            Table(
+                (),
+                exposed,
+                len(result.most_exposed),
+                "images in audit.json",
+                heading="training images with the highest LiRA scores",
+            ),
+        )
