@@ -1,7 +1,7 @@
 """The command-line interface: one module per command.
 
-Each command parses its arguments, calls `tinysight.api`, and prints. Heavy modules such as torch are imported inside the
-commands, so that `--help` and usage errors take under 0.5 s.
+Each command parses its arguments, calls `tinysight.api`, and prints. Heavy modules such as torch are imported inside
+the commands, so that `--help` and usage errors take under 0.5 s.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import MinutesOption, RecipeArgument, SetOption
@@ -19,18 +18,16 @@ app = typer.Typer(cls=HelpfulGroup, help="List, show, copy and check recipes.")
 
 @app.command("list", cls=HelpfulCommand)
 def list_() -> None:
-    """List the built-in recipes in the order of use: fast first, then by training time, then those of the notebooks.
+    """List the built-in recipes in the order of use: fast first, then longer ones, then those of the notebooks.
 
     Example: tinysight recipes list
     """
     from tinysight.recipes import catalog, loading
 
-    table = Table("recipe", "network", "epochs", "description", box=None, pad_edge=False)
-    for name in catalog.list_recipes():
-        recipe = loading.load_recipe(name)
-        epochs = "by --minutes" if recipe.model.needs_time_budget else str(recipe.training.epochs)
-        table.add_row(name, recipe.model.architecture, epochs, recipe.description)
-    stdout_console.print(table)
+    names = catalog.recipes_in_order_of_use()
+    width = max(map(len, names))
+    for name in names:
+        stdout_console.print(f"{name:<{width}}  {loading.load_recipe(name).description}")
     print_next(f"{command('recipes', 'show', 'NAME')}, or {command('train', 'NAME')}")
 
 

@@ -8,12 +8,27 @@ from pathlib import Path
 from tinysight._util.errors import RecipeError, did_you_mean
 
 RECIPE_DIR = Path(__file__).parent
+_NOTEBOOK_RECIPES = (  # kept to reproduce the notebooks; the others are faster and more accurate
+    "simple",
+    "strided",
+    "strided-augmented",
+    "strided-augmented-shear",
+    "deep",
+    "deep-augmented",
+    "early-stopping",
+)
 MAX_RECIPE_BYTES = 10_000  # bytes
 
 
 def list_recipes() -> list[str]:
     """Return the names of the built-in recipes in alphabetical order."""
     return sorted(path.stem for path in RECIPE_DIR.glob("*.toml"))
+
+
+def recipes_in_order_of_use() -> list[str]:
+    """Return the names of the built-in recipes: fast, longer and more accurate ones, then those of the notebooks."""
+    notebooks = {name: number for number, name in enumerate(_NOTEBOOK_RECIPES, start=1)}
+    return sorted(list_recipes(), key=lambda name: notebooks.get(name, 0))
 
 
 def find_recipe(name: str) -> Path:
