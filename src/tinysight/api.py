@@ -797,7 +797,7 @@ def _train_in_memory(
     start_time: float,
     progress: Progress,
 ) -> None:
-    from tinysight.data.load import IN_MEMORY
+    from tinysight.data.dataset import IN_MEMORY
     from tinysight.runs.run import Run
     from tinysight.training import session
     from tinysight.training.device import resolve_device
