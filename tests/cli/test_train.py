@@ -25,7 +25,7 @@ def test_a_run_gets_the_first_free_name(tinysight):
     Path("runs/strided-1").mkdir(parents=True)
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
     assert outcome.code == 0
-    pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy 0\.\d{4}"
+    pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy \d+\.\d% \(n = 20\)"
     assert re.fullmatch(pattern, outcome.out.splitlines()[0])
     assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2"]
     assert outcome.next == "tinysight evaluate runs/strided-2"
@@ -54,7 +54,7 @@ def test_the_recipe_is_saved_with_every_override(tinysight):
     [
         (["depe"], "Unknown recipe 'depe'. Did you mean 'deep'?"),
         (["deep", "--set", "training.epoch=3"], "deep: unknown key 'training.epoch'. Did you mean 'epochs'?"),
-        (["deep", "--data", "nowhere"], "'nowhere': no such dataset or folder. Known: cifar10, shapes."),
+        (["deep", "--data", "nowhere"], "'nowhere': no such dataset, folder or CSV file. Known: cifar10, shapes."),
         (["deep", "--data", "shape"], "Did you mean 'shapes'?"),
         (["deep", "--data", "shapes:trian=100"], "Did you mean 'train'?"),
         (["deep", "--data", "shapes:train=3"], "shapes: 3 train images are too few"),

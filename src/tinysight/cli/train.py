@@ -23,7 +23,7 @@ from tinysight.cli.options import (
     SetOption,
     SkipUnreadableOption,
 )
-from tinysight.cli.output import command, print_next, print_resume
+from tinysight.cli.output import accuracy_of, command, print_next, print_resume
 
 if TYPE_CHECKING:
     from tinysight.runs.run import Run
@@ -86,7 +86,7 @@ def train(
 
 def _print_summary(run: Run) -> None:
     summary = run.summary()
-    accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
+    accuracy = "not measured" if summary.val_accuracy is None else accuracy_of(summary.val_accuracy, summary.val_images)
     stdout_console.print(
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
         f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}"

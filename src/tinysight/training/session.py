@@ -229,6 +229,7 @@ class _Session:
             epochs=len(self.trainer.history),
             parameters=count_parameters(self.trainer.network),
             val_accuracy=self.trainer.val_accuracy,
+            val_images=len(self.trainer.split.validation),
             train_seconds=train_seconds,
             total_seconds=total_seconds,
             error=error,
