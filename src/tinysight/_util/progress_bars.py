@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.table import Column
 from rich.text import Text
 
-
 _MAX_TASK = 28  # columns of the task's name
 _MIN_BAR = 6  # columns of the bar
 _WIDE = 70  # columns of a terminal that has room for a bar

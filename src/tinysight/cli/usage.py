@@ -86,7 +86,7 @@ def _plain_flags(parameters: list[Any]) -> list[Any]:
 
 def usage_message(error: TyperException) -> str:
     """Return a usage error in the form of all errors: command, problem, fix."""
-    context = getattr(error, "ctx", None)
+    context: Any = getattr(error, "ctx", None)
     path = context.command_path if context else "tinysight"
     command = path.removeprefix("tinysight ")
     option = getattr(error, "option_name", None)
