@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.metadata
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,8 @@ def test_train_takes_images_and_labels(tmp_path, arrays):
     ("arguments", "options", "error", "message"),
     [
         (("depe",), {}, ts.TinysightError, "Did you mean 'deep'"),
-        (("early-stopping", "no-such-folder"), {}, DataError, "no such dataset or folder"),
-        (("early-stopping", 5), {}, DataError, "cannot be a int"),
+        (("early-stopping", "no-such-folder"), {}, DataError, "no such dataset, folder or CSV file"),
+        (("early-stopping", 5), {}, DataError, "int: not a dataset"),
         (("early-stopping",), {"resume": True}, InputError, "Pass its directory as `out`"),
         (("fast", SHAPES), {}, InputError, "the network depends on the time budget"),
     ],
@@ -104,6 +105,56 @@ def test_evaluate_on_another_dataset_keeps_the_files_of_the_run(finished_run):
     assert not (finished_run / "metrics.json").exists()
     assert not (finished_run / "plots").exists()
     assert ts.evaluate(finished_run, ts.load_dataset("shapes:train=100,test=30")) == ts.Run.open(finished_run).metrics()
+
+
+def test_a_run_on_arrays_is_evaluated_and_audited_on_the_same_arrays(tmp_path, arrays, monkeypatch):
+    run = ts.train("early-stopping", arrays, out=tmp_path / "run", **QUICK)
+    with pytest.raises(DataError, match="the images were not saved with the run"):
+        ts.evaluate(run)
+    assert ts.evaluate(run, arrays).n == 20  # a fifth is the test split
+    assert run.metrics().n == 20
+    assert "near_duplicates" in ts.audit(run, arrays, minutes=0.01).sections
+    assert ts.report(run, arrays).startswith("<!doctype html>")
+    images, labels = arrays
+    with pytest.raises(DataError, match="not the images that"):
+        ts.audit(run, (images[::-1], labels), minutes=0.01)
+
+
+def test_another_dataset_is_measured_without_changing_the_run(finished_run, tmp_path):
+    ts.evaluate(finished_run)
+    before = (finished_run / "metrics.json").read_bytes()
+    data = shapes.render_shapes(50, seed=9)
+    folder = tmp_path / "others"
+    for index, (pixels, label) in enumerate(zip(data.pixels, data.labels, strict=True)):
+        path = folder / shapes.CLASS_NAMES[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
+    by_path, by_string = ts.evaluate(finished_run, folder), ts.evaluate(finished_run, str(folder))
+    assert by_path.n == 50  # the whole folder, because it has no test split
+    assert by_path == by_string
+    names = np.array(shapes.CLASS_NAMES)[data.labels]
+    assert by_path.accuracy == np.mean(ts.predict(finished_run, data.pixels).labels == names)
+    assert (finished_run / "metrics.json").read_bytes() == before
+
+
+def test_a_moved_folder_is_given_again(tmp_path, photos):
+    folder = Path(shutil.copytree(photos, tmp_path / "photos"))
+    run = ts.train("early-stopping", folder, out=tmp_path / "run", **QUICK)
+    accuracy = ts.evaluate(run).accuracy
+    moved = folder.rename(tmp_path / "moved")
+    with pytest.raises(DataError):
+        ts.evaluate(run)
+    assert ts.evaluate(run, moved).accuracy == accuracy
+    assert len(ts.explain(run, test_indices=[0], dataset=moved)) == 1
+
+
+def test_a_classifier_fitted_on_arrays_has_only_validation_images(arrays):
+    classifier = ts.ImageClassifier("early-stopping", **QUICK).fit(*arrays)
+    assert ts.evaluate(classifier.run_, arrays, split="validation").n == 10
+    with pytest.raises(InputError, match=r"has no test split\. Evaluate on its validation split"):
+        ts.evaluate(classifier.run_, arrays)
+    with pytest.raises(DataError, match="has no test images, which an audit needs"):
+        ts.audit(classifier.run_, arrays)
 
 
 def test_predict_takes_paths_and_arrays(trained, photos):

@@ -24,9 +24,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from tinysight._util import console
 from tinysight._util.files import storage_errors
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import IN_MEMORY, Dataset, Pixels, Split
+from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
-from tinysight.data.image_io import default_crops, to_crops, to_pixels
+from tinysight.data.image_io import to_crops, to_pixels
+from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.tta import average_over_crops
@@ -34,9 +35,9 @@ from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training import device as devices
 from tinysight.training import forecast
-from tinysight.training.forecast import resolve_recipe
 from tinysight.training.precision import PrecisionOption
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainRequest, resolve
+from tinysight.training.session import Session
 
 
 class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -109,16 +110,21 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             RecipeError: the recipe is invalid.
             TrainingError: training failed.
         """
-        begun, progress = time.perf_counter(), self._progress()
+        start_time, progress = time.time(), self._progress()
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
         forecast.check_time_budget(recipe)
-        device = devices.resolve_device(self.device)
-        dataset, classes = dataset_from_arrays(X, y, recipe.data.image_size)
-        recipe, precision = resolve_recipe(recipe, dataset, begun, self.precision, device, progress)
-        seed = _seed(self.random_state)
-        plan = TrainConfig(recipe, dataset, IN_MEMORY, seed, precision, device=device, start_time=begun)
+        dataset, classes = _dataset(X, y, recipe.data.image_size)
         run = _temporary_run()
-        train(plan, run.path, progress=progress)
+        request = TrainRequest(
+            recipe,
+            dataset,
+            run.path,
+            _seed(self.random_state),
+            precision=self.precision,
+            device=self.device,
+            start_time=start_time,
+        )
+        Session(resolve(request, progress=progress), progress=progress).run()
         self._set_fitted(run, run.classifier(), classes)
         return self
 
@@ -247,20 +253,16 @@ def _temporary_run() -> Run:
     return run
 
 
-def dataset_from_arrays(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
+def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
     """Return a dataset without test images, and the classes in the order of its labels."""
-    pixels = to_pixels(images, image_size)
     targets = column_or_1d(y, warn=True)
-    check_consistent_length(pixels, targets)
+    check_consistent_length(images, targets)
     assert_all_finite(targets, input_name="y")
     check_classification_targets(targets)
-    classes, labels = np.unique(targets, return_inverse=True)
+    classes = np.unique(targets)
     if len(classes) < 2:
         raise ValueError(f"y: it has the single class {classes.tolist()}. Give at least two classes.")
-    empty = Split(pixels[:0], labels[:0].astype(np.int64))
-    names = tuple(str(label) for label in classes.tolist())
-    train, crops = Split(pixels, labels.astype(np.int64)), default_crops(images, image_size)
-    return Dataset("images", train, empty, names, "images in memory", crops=crops), classes
+    return dataset_from_arrays(images, targets, image_size), classes
 
 
 _MAX_SHOWN = 50  # images; more make a notebook slow

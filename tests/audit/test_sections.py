@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinysight._util.progress import SILENT
 from tinysight.audit import context as contexts
+from tinysight.audit import sections
 from tinysight.audit.context import AuditContext
 from tinysight.audit.registry import SECTIONS, report_sections
 from tinysight.audit.sections.corruption_robustness import CorruptionRobustness
@@ -96,8 +98,14 @@ def test_the_section_conforms(section, context):
     check_section(section, context)
 
 
+def test_the_registry_finds_every_file():
+    files = {path.stem for path in Path(sections.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {type(section).__module__.rpartition(".")[2] for section in SECTIONS} == files
+
+
 def test_sections_are_listed_in_the_order_of_the_report():
-    assert [section.heading for section in SECTIONS] == [
+    assert [section.order for section in SECTIONS] == sorted(section.order for section in SECTIONS)
+    assert [section.heading for section in SECTIONS][:7] == [
         "corruption robustness",
         "out-of-distribution",
         "near-duplicates",
@@ -115,9 +123,9 @@ def test_names_and_positions_are_unique():
 
 
 def test_a_run_without_an_audit_has_sections_that_read_not_measured(trained):
-    sections = report_sections(Run(trained))
-    assert {section.summary for section in sections} == {"not measured"}
-    assert not any(section.tables for section in sections)
+    reported = report_sections(Run(trained))
+    assert {section.summary for section in reported} == {"not measured"}
+    assert not any(section.tables for section in reported)
 
 
 def test_a_partial_audit_states_what_is_missing(finished_run):
@@ -125,13 +133,13 @@ def test_a_partial_audit_states_what_is_missing(finished_run):
     result = Robustness(20, 0.8, {"fog": (0.5, 0.4, 0.3, 0.2, 0.1), "noise": (0.9,) * 5})
     audit = Audit(weights_sha256=run.weights_checksum()).with_result(CorruptionRobustness(), result)
     RunArtifacts(run).write_audit(audit)
-    sections = {section.heading: section for section in report_sections(run)}
-    assert sections["corruption robustness"].summary == (
+    reported = {section.heading: section for section in report_sections(run)}
+    assert reported["corruption robustness"].summary == (
         "mean accuracy 60.0% corrupted vs 80.0% clean (n = 20); worst: fog, 30.0%"
     )
-    assert sections["groups"].summary == "not measured: no groups file was given"
-    assert sections["groups"].missing == "groups_file"
-    assert sections["label errors"].summary == "not measured: no time for shadow models"
+    assert reported["groups"].summary == "not measured: no groups file was given"
+    assert reported["groups"].missing == "groups_file"
+    assert reported["label errors"].summary == "not measured: no time for shadow models"
 
 
 @pytest.mark.parametrize("summary", ["", "two\nlines, n = 1", "n = 1.", "no number", "n = 1 " * 50])

@@ -13,7 +13,8 @@ from tinysight.evaluation.evaluate import evaluate
 from tinysight.recipes import loading
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,8 @@ def test_the_weights_equal_those_of_training_with_an_exclude_file(forgotten, tmp
     exclude_file = tmp_path / "out.csv"
     exclude_file.write_text("image\n" + "\n".join(names))
     recipe = loading.load_recipe("early-stopping", ["training.epochs=2", f"data.exclude_file={exclude_file}"])
-    train(
-        TrainConfig(recipe, load("shapes:train=100,test=30"), "shapes:train=100,test=30", 0, "fp32"), tmp_path / "run"
-    )
+    argument = "shapes:train=100,test=30"
+    Session(TrainConfig(recipe, load(argument), argument, tmp_path / "run")).run()
     assert Run(tmp_path / "run").weights_checksum() == after.weights_checksum()
 
 

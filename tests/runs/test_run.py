@@ -49,18 +49,18 @@ def test_run_of_older_format_is_refused_by_name(run):
 
 @pytest.mark.parametrize("other", [{"processor": "another"}, {"versions": {"torch": "1.0"}}])
 def test_bf16_margin_is_dropped_on_other_processor_or_torch(run, environment, other):
-    assert run.classifier().bf16_margin == 0.25
+    assert run.classifier().spec.bf16_margin == 0.25
     run.write_environment(environment.model_copy(update=other))
-    assert run.classifier().bf16_margin is None
+    assert run.classifier().spec.bf16_margin is None
 
 
 def test_loaded_classifier_predicts_bit_identical_probabilities(run, classifier):
     images = np.random.default_rng(0).integers(0, 256, (7, 3, 16, 16), dtype=np.uint8)
     loaded = run.classifier()
     assert np.array_equal(loaded.probabilities(images), classifier.probabilities(images))
-    assert (loaded.class_names, loaded.image_size, loaded.temperature) == (("cat", "dog"), 16, 1.5)
+    assert (loaded.class_names, loaded.image_size, loaded.spec.temperature) == (("cat", "dog"), 16, 1.5)
     assert loaded.notes == ("painted",)
-    assert loaded.normalization == classifier.normalization
+    assert loaded.spec == classifier.spec
 
 
 def test_create_accepts_missing_or_empty_directory(create, tmp_path):
@@ -363,7 +363,7 @@ def test_non_finite_weights_are_rejected(run, classifier, number):
 
 
 def test_unknown_architecture_is_rejected(run, classifier):
-    object.__setattr__(classifier.model, "architecture", "vision-transformer")
+    object.__setattr__(classifier.spec.model, "architecture", "vision-transformer")
     run.write_classifier(classifier)
     with pytest.raises(RunError, match=r"model\.json: not written by this version.*\(model\.architecture"):
         run.classifier()

@@ -12,6 +12,7 @@ from tinysight.audit.context import AuditContext
 from tinysight.audit.registry import SECTIONS
 from tinysight.audit.section import AuditSection, ResultT
 from tinysight.audit.shadow_models import ShadowModel, ShadowModels, train_shadow_model
+from tinysight.data.dataset import Dataset
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import Audit
@@ -39,6 +40,7 @@ def audit(
     groups: Path | None = None,
     data_dir: Path | None = None,
     progress: Progress = SILENT,
+    dataset: Dataset | None = None,
 ) -> Audit:
     """Audit a run and write audit.json; sections that it already holds are not computed again.
 
@@ -48,14 +50,16 @@ def audit(
         groups: CSV file with a column `image` (names of test images) and one or more columns of groups.
         data_dir: directory of CIFAR-10, if it is not in a default location.
         progress: receives the progress.
+        dataset: the dataset of the run; by default, it is loaded again from its source.
 
     Raises:
         RunError: a file of the run is missing or damaged.
-        DataError: the images differ from those that the run was trained on, or `groups` names other images.
+        DataError: the images differ from those that the run was trained on, none of them are test images, or `groups`
+            names other images.
     """
     optional_deps.require("cleanlab", extra="audit")  # fail before any work is done
     deadline = Deadline(minutes, time.perf_counter())
-    context = AuditContext.from_run(run, data_dir, progress)
+    context = AuditContext.from_run(run, dataset, data_dir, progress)
     context.groups_file = groups
     results = RunArtifacts(run).audit() or Audit(weights_sha256=run.weights_checksum())
     new_shadow_models = False

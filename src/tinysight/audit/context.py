@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight._util.errors import DataError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.audit.shadow_models import ShadowModels
 from tinysight.data.dataset import Dataset, Labels, Split
@@ -43,10 +44,26 @@ class AuditContext:
     shadow_models: ShadowModels | None = None
 
     @classmethod
-    def from_run(cls, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> AuditContext:
-        """Open a run and its dataset. Raises RunError or DataError if one cannot be read."""
-        classifier, dataset = run.classifier(), open_dataset(run, data_dir=data_dir, progress=progress)
-        return cls(run, classifier, dataset, split_dataset(dataset, run.recipe().data, run.environment().seed))
+    def from_run(
+        cls,
+        run: Run,
+        dataset: Dataset | None = None,
+        data_dir: Path | None = None,
+        progress: Progress = SILENT,
+    ) -> AuditContext:
+        """Open a run and its dataset, see `open_dataset`.
+
+        Raises:
+            RunError: a file of the run is missing or damaged.
+            DataError: the images are not those that the run was trained on, or none of them are test images.
+        """
+        classifier, opened = run.classifier(), open_dataset(run, dataset, data_dir, progress)
+        if not len(opened.test):
+            raise DataError(
+                f"{opened.source}: has no test images, which an audit needs. Train with `tinysight.train`, which sets "
+                "some of the images aside."
+            )
+        return cls(run, classifier, opened, split_dataset(opened, run.recipe().data, run.environment().seed))
 
     def require_groups_file(self) -> Path:
         """Return the groups file. Raises ValueError if there is none: the audit skips such sections."""

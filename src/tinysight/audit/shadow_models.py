@@ -7,7 +7,7 @@ half. The other half also gives out-of-fold predictions, which label errors are 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,5 +98,5 @@ def train_shadow_model(
 
 def float32_logits(classifier: Classifier, part: Split) -> Logits:
     """Return the logits of images, computed in float32 throughout, float32 (n, classes)."""
-    logits: Logits = replace(classifier, bf16_margin=None).logits(part.pixels).numpy()
+    logits: Logits = classifier.with_spec(bf16_margin=None).logits(part.pixels).numpy()
     return logits

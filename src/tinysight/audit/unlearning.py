@@ -18,7 +18,7 @@ from tinysight._util.files import write_text
 from tinysight._util.formatting import percent, points
 from tinysight._util.progress import SILENT, Progress
 from tinysight.audit.context import AuditContext
-from tinysight.data.dataset import Split
+from tinysight.data.dataset import Dataset, Split
 from tinysight.data.image_ids import read_image_ids, to_csv
 from tinysight.evaluation.significance import difference_interval
 from tinysight.models.classifier import Classifier
@@ -26,7 +26,8 @@ from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import TrueClassProbability, UnlearningReport
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 from tinysight.training.train_split import TrainSplit, subset
 
 
@@ -37,6 +38,7 @@ def forget(
     data_dir: Path | None = None,
     resume: bool = False,
     progress: Progress = SILENT,
+    dataset: Dataset | None = None,
 ) -> Summary:
     """Retrain a run with its recipe and seed, but without the named images.
 
@@ -47,13 +49,14 @@ def forget(
         data_dir: directory of CIFAR-10, if it is not in a default location.
         resume: continue an interrupted retraining in `out`.
         progress: receives the progress.
+        dataset: the dataset of the run; by default, it is loaded again from its source.
 
     Raises:
         DataError: an image is not a training or validation image of the run, or the dataset has changed.
         RunError: `out` is in use; or, with `resume`, holds no such retraining.
         TrainingError, StorageError: as for `train`.
     """
-    before, environment = AuditContext.from_run(run, data_dir, progress), run.environment()
+    before, environment = AuditContext.from_run(run, dataset, data_dir, progress), run.environment()
     already_excluded = _excluded(run)
     _require_used(before, names, already_excluded)
     with tempfile.TemporaryDirectory() as folder:
@@ -61,12 +64,20 @@ def forget(
         write_text(excluded, to_csv([*already_excluded, *names]))
         recipe = run.recipe().with_excluded(excluded)
         directory = data_dir or (Path(environment.dataset.data_dir) if environment.dataset.data_dir else None)
-        argument, dtype = environment.dataset.argument, environment.precision
-        plan = TrainConfig(recipe, before.dataset, argument, environment.seed, dtype, data_dir=directory)
-        summary = train(plan, out, resume, progress)
+        config = TrainConfig(
+            recipe=recipe,
+            dataset=before.dataset,
+            data_source=environment.dataset.argument,
+            path=out,
+            seed=environment.seed,
+            precision=environment.precision,
+            data_dir=directory,
+            resume=resume,
+        )
+        summary = Session(config, progress=progress).run()
     if summary.status == "finished":
         after = Run(out)
-        report = build_report(before, AuditContext.from_run(after, data_dir, progress), names)
+        report = build_report(before, AuditContext.from_run(after, before.dataset), names)
         RunArtifacts(after).write_unlearning(report, "\n".join(report_lines(report)))
     return summary
 

@@ -6,7 +6,6 @@ the commands, so that `--help` and usage errors take under 0.5 s.
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from tinysight._util.allocator import translate_oom
 from tinysight._util.console import print_error, progress
 from tinysight._util.errors import TinysightError
 from tinysight._util.hardware import limit_threads
+from tinysight._util.platform import configure_output
 from tinysight.cli import (
     audit,
     card,
@@ -87,8 +87,7 @@ def root(
 
 def main() -> None:
     """Run the command line; report user errors in one line and exit with code 1 or 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that are not UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    configure_output()
     limit_threads()
     try:
         with translate_oom("use fewer or smaller images"):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 from tinysight._util.console import escape_control, stderr_console
 from tinysight._util.formatting import percent
+from tinysight._util.platform import join_command
 
 
 def command(*words: str | Path) -> str:
     """Return a tinysight command, quoted for the shell."""
-    return shlex.join(["tinysight", *map(str, words)])
+    return join_command(["tinysight", *map(str, words)])
 
 
 def print_next(step: str) -> None:

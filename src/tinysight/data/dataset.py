@@ -73,6 +73,7 @@ class Dataset:
         crops: the crops that classifiers trained on this dataset take from larger images.
         provenance: source, consent and license of the images, as far as the kind of source implies them.
         argument: what `load_dataset` takes to load the same images again, or `IN_MEMORY`.
+        has_drawn_test: whether the test images were drawn at random, because there was no test split.
         folder: the folder that the splits' files are relative to, or None.
     """
 
@@ -87,6 +88,7 @@ class Dataset:
     crops: Crops = CENTER_CROP
     provenance: Provenance = Provenance()
     argument: str = IN_MEMORY
+    has_drawn_test: bool = False
     folder: Path | None = None
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
@@ -43,7 +45,7 @@ def evaluate(
         RunError: a file of the run is missing or damaged.
         DataError: the dataset has other classes or another image size, or the images at the run's own source are not
             those that it was trained on.
-        InputError: the other dataset has no validation split.
+        InputError: the dataset has no such split.
     """
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
     run.history()  # a damaged run is refused before a file is written
@@ -56,7 +58,7 @@ def evaluate(
         images.labels,
         classifier.class_names,
         split,
-        classifier.temperature,
+        classifier.spec.temperature,
         classifier.abstain_below,
         classifier.probabilities(images.pixels, tta=True) if tta else None,
     )
@@ -69,15 +71,19 @@ def evaluate(
 
 
 def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
-    """Evaluate a classifier without a run on the test images of a dataset. Write no files.
+    """Evaluate a classifier without a run on the test images of a dataset, or on all if it has none. Write no files.
 
     Raises:
         DataError: the dataset has other classes or another image size.
     """
     check_compatible(dataset, classifier)
-    probabilities = classifier.probabilities(dataset.test.pixels)
+    images = _unseen_images(dataset)
     return compute_metrics(
-        probabilities, dataset.test.labels, classifier.class_names, "test", abstain_below=classifier.abstain_below
+        classifier.probabilities(images.pixels),
+        images.labels,
+        classifier.class_names,
+        "test",
+        abstain_below=classifier.abstain_below,
     )
 
 
@@ -97,15 +103,30 @@ def check_compatible(dataset: Dataset, classifier: Predictor) -> None:
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
-    """Return the test split, or the validation split.
+    """Return the validation split, or the test split; of another dataset without a test split, all images.
 
     Raises:
-        InputError: validation images are wanted of another dataset, which has no validation split.
+        InputError: the dataset has no images of this split.
     """
-    if split == "test":
-        return dataset.test
     if not is_dataset_of(run, dataset):
-        if dataset.validation is None:
-            raise InputError(f"{dataset.source}: has no validation split. Evaluate on its test split.")
-        return dataset.validation
-    return split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+        images = _unseen_images(dataset) if split == "test" else dataset.validation
+    elif split == "test":
+        images = dataset.test
+    else:
+        images = split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+    if not images:
+        other = "validation" if split == "test" else "test"
+        raise InputError(f"{dataset.source}: has no {split} split. Evaluate on its {other} split.")
+    return images
+
+
+def _unseen_images(dataset: Dataset) -> Split:
+    """Return the images of a dataset that a classifier was not trained on: the test split, or all if it has none."""
+    if not dataset.has_drawn_test:
+        return dataset.test
+    splits = list(dataset.splits.values())
+    return Split(
+        np.concatenate([split.pixels for split in splits]),
+        np.concatenate([split.labels for split in splits]),
+        tuple(file for split in splits for file in split.files),
+    )

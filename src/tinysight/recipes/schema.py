@@ -54,7 +54,7 @@ class ModelSection(Section):
         None,
         min_length=1,
         max_length=5,
-        description="fast: channels of each group of convolutions; without them the time budget chooses",
+        description="channels of each group of convolutions; fast: without them, the time budget chooses",
     )
 
     layers: list[Layer] | None = Field(None, min_length=1, max_length=1000, description="layers: the layers in order")
@@ -67,10 +67,10 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _check_stem_and_channels(self) -> Self:
-        if (self.stem_stride is None) != (self.channels is None):
-            raise ValueError("stem_stride and channels require each other. Set both, or neither to use the time budget")
         if self.architecture != "fast" and self.stem_stride is not None:
             raise ValueError(f"stem_stride and channels need architecture fast, not {self.architecture}. Remove them")
+        if self.architecture == "fast" and (self.stem_stride is None) != (self.channels is None):
+            raise ValueError("stem_stride and channels require each other. Set both, or neither to use the time budget")
         return self
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -23,8 +22,9 @@ from torch import Tensor
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
 from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
+from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
@@ -102,20 +102,10 @@ class Run:
         Raises:
             RunError: another process is training in the directory.
         """
-        with storage_errors(self.path):
-            handle = os.open(self.path, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the process ends
-            except BlockingIOError as error:
-                os.close(handle)
-                raise RunError(
-                    f"{self.path}: another process is training in this directory. Wait until it ends."
-                ) from error
-        try:
+        error = RunError(f"{self.path}: another process is training in this directory. Wait until it ends.")
+        with exclusive_lock(self.path / ".lock", error):
             remove_temp_files(*(self.path / name for name in _TRAINING_FILES))
             yield
-        finally:
-            os.close(handle)
 
     def summary(self) -> Summary:
         """Return the status and the totals of the run."""
@@ -204,20 +194,8 @@ class Run:
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
-        normalization = Normalization(record.mean, record.std)
-        return Classifier(
-            record.model,
-            network,
-            record.class_names,
-            record.image_size,
-            normalization,
-            record.temperature,
-            record.abstain_below,
-            record.bf16_margin if self._same_bf16() else None,
-            record.tta_shift,
-            record.notes,
-            record.crops,
-        )
+        classifier = Classifier(record.spec, network)
+        return classifier if self._same_bf16() else classifier.with_spec(bf16_margin=None)
 
     def _same_bf16(self) -> bool:
         """Return whether torch and the processor are those for which bfloat16 was compared with float32."""
@@ -230,21 +208,7 @@ class Run:
     def write_classifier(self, classifier: Classifier) -> None:
         """Write the weights, then model.json; remove the evaluation and the audit of the previous weights."""
         checksum = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
-        record = ModelRecord(
-            model=classifier.model,
-            class_names=classifier.class_names,
-            image_size=classifier.image_size,
-            mean=classifier.normalization.mean,
-            std=classifier.normalization.std,
-            temperature=classifier.temperature,
-            abstain_below=classifier.abstain_below,
-            bf16_margin=classifier.bf16_margin,
-            tta_shift=classifier.tta_shift,
-            notes=classifier.notes,
-            crops=classifier.crops,
-            weights_sha256=checksum,
-        )
-        records.write_record(record, self.path / "model.json")
+        records.write_record(ModelRecord(**dict(classifier.spec), weights_sha256=checksum), self.path / "model.json")
         self._remove_evaluation()
 
     def metrics(self) -> Metrics:

@@ -24,8 +24,7 @@ from pydantic import Field
 
 from tinysight._util.errors import RunError, StorageError
 from tinysight._util.files import atomic_dir, storage_errors
-from tinysight._util.progress import SILENT
-from tinysight.data.cache import file_lock
+from tinysight._util.locks import file_lock, is_locked
 from tinysight.recipes.schema import Recipe
 from tinysight.recipes.search_space import Scalar
 from tinysight.runs import records
@@ -34,7 +33,6 @@ from tinysight.training.device import Device
 from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
 from tinysight.tuning import journal
-from tinysight.tuning.journal import is_held
 from tinysight.tuning.selection import accuracy_pairs, is_rejected
 from tinysight.tuning.space import RecipeValues, SearchSpace
 from tinysight.tuning.trial import Trial, TrialTask, best_trial
@@ -114,7 +112,7 @@ class Study:
         self._search.sampler = TPESampler(
             n_startup_trials=N_RANDOM, seed=derive_seed(self.record.seed, "search", self._worker) % 2**32
         )
-        with file_lock(self._worker_lock(self._worker), SILENT):
+        with file_lock(self._worker_lock(self._worker)):
             yield
 
     def next_trial(self) -> TrialTask:
@@ -219,13 +217,14 @@ class Study:
         """
         for study, trials in ((self._search, self.trials()), (self._fresh, self.reseeded_trials())):
             for trial in trials:
-                if trial.state == "running" and (trial.worker is None or not is_held(self._worker_lock(trial.worker))):
+                alive = trial.worker is not None and is_locked(self._worker_lock(trial.worker))
+                if trial.state == "running" and not alive:
                     study.tell(trial.number, state=TrialState.FAIL)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Prevent other processes from taking a trial inside the block."""
-        with file_lock(self.path / "workers" / "lock", SILENT):
+        with file_lock(self.path / "workers" / "lock"):
             yield
 
     @property

@@ -15,6 +15,7 @@ import torch
 
 from tinysight._util.allocator import tune_malloc
 from tinysight._util.files import storage_errors
+from tinysight._util.platform import NEW_PROCESS_GROUP, request_stop
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data import load
 from tinysight.data.dataset import Dataset
@@ -99,7 +100,7 @@ def _format_line(task: TrialTask, result: TrialResult, epochs: int) -> str:
             return f"{task.name}: {result.error}"
 
 
-_GRACE_SECONDS = 30  # for a process to finish its step after SIGTERM
+_GRACE_SECONDS = 30  # for a process to finish its step after a request to stop
 
 WorkerProcess = subprocess.Popen[bytes]
 
@@ -150,13 +151,15 @@ def _start(path: Path, end: float, data_dir: Path | None) -> WorkerProcess:
     command = [sys.executable, "-m", "tinysight.tuning.worker", str(path), repr(wall_end), str(data_dir or "")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     null = subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment, stdin=null, stdout=null, stderr=null)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
+        command, env=environment, stdin=null, stdout=null, stderr=null, creationflags=NEW_PROCESS_GROUP
+    )
 
 
 def _terminate(processes: Sequence[WorkerProcess]) -> None:
     """Let the processes finish their current step, and kill those that do not exit."""
     for process in processes:
-        process.terminate()
+        request_stop(process)
     for process in processes:
         _wait(process, _GRACE_SECONDS)
         process.kill()

@@ -150,10 +150,10 @@ def test_a_dataset_is_returned_as_it_is():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("shape", r"'shape': no such dataset, folder or CSV file. Did you mean 'shapes'"),
-        (Path("nothing"), "'nothing': no such dataset, folder or CSV file"),
-        (None, r"NoneType: not a dataset. Pass a name, a path, a Dataset, arrays \(X, y\) or a DataFrame."),
-        (np.zeros((2, 8, 8, 3), np.uint8), "ndarray: not a dataset"),
+        ("shape", r"'shape': no such dataset or folder. Did you mean 'shapes'"),
+        (Path("nothing"), "'nothing': no such dataset or folder"),
+        (None, r"dataset: cannot be a NoneType. Pass a name, a path, a Dataset, arrays \(X, y\) or a DataFrame."),
+        (np.zeros((2, 8, 8, 3), np.uint8), "dataset: cannot be a ndarray"),
         (":memory:", "In-memory dataset"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import chi2, fisher_exact
@@ -22,6 +23,7 @@ from tinysight._util.progress import Progress
 from tinysight.audit.context import AuditContext
 from tinysight.audit.section import AuditSection
 from tinysight.data.dataset import Labels, Pixels
+from tinysight.data.filters import luma
 from tinysight.data.image_ids import IMAGE_COLUMN, check_ids, image_ids, read_rows
 from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.evaluation.significance import holm_correction
@@ -36,7 +38,6 @@ Mask = NDArray[np.bool_]
 
 ALPHA = 0.01  # family-wise error rate
 TERCILES = ("low", "middle", "high")
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def property_subgroups(pixels: Pixels) -> dict[str, NDArray[np.object_]]:
@@ -57,7 +58,7 @@ def image_properties(pixels: Pixels) -> dict[str, NDArray[np.float64]]:
 
 def _properties(pixels: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     red, green, blue = pixels.transpose(1, 0, 2, 3)
-    gray = np.einsum("nchw,c->nhw", pixels, _LUMA)
+    gray = luma(torch.from_numpy(pixels)).squeeze(1).numpy()
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
     return {
         "brightness": gray.mean((1, 2)).astype(np.float64),

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from tinysight.data.filters import gaussian_blur
 from tinysight.evaluation.corruptions.warp import warp
 
 
@@ -45,8 +46,9 @@ def elastic_transform(images: Tensor, strength: float, sigma: float, skew: float
     dx, dy = _affine_offsets(n, height, width, skew * width, generator)
     if strength:
         field = torch.rand(2, n, height, width, generator=generator) * 2 - 1
+        reach = max(1, min(round(3 * sigma * width), height - 1, width - 1))
         dx, dy = (
-            offset + strength * width * _smooth(component, sigma * width).flatten(1)
+            offset + strength * width * gaussian_blur(component[:, None], sigma * width, reach).flatten(1)
             for offset, component in zip((dx, dy), field, strict=True)
         )
     return warp(images, dx, dy)
@@ -92,12 +94,3 @@ def _affine_offsets(
     y = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width).flatten()
     offsets = top_left + (top_right - top_left) * x + (bottom_left - top_left) * y  # (n, 2, height * width)
     return offsets[:, 0], offsets[:, 1]
-
-
-def _smooth(field: Tensor, deviation: float) -> Tensor:
-    """Return the field, (n, height, width), after a Gaussian blur."""
-    reach = max(1, min(round(3 * deviation), field.shape[1] - 1, field.shape[2] - 1))
-    line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * deviation**2))
-    line /= line.sum()
-    padded = F.pad(field.unsqueeze(1), (reach,) * 4, mode="reflect")
-    return F.conv2d(F.conv2d(padded, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1)).squeeze(1)
