@@ -12,12 +12,12 @@ DIALECT = (
 )
 BRITISH = (
     *("colou", "centre(?!y)", "grey", "neighbour", "behaviour", "licence", "programme(?!d|r)", "favour", "honour"),
-    *(r"\w*optimis(?!t|m)", r"\w*normalis", r"\w*standardis", r"\w*recognis", r"\w*initialis", r"\w*summaris"),
+    *(r"\w{0,12}optimis(?!t|m)", r"\w{0,12}normalis", r"\w{0,12}standardis", r"\w{0,12}recognis", r"\w{0,12}initialis", r"\w{0,12}summaris"),
     *(
-        r"\w*organis(?!m|t)",
-        r"\w*minimis",
-        r"\w*maximis",
-        r"\w*analys(?!is|t)",
+        r"\w{0,12}organis(?!m|t)",
+        r"\w{0,12}minimis",
+        r"\w{0,12}maximis",
+        r"\w{0,12}analys(?!is|t)",
         "catalogue",
         "artefact",
         "modell",

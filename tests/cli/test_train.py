@@ -54,7 +54,7 @@ def test_the_recipe_is_saved_with_every_override(tinysight):
     [
         (["depe"], "Unknown recipe 'depe'. Did you mean 'deep'?"),
         (["deep", "--set", "training.epoch=3"], "deep: unknown key 'training.epoch'. Did you mean 'epochs'?"),
-        (["deep", "--data", "nowhere"], "'nowhere': no such dataset, folder or CSV file. Known: cifar10, shapes."),
+        (["deep", "--data", "nowhere"], "'nowhere': no such dataset or folder. Known: cifar10, shapes."),
         (["deep", "--data", "shape"], "Did you mean 'shapes'?"),
         (["deep", "--data", "shapes:trian=100"], "Did you mean 'train'?"),
         (["deep", "--data", "shapes:train=3"], "shapes: 3 train images are too few"),
@@ -68,7 +68,7 @@ def test_the_recipe_is_saved_with_every_override(tinysight):
         ),
         (["fast", "--minutes", 1, "--set", "model.stem_stride=1"], "stem_stride and channels require each other"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "nowhere: no run directory"),
-        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another --out"),
+        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another directory"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run: the run is finished."),
     ],
 )

@@ -58,5 +58,5 @@ def test_at_most_five_runs_are_listed(make_run):
     assert suggest_run(Path("xyzzy")) == "Known runs: " + ", ".join(f"runs/abc-{n}" for n in (6, 5, 4, 3, 2)) + "."
 
 
-def test_without_runs_the_command_that_creates_one_is_named(make_run):
-    assert suggest_run(Path("xyzzy")) == "Create one with `tinysight train`."
+def test_without_runs_the_advice_is_to_train_one(make_run):
+    assert suggest_run(Path("xyzzy")) == "Train a run first."

@@ -34,7 +34,7 @@ def audit(
     """
     results = api.audit(run, minutes=minutes, groups=groups, data_dir=data_dir, progress=progress)
 
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.runs.artifacts import RunArtifacts
 
     opened = api.open_run(run)

@@ -34,7 +34,7 @@ def forget(
         print_next(command("forget", run, *images, "--out", retrained.path, "--resume"))
         raise typer.Exit(1)
 
-    from tinysight.audit.unlearning import report_lines
+    from tinysight.auditing.unlearning import report_lines
     from tinysight.runs.artifacts import RunArtifacts
 
     record = RunArtifacts(retrained).unlearning()

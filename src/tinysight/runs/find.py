@@ -27,7 +27,7 @@ def suggest_run(path: Path) -> str:
     similar = same_name or [str(run) for run in runs if run.name in by_name]
     if similar:
         return f"Did you mean {similar[0]!r}?"
-    return f"Known runs: {', '.join(names[:_MAX_LISTED])}." if names else "Create one with `tinysight train`."
+    return f"Known runs: {', '.join(names[:_MAX_LISTED])}." if names else "Train a run first."
 
 
 def _folders(path: Path) -> list[Path]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tinysight._util import optional_deps
 from tinysight._util.progress import SILENT, Progress
-from tinysight.audit.context import AuditContext
-from tinysight.audit.registry import SECTIONS
-from tinysight.audit.section import AuditSection, ResultT
-from tinysight.audit.shadow_models import ShadowModel, ShadowModels, train_shadow_model
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.registry import SECTIONS
+from tinysight.auditing.section import AuditSection, ResultT
+from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, train_shadow_model
 from tinysight.data.dataset import Dataset
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.artifacts import RunArtifacts
