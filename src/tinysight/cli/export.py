@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import RunArgument
-
-
-class ExportFormat(StrEnum):
-    """Values of --to."""
-
-    keras = "keras"
-    onnx = "onnx"
+from tinysight.cli.output import command, print_next
 
 
 def export(
     run: RunArgument,
-    to: Annotated[ExportFormat, typer.Option(help="keras writes a folder, onnx a single file.")],
+    to: Annotated[Literal["keras", "onnx"], typer.Option(help="keras writes a folder, onnx a single file.")],
     out: Annotated[Path | None, typer.Argument(help="Output path; default: RUN.onnx or RUN-keras.")] = None,
 ) -> None:
-    """Export RUN's classifier, and print a code example that loads it."""
+    """Export RUN's classifier, and print a code example that loads it.
+
+    Example: tinysight export runs/fast-1 --to onnx
+    """
+    path = api.export(run, to, out)
+
     from tinysight.interop import usage
-    from tinysight.runs.run import Run
 
-    classifier = Run.open(run).classifier()
-    if to is ExportFormat.onnx:
-        from tinysight.interop.onnx.exporter import export_onnx
-
-        path = out or run.with_name(f"{run.name}.onnx")
-        export_onnx(classifier, path)
-        stdout_console.print(f"file: {path}\n\n{usage.onnx_usage(path, classifier.image_size)}")
+    size = api.open_run(run).classifier().image_size
+    if to == "onnx":
+        stdout_console.print(f"file: {path}\n\n{usage.onnx_usage(path, size)}")
+        print_next(command("evaluate", path, "--data", "DIR"))
     else:
-        from tinysight.interop.keras.exporter import export_keras
-
-        path = out or run.with_name(f"{run.name}-keras")
-        export_keras(classifier, path)
-        stdout_console.print(f"folder: {path}\n\n{usage.keras_usage(path, classifier.image_size)}")
+        stdout_console.print(f"folder: {path}\n\n{usage.keras_usage(path, size)}")
+        print_next("load the model with the program above")

@@ -61,6 +61,7 @@ class Summary(Record):
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
+    val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
