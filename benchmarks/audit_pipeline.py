@@ -1,6 +1,6 @@
 """Complete audit pipeline on CIFAR-10, from training to the report: duration and results.
 
-    python benchmarks/trust.py [--recipe fast-90] [--minutes 10] [--keep FOLDER]
+    python benchmarks/audit_pipeline.py [--recipe fast-90] [--minutes 10] [--keep FOLDER]
 
 Appends to benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual
 locations, and an idle machine.
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from common import append, stamp, tinysight
 
-from tinysight.reporting.audit_summary import summarize
+from tinysight.auditing.registry import report_sections
+from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
 
@@ -55,19 +56,19 @@ def time_steps(steps: dict[str, list[str]]) -> list[dict[str, object]]:
 def result_rows(run: Run, recipe: str) -> list[dict[str, object]]:
     """Return a row per metric and per section of the audit."""
     metrics, audit = run.metrics(), RunArtifacts(run).audit()
-    low, high = metrics["accuracy_ci95"]
-    unsure, calibration = metrics["unsure"], metrics["calibration"]
+    low, high = metrics.accuracy_ci95
+    selective, calibration = metrics.selective, metrics.calibration
     rows: list[dict[str, object]] = [
-        {"claim": f"`{recipe}`: test accuracy", "ours": f"{metrics['accuracy']:.4f} ({low:.4f} to {high:.4f})"},
+        {"claim": f"`{recipe}`: test accuracy", "ours": f"{metrics.accuracy:.4f} ({low:.4f} to {high:.4f})"},
         {
             "claim": f"`{recipe}`: calibration error; coverage and error rate above the unsure threshold",
-            "ours": f"{calibration['ece']:.4f}; {unsure['coverage']:.3f}, {unsure['error']:.4f}",
+            "ours": f"{calibration.ece:.4f}; {selective.coverage:.3f}, {selective.error:.4f}",
             "peer": "target: error rate .05",
         },
     ]
-    for heading, text in summarize(audit).items():
-        rows.append({"claim": f"`{recipe}`: {heading}", "ours": text})
-    for name, attack in (audit.membership.attacks if audit and audit.membership else {}).items():
+    rows += [{"claim": f"`{recipe}`: {s.heading}", "ours": s.summary} for s in report_sections(run)]
+    membership = audit.result(MembershipInferenceSection()) if audit else None
+    for name, attack in (membership.attacks if membership else {}).items():
         rates = ", ".join(f"TPR {point.tpr:.4f} at FPR {point.fpr:.1%}" for point in attack.tpr_at_fpr)
         interval = f"{attack.interval[0]:.3f} to {attack.interval[1]:.3f}"
         rows.append(

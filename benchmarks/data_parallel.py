@@ -1,6 +1,6 @@
 """Data-parallel training compared with one worker: losses, recovery and speed.
 
-    python benchmarks/workers.py [equality kill speed] [--data cifar10] [--tries 10]
+    python benchmarks/data_parallel.py [equality kill speed] [--data cifar10] [--tries 10]
 
 Appends one row per claim to benchmarks/results/workers.jsonl. Needs Linux, an idle machine, and TINYSIGHT_DATA_DIR, or
 CIFAR-10 in one of the usual locations (unless --data is another dataset).

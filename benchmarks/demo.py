@@ -32,7 +32,7 @@ def main() -> None:
 def row_of(run: Run, seconds: float) -> dict[str, object]:
     """Return the row for RESULTS.md."""
     summary, metrics = run.summary(), run.metrics()
-    result = f"accuracy {metrics['accuracy']:.3f} on {metrics['n']:,} test images after {summary.epochs} epochs"
+    result = f"accuracy {metrics.accuracy:.3f} on {metrics.n:,} test images after {summary.epochs} epochs"
     return {
         "claim": f"`make demo` within three minutes, {summary.dataset}",
         "ours": f"{seconds:.0f} s; {result}",

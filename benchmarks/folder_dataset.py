@@ -1,6 +1,6 @@
 """One minute of training on other datasets: `fast` compared with the notebooks' `deep`.
 
-    python benchmarks/own_images.py [--seeds 0 1 2]
+    python benchmarks/folder_dataset.py [--seeds 0 1 2]
 
 The datasets are a folder of 64x64 images (cats, deer and dogs of CIFAR-10, upscaled and saved as PNG; 1,000 per class
 for training, 200 for testing) and the built-in `shapes`. The recipes alternate. Appends one row per dataset to
@@ -65,7 +65,7 @@ def train(recipe: str, data: str, size: int, seed: int) -> float:
         options = ["--minutes", "1", "--set", f"data.image_size={size}", "--seed", str(seed), "--out", run]
         for arguments in (["train", recipe, "--data", data, *options], ["evaluate", run]):
             tinysight(*arguments)
-        accuracy: float = Run.open(Path(run)).metrics()["accuracy"]
+        accuracy: float = Run.open(Path(run)).metrics().accuracy
     return accuracy
 
 

@@ -1,6 +1,6 @@
 """Detection of label errors injected into CIFAR-10: recall and precision.
 
-    python benchmarks/wrong_labels.py [--recipe fast-90] [--shadows 4] [--seeds 1 2 3]
+    python benchmarks/label_errors.py [--recipe fast-90] [--shadows 4] [--seeds 1 2 3]
 
 Changes 5 % of the training labels to a random other class. The detection rule was chosen on seed 0, so other seeds are
 measured. Appends to benchmarks/results/trust.jsonl. Needs CIFAR-10 and an idle machine.
@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 from common import append, mean_and_range, stamp
 
-from tinysight.audit.label_errors import find_label_issues
-from tinysight.audit.shadow_models import ShadowModels, train_shadow_model
+from tinysight.auditing.sections.label_errors import find_label_issues
+from tinysight.auditing.shadow_models import ShadowModels, train_shadow_model
 from tinysight.data.load import load
 from tinysight.recipes import loading
 from tinysight.training import precision

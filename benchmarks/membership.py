@@ -1,6 +1,6 @@
 """Membership inference on an overfitted network, and on a network that never saw the images.
 
-    python benchmarks/leaks.py [--seeds 0 1 2]
+    python benchmarks/membership.py [--seeds 0 1 2]
 
 Uses 4,000 images of CIFAR-10: one network trains on 2,000 of them for 40 epochs, the other on none. Appends to
 benchmarks/results/trust.jsonl. Needs CIFAR-10 and an idle machine.
@@ -14,8 +14,8 @@ import json
 import numpy as np
 from common import append, mean_and_range, stamp
 
-from tinysight.audit import membership_inference
-from tinysight.audit.shadow_models import ShadowModels, float32_logits, train_shadow_model
+from tinysight.auditing.sections import membership_inference
+from tinysight.auditing.shadow_models import ShadowModels, float32_logits, train_shadow_model
 from tinysight.data.dataset import Split
 from tinysight.data.load import load
 from tinysight.recipes import loading

@@ -1,6 +1,6 @@
 """Near-duplicates in CIFAR-10, and recall and precision on injected ones.
 
-    python benchmarks/twins.py
+    python benchmarks/near_duplicates.py
 
 Injects 900 test images, shifted by a pixel, flipped, or compressed as JPEG, into all 60,000. Appends to
 benchmarks/results/trust.jsonl. Needs CIFAR-10 and an idle machine.
@@ -17,7 +17,7 @@ from common import append, stamp
 from numpy.typing import NDArray
 from PIL import Image
 
-from tinysight.audit.near_duplicates import find_near_duplicates
+from tinysight.auditing.sections.near_duplicates import find_near_duplicates
 from tinysight.data.load import load
 
 INJECTED = 300  # of each kind

@@ -1,6 +1,6 @@
 """Occlusion maps on `shapes`: localization, and dependence on the weights.
 
-    python benchmarks/explanation.py [--seeds 0 1 2]
+    python benchmarks/occlusion.py [--seeds 0 1 2]
 
 The masks of `shapes` are known. Measures how often the maximum of the map of a correct prediction lies on the shape,
 and the rank correlation with the maps of a network with random weights. Appends to benchmarks/results/trust.jsonl.
@@ -64,8 +64,8 @@ def measure(name: str, seed: int) -> tuple[float, float, float]:
     on_shape = ground_truth.test_masks[correct].reshape(len(correct), -1)[np.arange(len(correct)), hottest]
     torch.manual_seed(seed + 1)
     random = replace(classifier, network=build_network(recipe.model, 10, 32))
-    if hasattr(random.network[0], "filters"):
-        random.network[0].filters.copy_(classifier.network[0].filters)
+    if hasattr(random.network.body[0], "filters"):
+        random.network.body[0].filters.copy_(classifier.network.body[0].filters)
     random_heat = occlusion_maps(random, dataset.test.pixels[correct], predictions[correct])
     correlations = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(heat, random_heat, strict=True)]
     return float(on_shape.mean()), float(np.nanmean(correlations)), len(correct) / TEST

@@ -1,6 +1,6 @@
 """Peak memory of one epoch on CIFAR-10, with the largest network and with the most augmentation.
 
-python benchmarks/memory.py
+python benchmarks/peak_memory.py
 """
 
 from __future__ import annotations

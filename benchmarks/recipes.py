@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from common import append, images_seen, stamp, tinysight
@@ -37,7 +36,7 @@ def main() -> None:
 
 
 def with_fixed_network() -> list[str]:
-    """Return the built-in recipes with a fixed network; `benchmarks/minutes.py` measures the others."""
+    """Return the built-in recipes with a fixed network; `benchmarks/time_budget.py` measures the others."""
     return [name for name in catalog.list_recipes() if not loading.load_recipe(name).model.needs_time_budget]
 
 
@@ -57,8 +56,8 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         "recipe": recipe,
         "seed": seed,
         "epochs": summary.epochs,
-        "test_accuracy": metrics["accuracy"],
-        "test_accuracy_tta": metrics["accuracy_tta"],
+        "test_accuracy": metrics.accuracy,
+        "test_accuracy_tta": metrics.accuracy_tta,
         "val_accuracy": summary.val_accuracy,
         "train_seconds": round(summary.train_seconds, 1),
         "total_seconds": round(summary.total_seconds, 1),
@@ -72,7 +71,7 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
 def predictions_changed(classifier: Classifier) -> float:
     """Return the fraction of test images whose prediction differs from float32's."""
     pixels = load("cifar10").test.pixels
-    float32 = replace(classifier, bf16_margin=None)
+    float32 = classifier.with_spec(bf16_margin=None)
     return float((classifier.logits(pixels).argmax(1) != float32.logits(pixels).argmax(1)).double().mean())
 
 

@@ -1,6 +1,6 @@
 """Ways to resize and crop large images for a small classifier, compared by loss and accuracy.
 
-    python benchmarks/photos.py FOLDER RUN...
+    python benchmarks/resizing.py FOLDER RUN...
 
 FOLDER holds large images in one subfolder per class, named like the classes of the runs. Each method is evaluated with
 each run; the losses are compared per image. Appends to benchmarks/results/photos.jsonl.

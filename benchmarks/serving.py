@@ -32,7 +32,7 @@ from tinysight._util.hardware import usable_cores
 from tinysight.data.dataset import Pixels
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import load_run_dataset
+from tinysight.runs.run_dataset import open_dataset
 from tinysight.serving.service import RequestLimits
 
 PORT, CLIENTS = 8765, 32
@@ -48,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
     classifier, recipe = run.classifier(), run.summary().recipe
-    pixels = load_run_dataset(run).test.pixels[:256]
+    pixels = open_dataset(run).test.pixels[:256]
     requests = itertools.cycle([predict_request(image) for image in pixels])
     with server(arguments.run) as process:
         load(requests, CLIENTS, 2)  # warm-up

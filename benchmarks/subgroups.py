@@ -1,6 +1,6 @@
 """Detection of subgroup gaps, with and without an injected bias.
 
-    python benchmarks/unfairness.py
+    python benchmarks/subgroups.py
 
 With bias, ten seeds: in training, half of the images of one class have a pink background; in the test split, half of
 all other classes. Without bias, twenty seeds: the subgroup is a random half of the test images. Appends to
@@ -14,7 +14,7 @@ import json
 import numpy as np
 from common import append, stamp
 
-from tinysight.audit.subgroups import find_subgroup_gaps
+from tinysight.auditing.sections.subgroups import find_subgroup_gaps
 from tinysight.data.sources import shapes
 from tinysight.data.sources.shapes import NO_DEFECTS, Flaws
 from tinysight.recipes import loading

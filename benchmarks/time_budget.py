@@ -1,6 +1,6 @@
 """Time budget of `train fast --minutes M` on CIFAR-10: duration and accuracy against the forecast.
 
-    python benchmarks/minutes.py [1 3 8] [--seeds 0 1 2]
+    python benchmarks/time_budget.py [1 3 8] [--seeds 0 1 2]
 
 Appends one row per training to benchmarks/results/minutes.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of
 the usual locations, and an idle machine.
@@ -54,8 +54,8 @@ def measure(minutes: float, seed: int) -> dict[str, object]:
         "over": round(seconds / (60 * minutes) - 1, 4),
         "foretold": round(accuracy / 100, 3),
         "spread": round(spread / 100, 3),
-        "test_accuracy": metrics["accuracy"],
-        "test_accuracy_tta": metrics["accuracy_tta"],
+        "test_accuracy": metrics.accuracy,
+        "test_accuracy_tta": metrics.accuracy_tta,
         "val_accuracy": summary.val_accuracy,
         "epochs": summary.epochs,
         "foretold_epochs": epochs,

@@ -1,6 +1,6 @@
 """Unlearning of 100 training images on CIFAR-10: accuracy and class probability before and after.
 
-    python benchmarks/forgetting.py [--recipe fast-85]
+    python benchmarks/unlearning.py [--recipe fast-85]
 
 Trains, retrains without 100 random training images, and compares both runs. Appends to
 benchmarks/results/trust.jsonl. Needs TINYSIGHT_DATA_DIR, or CIFAR-10 in one of the usual locations.
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from common import append, stamp, tinysight
 
-from tinysight.audit.context import AuditContext
+from tinysight.auditing.context import AuditContext
 from tinysight.evaluation.significance import compare_runs
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run

@@ -41,7 +41,7 @@ def matrix_rate() -> float:
     return PRODUCTS * 2 * SIDE**3 / min(times[1:])
 
 
-def operations(network: nn.Sequential, image_size: int) -> float:
+def operations(network: nn.Module, image_size: int) -> float:
     """Return the operations of training on one image."""
     layer_operations: list[float] = []
 
@@ -51,7 +51,7 @@ def operations(network: nn.Sequential, image_size: int) -> float:
         passes = 2 if not layer_operations else 3  # the first trained layer needs no input gradient
         layer_operations.append(2 * passes * multiply_adds)
 
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """Training time of `fast-73` and of the notebook's Keras network to the same accuracy.
 
-    python benchmarks/race.py --run "PYTHON SCRIPT" --data DIR
+    python benchmarks/vs_keras.py --run "PYTHON SCRIPT" --data DIR
 
 PYTHON is an interpreter with tensorflow-cpu and scipy. SCRIPT trains the notebook's `deep` with augmentation on the
 binary layout in DIR with the arguments below, and prints one JSON line with `seconds`, `test_accuracy` after each epoch

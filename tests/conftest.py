@@ -59,11 +59,12 @@ def trained(tmp_path_factory):
     """The directory of a run of two epochs on 100 `shapes`; tests must not change it."""
     from tinysight.data.load import load
     from tinysight.recipes import loading
-    from tinysight.training.session import TrainConfig, train
+    from tinysight.training.request import TrainConfig
+    from tinysight.training.session import Session
 
     path, argument = tmp_path_factory.mktemp("finished") / "run", "shapes:train=100,test=30"
     recipe = loading.load_recipe("early-stopping", ["training.epochs=2"])
-    train(TrainConfig(recipe, load(argument), argument, seed=0, precision="fp32"), path)
+    Session(TrainConfig(recipe, load(argument), argument, path)).run()
     return path
 
 
@@ -112,6 +113,50 @@ def tinysight(monkeypatch, capsys, tmp_path):
         return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+def family_models():
+    """Return functions from a number of classes to a small network configuration, at least one for each family."""
+    from tinysight.models.registry import FAMILIES
+    from tinysight.recipes.schema import ModelSection
+
+    def layers(classes):
+        return [
+            {"kind": "convolution", "channels": 8, "kernel": (3, 3), "padding": "same"},
+            {"kind": "batch_normalization"},
+            {
+                "kind": "residual",
+                "layers": [
+                    {"kind": "convolution", "channels": 12, "kernel": (3, 3), "stride": (2, 2), "padding": "same"}
+                ],
+                "shortcut": [{"kind": "convolution", "channels": 12, "kernel": (1, 1), "stride": (2, 2)}],
+            },
+            {"kind": "activation", "function": "relu"},
+            {"kind": "global_average_pooling"},
+            {"kind": "dense", "outputs": classes},
+        ]
+
+    needed = {
+        "fast": [
+            lambda _: {"stem_stride": 1, "channels": [8, 16, 16]},
+            lambda _: {"stem_stride": 2, "channels": [8, 16]},
+        ],
+        "layers": [lambda classes: {"layers": layers(classes)}],
+    }
+    return {
+        f"{name} {number or ''}".strip(): lambda classes, name=name, keys=keys: ModelSection(
+            architecture=name, **keys(classes)
+        )
+        for name in FAMILIES
+        for number, keys in enumerate(needed.get(name, [lambda _: {}]))
+    }
+
+
+def pytest_generate_tests(metafunc):
+    """Run tests with an argument `family_model` for each of `family_models`."""
+    if "family_model" in metafunc.fixturenames:
+        models = family_models()
+        metafunc.parametrize("family_model", models.values(), ids=models.keys())
 
 
 class PowerCutError(BaseException):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.audit import audit, sections
+from tinysight.auditing import audit, context
 from tinysight.training.budget import TimeBudget
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def shortened(command):
 
 @pytest.fixture(autouse=True)
 def _few_images(monkeypatch):
-    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(context, "MAX_PROBED", 10)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.audit import audit, sections
+from tinysight.auditing import audit, context
 
 DOCS = Path(__file__).parent.parent / "docs"
 TUTORIALS = [DOCS / "explanation" / "trust.md"]
@@ -36,7 +36,7 @@ def quickly(command):
 
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.name)
 def test_the_commands_of_a_tutorial_work_one_after_the_other(tutorial, tinysight, monkeypatch):
-    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit.Deadline, "allows", lambda time, seconds: False)
     found = commands(tutorial)
     assert len(found) >= 8

@@ -1,9 +1,10 @@
 """Train small-image classifiers on a laptop, and measure how far to trust them.
 
-    from tinysight import ImageClassifier
+    import tinysight as ts
 
-    classifier = ImageClassifier(minutes=2).fit(images, labels)
-    classifier.predict(["cat.jpg"])
+    run = ts.train("fast", "images", minutes=2)
+    ts.evaluate(run).accuracy
+    ts.predict(run, ["cat.jpg"]).labels
 
 Public names are imported on first use, so that `import tinysight` does not import torch.
 """
@@ -15,30 +16,103 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tinysight._util.errors import TinysightError
-    from tinysight.data.load import load as load_dataset
-    from tinysight.estimator import ImageClassifier
-    from tinysight.evaluation.evaluate import evaluate
-    from tinysight.reporting.run_report import report
+    from tinysight.api import (
+        audit,
+        card,
+        compare,
+        evaluate,
+        explain,
+        export,
+        forget,
+        import_keras,
+        load_dataset,
+        predict,
+        predict_batch,
+        preview,
+        report,
+        summary,
+        train,
+        tune,
+    )
+    from tinysight.data.dataset import Dataset, Split
+    from tinysight.estimator import ImageClassifier, Predictions
+    from tinysight.models.classifier import Classifier
+    from tinysight.recipes.schema import Recipe
+    from tinysight.runs.audit_results import Audit
+    from tinysight.runs.records import Metrics
     from tinysight.runs.run import Run
 
-__all__ = ["ImageClassifier", "Run", "TinysightError", "evaluate", "load_dataset", "report"]
+    __version__: str
 
 _LAZY_IMPORTS = {
-    "ImageClassifier": ("tinysight.estimator", "ImageClassifier"),
-    "Run": ("tinysight.runs.run", "Run"),
-    "TinysightError": ("tinysight._util.errors", "TinysightError"),
-    "evaluate": ("tinysight.evaluation.evaluate", "evaluate"),
-    "load_dataset": ("tinysight.data.load", "load"),
-    "report": ("tinysight.reporting.run_report", "report"),
+    "Audit": "tinysight.runs.audit_results",
+    "Classifier": "tinysight.models.classifier",
+    "Dataset": "tinysight.data.dataset",
+    "ImageClassifier": "tinysight.estimator",
+    "Metrics": "tinysight.runs.records",
+    "Predictions": "tinysight.estimator",
+    "Recipe": "tinysight.recipes.schema",
+    "Run": "tinysight.runs.run",
+    "Split": "tinysight.data.dataset",
+    "TinysightError": "tinysight._util.errors",
+    "audit": "tinysight.api",
+    "card": "tinysight.api",
+    "compare": "tinysight.api",
+    "evaluate": "tinysight.api",
+    "explain": "tinysight.api",
+    "export": "tinysight.api",
+    "forget": "tinysight.api",
+    "import_keras": "tinysight.api",
+    "load_dataset": "tinysight.api",
+    "predict": "tinysight.api",
+    "predict_batch": "tinysight.api",
+    "preview": "tinysight.api",
+    "report": "tinysight.api",
+    "summary": "tinysight.api",
+    "train": "tinysight.api",
+    "tune": "tinysight.api",
 }
+
+__all__ = [
+    "Audit",
+    "Classifier",
+    "Dataset",
+    "ImageClassifier",
+    "Metrics",
+    "Predictions",
+    "Recipe",
+    "Run",
+    "Split",
+    "TinysightError",
+    "__version__",
+    "audit",
+    "card",
+    "compare",
+    "evaluate",
+    "explain",
+    "export",
+    "forget",
+    "import_keras",
+    "load_dataset",
+    "predict",
+    "predict_batch",
+    "preview",
+    "report",
+    "summary",
+    "train",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tinysight")
     if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'tinysight' has no attribute {name!r}")
-    module, attribute = _LAZY_IMPORTS[name]
-    return getattr(import_module(module), attribute)
+    return getattr(import_module(_LAZY_IMPORTS[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

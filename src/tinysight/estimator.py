@@ -10,40 +10,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import Tags, assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from tinysight._util import console
 from tinysight._util.files import storage_errors
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Dataset, Pixels, Split
-from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
-from tinysight.data.image_io import default_crops, to_crops, to_pixels
-from tinysight.data.load import IN_MEMORY
+from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
+from tinysight.data.image_io import to_crops, to_pixels
+from tinysight.data.sources.arrays import dataset_from_arrays
+from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training import device as devices
 from tinysight.training import forecast
-from tinysight.training.forecast import resolve_recipe
 from tinysight.training.precision import PrecisionOption
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainRequest, resolve
+from tinysight.training.session import Session
 
 
-class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Image classifier with the scikit-learn interface.
 
-    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, arrays or
-    Pillow images. Images of another size are resized to fit the shorter side and center-cropped. If the classifier was
-    trained on an array of its input size, predictions for larger images also average over closer crops.
+    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width); or lists, arrays or pandas Series
+    of paths; or lists of arrays or Pillow images. Images of another size are resized to fit the shorter side and
+    center-cropped. If the classifier was trained on an array of its input size, predictions for larger images also
+    average over closer crops.
 
     Args:
         recipe: name of a built-in recipe (`tinysight recipes list`) or path of a TOML file.
@@ -53,18 +56,23 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         tta: whether to average predictions over several views of an image; slower and slightly more accurate.
         precision: "auto", "fp32" or "bf16".
         device: "auto", "cpu" or "cuda".
-        random_state: seed. With a fixed number of epochs, equal seeds give equal weights.
+        random_state: seed of all random numbers: an integer, a `numpy.random.RandomState`, or None for NumPy's global
+            random state. With an integer and a fixed number of epochs, repeated calls of `fit` give equal weights.
         verbose: whether to show training progress. None shows it in a terminal or a notebook only.
 
     Attributes:
-        classes_: the class labels, sorted.
+        classes_: the class labels, sorted, of the type that was given to `fit`.
         n_features_in_: number of values per image, 3 * image_size ** 2.
-        run_: the training run, in a temporary directory until `save`.
+        history_: one dict per epoch: epoch, seconds, images_per_second, loss, accuracy, val_loss, val_accuracy, lr.
+        network_: the trained `torch.nn.Module`; it maps normalized images to logits, see `classifier_`.
+        classifier_: the network with its normalization and calibration, a `tinysight.Classifier`.
+        run_: the training run, a `tinysight.Run` in a temporary directory until `save`.
 
-    Example:
-        >>> classifier = ImageClassifier("early-stopping", epochs=1)
-        >>> classifier.fit(images, ["cat", "dog"] * 20).predict(images[:2]).shape  # doctest: +SKIP
-        (2,)
+    >>> from tinysight import ImageClassifier, load_dataset
+    >>> shapes = load_dataset("shapes:train=100,test=20")
+    >>> classifier = ImageClassifier("early-stopping", epochs=1)
+    >>> classifier.fit(shapes.train.pixels, shapes.train.labels).predict(shapes.test.pixels).shape
+    (20,)
     """
 
     def __init__(
@@ -76,7 +84,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         tta: bool = False,
         precision: PrecisionOption = "auto",
         device: devices.DeviceOption = "auto",
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         verbose: bool | None = None,
     ) -> None:
         self.recipe = recipe
@@ -102,15 +110,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             RecipeError: the recipe is invalid.
             TrainingError: training failed.
         """
-        begun, progress = time.perf_counter(), self._progress()
+        start_time, progress = time.time(), self._progress()
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
         forecast.check_time_budget(recipe)
-        device = devices.resolve_device(self.device)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
-        recipe, precision = resolve_recipe(recipe, dataset, begun, self.precision, device, progress)
-        plan = TrainConfig(recipe, dataset, IN_MEMORY, self.random_state, precision, device=device, start_time=begun)
         run = _temporary_run()
-        train(plan, run.path, progress=progress)
+        request = TrainRequest(
+            recipe,
+            dataset,
+            run.path,
+            _seed(self.random_state),
+            precision=self.precision,
+            device=self.device,
+            start_time=start_time,
+        )
+        Session(resolve(request, progress=progress), progress=progress).run()
         self._set_fitted(run, run.classifier(), classes)
         return self
 
@@ -118,6 +132,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Return probabilities (n, classes), in the order of `classes_`."""
         classifier = self._require_fitted()
         return self._crop_probabilities(to_crops(X, classifier.image_size, classifier.crops))
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
+        """Return the natural logarithm of `predict_proba`; -inf where a probability is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the most probable class of each image, (n,)."""
@@ -130,6 +149,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         classifier = self._require_fitted()
         crops = to_crops(X, classifier.image_size, classifier.crops)
         return Predictions(crops[:, 0], self.classes_, self._crop_probabilities(crops), classifier.abstain_below)
+
+    def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
+        """Return the embeddings of images, (n, features): the inputs of the network's last layer, of length 1.
+
+        Similar images have similar embeddings, for example for clustering, search or another classifier.
+        """
+        classifier = self._require_fitted()
+        embeddings: NDArray[np.float32] = extract_features(classifier, to_pixels(X, classifier.image_size)).numpy()
+        return embeddings
 
     def save(self, path: str | Path) -> Path:
         """Copy the run to `path`, for `load` and for the command line.
@@ -166,11 +194,18 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Declare that the estimator takes images, not tables."""
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.transformer_tags.preserves_dtype = []  # images are uint8, embeddings float32
         return tags
 
     def _set_fitted(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
-        self.run_, self.classifier_, self.classes_ = run, classifier, classes
-        self.n_features_in_ = 3 * classifier.image_size**2
+        self._set_run(run, classifier)
+        self.classes_, self.n_features_in_ = classes, 3 * classifier.image_size**2
+
+    def _set_run(self, run: Run, classifier: Classifier) -> None:
+        self.run_, self.classifier_, self.network_ = run, classifier, classifier.network
+        one_image = np.zeros((1, 3, classifier.image_size, classifier.image_size), dtype=np.uint8)
+        self._n_features_out = extract_features(classifier, one_image).shape[1]  # for `get_feature_names_out`
+        self.history_ = [epoch.model_dump() for epoch in run.history()]
 
     def _crop_probabilities(self, crops: Pixels) -> NDArray[np.float32]:
         return average_over_crops(partial(self._require_fitted().probabilities, tta=self.tta), crops)
@@ -182,11 +217,32 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return classifier
 
     def __getstate__(self) -> dict[str, Any]:
-        """Refuse to pickle a fitted estimator, because loading a pickle can run arbitrary code."""
-        if hasattr(self, "classifier_"):
-            raise TypeError("ImageClassifier: a fitted one cannot be pickled. Use save(path) and load(path).")
+        """Return the state for pickle and joblib: the files of the run stand for the run."""
         state: dict[str, Any] = super().__getstate__()
+        if "run_" in state:
+            state = {name: value for name, value in state.items() if name not in _FROM_RUN}
+            state["run_files"] = self.run_.read_files()
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state; the files of the run are written to a new temporary directory."""
+        attributes = dict(state)
+        files = attributes.pop("run_files", None)
+        super().__setstate__(attributes)
+        if files is not None:
+            run = _temporary_run()
+            run.write_files(files)
+            self._set_run(run, run.classifier())
+
+
+_FROM_RUN = ("run_", "classifier_", "network_", "history_")  # set by `_set_run`
+
+
+def _seed(random_state: Any) -> int:
+    """Return the seed of one call of `fit`."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
 
 
 def _temporary_run() -> Run:
@@ -199,18 +255,14 @@ def _temporary_run() -> Run:
 
 def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
     """Return a dataset without test images, and the classes in the order of its labels."""
-    pixels = to_pixels(images, image_size)
     targets = column_or_1d(y, warn=True)
-    check_consistent_length(pixels, targets)
+    check_consistent_length(images, targets)
     assert_all_finite(targets, input_name="y")
     check_classification_targets(targets)
-    classes, labels = np.unique(targets, return_inverse=True)
+    classes = np.unique(targets)
     if len(classes) < 2:
         raise ValueError(f"y: it has the single class {classes.tolist()}. Give at least two classes.")
-    empty = Split(pixels[:0], labels[:0].astype(np.int64))
-    names = tuple(str(label) for label in classes.tolist())
-    train, crops = Split(pixels, labels.astype(np.int64)), default_crops(images, image_size)
-    return Dataset("images", train, empty, names, "images in memory", crops=crops), classes
+    return dataset_from_arrays(images, targets, image_size), classes
 
 
 _MAX_SHOWN = 50  # images; more make a notebook slow
@@ -234,6 +286,12 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __repr__(self) -> str:
+        labels, counts = np.unique(self.labels, return_counts=True)
+        largest = ", ".join(f"{labels[index]}: {counts[index]:,}" for index in np.argsort(-counts, kind="stable")[:3])
+        more = ", ..." if len(labels) > 3 else ""
+        return f"Predictions({len(self):,} images, {self.unsure.sum():,} unsure; {largest}{more})"
 
     @cached_property
     def labels(self) -> NDArray[Any]:

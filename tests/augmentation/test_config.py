@@ -32,7 +32,7 @@ def test_integers_are_accepted_as_floats():
         ("shear", 90),
         ("zoom", 1),
         ("horizontal_flip", 1),
-        ("fill", "wrap"),
+        ("fill_mode", "wrap"),
         ("crop_padding", 1.5),
         ("crop_padding", -1),
         ("crop_padding", 513),
@@ -56,7 +56,7 @@ def test_fill_value_is_a_gray_level(value):
 
 
 def test_fill_value_without_constant_fill_is_rejected():
-    with pytest.raises(ValidationError, match=r'fill_value needs fill = "constant"\. Set fill'):
+    with pytest.raises(ValidationError, match=r'fill_value needs fill_mode = "constant"\. Set fill_mode'):
         Augmentation(fill_mode="reflect", fill_value=10)
 
 

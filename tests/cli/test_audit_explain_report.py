@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tinysight._util import optional_deps
-from tinysight.audit import audit, sections
+from tinysight.auditing import audit, context
 
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
-    monkeypatch.setattr(sections, "MAX_CORRUPTED", 10)
+    monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
 
 
@@ -89,7 +89,7 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
         (["compare", "RUN"], "compare: needs at least two runs"),
         (["compare", "RUN", "RUN"], ": named twice"),
         (["explain", "RUN"], "explain: no images were given"),
-        (["explain", "RUN", "--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29"),
+        (["explain", "RUN", "--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),
         (["explain", "RUN", "-"], "-: `explain` does not read standard input"),
         (["audit", "RUN", "--groups", "none.csv"], "none.csv: cannot be read"),

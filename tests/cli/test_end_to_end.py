@@ -14,7 +14,7 @@ def test_train_evaluate_and_predict_on_a_folder(tinysight, photos):
     shutil.copytree(photos, "pets")
     trained = tinysight("train", "strided", "--data", "pets", "--epochs", 4, "--out", "run", "--precision", "fp32")
     assert trained.code == 0
-    assert "8 images, a fifth of every class, were drawn at random" in trained.err
+    assert "8 images, a fifth of each class, were chosen at random" in trained.err
 
     evaluated = tinysight("evaluate", "run")
     assert evaluated.code == 0

@@ -23,9 +23,9 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
     assert set(metrics) == {
         *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
-        *("weights_sha256", "sha256", "unsure", "intervals"),
+        *("weights_sha256", "sha256", "selective", "intervals"),
     }
-    assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "test", 30)
+    assert (metrics["format"], metrics["split"], metrics["n"]) == (4, "test", 30)
     low, high = metrics["accuracy_ci95"]
     assert 0 <= low <= metrics["accuracy"] <= high <= 1
     assert 0 <= metrics["accuracy_tta"] <= 1
@@ -36,6 +36,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         assert all(0 <= scores[score] <= 1 for score in SCORES)
     assert {sum(row) for row in metrics["confusion_matrix"]} == {3}
     assert set(metrics["calibration"]) == {"ece", "temperature", "bins"}
+    assert set(metrics["selective"]) == {"threshold", "coverage", "error", "aurc", "curve"}
 
     report = outcome.out.splitlines()
     assert report[0].split() == ["precision", "recall", "f1-score", "support"]
@@ -45,7 +46,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 30 images" in outcome.out
     )
     assert f"(TTA): {metrics['accuracy_tta']:.4f}" in outcome.out
-    assert report[-1] == f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}"
+    assert report[-1] == f"files: {run / 'metrics.json'}, plots in {run / 'plots'}"
 
 
 def test_all_files_contain_the_note_on_shapes(evaluated):

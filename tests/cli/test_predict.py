@@ -105,11 +105,11 @@ def test_json_output_with_missing_image(predict):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ([], "predict: no images. Name files, globs, folders or -, or use --test-index."),
+        ([], "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."),
         (["*.gif"], "*.gif: no images found"),
         (["empty"], "empty: no images found. Supported suffixes: .jpg, .jpeg, .png, .webp, .bmp, .gif."),
-        (["--test-index", "30"], "--test-index 30: not in the test set. Use an index from 0 to 29."),
-        (["--test-index=-1"], "--test-index -1: not in the test set. Use an index from 0 to 29."),
+        (["--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29."),
+        (["--test-index=-1"], "test index -1: not in the test set. Use an index from 0 to 29."),
         (["-"], "Image: empty file."),
         (["long" * 100], "cannot be read (File name too long)"),
         ([""], ": a folder. Name an image file."),

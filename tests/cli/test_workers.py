@@ -28,7 +28,7 @@ NEEDS_RAY = pytest.mark.skipif(optional_deps.version("ray") is None, reason="nee
 
 
 @pytest.fixture(params=["torchrun", pytest.param("ray", marks=[NEEDS_RAY, pytest.mark.slow])])
-def engine(request):
+def launcher(request):
     return request.param
 
 
@@ -148,8 +148,8 @@ def assert_close(run, expected):
     assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
 
 
-def test_two_workers_give_the_run_of_one(finished, alone, engine):
-    together = finished("together", "--workers", "2", "--engine", engine)
+def test_two_workers_give_the_run_of_one(finished, alone, launcher):
+    together = finished("together", "--workers", "2", "--launcher", launcher)
 
     assert_close(together, alone(4))
     assert (alone(4).environment().workers, together.environment().workers) == (1, 2)
@@ -159,8 +159,8 @@ def test_two_workers_give_the_run_of_one(finished, alone, engine):
 @pytest.mark.parametrize(
     "victim", [pytest.param(0, id="the first"), pytest.param(-1, id="the last", marks=pytest.mark.slow)]
 )
-def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, engine, victim, tmp_path):
-    process = train("killed", "--workers", "2", "--engine", engine, epochs=40)
+def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, launcher, victim, tmp_path):
+    process = train("killed", "--workers", "2", "--launcher", launcher, epochs=40)
     wait_until((tmp_path / "killed" / "checkpoint" / "latest.safetensors").exists)
     os.kill(workers_of(process)[victim], signal.SIGKILL)
     out, err = process.communicate(timeout=DEADLINE)
@@ -172,8 +172,8 @@ def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, 
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_resume(train, finished, alone, engine, tmp_path):
-    process = train("run", "--workers", "2", "--engine", engine, epochs=40)
+def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_resume(train, finished, alone, launcher, tmp_path):
+    process = train("run", "--workers", "2", "--launcher", launcher, epochs=40)
     wait_until((tmp_path / "run" / "checkpoint" / "latest.safetensors").exists)
     workers = descendants(process)
     process.send_signal(signal.SIGINT)
@@ -212,9 +212,9 @@ def test_a_run_of_one_worker_resumes_with_two(train, finished, alone, tmp_path):
     ],
     ids=["rejected", "failed"],
 )
-def test_an_error_is_one_line_and_is_not_retried(start, engine, recipe, changes, code, sentence, tmp_path):
+def test_an_error_is_one_line_and_is_not_retried(start, launcher, recipe, changes, code, sentence, tmp_path):
     settings = [word for change in changes for word in ("--set", change)]
-    workers = ("--workers", "2", "--engine", engine, "--out", str(tmp_path / "run"))
+    workers = ("--workers", "2", "--launcher", launcher, "--out", str(tmp_path / "run"))
     process = start("tinysight", "train", recipe, *DATA, *settings, *workers)
     out, err = process.communicate(timeout=DEADLINE)
 
@@ -239,13 +239,13 @@ def test_an_external_torchrun_starts_workers(start, alone, tmp_path):
 
 def test_without_ray_the_error_gives_the_command_to_install_it(tinysight, monkeypatch):
     monkeypatch.setattr("tinysight._util.optional_deps.version", lambda name: None)
-    outcome = tinysight(*COMMAND, "--workers", 2, "--engine", "ray", "--out", "run")
+    outcome = tinysight(*COMMAND, "--workers", 2, "--launcher", "ray", "--out", "run")
     assert outcome.refusal() == "ray: not installed. Run pip install 'tinysight[scale]'."
     assert list(Path().iterdir()) == []
 
 
 def test_an_unknown_launcher_and_zero_workers_are_rejected(tinysight):
-    for arguments in (["--engine", "slurm"], ["--workers", "0"]):
+    for arguments in (["--launcher", "slurm"], ["--workers", "0"]):
         outcome = tinysight(*COMMAND, *arguments)
         assert outcome.code == 2
         assert arguments[0] in outcome.err
@@ -253,5 +253,5 @@ def test_an_unknown_launcher_and_zero_workers_are_rejected(tinysight):
 
 def test_an_external_torchrun_needs_a_run_directory(tinysight, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    assert "say where the run is to be by --out RUN" in tinysight(*COMMAND).refusal()
+    assert "its workers need a common run directory. Set --out RUN." in tinysight(*COMMAND).refusal()
     assert list(Path().iterdir()) == []

@@ -41,11 +41,11 @@ def binary_folder(tmp_path):
 
 
 @pytest.fixture
-def published_layout(binary_layout, monkeypatch):
+def published_layout(binary_folder, monkeypatch):
     """The binary layout, with its checksums patched in as the official ones."""
-    checksums = (hashlib.sha256((binary_layout / f"{name}.bin").read_bytes()).hexdigest() for name in BATCHES)
+    checksums = (hashlib.sha256((binary_folder / f"{name}.bin").read_bytes()).hexdigest() for name in BATCHES)
     monkeypatch.setattr(official, "_BATCH_SHA256", tuple(checksums))
-    return binary_layout
+    return binary_folder
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,22 @@
 """ImageClassifier follows the scikit-learn interface."""
 
+import copy
+import gc
 import pickle
+import re
 import subprocess
 import sys
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.pipeline import make_pipeline
 
 import tinysight
 from tinysight import ImageClassifier
@@ -89,16 +97,108 @@ def test_grid_search_and_cross_validation(images):
 
 def test_clone_keeps_the_parameters():
     classifier = ImageClassifier("deep", epochs=3, overrides=["data.image_size=16"], tta=True, random_state=5)
-    copy = clone(classifier)
-    assert (copy.recipe, copy.epochs, copy.overrides) == ("deep", 3, ["data.image_size=16"])
-    assert (copy.tta, copy.random_state) == (True, 5)
-    assert copy.get_params() == classifier.get_params()
+    cloned = clone(classifier)
+    assert (cloned.recipe, cloned.epochs, cloned.overrides) == ("deep", 3, ["data.image_size=16"])
+    assert (cloned.tta, cloned.random_state) == (True, 5)
+    assert cloned.get_params() == classifier.get_params()
 
 
-def test_a_fitted_classifier_cannot_be_pickled(fitted):
-    with pytest.raises(TypeError, match=r"Use save\(path\) and load\(path\)"):
-        pickle.dumps(fitted)
+@pytest.mark.parametrize("duplicate", [lambda fitted: pickle.loads(pickle.dumps(fitted)), copy.deepcopy])
+def test_a_copy_is_independent_of_the_original(images, duplicate):
+    pixels, labels = images
+    original = ImageClassifier(**QUICK).fit(pixels[::2], labels[::2])
+    expected = original.predict_proba(pixels)
+    duplicated = duplicate(original)
+    assert duplicated.run_.path != original.run_.path
+    assert duplicated.get_params() == original.get_params()
+    assert duplicated.history_ == original.history_
+    del original
+    gc.collect()  # removes the directory of the original
+    assert np.array_equal(duplicated.predict_proba(pixels), expected)
+    assert duplicated.run_.summary().status == "finished"
+
+
+def test_an_unfitted_classifier_can_be_pickled():
     assert pickle.loads(pickle.dumps(ImageClassifier(**QUICK))).epochs == 3
+
+
+def test_a_pickle_of_altered_files_is_refused(fitted):
+    state = fitted.__getstate__()
+    state["run_files"]["model.safetensors"] = state["run_files"]["model.safetensors"][:-1]
+    with pytest.raises(RunError, match=r"model\.safetensors"):
+        ImageClassifier().__setstate__(state)
+
+
+def test_joblib_stores_a_fitted_classifier(images, fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "classifier.joblib")
+    loaded = joblib.load(tmp_path / "classifier.joblib")
+    assert np.array_equal(loaded.predict_proba(images[0]), fitted.predict_proba(images[0]))
+
+
+def test_cross_validation_returns_fitted_classifiers_from_other_processes(images):
+    pixels, labels = images
+    scores = cross_validate(ImageClassifier(**QUICK), pixels, labels, cv=2, n_jobs=2, return_estimator=True)
+    assert [estimator.score(pixels, labels) for estimator in scores["estimator"]] > [0.5, 0.5]
+
+
+def test_history_has_one_entry_per_epoch(fitted):
+    assert [epoch["epoch"] for epoch in fitted.history_] == [1, 2, 3]
+    assert fitted.history_[-1]["val_accuracy"] == fitted.run_.history()[-1].val_accuracy
+
+
+def test_network_is_the_module_that_predicts(images, fitted):
+    batch = torch.from_numpy(images[0][:4].transpose(0, 3, 1, 2)).float()
+    with torch.no_grad():
+        logits = fitted.network_(fitted.classifier_.normalization(batch))
+    assert list(logits.argmax(1)) == [list(fitted.classes_).index(label) for label in fitted.predict(images[0][:4])]
+
+
+def test_log_probabilities(images, fitted):
+    pixels, _ = images
+    assert np.exp(fitted.predict_log_proba(pixels)) == pytest.approx(fitted.predict_proba(pixels))
+
+
+def test_embeddings_are_similar_within_a_class(images, fitted):
+    pixels, labels = images
+    embeddings = fitted.transform(pixels)
+    assert embeddings.shape == (120, len(fitted.get_feature_names_out()))
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-4)
+    similarity = embeddings @ embeddings.T
+    same = labels[:, None] == labels[None, :]
+    assert similarity[same].mean() > similarity[~same].mean()
+
+
+def test_embeddings_feed_another_estimator(images):
+    pixels, labels = images
+    pipeline = make_pipeline(ImageClassifier(**QUICK), LogisticRegression())
+    assert pipeline.fit(pixels, labels).score(pixels, labels) > 0.7
+
+
+def test_a_single_image_is_a_value_error(images, fitted):
+    with pytest.raises(ValueError, match=re.escape("Pass X[None]")):
+        fitted.predict(images[0][0])
+
+
+def test_fits_and_predicts_a_column_of_paths(photos):
+    paths = sorted(photos.rglob("*.png"))
+    table = pd.DataFrame({"path": [str(path) for path in paths], "label": [path.parent.name for path in paths]})
+    classifier = ImageClassifier("early-stopping", epochs=1).fit(table.path, table.label)
+    assert np.array_equal(classifier.predict_proba(table.path), classifier.predict_proba(paths))
+    assert np.array_equal(classifier.predict_proba(np.array(paths)), classifier.predict_proba(paths))
+
+
+def test_random_states_have_the_meaning_of_scikit_learn(images):
+    pixels, labels = images[0][::4], images[1][::4]
+
+    def probabilities(random_state, fits=1):
+        classifier = ImageClassifier("early-stopping", epochs=1, precision="fp32", random_state=random_state)
+        return [classifier.fit(pixels, labels).predict_proba(pixels) for _ in range(fits)]
+
+    first, second = probabilities(np.random.RandomState(5), fits=2)
+    assert not np.array_equal(first, second)  # each fit draws from the state
+    assert np.array_equal(first, probabilities(np.random.RandomState(5))[0])
+    assert np.array_equal(*probabilities(np.int64(7), fits=2))
+    assert not np.array_equal(*probabilities(None, fits=2))
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba"])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from matplotlib.text import Text
 from sklearn.metrics import accuracy_score, log_loss
 
-from tinysight._util.errors import DataError, RunError
+from tinysight._util.errors import DataError, InputError, RunError
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
+from tinysight.reporting.evaluation_plots import plot_evaluation
 from tinysight.runs import run_dataset as module
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import load_run_dataset
+from tinysight.runs.run_dataset import open_dataset
 
 
 @pytest.fixture
@@ -37,8 +39,10 @@ def plotted(run, monkeypatch):
     def keep(figure, path):
         plots[path.stem] = figure
 
-    monkeypatch.setattr("tinysight.evaluation.evaluate.save", keep)
-    return evaluate(run), plots
+    monkeypatch.setattr("tinysight.reporting.evaluation_plots.save", keep)
+    metrics = evaluate(run)
+    plot_evaluation(run, open_dataset(run))
+    return metrics, plots
 
 
 def words(figure):
@@ -58,17 +62,17 @@ def test_metrics_are_those_of_saved_classifier_on_test_images(evaluated):
     run, metrics = evaluated
     classifier, test = run.classifier(), load("shapes:train=100,test=30").test
     probabilities = classifier.probabilities(test.pixels)
-    assert metrics["accuracy"] == accuracy_score(test.labels, probabilities.argmax(1))
-    assert metrics["loss"] == pytest.approx(log_loss(test.labels, probabilities, labels=range(10)), rel=1e-5)
+    assert metrics.accuracy == accuracy_score(test.labels, probabilities.argmax(1))
+    assert metrics.loss == pytest.approx(log_loss(test.labels, probabilities, labels=range(10)), rel=1e-5)
     averaged = classifier.logits(test.pixels) + classifier.logits(test.pixels[..., ::-1].copy())
-    assert metrics["accuracy_tta"] == accuracy_score(test.labels, averaged.argmax(1))
+    assert metrics.accuracy_tta == accuracy_score(test.labels, averaged.argmax(1))
 
 
 def test_saved_predictions_reproduce_metrics(evaluated):
     run, metrics = evaluated
     with np.load(run.path / "predictions.npz") as arrays:
         assert arrays["probabilities"].shape == (30, 10)
-        assert metrics["accuracy"] == accuracy_score(arrays["labels"], arrays["probabilities"].argmax(1))
+        assert metrics.accuracy == accuracy_score(arrays["labels"], arrays["probabilities"].argmax(1))
 
 
 def test_metrics_json_equals_returned_metrics_and_is_standard_json(evaluated):
@@ -78,15 +82,19 @@ def test_metrics_json_equals_returned_metrics_and_is_standard_json(evaluated):
         raise AssertionError(f"{constant} is not JSON")
 
     written = json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)
-    origin = {"recipe": "early-stopping", "dataset": "shapes", "notes": list(run.summary().notes)}
-    assert {key: value for key, value in written.items() if "sha256" not in key} == metrics | origin == run.metrics()
+    assert written.pop("sha256")
+    assert written == metrics.model_dump(mode="json")
+    assert metrics == run.metrics()
+    assert (metrics.recipe, metrics.dataset, metrics.notes) == ("early-stopping", "shapes", run.summary().notes)
+    assert metrics.weights_sha256 == run.weights_checksum()
 
 
 def test_interrupted_run_can_be_evaluated(run):
     summary = run.summary()
     checksum = run.write_history([])
     run.write_summary(summary.model_copy(update={"status": "interrupted", "epochs": 0, "history_sha256": checksum}))
-    assert evaluate(run)["n"] == 30
+    assert evaluate(run).n == 30
+    plot_evaluation(run, open_dataset(run))
     assert (run.path / "plots" / "curves.png").is_file()
 
 
@@ -95,21 +103,21 @@ def test_changed_dataset_is_rejected(run):
     dataset = environment.dataset.model_copy(update={"argument": "shapes:train=100,test=30,seed=1"})
     run.write_environment(environment.model_copy(update={"dataset": dataset}))
     with pytest.raises(DataError, match=r"not the images that .* was trained on"):
-        load_run_dataset(run)
+        open_dataset(run)
 
 
 def test_edited_recipe_cannot_change_validation_split(run):
     """Otherwise training images could be evaluated as validation images."""
     path = run.path / "recipe.toml"
-    path.write_text(path.read_text().replace("validation = 0.1", "validation = 0.5"))
+    path.write_text(path.read_text().replace("validation_fraction = 0.1", "validation_fraction = 0.5"))
     with pytest.raises(RunError, match=r"recipe\.toml: modified"):
-        evaluate(run, "validation")
+        evaluate(run, split="validation")
     assert not (run.path / "metrics.json").exists()
 
 
 def test_confusion_plots_show_counts_and_rates(plotted):
     metrics, plots = plotted
-    counts = np.array(metrics["confusion_matrix"])
+    counts = np.array(metrics.confusion_matrix)
     rates = 100 * counts / counts.sum(axis=1, keepdims=True)
     for name, unit, values, cell_format in (
         ("confusion", "images", counts, "{}"),
@@ -143,6 +151,65 @@ def test_cifar10_is_loaded_from_recorded_folder(run, monkeypatch, exists, reques
     folders = []
     monkeypatch.setattr(module.cifar10, "find", lambda folder: folder if exists else None)
     monkeypatch.setattr(module, "load", lambda name, size, data_dir, **_: folders.append(data_dir) or load(name, size))
-    load_run_dataset(run, requested and Path(requested))
+    open_dataset(run, data_dir=requested and Path(requested))
 
     assert folders == [expected and Path(expected)]
+
+
+def test_given_dataset_of_the_run_is_not_loaded_again(run, monkeypatch):
+    dataset = open_dataset(run)
+    monkeypatch.setattr(module, "load", lambda *_, **__: pytest.fail("the dataset was loaded again"))
+    assert open_dataset(run, dataset) is dataset
+    assert evaluate(run, dataset) == run.metrics()
+
+
+def test_given_dataset_of_another_run_is_rejected(run):
+    other = load("shapes:train=100,test=30,seed=1", 32)
+    with pytest.raises(DataError, match=r"not the images that .* was trained on"):
+        open_dataset(run, other)
+
+
+def test_other_dataset_is_evaluated_without_replacing_the_metrics_of_the_run(run):
+    own, other = evaluate(run), load("shapes:train=20,test=50,seed=1", 32)
+    files = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    metrics = evaluate(run, other)
+    probabilities = run.classifier().probabilities(other.test.pixels)
+    assert metrics.n == 50
+    assert metrics.accuracy == accuracy_score(other.test.labels, probabilities.argmax(1))
+    assert run.metrics() == own != metrics
+    assert {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()} == files
+
+
+def test_validation_split_of_other_dataset_must_exist(run):
+    other = load("shapes:train=100,test=30,seed=1", 32)
+    with pytest.raises(InputError, match=r"has no validation split\. Evaluate on its test split"):
+        evaluate(run, other, split="validation")
+    with_validation = replace(other, validation=other.test)
+    assert evaluate(run, with_validation, split="validation").n == 30
+
+
+def test_other_dataset_must_have_the_classes_and_the_image_size_of_the_run(run):
+    other = load("shapes:train=100,test=30", 32)
+    with pytest.raises(DataError, match="Use a dataset with the same classes"):
+        evaluate(run, replace(other, class_names=(*other.class_names[:-1], "unknown")))
+    with pytest.raises(DataError, match=r"images of 16 x 16 pixels, but the classifier takes 32 x 32"):
+        evaluate(run, load("shapes:train=100,test=30", 16))
+
+
+def test_classes_of_other_dataset_are_matched_by_name(run):
+    other = load("shapes:train=20,test=50,seed=1", 32)
+    expected = evaluate(run, other)
+    order = np.arange(len(other.class_names))[::-1]
+    test = replace(other.test, labels=order[other.test.labels])
+    reordered = replace(other, class_names=other.class_names[::-1], test=test)
+    assert evaluate(run, reordered).confusion_matrix == expected.confusion_matrix
+
+
+def test_other_dataset_may_lack_classes(run):
+    other = load("shapes:train=20,test=50,seed=1", 32)
+    kept = other.test.labels < 3
+    test = replace(other.test, pixels=other.test.pixels[kept], labels=other.test.labels[kept])
+    train = replace(other.train, labels=other.train.labels % 3)
+    metrics = evaluate(run, replace(other, class_names=other.class_names[:3], train=train, test=test))
+    assert metrics.n == kept.sum()
+    assert [sum(row) for row in metrics.confusion_matrix[3:]] == [0] * 7

@@ -1,15 +1,20 @@
+"""Metrics: contract keys, agreement with scikit-learn, refused input."""
+
 import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy.special import log_softmax, softmax
 from sklearn import metrics as reference
 
 from tinysight._util.errors import TinysightError
-from tinysight.evaluation.metrics import compute_metrics
+from tinysight.evaluation.confidence_intervals import wilson_interval
+from tinysight.evaluation.metrics import classification_report, compute_metrics
+from tinysight.runs.records import Metrics
 
 NAMES = ["cat", "dog", "ship", "accuracy"]  # "accuracy" is also a key in scikit-learn's report
 
@@ -25,7 +30,7 @@ def numbers_in(value):
 def test_metrics_have_the_keys_of_the_contract(outcome):
     metrics = compute_metrics(*outcome(0), NAMES, "validation", temperature=1.7)
 
-    assert list(metrics) == [
+    assert list(metrics.model_dump()) == [
         "format",
         "split",
         "n",
@@ -38,15 +43,19 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
         "weighted",
         "confusion_matrix",
         "calibration",
-        "unsure",
+        "selective",
         "intervals",
+        "recipe",
+        "dataset",
+        "notes",
+        "weights_sha256",
     ]
-    assert (metrics["format"], metrics["split"], metrics["n"]) == (3, "validation", 60)
-    assert metrics["accuracy_tta"] is None
-    assert metrics["calibration"]["temperature"] == 1.7
-    assert list(metrics["per_class"]) == NAMES
-    for scores in (*metrics["per_class"].values(), metrics["macro"], metrics["weighted"]):
-        assert list(scores) == ["precision", "recall", "f1", "support"]
+    assert (metrics.format, metrics.split, metrics.n) == (4, "validation", 60)
+    assert metrics.accuracy_tta is None
+    assert metrics.calibration.temperature == 1.7
+    assert list(metrics.per_class) == NAMES
+    for scores in (*metrics.per_class.values(), metrics.macro, metrics.weighted):
+        assert list(scores.model_dump()) == ["precision", "recall", "f1", "support"]
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40))
@@ -54,9 +63,10 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
 def test_metrics_roundtrip_through_json_and_are_finite(outcome, seed, n):
     metrics = compute_metrics(*outcome(seed, n), NAMES, "test")
 
-    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    assert all(math.isfinite(number) for number in numbers_in(metrics))
-    assert {type(number) for number in numbers_in(metrics)} == {int, float}
+    values = metrics.model_dump(mode="json")
+    assert Metrics.model_validate_json(json.dumps(values, allow_nan=False)) == metrics
+    assert all(math.isfinite(number) for number in numbers_in(values))
+    assert {type(number) for number in numbers_in(values)} == {int, float}
 
 
 def test_scores_equal_scikit_learn(outcome):
@@ -65,10 +75,10 @@ def test_scores_equal_scikit_learn(outcome):
 
     metrics = compute_metrics(probabilities, labels, NAMES, "test")
 
-    assert metrics["accuracy"] == reference.accuracy_score(labels, predictions)
-    assert metrics["macro"]["f1"] == reference.f1_score(labels, predictions, average="macro")
-    assert metrics["weighted"]["precision"] == reference.precision_score(labels, predictions, average="weighted")
-    assert [scores["recall"] for scores in metrics["per_class"].values()] == pytest.approx(
+    assert metrics.accuracy == reference.accuracy_score(labels, predictions)
+    assert metrics.macro.f1 == reference.f1_score(labels, predictions, average="macro")
+    assert metrics.weighted.precision == reference.precision_score(labels, predictions, average="weighted")
+    assert [scores.recall for scores in metrics.per_class.values()] == pytest.approx(
         reference.recall_score(labels, predictions, average=None)
     )
 
@@ -78,16 +88,16 @@ def test_confusion_matrix_rows_are_true_classes():
 
     metrics = compute_metrics(probabilities, np.array([0, 1, 0]), ["a", "b", "c"], "test")
 
-    assert metrics["confusion_matrix"] == [[0, 1, 1], [0, 1, 0], [0, 0, 0]]
-    assert metrics["accuracy"] == 1 / 3
-    assert metrics["accuracy_ci95"][0] < 1 / 3 < metrics["accuracy_ci95"][1]
+    assert metrics.confusion_matrix == ((0, 1, 1), (0, 1, 0), (0, 0, 0))
+    assert metrics.accuracy == 1 / 3
+    assert metrics.accuracy_ci95[0] < 1 / 3 < metrics.accuracy_ci95[1]
 
 
 def test_classes_without_images_or_predictions_score_0_without_warning():
     metrics = compute_metrics(np.eye(3)[[0, 0]], np.array([0, 1]), ["a", "b", "c"], "test")
 
-    assert metrics["per_class"]["b"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
-    assert metrics["per_class"]["c"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    assert metrics.per_class["b"].model_dump() == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+    assert metrics.per_class["c"].model_dump() == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
 
 
 def test_loss_of_extreme_logits():
@@ -96,13 +106,13 @@ def test_loss_of_extreme_logits():
 
     metrics = compute_metrics(softmax(logits, axis=1), np.array([0, 0, 1]), ["a", "b"], "test")
 
-    assert metrics["loss"] == pytest.approx(expected, rel=1e-6)
+    assert metrics.loss == pytest.approx(expected, rel=1e-6)
 
 
 def test_loss_of_zero_probability_is_87_nats():
     metrics = compute_metrics(np.array([[0.0, 1.0]]), np.array([0]), ["a", "b"], "test")
 
-    assert metrics["loss"] == pytest.approx(87.3, abs=0.1)
+    assert metrics.loss == pytest.approx(87.3, abs=0.1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -123,3 +133,66 @@ def test_empty_split_is_rejected():
 def test_mismatched_arrays_are_rejected(shape, label):
     with pytest.raises(TinysightError, match="do not match 5 images of 4 classes"):
         compute_metrics(np.full(shape, 0.25), np.array([0, 1, 2, 3, label]), NAMES, "test")
+
+
+def test_metrics_are_immutable(outcome):
+    metrics = compute_metrics(*outcome(3), NAMES, "test")
+    with pytest.raises(ValidationError, match="frozen"):
+        metrics.accuracy = 1.0
+
+
+def test_accuracy_with_tta_has_its_own_interval(outcome):
+    probabilities, labels = outcome(4)
+    perfect = np.eye(4)[labels]
+    metrics = compute_metrics(probabilities, labels, NAMES, "test", probabilities_tta=perfect)
+    plain = compute_metrics(probabilities, labels, NAMES, "test")
+    assert metrics.accuracy_tta == 1
+    assert metrics.intervals.accuracy_tta == wilson_interval(60, 60)
+    assert metrics.accuracy == plain.accuracy < 1
+    assert plain.intervals.accuracy_tta is None
+
+
+def test_selective_curve_ends_at_full_coverage_and_overall_error(outcome):
+    probabilities, labels = outcome(5)
+    metrics = compute_metrics(probabilities, labels, NAMES, "test", abstain_below=0.6)
+    confident = probabilities.max(1) >= 0.6
+    wrong = probabilities.argmax(1) != labels
+    assert metrics.selective.threshold == 0.6
+    assert metrics.selective.coverage == confident.mean()
+    assert metrics.selective.error == pytest.approx(wrong[confident].mean())
+    assert metrics.selective.curve[-1] == (1.0, pytest.approx(1 - metrics.accuracy))
+    assert 0 < metrics.selective.aurc < 1 - metrics.accuracy
+
+
+def scikit_learn_report(probabilities, labels, names):
+    predictions = probabilities.argmax(axis=1)
+    all_labels = range(len(names))
+    return reference.classification_report(
+        labels, predictions, labels=all_labels, target_names=names, digits=4, zero_division=0
+    )
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 300),
+    names=st.lists(st.text("abcä 猫", min_size=1, max_size=25), min_size=2, max_size=12, unique=True),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_report_equals_scikit_learn(outcome, seed, n, names):
+    probabilities, labels = outcome(seed, n, len(names))
+    # scikit-learn 1.9 prints the support as "3.0" if no prediction is correct.
+    assume((probabilities.argmax(axis=1) == labels).any())
+
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
+
+    assert report == scikit_learn_report(probabilities, labels, names)
+
+
+def test_report_with_large_counts_equals_scikit_learn(outcome):
+    names = ["cat", "dog"]
+    labels = np.repeat([0, 1], 300_000)
+    probabilities = np.eye(2)[labels]
+
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
+
+    assert report == scikit_learn_report(probabilities, labels, names)

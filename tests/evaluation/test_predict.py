@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,8 +48,8 @@ def test_order_is_kept_across_chunks(run, photos, monkeypatch):
     [(0.0, 0.5, True), (2.0, 0.5, True), (2.5, 0.5, False), (2.5, 0.6, True), (50.0, 0.999, False), (50.0, 2.0, True)],
 )
 def test_unsure_below_threshold_of_run(run, photos, bias, below, unsure):
-    classifier = replace(run.classifier(), temperature=1.0, unsure_below=below)
-    last = classifier.network[-1]
+    classifier = run.classifier().with_spec(temperature=1.0, abstain_below=below)
+    last = classifier.network.head
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     last.bias.data[3] = bias
@@ -94,9 +93,10 @@ def test_predict_does_not_import_training_and_plotting_libraries(run, photos):
     lines = [
         "import sys",
         "from pathlib import Path",
-        "from tinysight.evaluation.predict import Predictor",
+        "from tinysight.evaluation.predict import ImagePredictor",
         "from tinysight.runs.run import Run",
-        f"(prediction,) = Predictor(Run.open(Path({str(run.path)!r}))).predict([{str(photos / 'cat' / '00.png')!r}])",
+        f"predictor = ImagePredictor(Run.open(Path({str(run.path)!r})))",
+        f"(prediction,) = predictor.predict([{str(photos / 'cat' / '00.png')!r}])",
         "print(*{'matplotlib', 'sklearn', 'torch._dynamo'} & set(sys.modules))",
     ]
     result = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)

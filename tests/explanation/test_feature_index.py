@@ -28,7 +28,7 @@ def test_training_image_is_its_own_nearest_neighbor(classifier, pixels):
 
 def test_features_are_inputs_of_last_layer(classifier, pixels):
     captured = {}
-    hook = classifier.network[-1].register_forward_hook(lambda _, inputs, __: captured.update(inputs=inputs[0]))
+    hook = classifier.network.head.register_forward_hook(lambda _, inputs, __: captured.update(inputs=inputs[0]))
     classifier.logits(pixels[:5])
     hook.remove()
     expected = torch.nn.functional.normalize(captured["inputs"])

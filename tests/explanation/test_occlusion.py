@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from tinysight.data.sources import shapes
 from tinysight.explanation.occlusion import occlusion_maps
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import ModelSection
@@ -24,7 +24,8 @@ NETWORKS = [
 
 def classifier_of(model, image_size=32, seed=0):
     torch.manual_seed(seed)
-    return Classifier(model, build_network(model, 10, image_size), tuple("abcdefghij"), image_size, Normalization())
+    spec = ClassifierSpec(model=model, class_names=tuple("abcdefghij"), image_size=image_size)
+    return Classifier(spec, build_network(model, 10, image_size))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,9 @@ class Corner(torch.nn.Module):
 def test_only_the_decisive_pixel_is_hot():
     """Patches of side 5 and stride 2 that cover (6, 21) span the rows 2..10 and the columns 18..24."""
     network = torch.nn.Sequential(Corner())
-    classifier = Classifier(ModelSection(), network, ("bright", "dark"), 32, Normalization())
+    classifier = Classifier(
+        ClassifierSpec(model=ModelSection(), class_names=("bright", "dark"), image_size=32), network
+    )
     pixels = np.full((2, 3, 32, 32), 50, dtype=np.uint8)
     pixels[0, :, 6, 21], pixels[1, :, 6, 21] = 250, 10
     bright, dark = occlusion_maps(classifier, pixels, np.array([0, 0]))
@@ -75,7 +78,7 @@ def test_only_the_decisive_pixel_is_hot():
 
 @pytest.mark.parametrize(("name", "epochs"), [("fast-73", 6), ("early-stopping", 8)])
 def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
-    """benchmarks/explanation.py computes the same two numbers, also for larger networks."""
+    """benchmarks/occlusion.py computes the same two numbers, also for larger networks."""
     dataset, planted = shapes.make_shapes(train=3000, test=200)
     recipe = loading.load_recipe(name, [f"training.epochs={epochs}", "training.batch_size=125"])
     classifier = fit(Trainer(recipe, dataset, split_dataset(dataset, recipe.data, 0), 0, "fp32"))
@@ -89,7 +92,7 @@ def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
 
     other = replace(classifier, network=classifier_of(recipe.model, seed=5).network)
     if name == "fast-73":  # its first layer is computed from the images, not trained
-        other.network[0].filters.copy_(classifier.network[0].filters)
+        other.network.body[0].filters.copy_(classifier.network.body[0].filters)
     correlations = [
         spearmanr(first.ravel(), second.ravel()).statistic
         for first, second in zip(heat, occlusion_maps(other, pixels, classes), strict=True)

@@ -34,9 +34,9 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """The number of images in each call of `features`."""
-    calls, original = [], feature_index.features
-    monkeypatch.setattr(feature_index, "features", lambda *a: calls.append(len(a[1])) or original(*a))
+    """The number of images in each call of `extract_features`."""
+    calls, original = [], feature_index.extract_features
+    monkeypatch.setattr(feature_index, "extract_features", lambda *a: calls.append(len(a[1])) or original(*a))
     return calls
 
 
@@ -48,16 +48,16 @@ def training_index(path, progress=None):
 def test_second_call_reads_cached_features(trained, cache, counted):
     first, second = training_index(trained), training_index(trained)
     assert counted == [90]  # 10 of the 100 images are for validation
-    assert torch.allclose(first.memory.features, second.memory.features, atol=1e-3)
-    assert len(first.split) == len(first.memory.features) == 90
-    near = second.memory.nearest(second.split.pixels[:10], 1)
+    assert torch.allclose(first.index.features, second.index.features, atol=1e-3)
+    assert len(first.split) == len(first.index.features) == 90
+    near = second.index.nearest(second.split.pixels[:10], 1)
     assert near.indices[:, 0].tolist() == list(range(10))
 
 
 def test_new_weights_compute_new_features(finished_run, cache, counted):
     training_index(finished_run)
     classifier = Run(finished_run).classifier()
-    classifier.network[0].weight.data.mul_(-1)
+    classifier.network.body[0].weight.data.mul_(-1)
     Run(finished_run).write_classifier(dataclasses.replace(classifier))
     training_index(finished_run)
     assert counted == [90, 90]
@@ -67,7 +67,7 @@ def test_damaged_cache_is_recomputed(trained, cache, counted):
     training_index(trained)
     (path,) = cache.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-100])
-    assert len(training_index(trained).memory.features) == 90
+    assert len(training_index(trained).index.features) == 90
     assert counted == [90, 90]
 
 
@@ -75,7 +75,7 @@ def test_unwritable_cache_gives_a_note(trained, tmp_path, monkeypatch, counted):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path / "file"))
     progress = Notes()
-    assert len(training_index(trained, progress).memory.features) == 90
+    assert len(training_index(trained, progress).index.features) == 90
     assert "are not cached" in progress.notes[0]
 
 
@@ -84,7 +84,7 @@ def test_cache_keeps_a_limited_number_of_runs(finished_run, cache, monkeypatch):
     run = Run(finished_run)
     for factor in (1.0, 1.1, 1.2):
         classifier = run.classifier()
-        classifier.network[0].weight.data.mul_(factor)
+        classifier.network.body[0].weight.data.mul_(factor)
         run.write_classifier(classifier)
         training_index(finished_run)
     assert len(list(cache.glob("*.safetensors"))) == 2

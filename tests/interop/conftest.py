@@ -1,30 +1,32 @@
-"""A classifier of each built-in network, with weights that reveal layout mistakes."""
+"""A classifier of each network family, with weights that reveal layout mistakes."""
 
 import os
 
 import pytest
 import torch
 
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
-from tinysight.recipes.schema import ModelSection
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it on first import
 
-ARCHITECTURES = [
-    *(ModelSection(architecture=name) for name in ("simple", "deep", "strided", "early-stopping")),
-    ModelSection(architecture="fast", stem_stride=1, channels=[8, 16, 16]),
-    ModelSection(architecture="fast", stem_stride=2, channels=[8, 16]),
-]
 
-
-@pytest.fixture(params=ARCHITECTURES, ids=lambda model: f"{model.architecture} {model.stem_stride or ''}".strip())
-def classifier(request):
+@pytest.fixture
+def classifier(family_model):
     torch.manual_seed(0)
-    network = build_network(request.param, 10, 32).eval()
-    for module in network:
-        for name, tensor in module.state_dict().items():
-            if tensor.dim() == 1:  # tensors of more dimensions are random already
-                tensor.copy_(torch.rand_like(tensor) + 0.5 if "var" in name else 0.3 * torch.randn_like(tensor))
-    normalization = Normalization((120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
-    return Classifier(request.param, network, tuple("abcdefghij"), 32, normalization, temperature=1.7)
+    model = family_model(10)
+    network = build_network(model, 10, 32).eval()
+    for name, tensor in network.state_dict().items():
+        if tensor.dim() == 1:  # tensors of more dimensions are random already
+            tensor.copy_(torch.rand_like(tensor) + 0.5 if "var" in name else 0.3 * torch.randn_like(tensor))
+        elif "filters" in name:  # the stem of the fast family starts at zero
+            torch.nn.init.normal_(tensor, std=0.5)
+    spec = ClassifierSpec(
+        model=model,
+        class_names=tuple("abcdefghij"),
+        image_size=32,
+        mean=(120.0, 110.0, 100.0),
+        std=(60.0, 61.0, 62.0),
+        temperature=1.7,
+    )
+    return Classifier(spec, network)

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tinysight.auditing.registry import report_sections
+from tinysight.data.load import find_source
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
@@ -18,9 +20,9 @@ def run(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cards(run):
     """The cards before and after evaluation, and the metrics."""
-    before = Card.from_run(run)
+    before = Card.from_run(run, report_sections(run))
     metrics = evaluate(run, tta=True)
-    return before, Card.from_run(run), metrics
+    return before, Card.from_run(run, report_sections(run)), metrics
 
 
 def test_missing_measurements_are_marked(cards):
@@ -34,13 +36,13 @@ def test_missing_measurements_are_marked(cards):
 def test_metrics_equal_those_of_the_evaluation(cards):
     _, card, metrics = cards
     figures = {metric.name: metric for metric in card.metrics}
-    assert figures["accuracy"].value == metrics["accuracy"]
-    assert figures["accuracy"].interval == tuple(metrics["accuracy_ci95"])
-    assert figures["accuracy with test-time augmentation"].value == metrics["accuracy_tta"]
+    assert figures["accuracy"].value == metrics.accuracy
+    assert figures["accuracy"].interval == metrics.accuracy_ci95
+    assert figures["accuracy with test-time augmentation"].value == metrics.accuracy_tta
     name = card.classes[3]
-    assert card.recall[name].value == metrics["per_class"][name]["recall"]
-    low, high = metrics["accuracy_ci95"]
-    assert f"| accuracy | {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}) |" in card.to_markdown()
+    assert card.recall[name].value == metrics.per_class[name].recall
+    low, high = metrics.accuracy_ci95
+    assert f"| accuracy | {metrics.accuracy:.1%} ({low:.1%} to {high:.1%}) |" in card.to_markdown()
     assert "On 30 test images, which were not used for training" in card.to_markdown()
 
 
@@ -51,7 +53,7 @@ def test_the_front_matter_is_valid_for_model_hubs(cards):
     assert opening == ""
     assert values["pipeline_tag"] == "image-classification"
     (result,) = values["model-index"][0]["results"]
-    assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(metrics["accuracy"], 6)}
+    assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(metrics.accuracy, 6)}
     assert all(metric["type"].isalnum() for metric in result["metrics"])
 
 
@@ -75,21 +77,22 @@ def test_recognition_of_people_is_out_of_scope(cards):
 
 def test_the_json_document_holds_the_same_metrics(cards):
     _, card, metrics = cards
-    values = json.loads(json.dumps(card.document(), allow_nan=False))
-    assert values["figures"][0]["value"] == metrics["accuracy"]
+    values = json.loads(json.dumps(card.to_dict(), allow_nan=False))
+    assert values["metrics"][0]["value"] == metrics.accuracy
     assert set(values["audit"].values()) == {"not measured"}
 
 
 def test_the_provenance_of_cifar10_states_that_no_consent_was_obtained():
-    from tinysight.reporting.provenance import provenance_of
-
-    origin = provenance_of("cifar10")
+    origin = find_source("cifar10").provenance
     assert "80 Million Tiny Images" in origin.source
     assert "No consent was obtained" in origin.consent
     assert "withdrew it in 2020" in origin.consent
 
 
-def test_the_provenance_of_a_folder_is_not_stated():
-    from tinysight.reporting.provenance import provenance_of
-
-    assert provenance_of("photos").consent.startswith("Not stated.")
+@pytest.mark.parametrize("name", ["photos", "cifar10", "shapes"])
+def test_the_provenance_of_a_folder_is_not_stated_whatever_its_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    origin = find_source(f"./{name}").provenance
+    assert origin.consent.startswith("Not stated.")
+    assert origin.license.startswith("Not stated.")

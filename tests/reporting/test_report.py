@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tinysight.audit import audit as audits
-from tinysight.audit import sections
+from tinysight.auditing import audit as audits
+from tinysight.auditing import context
+from tinysight.auditing.registry import report_sections
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.report import render_report
@@ -49,13 +50,13 @@ def run(trained, tmp_path_factory):
 def pages(run):
     """The reports before and after evaluation and audit, and the metrics."""
     dataset = load(SHAPES)
-    bare = render_report(run, dataset)
+    bare = render_report(run, dataset, report_sections(run))
     metrics = evaluate(run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sections, "MAX_CORRUPTED", 10)
+        patch.setattr(context, "MAX_PROBED", 10)
         patch.setattr(audits, "N_SHADOW_MODELS", 2)
         audits.audit(run)
-    return bare, render_report(run, dataset), metrics
+    return bare, render_report(run, dataset, report_sections(run)), metrics
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -76,7 +77,7 @@ def test_missing_measurements_are_marked(pages):
 def test_metrics_equal_those_of_the_evaluation(pages):
     _, html, metrics = pages
     words = Page(html).words
-    assert f"{metrics['accuracy']:.1%} test accuracy (n = 30)" in re.sub(r"\s+", " ", words)
+    assert f"{metrics.accuracy:.1%} test accuracy (n = 30)" in re.sub(r"\s+", " ", words)
     assert "glass blur" in words
     assert "LiRA" in words
 
@@ -85,6 +86,6 @@ def test_notes_are_escaped(run, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     copy = Run(shutil.copytree(run.path, tmp_path / "run"))
     copy.write_summary(copy.summary().model_copy(update={"notes": (evil,)}))
-    html = render_report(copy, load(SHAPES))
+    html = render_report(copy, load(SHAPES), report_sections(copy))
     assert evil not in html
     assert "&lt;img src=x onerror=alert(1)&gt;" in html

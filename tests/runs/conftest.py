@@ -6,12 +6,55 @@ import torch
 
 from tinysight._util import optional_deps
 from tinysight._util.hardware import processor_name
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.data.dataset import Provenance
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import ModelSection
-from tinysight.runs.records import DatasetRecord, Environment, EpochRecord, Summary, sha256_hex
+from tinysight.runs.records import (
+    CalibrationMetrics,
+    ClassScores,
+    DatasetRecord,
+    Environment,
+    EpochRecord,
+    MetricIntervals,
+    Metrics,
+    ScoreIntervals,
+    SelectiveMetrics,
+    Summary,
+    sha256_hex,
+)
 from tinysight.runs.run import Run
+
+
+def make_metrics(weights_sha256):
+    """Return metrics of two images, of which one is classified correctly."""
+    scores = ClassScores(precision=0.5, recall=0.5, f1=0.5, support=1)
+    bounds = ScoreIntervals(precision=(0, 1), recall=(0, 1), f1=(0, 1))
+    by_class = {"cat": bounds, "dog": bounds}
+    intervals = {"method": "none", "accuracy_tta": None, "loss": (0, 1), "ece": (0, 1)}
+    return Metrics(
+        split="test",
+        n=2,
+        accuracy=0.5,
+        accuracy_ci95=(0.1, 0.9),
+        loss=0.7,
+        accuracy_tta=None,
+        per_class={"cat": scores, "dog": scores},
+        macro=scores,
+        weighted=scores,
+        confusion_matrix=((1, 0), (1, 0)),
+        calibration=CalibrationMetrics(ece=0.1, temperature=1.5, bins=()),
+        selective=SelectiveMetrics(threshold=0.5, coverage=1, error=0.5, aurc=0.5, curve=((1, 0.5),)),
+        intervals=MetricIntervals(**intervals, macro=bounds, weighted=bounds, per_class=by_class),
+        weights_sha256=weights_sha256,
+    )
+
+
+@pytest.fixture
+def metrics():
+    """Return a function that makes metrics of the weights with a checksum."""
+    return make_metrics
 
 
 @pytest.fixture
@@ -24,8 +67,17 @@ def classifier():
     torch.manual_seed(0)
     model = ModelSection(architecture="early-stopping")
     network = build_network(model, 2, 16)
-    scale = Normalization(std=(200.0, 201.0, 202.0))
-    return Classifier(model, network, ("cat", "dog"), 16, scale, 1.5, bf16_margin=0.25, tta_shift=1, notes=("painted",))
+    spec = ClassifierSpec(
+        model=model,
+        class_names=("cat", "dog"),
+        image_size=16,
+        std=(200.0, 201.0, 202.0),
+        temperature=1.5,
+        bf16_margin=0.25,
+        tta_shift=1,
+        notes=("painted",),
+    )
+    return Classifier(spec, network)
 
 
 @pytest.fixture
@@ -45,6 +97,7 @@ def environment():
             argument="/photos",
             data_dir=None,
             fingerprint="abc",
+            provenance=Provenance(),
             source="a folder",
             is_official=None,
             notes=("café",),
@@ -77,6 +130,6 @@ def run(tmp_path, create, summary, history, classifier):
     run.write_history(history)
     run.write_classifier(classifier)
     run.write_summary(summary)
-    run.write_metrics({"format": 3, "accuracy": 0.5, "split": "test"}, run.weights_checksum())
+    run.write_metrics(make_metrics(run.weights_checksum()))
     run.write_predictions(np.eye(2, dtype=np.float32), np.array([0, 1]))
     return run

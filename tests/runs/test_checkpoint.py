@@ -53,7 +53,7 @@ def test_load_returns_latest_and_save_keeps_previous(folder):
 def test_load_rejects_other_formats(tmp_path, state):
     write_tensors({}, state, tmp_path / LATEST)
     with pytest.raises(
-        RunError, match=r"latest\.safetensors: has format .*\. This version of tinysight reads format 3"
+        RunError, match=r"latest\.safetensors: has format .*\. This version of tinysight reads format 4"
     ):
         load(tmp_path)
 

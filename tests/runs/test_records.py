@@ -19,7 +19,7 @@ from tinysight.runs.records import (
     write_record,
 )
 
-GOOD = {"format": 3, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
+GOOD = {"format": 4, "status": "finished", "recipe": "deep", "dataset": "shapes", "history_sha256": ""}
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def summary_text(**changes):
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@given(recipe=texts, remarks=st.lists(texts), accuracy=st.floats(0, 1), epochs=st.integers(0, 10**12))
-def test_records_roundtrip(tmp_path_factory, recipe, remarks, accuracy, epochs):
+@given(recipe=texts, notes=st.lists(texts), accuracy=st.floats(0, 1), epochs=st.integers(0, 10**12))
+def test_records_roundtrip(tmp_path_factory, recipe, notes, accuracy, epochs):
     path = tmp_path_factory.getbasetemp() / "any.json"
     summary = Summary(
         status="failed",
         recipe=recipe,
         dataset="x",
-        notes=tuple(remarks),
+        notes=tuple(notes),
         val_accuracy=accuracy,
         epochs=epochs,
         history_sha256="",
@@ -66,10 +66,10 @@ def test_helper_computes_the_same_checksum_as_the_code(path):
     assert read_record(Summary, path) == Summary(**GOOD)
 
 
-@pytest.mark.parametrize("form", [2, 1, 0, "1", None, [1] * 99])
+@pytest.mark.parametrize("form", [3, 2, 1, 0, "1", None, [1] * 99])
 def test_read_rejects_other_formats(path, form):
     path.write_text(summary_text(format=form))
-    with pytest.raises(RunError, match=r"summary\.json: has format .{1,40}\. This version of tinysight reads format 3"):
+    with pytest.raises(RunError, match=r"summary\.json: has format .{1,40}\. This version of tinysight reads format 4"):
         read_record(Summary, path)
 
 
@@ -103,10 +103,10 @@ def test_read_rejects_values_that_violate_the_schema(path, changes):
         "3",
         '"text"',
         "{}",
-        '{"format": 3}',
-        '{"format": 3, "epochs": 1e999, "sha256": ""}',
-        '{"format": 3, "epochs": NaN, "sha256": ""}',
-        '{"format": 3, "epochs": ' + "9" * 5000 + "}",
+        '{"format": 4}',
+        '{"format": 4, "epochs": 1e999, "sha256": ""}',
+        '{"format": 4, "epochs": NaN, "sha256": ""}',
+        '{"format": 4, "epochs": ' + "9" * 5000 + "}",
         '{"a":' * 100_000,
         "[" * 100_000,
     ],
@@ -120,7 +120,7 @@ def test_read_rejects_text_that_is_not_a_record(path, text):
 
 def test_read_rejects_deep_nesting(path):
     for depth in range(900, 1000):
-        path.write_text('{"format": 3, "a": ' + "[" * depth + "]" * depth + "}")
+        path.write_text('{"format": 4, "a": ' + "[" * depth + "]" * depth + "}")
         with pytest.raises(RunError, match=str(path)):
             read_record(Summary, path)
 

@@ -1,10 +1,12 @@
 """Run directories: round trips, atomic writes, and detection of damaged files."""
 
 import errno
+import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from tinysight._util.errors import RunError, StorageError
 from tinysight.runs.records import sha256_hex
@@ -21,32 +23,44 @@ RECORDS = {
 }
 
 
-def test_all_files_roundtrip(run, recipe, environment, summary, history, classifier):
+def test_all_files_roundtrip(run, recipe, environment, summary, history, metrics):
     run = Run.open(run.path)
     assert run.recipe() == recipe
     assert run.environment() == environment
     assert run.summary() == summary
     assert run.history() == history
-    assert run.metrics() == {"format": 3, "accuracy": 0.5, "split": "test"}
+    assert run.metrics() == metrics(run.weights_checksum())
+    assert [array.tolist() for array in run.predictions()] == [[[1, 0], [0, 1]], [0, 1]]
     with np.load(run.path / "predictions.npz") as predictions:
         assert predictions["probabilities"].tolist() == [[1, 0], [0, 1]]
         assert predictions["labels"].tolist() == [0, 1]
 
 
+def test_run_of_older_format_is_refused_by_name(run):
+    summary = json.loads((run.path / "summary.json").read_text())
+    (run.path / "summary.json").write_text(json.dumps({**summary, "format": 3}))
+    with pytest.raises(RunError, match=r"summary\.json: has format 3\. This version of tinysight reads format 4\. Use"):
+        Run.open(run.path)
+    recipe = (run.path / "recipe.toml").read_text()
+    (run.path / "recipe.toml").write_text(recipe.replace("# format 4,", "# format 3,", 1))
+    with pytest.raises(RunError, match=r"recipe\.toml: has format 3\."):
+        run.recipe()
+
+
 @pytest.mark.parametrize("other", [{"processor": "another"}, {"versions": {"torch": "1.0"}}])
 def test_bf16_margin_is_dropped_on_other_processor_or_torch(run, environment, other):
-    assert run.classifier().bf16_margin == 0.25
+    assert run.classifier().spec.bf16_margin == 0.25
     run.write_environment(environment.model_copy(update=other))
-    assert run.classifier().bf16_margin is None
+    assert run.classifier().spec.bf16_margin is None
 
 
 def test_loaded_classifier_predicts_bit_identical_probabilities(run, classifier):
     images = np.random.default_rng(0).integers(0, 256, (7, 3, 16, 16), dtype=np.uint8)
     loaded = run.classifier()
     assert np.array_equal(loaded.probabilities(images), classifier.probabilities(images))
-    assert (loaded.class_names, loaded.image_size, loaded.temperature) == (("cat", "dog"), 16, 1.5)
+    assert (loaded.class_names, loaded.image_size, loaded.spec.temperature) == (("cat", "dog"), 16, 1.5)
     assert loaded.notes == ("painted",)
-    assert loaded.normalization == classifier.normalization
+    assert loaded.spec == classifier.spec
 
 
 def test_create_accepts_missing_or_empty_directory(create, tmp_path):
@@ -60,7 +74,7 @@ def test_create_accepts_missing_or_empty_directory(create, tmp_path):
 def test_create_rejects_existing_files(create, run, tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (run.path, tmp_path / "file"):
-        with pytest.raises(RunError, match=r"already exists\. Choose another --out"):
+        with pytest.raises(RunError, match=r"already exists\. Choose another directory, or resume the run\."):
             create(path)
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -186,12 +200,12 @@ def test_create_on_full_disk_leaves_no_files(create, tmp_path, disk):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_write_metrics_rejects_metrics_of_replaced_weights(run, classifier):
+def test_write_metrics_rejects_metrics_of_replaced_weights(run, classifier, metrics):
     checksum = run.weights_checksum()
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     with pytest.raises(RunError, match="the weights changed during the evaluation"):
-        run.write_metrics({"format": 3}, checksum)
+        run.write_metrics(metrics(checksum))
 
 
 def test_writing_new_weights_removes_evaluation(run, classifier):
@@ -209,8 +223,90 @@ def test_metrics_of_other_weights_are_rejected(run, classifier):
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     (run.path / "metrics.json").write_bytes(old_metrics)
-    with pytest.raises(RunError, match=r"computed for other weights\. Run `tinysight evaluate` again"):
+    with pytest.raises(RunError, match=r"computed for other weights\. Evaluate the run again"):
         run.metrics()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accuracy": "high"},
+        {"accuracy": float("nan")},
+        {"n": 0},
+        {"split": "train"},
+        {"unsure": {}},
+        {"macro": None},
+        {"accuracy_ci95": [0.5]},
+    ],
+)
+def test_metrics_that_violate_the_schema_are_rejected(run, changes):
+    path = run.path / "metrics.json"
+    values = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256"}
+    checksum = sha256_hex(json.dumps(values | changes, sort_keys=True))
+    path.write_text(json.dumps({**values, **changes, "sha256": checksum}))
+    with pytest.raises(RunError, match=r"metrics\.json: not written by this version of tinysight"):
+        run.metrics()
+
+
+def rewrite_predictions(run, **changes):
+    """Write predictions.npz again with other arrays; None removes one. Checksums stay."""
+    path = run.path / "predictions.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files} | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"probabilities": np.eye(2)},  # float64
+        {"probabilities": np.ones((2, 1), np.float32)},
+        {"probabilities": np.eye(3, 2, dtype=np.float32)},
+        {"probabilities": np.full((2, 2), 0.6, np.float32)},
+        {"probabilities": np.full((2, 2), np.nan, np.float32)},
+        {"probabilities": np.array([[2, -1], [0, 1]], np.float32)},
+        {"labels": np.array([0, 2])},
+        {"labels": np.array([0, -1])},
+        {"labels": np.array([0.0, 1.0])},
+        {"labels": np.array([[0], [1]])},
+        {"labels": None},
+        {"notes": None},
+        {"notes": np.array(1)},
+        {"extra": np.zeros(1)},
+    ],
+)
+def test_predictions_that_violate_the_schema_are_rejected(run, changes):
+    rewrite_predictions(run, **changes)
+    with pytest.raises(RunError, match=r"predictions\.npz: contains no predictions\. Evaluate the run again"):
+        run.predictions()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"labels": np.array([1, 1])}, {"probabilities": np.eye(2, dtype=np.float32)[::-1]}, {"sha256": None}]
+)
+def test_modified_predictions_are_rejected(run, changes):
+    rewrite_predictions(run, **changes)
+    with pytest.raises(RunError, match=r"predictions\.npz: modified after it was written"):
+        run.predictions()
+
+
+@pytest.mark.parametrize("form", [3, [4, 4], "4", None])
+def test_predictions_of_other_formats_are_rejected(run, form):
+    rewrite_predictions(run, format=None if form is None else np.array(form))
+    with pytest.raises(RunError, match=r"predictions\.npz: has format .*\. This version of tinysight reads format 4"):
+        run.predictions()
+
+
+def test_truncated_predictions_are_rejected(run):
+    content = (run.path / "predictions.npz").read_bytes()
+    for length in (0, 10, len(content) // 2, len(content) - 30):
+        (run.path / "predictions.npz").write_bytes(content[:length])
+        with pytest.raises(RunError, match=r"predictions\.npz: missing or damaged"):
+            run.predictions()
+    with (run.path / "predictions.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(RunError, match=r"predictions\.npz: missing or damaged"):
+        run.predictions()
 
 
 def test_training_lock_is_exclusive(run):
@@ -238,7 +334,7 @@ def test_training_lock_removes_only_temporary_training_files(run):
 
 def test_unfinished_run_has_no_classifier(run, summary):
     run.write_summary(summary.model_copy(update={"status": "running"}))
-    with pytest.raises(RunError, match="continue it with --resume"):
+    with pytest.raises(RunError, match=r"was killed\. Wait, or resume it"):
         run.classifier()
 
 
@@ -252,7 +348,7 @@ def test_weights_of_another_run_are_rejected(create, run, classifier, tmp_path):
 
 
 def test_weights_of_wrong_shape_are_rejected(run, classifier):
-    del classifier.network[-1]
+    classifier.network.head = torch.nn.Linear(3, 2)
     run.write_classifier(classifier)
     with pytest.raises(RunError, match=r"model\.safetensors: the shapes of the weights do not match model\.json"):
         run.classifier()
@@ -260,20 +356,20 @@ def test_weights_of_wrong_shape_are_rejected(run, classifier):
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_non_finite_weights_are_rejected(run, classifier, number):
-    classifier.network[-1].bias.data[1] = number
+    classifier.network.head.bias.data[1] = number
     run.write_classifier(classifier)
-    with pytest.raises(RunError, match=r"model\.safetensors: the weights '9\.bias' contain NaN or infinity"):
+    with pytest.raises(RunError, match=r"model\.safetensors: the weights 'head\.bias' contain NaN or infinity"):
         run.classifier()
 
 
 def test_unknown_architecture_is_rejected(run, classifier):
-    object.__setattr__(classifier.model, "architecture", "vision-transformer")
+    object.__setattr__(classifier.spec.model, "architecture", "vision-transformer")
     run.write_classifier(classifier)
     with pytest.raises(RunError, match=r"model\.json: not written by this version.*\(model\.architecture"):
         run.classifier()
 
 
-def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, disk):
+def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, metrics, disk):
     before = {path: path.read_bytes() for path in run.path.iterdir()}
     disk.fails["fsync"] = errno.ENOSPC
     writes = [
@@ -281,7 +377,7 @@ def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, disk
         lambda: run.write_recipe(recipe),
         lambda: run.write_summary(summary),
         lambda: run.write_history([]),
-        lambda: run.write_metrics({"format": 3}, run.weights_checksum()),
+        lambda: run.write_metrics(metrics(run.weights_checksum())),
         lambda: run.write_predictions(np.eye(3, dtype=np.float32), np.arange(3)),
     ]
     for write in writes:
@@ -293,7 +389,7 @@ def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, disk
 def test_power_loss_between_weights_and_model_is_detected_or_harmless(run, classifier, power_cuts):
     images = np.zeros((1, 3, 16, 16), dtype=np.uint8)
     before = classifier.probabilities(images)
-    classifier.network[-1].bias.data[0] += 1
+    classifier.network.head.bias.data[0] += 1
     after = classifier.probabilities(images)
 
     def predict_or_reject(run):

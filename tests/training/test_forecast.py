@@ -5,8 +5,9 @@ import math
 import pytest
 
 from tinysight._util.errors import RecipeError
+from tinysight._util.timing import Deadline
 from tinysight.models.classifier import batch_size
-from tinysight.models.fast import STEM_CHANNELS
+from tinysight.models.families.fast import STEM_CHANNELS
 from tinysight.recipes import loading
 from tinysight.training import forecast, precision
 from tinysight.training.budget import EXIT_SECONDS
@@ -44,7 +45,7 @@ def _machine(monkeypatch):
     """Fake a machine that trains 640 images/s with the small network and 64 with the large one."""
 
     def seconds(network, image_size, precisions):
-        return [0.2 if network[0].filters.shape[0] == STEM_CHANNELS[2] else 2.0]
+        return [0.2 if network.body[0].filters.shape[0] == STEM_CHANNELS[2] else 2.0]
 
     monkeypatch.setattr(forecast, "step_seconds", seconds)
     monkeypatch.setattr(precision, "resolve_precision", lambda *asked: "fp32")
@@ -62,18 +63,18 @@ def test_epochs_follow_from_time_and_speed(recipe):
 
 
 def test_elapsed_time_is_subtracted(recipe):
-    late = forecast_training(recipe(10), WORK, start_time=NOW - 300, law=LAW)
+    late = forecast_training(recipe(10), WORK, deadline=Deadline(NOW - 300, 600), law=LAW)
     assert late.epochs == pytest.approx(forecast_training(recipe(5), WORK, law=LAW).epochs)
 
 
 def test_probe_time_is_subtracted(recipe, monkeypatch):
     seconds = iter(range(1000, 2000, 100))
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: float(next(seconds)))
-    probed = forecast_training(recipe(10), WORK, start_time=900.0, law=law(SMALL))
+    probed = forecast_training(recipe(10), WORK, deadline=Deadline(900.0, 600), law=law(SMALL))
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: NOW)
 
     assert probed.epochs == pytest.approx(
-        forecast_training(recipe(10), WORK, start_time=NOW - 100, law=law(SMALL)).epochs
+        forecast_training(recipe(10), WORK, deadline=Deadline(NOW - 100, 600), law=law(SMALL)).epochs
     )
 
 
@@ -93,7 +94,7 @@ def test_a_longer_budget_chooses_a_larger_network(recipe, minutes, widths):
 
 def test_probing_stops_at_the_first_network_too_large_for_the_time(recipe, monkeypatch):
     probed = []
-    monkeypatch.setattr(forecast, "step_seconds", lambda network, *rest: probed.append(len(network)) or [1.0])
+    monkeypatch.setattr(forecast, "step_seconds", lambda network, *rest: probed.append(network) or [1.0])
     forecast_training(recipe(1), WORK, law=law(SMALL, LARGE, LARGE, LARGE))
 
     assert len(probed) == 2
@@ -101,12 +102,12 @@ def test_probing_stops_at_the_first_network_too_large_for_the_time(recipe, monke
 
 @pytest.mark.parametrize("elapsed", [59.9, 60, 1000])
 def test_an_exhausted_budget_still_gives_a_forecast(recipe, elapsed):
-    assert 0 <= forecast_training(recipe(1), WORK, start_time=NOW - elapsed, law=LAW).accuracy <= 1
+    assert 0 <= forecast_training(recipe(1), WORK, deadline=Deadline(NOW - elapsed, 60), law=LAW).accuracy <= 1
 
 
 def test_the_forecast_text_has_network_epochs_accuracy_and_spread(recipe):
     words = forecast_training(recipe(10), WORK, law=law(SMALL, spread=0.012)).describe()
-    assert words.startswith("coarse stem, 16/32 channels, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
+    assert words.startswith("stem stride 2, channels 16/32, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
 
 
 @pytest.mark.parametrize(("pace_spread", "seen"), [(0.5, 900.0), (2.0, 90_000.0)])
@@ -153,7 +154,7 @@ def test_no_accuracy_forecast_for_other_datasets(recipe):
 
 
 def test_an_open_network_without_a_time_budget_is_rejected():
-    with pytest.raises(RecipeError, match=r"Set training\.minutes, or model\.stem and model\.widths\."):
+    with pytest.raises(RecipeError, match=r"Set training\.minutes, or model\.stem_stride and model\.channels\."):
         forecast_training(loading.load_recipe("fast"), WORK, law=LAW)
 
 

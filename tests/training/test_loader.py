@@ -31,7 +31,7 @@ def _block(request, monkeypatch):
 
 
 def epoch_of(feed, number=0):
-    return [feed.batch(number, step) for step in range(feed.steps)]
+    return [feed.batch(number, step) for step in range(feed.steps_per_epoch)]
 
 
 @pytest.mark.usefixtures("_block")
@@ -40,7 +40,7 @@ def test_images_without_augmentation_are_the_scaled_pixels_with_their_labels(mak
     batches = epoch_of(loader)
     images, labels = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
 
-    pixels = loader.images.train.pixels[loader.images.learn]
+    pixels = loader.split.train.pixels[loader.split.train_indices]
     expected = {(row.tobytes(), label) for row, label in zip(pixels, labels_of(loader), strict=True)}
     restored = (images * 255).round().astype(np.uint8)
     assert {(row.tobytes(), label) for row, label in zip(restored, labels, strict=True)} == expected
@@ -48,7 +48,7 @@ def test_images_without_augmentation_are_the_scaled_pixels_with_their_labels(mak
 
 
 def labels_of(loader):
-    return loader.images.train.labels[loader.images.learn]
+    return loader.split.train.labels[loader.split.train_indices]
 
 
 @pytest.mark.usefixtures("_block")
@@ -89,7 +89,7 @@ def test_a_batch_does_not_depend_on_earlier_calls(dataset, recipe, requests):
 
 @pytest.mark.usefixtures("_block")
 def test_every_batch_of_every_epoch_is_augmented_differently(make):
-    images = make().images
+    images = make().split
     same = TrainSplit(images.train, np.full(96, 7), images.validation)  # so that only the augmentation differs
     loader = make(ROTATED, images=same)
 

@@ -3,7 +3,7 @@ import torch
 
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SilentProgress
-from tinysight.models.registry import CNN_BUILDERS, build_network
+from tinysight.models.registry import build_network
 from tinysight.recipes.schema import ModelSection, Recipe
 from tinysight.training import precision
 
@@ -59,10 +59,8 @@ def test_requested_bf16_with_faulty_convolutions_is_rejected(machine):
         precision.resolve_precision("bf16", RECIPE)
 
 
-@pytest.mark.parametrize("name", [*CNN_BUILDERS, "fast"])
-def test_the_installed_torch_has_correct_convolutions(name):
-    widths = {"stem_stride": 1, "channels": [16, 32]} if name == "fast" else {}
-    assert precision.find_bf16_fault(build_network(ModelSection(architecture=name, **widths), 10, 32), 32) == ""
+def test_the_installed_torch_has_correct_convolutions(family_model):
+    assert precision.find_bf16_fault(build_network(family_model(10), 10, 32), 32) == ""
 
 
 @pytest.mark.parametrize("fault", ["forward", "backward"])

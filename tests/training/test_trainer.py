@@ -22,7 +22,7 @@ def trainer(dataset, recipe):
 
 
 def train_epoch(trainer):
-    sizes = [trainer.step() for _ in range(trainer.loader.steps)]
+    sizes = [trainer.step() for _ in range(trainer.loader.steps_per_epoch)]
     return sizes, trainer.end_epoch()
 
 
@@ -58,8 +58,8 @@ def test_epoch_metrics_are_means_over_the_images(trainer):
     frozen.network.load_state_dict(trained.network.state_dict())
     _, epoch = train_epoch(frozen)
 
-    images = frozen.images
-    parts = {"": (images.train.pixels[images.learn], images.train.labels[images.learn])}
+    images = frozen.split
+    parts = {"": (images.train.pixels[images.train_indices], images.train.labels[images.train_indices])}
     parts["val_"] = (images.validation.pixels, images.validation.labels)
     for prefix, (pixels, labels) in parts.items():
         probabilities = frozen.classifier.probabilities(pixels).astype(np.float64)
@@ -71,21 +71,21 @@ def test_epoch_metrics_are_means_over_the_images(trainer):
 
 def test_the_running_means_of_the_last_step_are_those_of_the_epoch(trainer):
     running = trainer()
-    for _ in range(running.loader.steps):
+    for _ in range(running.loader.steps_per_epoch):
         running.step()
-    position = running.position
-    loss, accuracy = position.loss / position.images, position.correct / position.images
+    state = running.state
+    loss, accuracy = state.loss_sum / state.images, state.correct / state.images
 
     epoch = running.end_epoch()
 
     assert (epoch.loss, epoch.accuracy) == (loss, accuracy)
-    assert (running.position.epoch, running.position.step, running.position.images) == (1, 0, 0)
+    assert (running.state.epoch, running.state.step, running.state.images) == (1, 0, 0)
 
 
 def test_initial_weights_depend_only_on_the_seed(trainer):
     def first_layer(seed):
         torch.rand(seed + 1)  # advances the global generator
-        return trainer(seed=seed).network[0].weight
+        return trainer(seed=seed).network.body[0].weight
 
     assert torch.equal(first_layer(1), first_layer(1))
     assert not torch.equal(first_layer(1), first_layer(2))
@@ -104,7 +104,7 @@ def test_every_step_has_its_own_dropout_mask(dataset, recipe):
     images = split_dataset(dataset, settled.data, 0)
     same = TrainSplit(images.train, np.full(48, 7), images.validation)  # so that only the dropout differs
     frozen = Trainer(settled, dataset, same, 0, "fp32")
-    frozen.network[-2].register_forward_hook(
+    frozen.network.body[-1].register_forward_hook(
         lambda layer, inputs, output: patterns.add((output != 0).numpy().tobytes())
     )
     for epoch in (0, 1):
@@ -128,7 +128,7 @@ def test_a_restored_trainer_takes_the_same_next_step(trainer):
     expected, actual = original.checkpoint(), restored.checkpoint()
     assert actual.tensors.keys() == expected.tensors.keys()
     assert all(torch.equal(actual.tensors[name], expected.tensors[name]) for name in expected.tensors)
-    assert replace(restored.position, seconds=0) == replace(original.position, seconds=0)
+    assert replace(restored.state, seconds=0) == replace(original.state, seconds=0)
 
 
 def test_ghost_batches_add_up_to_the_batch(trainer):
@@ -140,8 +140,8 @@ def test_ghost_batches_add_up_to_the_batch(trainer):
 
     for expected, actual in zip(whole.network.parameters(), split.network.parameters(), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
-    assert whole.position.correct == split.position.correct
-    assert whole.position.loss == pytest.approx(split.position.loss, rel=1e-5)
+    assert whole.state.correct == split.state.correct
+    assert whole.state.loss_sum == pytest.approx(split.state.loss_sum, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -178,21 +178,21 @@ def test_label_smoothing_mixes_in_the_uniform_distribution(trainer):
         log_probabilities = running.network.eval()(images).log_softmax(1)
     target = log_probabilities.gather(1, labels.unsqueeze(1)).mean()
     expected = -0.7 * target - 0.3 * log_probabilities.mean()
-    assert running.position.loss / running.position.images == pytest.approx(expected.item(), rel=1e-4)
+    assert running.state.loss_sum / running.state.images == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_a_linear_schedule_reaches_zero_at_the_end_of_training(trainer):
     running = trainer("optimizer.lr_schedule=linear", "optimizer.learning_rate=0.5", "training.epochs=2")
     lr_scales = []
     for _ in range(2):
-        for _ in range(running.loader.steps):
-            lr_scales.append(running.share)
+        for _ in range(running.loader.steps_per_epoch):
+            lr_scales.append(running.lr_scale)
             running.step()
         running.end_epoch()
 
     assert lr_scales == pytest.approx(np.linspace(1, 0, 14, endpoint=False))
     assert [epoch.lr for epoch in running.history] == pytest.approx([0.25, 0])
-    assert running.share == pytest.approx(0)
+    assert running.lr_scale == pytest.approx(0)
 
 
 def test_the_fast_network_learns(dataset, recipe):
@@ -222,7 +222,7 @@ def test_a_partial_batch_has_a_smaller_gradient(dataset, recipe):
     )
     trainer = Trainer(settled, dataset, split_dataset(dataset, settled.data, 0), 0, "fp32")
     images, labels = trainer.loader.batch(0, 0)
-    head = trainer.network[-1].weight
+    head = trainer.network.head.weight
     before = head.detach().clone()
     loss = torch.nn.functional.cross_entropy(trainer.network.train()(images), labels)
     (gradient,) = torch.autograd.grad(loss, head)

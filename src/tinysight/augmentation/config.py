@@ -66,7 +66,7 @@ class Augmentation(BaseModel):
     @model_validator(mode="after")
     def _fill_value_needs_constant(self) -> Self:
         if self.fill_value and self.fill_mode != "constant":
-            raise ValueError('fill_value needs fill = "constant". Set fill, or remove fill_value')
+            raise ValueError('fill_value needs fill_mode = "constant". Set fill_mode, or remove fill_value')
         return self
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class Augmentation(BaseModel):
 def describe_augmentation(config: Augmentation) -> str:
     """Describe the active settings of `config` in one line.
 
-    >>> describe(Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, horizontal_flip=True))
+    >>> describe_augmentation(Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, horizontal_flip=True))
     'rotation ±40°, shift ±0.2, flip, fill nearest'
     """
     return ", ".join([*_geometry(config), *_color(config), *_cutout(config)]) or "none"

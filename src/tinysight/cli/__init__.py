@@ -77,7 +77,7 @@ def main() -> None:
             app(prog_name="tinysight")
     except TinysightError as error:
         progress.finish()
-        print_error(str(error))
+        print_error(str(error).replace("pass skip_unreadable=True", "set --skip-unreadable"))
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code != _CTRL_C:

@@ -10,6 +10,8 @@ import typer
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
 
+_HINTS = {"groups_file": "give a file with --groups", "shadow_models": "no time for shadow models; give more --minutes"}
+
 
 def audit(
     run: RunArgument,
@@ -25,8 +27,8 @@ def audit(
     data_dir: DataDirOption = None,
 ) -> None:
     """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage."""
-    from tinysight.audit.audit import audit as run_audit
-    from tinysight.reporting.audit_summary import summarize
+    from tinysight.auditing.audit import audit as run_audit
+    from tinysight.auditing.registry import report_sections
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 
@@ -34,10 +36,13 @@ def audit(
     results = run_audit(opened, minutes, groups, data_dir, progress)
     for note in opened.summary().notes:
         progress.note(note)
-    for heading, text in summarize(results).items():
-        stdout_console.print(escape_control(f"{heading + ':':<18}{text}"))
+    sections = report_sections(opened)
+    width = max(len(section.heading) for section in sections) + 2
+    for section in sections:
+        text = f"not measured: {_HINTS[section.missing]}" if section.missing in _HINTS else section.summary
+        stdout_console.print(escape_control(f"{section.heading + ':':<{width}}{text}"))
     stdout_console.print(f"files: {run / 'audit.json'}")
-    if results.label_issues:
+    if "label_issues" in results.sections:
         stdout_console.print(
             f"       {RunArtifacts(opened).label_issues_path} "
             "(exclude these images with `train --set data.exclude_file=...`)"

@@ -22,7 +22,7 @@ def compare(
     from tinysight.evaluation.significance import compare_runs
     from tinysight.reporting.comparison import render_comparison
     from tinysight.runs.run import Run
-    from tinysight.runs.run_dataset import load_run_dataset
+    from tinysight.runs.run_dataset import open_dataset
 
     opened = [Run.open(run) for run in runs]
     results = compare_runs(opened)
@@ -35,7 +35,7 @@ def compare(
             escape_control(pair.first), escape_control(pair.second), difference, f"{low:+.2%} to {high:+.2%}", p_value
         )
     stdout_console.print(table)
-    dataset = load_run_dataset(opened[0], data_dir, progress)
+    dataset = open_dataset(opened[0], data_dir=data_dir, progress=progress)
     only_correct = {name: results.only_correct(name) for name in results.runs}
     html = render_comparison(
         results.runs, results.comparisons, only_correct, results.predictions, dataset, results.split

@@ -13,7 +13,7 @@ from tinysight._util.errors import InputError
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.metrics import Metrics
+    from tinysight.runs.records import Metrics
 
 
 class SplitChoice(StrEnum):
@@ -44,11 +44,15 @@ def evaluate(
         raise InputError(f"{run}: --data is for ONNX files; a run has its own dataset. Remove --data.")
 
     from tinysight.evaluation.evaluate import evaluate as evaluate_run
+    from tinysight.reporting.evaluation_plots import plot_evaluation
     from tinysight.runs.run import Run
+    from tinysight.runs.run_dataset import open_dataset
 
     opened = Run.open(run)
-    metrics = evaluate_run(opened, split.value, tta, data_dir, progress)
-    for note in opened.metrics()["notes"]:
+    dataset = open_dataset(opened, data_dir=data_dir, progress=progress)
+    metrics = evaluate_run(opened, dataset, split.value, tta)
+    plot_evaluation(opened, dataset)
+    for note in metrics.notes:
         progress.note(note)
     _print_metrics(metrics)
     stdout_console.print(f"files: {run / 'metrics.json'}, plots in {run / 'plots'}")
@@ -69,19 +73,19 @@ def _evaluate_onnx(path: Path, data: str, data_dir: Path | None) -> Metrics:
 def _print_metrics(metrics: Metrics) -> None:
     from tinysight.evaluation.metrics import classification_report
 
-    low, high = metrics["accuracy_ci95"]
-    per_class = {escape_control(name): scores for name, scores in metrics["per_class"].items()}
-    stdout_console.print(classification_report({**metrics, "per_class": per_class}))
+    low, high = metrics.accuracy_ci95
+    per_class = {escape_control(name): scores for name, scores in metrics.per_class.items()}
+    stdout_console.print(classification_report(metrics.model_copy(update={"per_class": per_class})))
     stdout_console.print(
-        f"{metrics['split']} accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) "
-        f"on {metrics['n']:,} images, loss {metrics['loss']:.4f}"
+        f"{metrics.split} accuracy {metrics.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}) "
+        f"on {metrics.n:,} images, loss {metrics.loss:.4f}"
     )
-    if metrics["accuracy_tta"] is not None:
-        stdout_console.print(f"with test-time augmentation (TTA): {metrics['accuracy_tta']:.4f}")
-    unsure = metrics["unsure"]
+    if metrics.accuracy_tta is not None:
+        stdout_console.print(f"with test-time augmentation (TTA): {metrics.accuracy_tta:.4f}")
+    selective = metrics.selective
     stdout_console.print(
-        f"unsure below a probability of {unsure['threshold']:.0%}: coverage {unsure['coverage']:.1%}, "
-        f"error rate {unsure['error']:.1%} on the covered images"
-        if unsure["threshold"] <= 1
+        f"unsure below a probability of {selective.threshold:.0%}: coverage {selective.coverage:.1%}, "
+        f"error rate {selective.error:.1%} on the covered images"
+        if selective.threshold <= 1
         else "unsure of every image: no threshold reaches the target error"
     )

@@ -29,7 +29,7 @@ def explain(
     from tinysight.runs.run import Run
 
     opened = Run.open(run)
-    explainer = Explainer(opened, data_dir, progress)
+    explainer = Explainer(opened, data_dir=data_dir, progress=progress)
     explained, failures = explainer.explain_images(images)
     explained += explainer.explain_test_images(test_index)
     for failure in failures:

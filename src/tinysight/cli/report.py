@@ -18,12 +18,14 @@ def report(
 ) -> None:
     """Write an HTML report of RUN: setup, results, calibration and audit."""
     from tinysight._util.files import write_text
-    from tinysight.reporting.run_report import report as render
+    from tinysight.auditing.registry import report_sections
+    from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
+    from tinysight.runs.run_dataset import open_dataset
 
     opened = Run.open(run)
-    html = render(opened, data_dir, progress)
+    html = render_report(opened, open_dataset(opened, data_dir=data_dir, progress=progress), report_sections(opened))
     if out:
         write_text(out, html)
     stdout_console.print(f"page: {out or RunArtifacts(opened).write_report(html)}")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class LauncherChoice(StrEnum):
-    """Values of --engine."""
+    """Values of --launcher."""
 
     torchrun = "torchrun"
     ray = "ray"

@@ -25,4 +25,4 @@ CENTER_CROP: Crops = (Crop(),)
 """The largest centered square, as in training."""
 
 SIX_CROP: Crops = tuple(Crop(closer, place) for closer in (0.0, 0.125) for place in (0.5, 0.0, 1.0))
-"""Two margins times three positions, for classifiers trained on tightly cropped objects: benchmarks/photos.py."""
+"""Two margins times three positions, for classifiers trained on tightly cropped objects: benchmarks/resizing.py."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,22 @@ from tinysight.data.pixels import iter_chunks
 
 Labels = NDArray[np.int64]
 
+_MAX_SHOWN_CLASSES = 10  # classes with a sample image in the notebook display
+
+IN_MEMORY = ":memory:"
+"""The argument of a dataset whose images exist only in memory, so that it cannot be loaded again."""
+
+NOT_STATED = "Not stated. The publisher of this model should fill this in."
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Source of the images, consent of photographers and people shown, and license."""
+
+    source: str = NOT_STATED
+    consent: str = NOT_STATED
+    license: str = NOT_STATED
+
 
 @dataclass(frozen=True)
 class Split:
@@ -24,11 +42,14 @@ class Split:
         pixels: uint8, (n, 3, height, width), RGB, 0..255.
         labels: int64, (n,), indices into the dataset's class names.
         files: the file of each image, or empty if the images did not come from single files.
+        groups: the group of each image (a patient, a scene, a burst), or empty. Groups are never split between
+            training, validation and test.
     """
 
     pixels: Pixels
     labels: Labels
     files: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,7 +64,7 @@ class Dataset:
     """Labeled images in a training and a test split, with class names and provenance.
 
     Attributes:
-        name: "cifar10", "shapes", or the name of the folder.
+        name: "cifar10", "shapes", or the name of the folder or file.
         train: the training split. Validation images are split off from it if `validation` is None.
         test: the test split, used only for the final evaluation.
         class_names: one name per class, in the order of the labels.
@@ -53,6 +74,10 @@ class Dataset:
             nothing to compare with.
         notes: caveats for results on this dataset; empty if there are none.
         crops: the crops that classifiers trained on this dataset take from larger images.
+        provenance: source, consent and license of the images, as far as the kind of source implies them.
+        argument: what `load_dataset` takes to load the same images again, or `IN_MEMORY`.
+        has_drawn_test: whether the test images were drawn at random, because there was no test split.
+        folder: the folder that the splits' files are relative to, or None.
     """
 
     name: str
@@ -64,6 +89,10 @@ class Dataset:
     is_official: bool | None = None
     notes: tuple[str, ...] = ()
     crops: Crops = CENTER_CROP
+    provenance: Provenance = Provenance()
+    argument: str = IN_MEMORY
+    has_drawn_test: bool = False
+    folder: Path | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -84,14 +113,25 @@ class Dataset:
         return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
-        """Return the HTML representation for notebooks."""
-        from tinysight.data.display import dataset_html
+        """Return the name, sizes and notes, and an image of each of the first ten classes, for notebooks."""
+        from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 
-        return dataset_html(self)
+        names, train = self.class_names, self.train
+        counts = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        indices = [int((train.labels == label).argmax()) for label in range(min(len(names), _MAX_SHOWN_CLASSES))]
+        figures = [
+            FIGURE_HTML.format(image=image_html(train.pixels[index], names[label]), text=escape(names[label]))
+            for label, index in enumerate(indices)
+        ]
+        more = f" and {len(names) - _MAX_SHOWN_CLASSES:,} more classes" if len(names) > _MAX_SHOWN_CLASSES else ""
+        height, width = self.image_size
+        notes = "".join(f"<br><em>{escape(note)}</em>" for note in self.notes)
+        head = f"<strong>{escape(self.name)}</strong>: {counts} images of {height}x{width}, {len(names):,} classes"
+        return f"<div>{head}{notes}{ROW_HTML.format(''.join(figures))}{more}</div>"
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the class names and of the pixels and labels of every split."""
+        """SHA-256 (hex) of the class names and of the pixels, labels and groups of every split."""
         digest = hashlib.sha256("\0".join(self.class_names).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(b"none" if split is None else repr(split.pixels.shape).encode())
@@ -99,4 +139,6 @@ class Dataset:
                 for chunk in iter_chunks(split.pixels):
                     digest.update(np.ascontiguousarray(chunk).data)
                 digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
+                if split.groups:  # they decide which images are validated on
+                    digest.update("\0".join(split.groups).encode())
         return digest.hexdigest()

@@ -1,70 +1,93 @@
-"""Load a dataset by name or path."""
+"""Load a dataset by name, path or content."""
 
 from __future__ import annotations
 
-import os.path
+import importlib
+import pkgutil
+from dataclasses import replace
+from functools import cache
+from os import PathLike, fspath
 from pathlib import Path
+from typing import Any, cast
 
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight._util.progress import SILENT, Progress
+from tinysight.data import sources
 from tinysight.data.dataset import Dataset
+from tinysight.data.source import DataSource, LoadOptions
 
-BUILT_IN = ("cifar10", "shapes")
-IN_MEMORY = ":memory:"  # the recorded source of arrays passed in Python, which cannot be loaded again
+DatasetSpec = str | PathLike[str] | Dataset | tuple[Any, Any] | Any
+"""What `load` accepts. The last kind is a pandas DataFrame; pandas is not a dependency."""
 
 
-def resolve_source(source: str) -> str:
-    """Return `source` in a form that does not depend on the working directory: folder paths become absolute.
+@cache
+def data_sources() -> tuple[DataSource, ...]:
+    """Return one object for each module of `tinysight.data.sources`, the built-in datasets first."""
+    modules = [
+        importlib.import_module(f"{sources.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(sources.__path__)
+    ]
+    return tuple(sorted((cast(DataSource, module.SOURCE) for module in modules), key=lambda kind: not kind.is_builtin))
+
+
+def find_source(spec: DatasetSpec) -> DataSource:
+    """Return the source that provides `spec`.
 
     Raises:
-        DataError: it is neither a built-in dataset nor a folder.
+        DataError: there is none.
     """
-    if source == IN_MEMORY:
+    for source in data_sources():
+        if source.matches(spec):
+            return source
+    if not isinstance(spec, str | PathLike):
         raise DataError(
-            "In-memory dataset: the images were not saved with the run. Train on a folder to evaluate the run later."
+            f"dataset: cannot be a {type(spec).__name__}. Pass a name, a path, a Dataset, arrays (X, y) or a DataFrame."
         )
-    if source == "cifar10" or source.split(":")[0] == "shapes":
-        return source
-    if not os.path.isdir(source):  # unlike Path.is_dir, this does not raise on a name that is too long
-        raise DataError(f"{source!r}: no such dataset or folder.{did_you_mean(source, BUILT_IN)}")
-    return str(Path(source).resolve())
+    names = [source.name for source in data_sources() if source.is_builtin]
+    raise DataError(f"{fspath(spec)!r}: no such dataset or folder.{did_you_mean(fspath(spec), names)}")
+
+
+def resolve_source(spec: DatasetSpec) -> str:
+    """Return text that loads the same images from any working directory: paths become absolute.
+
+    For images in memory it is `IN_MEMORY`, which cannot be loaded.
+
+    Raises:
+        DataError: `spec` names no dataset.
+    """
+    return spec.argument if isinstance(spec, Dataset) else find_source(spec).argument(spec)
 
 
 def load(
-    source: str,
+    spec: DatasetSpec,
     image_size: int = 32,
-    data_dir: Path | None = None,
+    data_dir: str | PathLike[str] | None = None,
     skip_unreadable: bool = False,
     progress: Progress = SILENT,
 ) -> Dataset:
-    """Return the dataset that `source` names, with square images of `image_size` pixels.
+    """Return a dataset, with square images of `image_size` pixels.
 
     Args:
-        source: "cifar10", "shapes" (with options: "shapes:train=5000,seed=3"), or a folder of class folders.
-        image_size: side of the images in pixels. Images of a folder are resized, shapes are drawn at this size.
+        spec: one of:
+
+            - "cifar10", or "shapes" with options such as "shapes:train=5000,seed=3".
+            - A folder of class folders.
+            - A CSV file with the columns image and label, and optionally split and group.
+            - A pandas DataFrame with these columns.
+            - Arrays (X, y): images as `ImageClassifier.fit` takes them, and a label for each.
+            - A Dataset, which is returned as it is.
+        image_size: side of the images in pixels. Image files and arrays are resized, shapes are drawn at this size.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
-        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        skip_unreadable: skip unreadable image files instead of raising an error.
         progress: receives the progress of downloading and decoding.
 
     Raises:
         DataError: the dataset does not exist or is not valid.
         DownloadError: CIFAR-10 is not on this machine and cannot be downloaded.
     """
-    source = resolve_source(source)
-    if source == "cifar10":
-        return _cifar10(image_size, data_dir, progress)
-    if source.split(":")[0] == "shapes":
-        from tinysight.data.sources import shapes
-
-        return shapes.load_shapes(**shapes.parse_options(source), size=image_size)
-    from tinysight.data.sources import folder
-
-    return folder.load_folder(Path(source), (image_size, image_size), skip_unreadable, progress)
-
-
-def _cifar10(image_size: int, data_dir: Path | None, progress: Progress) -> Dataset:
-    if image_size != 32:
-        raise DataError(f"cifar10: images are 32x32, not {image_size}x{image_size}. Set data.image_size=32.")
-    from tinysight.data.sources import cifar10
-
-    return cifar10.verify(cifar10.load(data_dir, progress))
+    if isinstance(spec, Dataset):
+        return spec
+    source = find_source(spec)
+    folder = None if data_dir is None else Path(data_dir)
+    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress))
+    return replace(dataset, provenance=source.provenance, argument=source.argument(spec))

@@ -1,7 +1,7 @@
 """Pixel arrays, memory-mapped from a file if they are large.
 
 Mapped pages count as memory of the process until they are released. Code that goes through all images therefore uses
-`portions` or `gathered`, which release the pages after each chunk. The page cache of the operating system keeps them,
+`iter_chunks` or `take`, which release the pages after each chunk. The page cache of the operating system keeps them,
 so that reading them again is cheap.
 """
 
@@ -54,7 +54,7 @@ def is_memmapped(pixels: Pixels) -> bool:
 
 
 def iter_chunks(pixels: Pixels, chunk_size: int | None = None) -> Iterator[Pixels]:
-    """Yield all images in order, in chunks of `chunk_size` images or of about `PORTION` bytes.
+    """Yield all images in order, in chunks of `chunk_size` images or of about `CHUNK_BYTES` bytes.
 
     Chunks of mapped pixels are writable copies, because torch warns about read-only arrays.
     """

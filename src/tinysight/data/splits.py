@@ -1,8 +1,9 @@
-"""Split the training images into training and validation images."""
+"""Hold out images: validation images of a training split, and test images of a dataset without any."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Literal, assert_never
 
 import numpy as np
@@ -13,6 +14,9 @@ from tinysight.data.dataset import Dataset, Labels
 
 Indices = NDArray[np.int64]
 SplitStrategy = Literal["stratified", "last-20%", "first-10000"]
+
+TEST_FRACTION = 0.2
+TEST_SEED = 0  # not the run's seed: all runs on a dataset use the same test images
 
 
 def train_validation_split(
@@ -31,17 +35,37 @@ def train_validation_split(
         Sorted indices into `dataset.train`: (training, validation).
 
     Raises:
-        DataError: there are too few images to split.
+        DataError: there are too few images to split, or "last-20%" or "first-10000" would split a group.
     """
+    train, validation = _split(dataset, strategy, fraction, seed)
+    groups = dataset.train.groups
+    if groups and (shared := {groups[index] for index in train} & {groups[index] for index in validation}):
+        raise DataError(
+            f"Group {min(shared)}: the split {strategy} would put its images on both sides. Use the stratified split."
+        )
+    return train, validation
+
+
+def _split(dataset: Dataset, strategy: SplitStrategy, fraction: float, seed: int) -> tuple[Indices, Indices]:
     match strategy:
         case "stratified":
-            return stratified_split(dataset.train.labels, fraction, seed, dataset.class_names)
+            train = dataset.train
+            return hold_out(train.labels, train.groups, fraction, seed, dataset.class_names)
         case "last-20%":
             return _split_at(len(dataset.train), validation=slice(len(dataset.train) * 4 // 5, None))
         case "first-10000":
             return _split_at(len(dataset.train), validation=slice(None, 10_000))
         case _:
             assert_never(strategy)
+
+
+def hold_out(
+    labels: Labels, groups: Sequence[str], fraction: float, seed: int, class_names: Sequence[str] = ()
+) -> tuple[Indices, Indices]:
+    """Hold out whole groups with `grouped_split` if there are groups, else images with `stratified_split`."""
+    if groups:
+        return grouped_split(labels, groups, fraction, seed, class_names)
+    return stratified_split(labels, fraction, seed, class_names)
 
 
 def stratified_split(
@@ -62,8 +86,7 @@ def stratified_split(
     Raises:
         DataError: a class has only one image, or the fraction is not between 0 and 1.
     """
-    if not 0 < fraction < 1:
-        raise DataError(f"Validation fraction {fraction:g}: out of range. Choose a value between 0 and 1.")
+    _check_fraction(fraction)
     random = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -74,6 +97,94 @@ def stratified_split(
         size = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held_out[random.choice(members, size, replace=False)] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def grouped_split(
+    labels: Labels, groups: Sequence[str], fraction: float, seed: int, class_names: Sequence[str] = ()
+) -> tuple[Indices, Indices]:
+    """Hold out whole groups, which together have about the same fraction of every class.
+
+    First, every class gets a held-out group, the class with the fewest groups first. Then groups are added in random
+    order as long as each brings the held-out fractions closer to `fraction`. A group that has the last remaining
+    images of a class is never held out.
+
+    Args:
+        labels: int64, (n,).
+        groups: the group of each image, (n,).
+        fraction: fraction of each class to hold out, between 0 and 1.
+        seed: random seed.
+        class_names: class names for error messages; by default the label itself.
+
+    Returns:
+        Sorted indices into `labels`: (kept, held out).
+
+    Raises:
+        DataError: a class has too few groups for both sides, or the fraction is not between 0 and 1.
+    """
+    _check_fraction(fraction)
+    classes, class_of = np.unique(labels, return_inverse=True)
+    names, group_of = np.unique(list(groups), return_inverse=True)
+    counts = np.zeros((len(names), len(classes)))
+    np.add.at(counts, (group_of, class_of), 1)
+    shares = counts / counts.sum(0)  # fraction of each class that is in each group
+    order = np.random.default_rng(seed).permutation(len(names))
+    held_out, total = np.zeros(len(names), dtype=bool), np.zeros(len(classes))
+
+    def error_with(members: Indices) -> NDArray[np.float64]:
+        """Return the squared distance from the wanted fractions after each of `members` is added; inf if too many."""
+        after = total + shares[members]
+        distance: NDArray[np.float64] = ((after - fraction) ** 2).sum(1)
+        return np.where((after > 1 - 1e-9).any(1), np.inf, distance)
+
+    for column in np.argsort((counts > 0).sum(0), kind="stable"):
+        if total[column] == 0:
+            candidates = order[(counts[order, column] > 0) & ~held_out[order]]
+            errors = error_with(candidates)
+            if not len(errors) or np.isinf(errors.min()):
+                label = classes[column]
+                raise DataError(
+                    f"Class {class_names[label] if class_names else label}: too few groups to split, because groups "
+                    "stay whole. Add images of other groups or remove the class."
+                )
+            chosen = candidates[errors.argmin()]
+            held_out[chosen] = True
+            total = total + shares[chosen]
+    for group in order[~held_out[order]]:
+        if error_with(np.array([group]))[0] < ((total - fraction) ** 2).sum():
+            held_out[group] = True
+            total = total + shares[group]
+    is_held_out = held_out[group_of]
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def check_class_sizes(
+    images: Iterable[tuple[int, str]], class_names: Sequence[str], has_validation: bool, unit: str = "image"
+) -> None:
+    """Check that each class has at least one image or group for each split of a dataset without a test split.
+
+    Args:
+        images: label of each image, and its name, or its group if there are groups.
+        class_names: class names in the order of the labels.
+        has_validation: whether the dataset has a validation split, whose images are not counted.
+        unit: what is counted, for the message: "image" or "group".
+
+    Raises:
+        DataError: a class has too few.
+    """
+    needed = ["train", *([] if has_validation else ["validation"]), "test"]
+    counts = Counter(label for label, _ in set(images))
+    for label, name in enumerate(class_names):
+        if (count := counts[label]) < len(needed):
+            units = f"1 usable {unit}" if count == 1 else f"{count} usable {unit}s"
+            raise DataError(
+                f"Class {name}: {units}, but {len(needed)} are needed, one each for {', '.join(needed[:-1])} and "
+                f"{needed[-1]}. Add images or remove the class."
+            )
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise DataError(f"Validation fraction {fraction:g}: out of range. Choose a value between 0 and 1.")
 
 
 def _split_at(count: int, validation: slice) -> tuple[Indices, Indices]:

@@ -1,11 +1,15 @@
-"""Negative log-likelihood of predictions."""
+"""Negative log-likelihood and calibration error of predicted probabilities."""
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tinysight.runs.records import ReliabilityBin
+
+N_BINS = 15
 
 
 def negative_log_likelihood(
@@ -19,17 +23,6 @@ def negative_log_likelihood(
     true_class = probabilities[np.arange(len(labels)), labels]
     nats: NDArray[np.floating[Any]] = -np.log(np.maximum(true_class, np.finfo(np.float32).tiny))
     return nats
-
-
-N_BINS = 15
-
-
-class ReliabilityBin(TypedDict):
-    """A bin of a reliability diagram: its number of images, mean confidence and accuracy."""
-
-    n: int
-    confidence: float
-    accuracy: float
 
 
 def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
@@ -50,17 +43,17 @@ def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArra
     return float(np.abs(bin_sums(correct - confidences, bin_indices(confidences))).sum() / len(confidences))
 
 
-def reliability_bins(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[ReliabilityBin]:
+def reliability_bins(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
     """Return the bins that are not empty, in order of confidence."""
     bins = bin_indices(confidences)
-    return [
-        {
-            "n": int((bins == number).sum()),
-            "confidence": float(confidences[bins == number].mean()),
-            "accuracy": float(correct[bins == number].mean()),
-        }
+    return tuple(
+        ReliabilityBin(
+            n=int((bins == number).sum()),
+            confidence=float(confidences[bins == number].mean()),
+            accuracy=float(correct[bins == number].mean()),
+        )
         for number in np.unique(bins)
-    ]
+    )
 
 
 def bin_indices(confidences: NDArray[np.float64]) -> NDArray[np.int64]:

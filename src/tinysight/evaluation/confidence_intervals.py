@@ -1,19 +1,24 @@
-"""Wilson score intervals of proportions."""
+"""Wilson score intervals of proportions and bootstrap intervals of other metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
-from statistics import NormalDist
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from tinysight.evaluation.calibration import bin_indices, bin_sums, negative_log_likelihood
+from tinysight.runs.records import Interval, MetricIntervals, ScoreIntervals
+
+N_RESAMPLES = 1000
+METHOD = "95 %: Wilson score for accuracies, percentile bootstrap over images (1,000 resamples) for all others"
+
+Statistics = NDArray[np.float64]
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Return the Wilson score interval of a proportion.
 
     Unlike the normal approximation, it stays within 0..1 and has a positive width at 0 and 100 %
@@ -27,18 +32,9 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     Returns:
         The lower and the upper bound, each 0..1.
     """
-    proportion = successes / trials
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    shrink = 1 + z**2 / trials
-    center = (proportion + z**2 / (2 * trials)) / shrink
-    half_width = z * sqrt(proportion * (1 - proportion) / trials + (z / (2 * trials)) ** 2) / shrink
-    # Rounding errors could move a bound outside 0..1, or the proportion outside its interval.
-    return max(0.0, min(proportion, center - half_width)), min(1.0, max(proportion, center + half_width))
-
-
-N_RESAMPLES = 1000
-
-Statistics = NDArray[np.float64]
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    # Rounding errors could move the proportion outside its interval.
+    return min(successes / trials, float(interval.low)), max(successes / trials, float(interval.high))
 
 
 def bootstrap(
@@ -61,24 +57,6 @@ def bootstrap(
     return low, high
 
 
-METHOD = "95 %: Wilson score for accuracies, percentile bootstrap over images (1,000 resamples) for all others"
-
-Bounds = list[float]
-CLASS_SCORES = ("precision", "recall", "f1")
-
-
-class MetricIntervals(TypedDict):
-    """The lower and the upper bound of each metric; `accuracy_tta` is None if it was not computed."""
-
-    method: str
-    accuracy_tta: Bounds | None
-    loss: Bounds
-    ece: Bounds
-    macro: dict[str, Bounds]
-    weighted: dict[str, Bounds]
-    per_class: dict[str, dict[str, Bounds]]
-
-
 def bootstrap_intervals(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], class_names: tuple[str, ...]
 ) -> MetricIntervals:
@@ -91,19 +69,22 @@ def bootstrap_intervals(
     """
     classes = len(class_names)
     low, high = bootstrap(_statistics(probabilities.astype(np.float64), labels), len(labels))
-    bounds = [[float(lower), float(upper)] for lower, upper in zip(low, high, strict=True)]
-    loss, ece, *scores = bounds
+    loss, ece, *scores = [(float(lower), float(upper)) for lower, upper in zip(low, high, strict=True)]
     # The rows are the classes, then the macro and the weighted average.
-    by_row = [dict(zip(CLASS_SCORES, scores[row :: classes + 2], strict=True)) for row in range(classes + 2)]
-    return {
-        "method": METHOD,
-        "accuracy_tta": None,
-        "loss": loss,
-        "ece": ece,
-        "macro": by_row[classes],
-        "weighted": by_row[classes + 1],
-        "per_class": dict(zip(class_names, by_row[:classes], strict=True)),
-    }
+    rows = classes + 2
+    by_row = [
+        ScoreIntervals(precision=scores[row], recall=scores[rows + row], f1=scores[2 * rows + row])
+        for row in range(rows)
+    ]
+    return MetricIntervals(
+        method=METHOD,
+        accuracy_tta=None,
+        loss=loss,
+        ece=ece,
+        macro=by_row[classes],
+        weighted=by_row[classes + 1],
+        per_class=dict(zip(class_names, by_row[:classes], strict=True)),
+    )
 
 
 def _statistics(

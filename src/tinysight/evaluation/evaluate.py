@@ -1,112 +1,150 @@
-"""Evaluation of a run: metrics, predictions and plots."""
+"""Evaluation of a run: metrics and predictions."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from tinysight._util.errors import DataError
+import numpy as np
+
+from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
-from tinysight.evaluation.confidence_intervals import wilson_interval
-from tinysight.evaluation.metrics import Metrics, ProbabilityArray, compute_metrics
+from tinysight.evaluation.metrics import compute_metrics
 from tinysight.evaluation.protocols import Predictor
-from tinysight.reporting.calibration_plot import plot_calibration
-from tinysight.reporting.confusion_plot import plot_confusion_matrix
-from tinysight.reporting.learning_curves import plot_learning_curves
-from tinysight.reporting.mistakes_plot import plot_mistakes
-from tinysight.reporting.style import save
-from tinysight.runs.records import EpochRecord
+from tinysight.runs.records import Metrics, SplitName
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import load_run_dataset
+from tinysight.runs.run_dataset import is_dataset_of, open_dataset
 from tinysight.training.train_split import split_dataset
-
-SplitName = Literal["test", "validation"]
 
 
 def evaluate(
     run: Run,
+    dataset: Dataset | None = None,
     split: SplitName = "test",
     tta: bool = False,
     data_dir: Path | None = None,
     progress: Progress = SILENT,
 ) -> Metrics:
-    """Evaluate a run on one split; write metrics.json, predictions.npz and plots.
+    """Evaluate a run on one split of its own dataset or of another one.
+
+    metrics.json and predictions.npz are written for the run's own dataset only, because the card, the report and
+    `compare` state them as results on it.
 
     Args:
         run: a finished or interrupted run.
+        dataset: a dataset with classes of the run; by default, the run's own, loaded again from its source.
         split: the split to evaluate on.
         tta: also compute the accuracy with test-time augmentation.
         data_dir: the CIFAR-10 folder; by default, the one used in training.
         progress: receives the progress of loading the dataset.
 
     Returns:
-        The content of metrics.json.
+        The metrics, as in metrics.json.
 
     Raises:
         RunError: a file of the run is missing or damaged.
-        DataError: the images are not those that the run was trained on.
+        DataError: the dataset has other classes or another image size, or the images at the run's own source are not
+            those that it was trained on.
+        InputError: the dataset has no such split.
     """
-    classifier, weights_checksum, history = run.classifier(), run.weights_checksum(), run.history()
-    dataset = load_run_dataset(run, data_dir, progress)
-    images = _select_split(run, dataset, split)
+    classifier, weights_checksum = run.classifier(), run.weights_checksum()
+    run.history()  # a damaged run is refused before a file is written
+    opened = open_dataset(run, data_dir=data_dir, progress=progress) if dataset is None else dataset
+    opened = match_classes(opened, classifier)
+    images = select_split(run, opened, split)
     probabilities = classifier.probabilities(images.pixels)
     metrics = compute_metrics(
-        probabilities, images.labels, classifier.class_names, split, classifier.temperature, classifier.abstain_below
+        probabilities,
+        images.labels,
+        classifier.class_names,
+        split,
+        classifier.spec.temperature,
+        classifier.abstain_below,
+        classifier.probabilities(images.pixels, tta=True) if tta else None,
     )
-    if tta:
-        hits = int((classifier.probabilities(images.pixels, tta=True).argmax(1) == images.labels).sum())
-        metrics["accuracy_tta"] = hits / len(images)
-        metrics["intervals"]["accuracy_tta"] = list(wilson_interval(hits, len(images)))
-    origin = {"recipe": run.summary().recipe, "dataset": dataset.name, "notes": list(dataset.notes)}
-    run.write_metrics({**metrics, **origin}, weights_checksum)
-    run.write_predictions(probabilities, images.labels, dataset.notes)
-    _draw(run, history, dataset, images, probabilities, metrics)
+    origin = {"recipe": run.summary().recipe, "dataset": opened.name, "notes": opened.notes}
+    metrics = metrics.model_copy(update={**origin, "weights_sha256": weights_checksum})
+    if is_dataset_of(run, opened):
+        run.write_metrics(metrics)
+        run.write_predictions(probabilities, images.labels, opened.notes)
     return metrics
 
 
 def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
-    """Evaluate a classifier without a run on the test images of a dataset. Write no files.
+    """Evaluate a classifier without a run on the test images of a dataset, or on all if it has none. Write no files.
 
     Raises:
-        DataError: the dataset and the classifier have different classes.
+        DataError: the dataset has other classes or another image size.
     """
-    if dataset.class_names != classifier.class_names:
+    images = _unseen_images(match_classes(dataset, classifier))
+    return compute_metrics(
+        classifier.probabilities(images.pixels),
+        images.labels,
+        classifier.class_names,
+        "test",
+        abstain_below=classifier.abstain_below,
+    )
+
+
+def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
+    """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
+
+    Raises:
+        DataError: the dataset has classes that the classifier lacks, or another image size.
+    """
+    if not set(dataset.class_names) <= set(classifier.class_names):
         raise DataError(
             f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
             f"{', '.join(classifier.class_names)}. Use a dataset with the same classes."
         )
-    probabilities = classifier.probabilities(dataset.test.pixels)
-    return compute_metrics(
-        probabilities, dataset.test.labels, classifier.class_names, "test", abstain_below=classifier.abstain_below
+    height, width = dataset.image_size
+    if (height, width) != (classifier.image_size, classifier.image_size):
+        raise DataError(
+            f"{dataset.source}: has images of {height} x {width} pixels, but the classifier takes "
+            f"{classifier.image_size} x {classifier.image_size}. Load the dataset at that size."
+        )
+    if dataset.class_names == classifier.class_names:
+        return dataset
+    labels = np.array([classifier.class_names.index(name) for name in dataset.class_names], dtype=np.int64)
+
+    def relabel(split: Split) -> Split:
+        return replace(split, labels=labels[split.labels])
+
+    return replace(
+        dataset,
+        class_names=classifier.class_names,
+        train=relabel(dataset.train),
+        test=relabel(dataset.test),
+        validation=dataset.validation and relabel(dataset.validation),
     )
 
 
-def _select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
-    if split == "test":
+def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
+    """Return the validation split, or the test split; of another dataset without a test split, all images.
+
+    Raises:
+        InputError: the dataset has no images of this split.
+    """
+    if not is_dataset_of(run, dataset):
+        images = _unseen_images(dataset) if split == "test" else dataset.validation
+    elif split == "test":
+        images = dataset.test
+    else:
+        images = split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+    if not images:
+        other = "validation" if split == "test" else "test"
+        raise InputError(f"{dataset.source}: has no {split} split. Evaluate on its {other} split.")
+    return images
+
+
+def _unseen_images(dataset: Dataset) -> Split:
+    """Return the images of a dataset that a classifier was not trained on: the test split, or all if it has none."""
+    if not dataset.has_drawn_test:
         return dataset.test
-    return split_dataset(dataset, run.recipe().data, run.environment().seed).validation
-
-
-def _draw(
-    run: Run,
-    history: list[EpochRecord],
-    dataset: Dataset,
-    images: Split,
-    probabilities: ProbabilityArray,
-    metrics: Metrics,
-) -> None:
-    names, matrix = dataset.class_names, metrics["confusion_matrix"]
-    title = f"{run.summary().recipe} on {dataset.name}, {metrics['split']} images (n = {metrics['n']:,})"
-    note = " ".join(dataset.notes)
-    figures = {
-        "curves": plot_learning_curves(
-            [epoch.model_dump() for epoch in history], title=f"{run.summary().recipe} on {dataset.name}", note=note
-        ),
-        "confusion": plot_confusion_matrix(matrix, names, rates=False, title=title, note=note),
-        "confusion-rates": plot_confusion_matrix(matrix, names, rates=True, title=title, note=note),
-        "mistakes": plot_mistakes(images, probabilities, names, title=title, note=note),
-        "confidence": plot_calibration(metrics["calibration"]["bins"], metrics["unsure"], title=title, note=note),
-    }
-    for name, figure in figures.items():
-        save(figure, run.plot_path(name))
+    splits = list(dataset.splits.values())
+    return Split(
+        np.concatenate([split.pixels for split in splits]),
+        np.concatenate([split.labels for split in splits]),
+        tuple(file for split in splits for file in split.files),
+    )

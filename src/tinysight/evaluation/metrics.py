@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,13 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tinysight._util.errors import TinysightError
 from tinysight.evaluation.calibration import (
-    ReliabilityBin,
     expected_calibration_error,
     negative_log_likelihood,
     reliability_bins,
 )
-from tinysight.evaluation.confidence_intervals import MetricIntervals, bootstrap_intervals, wilson_interval
+from tinysight.evaluation.confidence_intervals import bootstrap_intervals, wilson_interval
 from tinysight.models.selective import apply_threshold, area_under_risk_coverage, risk_coverage
-from tinysight.runs.records import RUN_FORMAT
+from tinysight.runs.records import CalibrationMetrics, ClassScores, Metrics, SelectiveMetrics, SplitName
 
 ProbabilityArray = NDArray[np.floating[Any]]
 LabelArray = NDArray[np.integer[Any]]
@@ -26,63 +25,14 @@ LabelArray = NDArray[np.integer[Any]]
 _CURVE_POINTS = 101
 
 
-class ClassScores(TypedDict):
-    """Precision, recall and F1, each 0..1, and the number of images (support)."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class CalibrationMetrics(TypedDict):
-    """Expected calibration error (0..1), softmax temperature, and reliability bins."""
-
-    ece: float
-    temperature: float
-    bins: list[ReliabilityBin]
-
-
-class SelectiveMetrics(TypedDict):
-    """Selective prediction: the classifier abstains below a confidence of `threshold`.
-
-    `coverage` is the fraction of images with a prediction, `error` the error rate on them. `curve` contains pairs of
-    both, from the highest threshold to the lowest. `area` is the area under the risk-coverage curve (AURC).
-    """
-
-    threshold: float
-    coverage: float
-    error: float
-    area: float
-    curve: list[list[float]]
-
-
-class Metrics(TypedDict):
-    """The content of metrics.json. Rows of the confusion matrix are true classes, columns predicted classes."""
-
-    format: int
-    split: str
-    n: int
-    accuracy: float
-    accuracy_ci95: list[float]
-    loss: float
-    accuracy_tta: float | None
-    per_class: dict[str, ClassScores]
-    macro: ClassScores
-    weighted: ClassScores
-    confusion_matrix: list[list[int]]
-    calibration: CalibrationMetrics
-    unsure: SelectiveMetrics
-    intervals: MetricIntervals
-
-
 def compute_metrics(
     probabilities: ProbabilityArray,
     labels: LabelArray,
     class_names: Sequence[str],
-    split: str,
+    split: SplitName,
     temperature: float = 1.0,
     abstain_below: float = 0.0,
+    probabilities_tta: ProbabilityArray | None = None,
 ) -> Metrics:
     """Compute all metrics of predicted probabilities.
 
@@ -90,13 +40,13 @@ def compute_metrics(
         probabilities: (n, classes), rows that sum to 1, computed without TTA.
         labels: (n,), the true classes, 0..classes-1.
         class_names: distinct names, in the order of the labels.
-        split: name of the split.
+        split: the split of the images.
         temperature: softmax temperature of the probabilities; recorded, not applied.
         abstain_below: confidence, 0..1, below which the classifier abstains.
+        probabilities_tta: (n, classes), computed with TTA, for `accuracy_tta`.
 
     Returns:
-        Python values that can be written as JSON. Scores of a class without predictions or images are 0.
-        `accuracy_tta` is None; the caller sets it.
+        The metrics. Scores of a class without predictions or images are 0.
 
     Raises:
         TinysightError: the split is empty, the shapes do not match, or a probability is NaN or infinite.
@@ -107,39 +57,42 @@ def compute_metrics(
     correct = predictions == labels
     confidences = probabilities.max(axis=1)
     n, hits = len(labels), int(correct.sum())
-    return {
-        "format": RUN_FORMAT,
-        "split": split,
-        "n": n,
-        "accuracy": hits / n,
-        "accuracy_ci95": list(wilson_interval(hits, n)),
-        "loss": float(negative_log_likelihood(probabilities, labels).mean()),
-        "accuracy_tta": None,
-        "per_class": _per_class(labels, predictions, class_names),
-        "macro": _average(labels, predictions, len(class_names), "macro"),
-        "weighted": _average(labels, predictions, len(class_names), "weighted"),
-        "confusion_matrix": confusion_matrix(labels, predictions, labels=range(len(class_names))).tolist(),
-        "calibration": {
-            "ece": expected_calibration_error(confidences, correct),
-            "temperature": float(temperature),
-            "bins": reliability_bins(confidences, correct),
-        },
-        "unsure": _unsure(confidences, correct, abstain_below),
-        "intervals": bootstrap_intervals(probabilities, labels, tuple(class_names)),
-    }
+    hits_tta = None if probabilities_tta is None else int((probabilities_tta.argmax(1) == labels).sum())
+    intervals = bootstrap_intervals(probabilities, labels, tuple(class_names))
+    if hits_tta is not None:
+        intervals = intervals.model_copy(update={"accuracy_tta": wilson_interval(hits_tta, n)})
+    return Metrics(
+        split=split,
+        n=n,
+        accuracy=hits / n,
+        accuracy_ci95=wilson_interval(hits, n),
+        loss=float(negative_log_likelihood(probabilities, labels).mean()),
+        accuracy_tta=None if hits_tta is None else hits_tta / n,
+        per_class=_per_class(labels, predictions, class_names),
+        macro=_average(labels, predictions, len(class_names), "macro"),
+        weighted=_average(labels, predictions, len(class_names), "weighted"),
+        confusion_matrix=confusion_matrix(labels, predictions, labels=range(len(class_names))).tolist(),
+        calibration=CalibrationMetrics(
+            ece=expected_calibration_error(confidences, correct),
+            temperature=float(temperature),
+            bins=reliability_bins(confidences, correct),
+        ),
+        selective=_selective(confidences, correct, abstain_below),
+        intervals=intervals,
+    )
 
 
-def _unsure(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> SelectiveMetrics:
+def _selective(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> SelectiveMetrics:
     selective = apply_threshold(confidences, correct, threshold)
     _, coverage, error = risk_coverage(confidences, correct)
     indices = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
-    return {
-        "threshold": float(threshold),
-        "coverage": selective.coverage,
-        "error": selective.error,
-        "area": area_under_risk_coverage(confidences, correct),
-        "curve": [[float(coverage[index]), float(error[index])] for index in indices],
-    }
+    return SelectiveMetrics(
+        threshold=float(threshold),
+        coverage=selective.coverage,
+        error=selective.error,
+        aurc=area_under_risk_coverage(confidences, correct),
+        curve=tuple((float(coverage[index]), float(error[index])) for index in indices),
+    )
 
 
 def _check_arrays(probabilities: ProbabilityArray, labels: LabelArray, class_names: Sequence[str], split: str) -> None:
@@ -171,19 +124,19 @@ def _average(labels: LabelArray, predictions: LabelArray, classes: int, kind: st
 
 
 def _scores(precision: float, recall: float, f1: float, support: int) -> ClassScores:
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+    return ClassScores(precision=float(precision), recall=float(recall), f1=float(f1), support=int(support))
 
 
 def classification_report(metrics: Metrics) -> str:
     """Return the text of `sklearn.metrics.classification_report` with `digits=4`."""
-    averages = {"macro avg": metrics["macro"], "weighted avg": metrics["weighted"]}
-    width = max(len(name) for name in [*metrics["per_class"], *averages])
-    accuracy = f"{metrics['accuracy']:>30.4f} {metrics['n']:>9}"
+    averages = {"macro avg": metrics.macro, "weighted avg": metrics.weighted}
+    width = max(len(name) for name in [*metrics.per_class, *averages])
+    accuracy = f"{metrics.accuracy:>30.4f} {metrics.n:>9}"
     return "\n".join(
         [
             f"{'':>{width}}  precision    recall  f1-score   support",
             "",
-            *(_row(name, scores, width) for name, scores in metrics["per_class"].items()),
+            *(_row(name, scores, width) for name, scores in metrics.per_class.items()),
             "",
             f"{'accuracy':>{width}} {accuracy}",
             *(_row(name, scores, width) for name, scores in averages.items()),
@@ -193,5 +146,5 @@ def classification_report(metrics: Metrics) -> str:
 
 
 def _row(name: str, scores: ClassScores, width: int) -> str:
-    values = " ".join(f"{value:>9.4f}" for value in (scores["precision"], scores["recall"], scores["f1"]))
-    return f"{name:>{width}}  {values} {scores['support']:>9}"
+    values = " ".join(f"{value:>9.4f}" for value in (scores.precision, scores.recall, scores.f1))
+    return f"{name:>{width}}  {values} {scores.support:>9}"

@@ -20,7 +20,7 @@ from tinysight.evaluation.protocols import ModelSource
 from tinysight.models.classifier import top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import check_test_indices, load_run_dataset
+from tinysight.runs.run_dataset import check_test_indices, open_dataset
 
 DOCUMENT_FORMAT = 1
 CHUNK = 1024  # images decoded at a time, while the previous chunk is classified
@@ -62,7 +62,9 @@ class ImagePredictor:
             InputError: there are no images, or a test index is out of range or given for a model without a run.
         """
         if not inputs and not test_indices:
-            raise InputError("predict: no images. Name files, globs, folders or -, or use --test-index.")
+            raise InputError(
+                "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."
+            )
         images = [image for name in inputs for image in expand_inputs(name)]
         progress.start("predicting", len(images), "images")
         yield from self._predict_images(images, progress)
@@ -71,7 +73,7 @@ class ImagePredictor:
             yield from self._predict_test_images(test_indices, data_dir, progress)
 
     def document(self, predictions: list[Prediction]) -> dict[str, Any]:
-        """Return the JSON document of `predict --json`."""
+        """Return the predictions as a JSON document with a format number and the path of the model."""
         notes = list(self.classifier.notes)
         return {"format": DOCUMENT_FORMAT, "model": str(self.source.path), "notes": notes, "predictions": predictions}
 
@@ -90,8 +92,8 @@ class ImagePredictor:
         self, indices: Sequence[int], data_dir: Path | None, progress: Progress
     ) -> Iterator[Prediction]:
         if not isinstance(self.source, Run):
-            raise InputError(f"--test-index: {self.source.path} is not a run and has no test set. Name image files.")
-        test = load_run_dataset(self.source, data_dir, progress).test
+            raise InputError(f"{self.source.path}: not a run, so it has no test images. Name image files.")
+        test = open_dataset(self.source, data_dir=data_dir, progress=progress).test
         check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):

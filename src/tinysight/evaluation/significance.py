@@ -134,7 +134,7 @@ def compare_runs(runs: Sequence[Run]) -> RunComparison:
             f"{runs[0].path}: not evaluated on the same images as the other runs. Evaluate all runs again."
         )
     answers = {name: probabilities.argmax(1) for name, (probabilities, _) in predictions.items()}
-    split = str(runs[0].metrics()["split"])
+    split = runs[0].metrics().split
     comparisons = compare_classifiers({name: predicted == labels for name, predicted in answers.items()})
     return RunComparison(named, split, labels, answers, comparisons)
 
@@ -153,7 +153,7 @@ def _check_same_images(runs: Sequence[Run]) -> None:
             raise InputError(
                 f"{first.path}: trained on another dataset than {second.path}. Compare runs of one dataset."
             )
-        if (a := first.metrics()["split"]) != (b := second.metrics()["split"]):
+        if (a := first.metrics().split) != (b := second.metrics().split):
             raise InputError(
                 f"{first.path}: evaluated on the {a} split, but {second.path} on the {b} split. "
                 "Evaluate both on the same split."

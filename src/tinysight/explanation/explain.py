@@ -8,7 +8,7 @@ from pathlib import Path
 from tinysight._util import optional_deps
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Pixels
+from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.image_io.decoding import decode_crops
 from tinysight.data.inputs import expand_inputs
 from tinysight.explanation.feature_index import TrainingIndex
@@ -17,7 +17,7 @@ from tinysight.models.classifier import top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.reporting.explanation_plot import Explanation
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import check_test_indices, load_run_dataset
+from tinysight.runs.run_dataset import check_test_indices, open_dataset
 
 MAX_IMAGES = 50  # images per figure
 _TOP_K, _N_NEIGHBORS = 3, 4
@@ -26,10 +26,16 @@ _TOP_K, _N_NEIGHBORS = 3, 4
 class Explainer:
     """Explains predictions of a run."""
 
-    def __init__(self, run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        run: Run,
+        dataset: Dataset | None = None,
+        data_dir: Path | None = None,
+        progress: Progress = SILENT,
+    ) -> None:
         optional_deps.require("captum", extra="explain")
         self.classifier = run.classifier()
-        self.dataset = load_run_dataset(run, data_dir, progress)
+        self.dataset = open_dataset(run, dataset, data_dir, progress)
         self.training_index = TrainingIndex.of_run(run, self.classifier, self.dataset, progress)
 
     def explain_images(self, inputs: Sequence[str]) -> tuple[list[Explanation], list[str]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+PadSizes = tuple[int, int, int, int]  # left, right, top, bottom: the order of torch.nn.functional.pad
 
 
 class ChannelsLastFlatten(nn.Module):
@@ -40,6 +43,68 @@ class ByteDropout(nn.Module):
     def extra_repr(self) -> str:
         """Return the text that `print(network)` shows for this layer."""
         return f"rate={self.threshold / 256:g}"
+
+
+class MaskedAvgPool(nn.Module):
+    """Average pooling that excludes the padding from the mean."""
+
+    def __init__(self, window: tuple[int, int], stride: tuple[int, int], pad_sizes: PadSizes) -> None:
+        super().__init__()
+        self.window, self.stride, self.pad_sizes = window, stride, pad_sizes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (n, channels, out_height, out_width)."""
+        means = F.avg_pool2d(F.pad(images, self.pad_sizes), self.window, self.stride)
+        if not any(self.pad_sizes):
+            return means
+        inside = F.pad(images.new_ones(1, 1, *images.shape[2:]), self.pad_sizes)
+        return means / F.avg_pool2d(inside, self.window, self.stride)
+
+
+class GlobalMaxPool(nn.Module):
+    """Global max pooling over height and width."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (n, channels)."""
+        return images.amax((2, 3))
+
+
+class GlobalAvgPool(nn.Module):
+    """Global average pooling over height and width."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (n, channels)."""
+        return images.mean((2, 3))
+
+
+class ChannelAffine(nn.Module):
+    """Per-channel x * scale + offset."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, scale: float | tuple[float, ...], offset: float | tuple[float, ...]) -> None:
+        super().__init__()
+        for name, value in (("scale", scale), ("offset", offset)):
+            # Settings, not weights: on the CPU even inside torch.device("meta").
+            self.register_buffer(name, torch.tensor(value, device="cpu").view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return a tensor of the same shape."""
+        return images * self.scale + self.offset
+
+
+class ResidualBlock(nn.Module):
+    """The sum of a body and a shortcut (He et al. 2016); an empty shortcut is the identity."""
+
+    def __init__(self, body: nn.Sequential, shortcut: nn.Sequential | None = None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, nn.Sequential() if shortcut is None else shortcut
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return body(images) + shortcut(images)."""
+        total: Tensor = self.body(images) + self.shortcut(images)
+        return total
 
 
 def _random_bytes(like: Tensor) -> Tensor:

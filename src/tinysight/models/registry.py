@@ -1,57 +1,67 @@
-"""Builds networks from the `[model]` table of a recipe."""
+"""Registry of the network families, by the value of `model.architecture`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import pkgutil
 
-import torch
 from torch import nn
 
 from tinysight._util.errors import RecipeError
-from tinysight.models import cnn
-from tinysight.models.fast import build_fast
-from tinysight.models.sequential import build_sequential
+from tinysight.models import families
+from tinysight.models.family import CustomFamily, Family
+from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import ModelSection
 
-CNN_BUILDERS: dict[str, Callable[[int, int], nn.Sequential]] = {
-    "simple": cnn.build_simple,
-    "deep": cnn.build_deep,
-    "strided": cnn.build_strided,
-    "early-stopping": cnn.build_early_stopping,
-}
+
+def _discover() -> dict[str, Family]:
+    """Return the families that the modules of `models.families` list, by name."""
+    names = [info.name for info in pkgutil.iter_modules(families.__path__)]
+    modules = [importlib.import_module(f"{families.__name__}.{name}") for name in names]
+    return {family.name: family for module in modules for family in module.FAMILIES}
 
 
-def build_network(model: ModelSection, num_classes: int, image_size: int) -> nn.Sequential:
+FAMILIES: dict[str, Family] = _discover()
+
+
+def family_of(model: ModelSection, network: NetworkFactory | None = None) -> Family:
+    """Return the family of a recipe's network; `network` builds a network of architecture "custom".
+
+    Raises:
+        RecipeError: `network` is given for another architecture, or `model.channels` for one with fixed widths.
+    """
+    if model.architecture == "custom":
+        return CustomFamily(network)
+    if network is not None:
+        raise RecipeError(
+            f"model.architecture: it is {model.architecture}, but network is given. Use custom, or omit network."
+        )
+    family = FAMILIES[model.architecture]
+    if model.channels is not None and not family.has_channels:
+        raise RecipeError(f"model.channels: the widths of architecture {family.name} are fixed. Remove it.")
+    return family
+
+
+def build_network(
+    model: ModelSection, num_classes: int, image_size: int, network: NetworkFactory | None = None
+) -> nn.Module:
     """Build a network with fresh weights from torch's global generator.
 
     Args:
-        model: the architecture and its widths.
+        model: the architecture and its channels.
         num_classes: number of classes.
         image_size: height and width of the input images, in pixels.
+        network: builds the network if the architecture is "custom".
 
     Returns:
         A network from normalized images (n, 3, image_size, image_size) to logits (n, classes).
 
     Raises:
-        RecipeError: the images are too small, or the recipe leaves the widths to a time budget that was not given.
+        RecipeError: the images are too small, or the recipe leaves the channels to a time budget that was not given.
     """
-    if model.architecture == "fast":
-        if model.stem_stride is None or model.channels is None:
-            raise RecipeError(
-                "Recipe: it does not fix the width of the network. Set a time budget in minutes, or model.stem_stride "
-                "and model.channels."
-            )
-        return build_fast(model.stem_stride, model.channels, num_classes, image_size)
-    if model.layers is not None:
-        return build_sequential(model.layers, num_classes, image_size)
-    return CNN_BUILDERS[model.architecture](num_classes, image_size)
+    return family_of(model, network).build(model, num_classes, image_size)
 
 
 def supports_image_size(model: ModelSection, image_size: int) -> bool:
     """Whether images of this height and width, in pixels, are large enough for the network."""
-    try:
-        with torch.device("meta"):  # shapes only, no memory
-            build_network(model, num_classes=2, image_size=image_size)
-    except RecipeError:
-        return False
-    return True
+    return family_of(model).supports(model, image_size)

@@ -1,6 +1,6 @@
 """Layer schema for networks defined layer by layer, such as models imported from Keras.
 
-`models.sequential` builds the network. Pairs are (height, width). Defaults are those of Keras.
+`models.families.sequential` builds the network. Pairs are (height, width). Defaults are those of Keras.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Rescaling(LayerSection):
     offset: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat] = 0.0
 
 
-Layer = Annotated[
+PlainLayer = Annotated[
     Conv2d
     | DepthwiseConv2d
     | Pool2d
@@ -134,3 +134,14 @@ Layer = Annotated[
     | Rescaling,
     Field(discriminator="kind"),
 ]
+
+
+class Residual(LayerSection):
+    """Residual block: the sum of `layers` and `shortcut`, both applied to its input; no shortcut is the identity."""
+
+    kind: Literal["residual"] = "residual"
+    layers: list[PlainLayer] = Field(min_length=1, max_length=100)
+    shortcut: list[PlainLayer] = Field([], max_length=100)
+
+
+Layer = Annotated[PlainLayer | Residual, Field(discriminator="kind")]

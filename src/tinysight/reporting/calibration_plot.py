@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from tinysight._util.formatting import percent
 from tinysight.reporting import style
+from tinysight.runs.records import ReliabilityBin, SelectiveMetrics
 
 _HOW_TO_READ = (
     "Left: on the dotted line, accuracy equals confidence; above it, the classifier is underconfident. Right: error on "
@@ -19,41 +19,39 @@ _HOW_TO_READ = (
 _LARGEST = 260  # points squared, for the bin with the most predictions
 
 
-def plot_calibration(
-    bins: Sequence[Mapping[str, Any]], unsure: Mapping[str, Any], title: str, note: str = ""
-) -> Figure:
+def plot_calibration(bins: Sequence[ReliabilityBin], selective: SelectiveMetrics, title: str, note: str = "") -> Figure:
     """Plot a reliability diagram and a risk-coverage curve.
 
     Args:
         bins: n, confidence and accuracy (0..1) of each confidence bin.
-        unsure: threshold, coverage, error and curve, as in metrics.json.
+        selective: threshold, coverage, error and risk-coverage curve.
         title: title of the plot: dataset, split, n, recipe.
         note: a caveat below the title.
     """
     figure = style.new_figure(5.6, title, note, _HOW_TO_READ)
     _draw_reliability(style.add_axes(figure, 0.95, 0.8, 4.4, 4.1), bins)
-    _draw_coverage(style.add_axes(figure, 7.0, 0.8, 4.4, 4.1), unsure)
+    _draw_coverage(style.add_axes(figure, 7.0, 0.8, 4.4, 4.1), selective)
     return figure
 
 
-def _draw_reliability(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
+def _draw_reliability(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
     _frame(axes, "Reliability", "confidence", "accuracy")
     axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1.2, linestyle=":")
-    largest = max(row["n"] for row in bins)
-    sizes = [_LARGEST * row["n"] / largest + 12 for row in bins]
-    confidences, accuracies = ([row[key] for row in bins] for key in ("confidence", "accuracy"))
+    largest = max(row.n for row in bins)
+    sizes = [_LARGEST * row.n / largest + 12 for row in bins]
+    confidences, accuracies = [row.confidence for row in bins], [row.accuracy for row in bins]
     axes.plot(confidences, accuracies, color=style.TRAINING, linewidth=1.5)
     axes.scatter(confidences, accuracies, s=sizes, color=style.TRAINING, alpha=0.7, zorder=3)
     axes.text(0.03, 0.92, "dot size: number of predictions", **style.font(style.SMALL, style.MUTED))
 
 
-def _draw_coverage(axes: Axes, unsure: Mapping[str, Any]) -> None:
+def _draw_coverage(axes: Axes, selective: SelectiveMetrics) -> None:
     _frame(axes, "Error by coverage", "coverage (share of images not marked unsure)", "error on these images")
-    coverage, error = zip(*unsure["curve"], strict=True)
+    coverage, error = zip(*selective.curve, strict=True)
     axes.plot(coverage, error, color=style.TRAINING, linewidth=2.2)
     axes.set_ylim(0, max(*error, 0.01) * 1.15)
-    axes.plot(unsure["coverage"], unsure["error"], "o", color=style.VALIDATION, markersize=9)
-    label = f"threshold: coverage {percent(unsure['coverage'])},\nerror {percent(unsure['error'])}"
+    axes.plot(selective.coverage, selective.error, "o", color=style.VALIDATION, markersize=9)
+    label = f"threshold: coverage {percent(selective.coverage)},\nerror {percent(selective.error)}"
     style_of_text = style.font(color=style.VALIDATION, ha="left", va="top", linespacing=1.2)
     axes.text(0.04, 0.95, label, transform=axes.transAxes, **style_of_text)
 

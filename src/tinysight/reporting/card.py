@@ -7,15 +7,15 @@ Contents: Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), and Ge
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tinysight.reporting.audit_summary import summarize
-from tinysight.reporting.provenance import Provenance, provenance_of
+from tinysight.data.dataset import Provenance
 from tinysight.reporting.rendering import render
+from tinysight.reporting.section import ReportSection, summaries
 from tinysight.runs.artifacts import RunArtifacts
-from tinysight.runs.records import Environment, Summary
+from tinysight.runs.records import Environment, Metrics, Summary
 from tinysight.runs.run import Run
 
 WATTS_PER_CORE = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
@@ -59,13 +59,13 @@ class Card:
         classes: class names.
         image_size: height and width of the images in pixels.
         notes: notes at the top of the card.
-        purpose, misuse, contest: intended use, out-of-scope uses, and how to contest a prediction.
+        intended_use, out_of_scope, contesting: intended use, out-of-scope uses, and how to contest a prediction.
         provenance: provenance of the images.
         evaluated_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
         metrics: overall metrics; `recall` and `precision` hold those of each class.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
-        seconds, kilowatt_hours: training time and estimated energy.
+        train_seconds, kilowatt_hours: training time and estimated energy.
         training_details: recipe, parameters, hardware, versions and dataset of the training, by name.
     """
 
@@ -89,14 +89,18 @@ class Card:
     training_details: dict[str, str]
 
     @classmethod
-    def from_run(cls, run: Run) -> Card:
-        """Return the card of a run. Raises RunError if one of its files is missing or damaged."""
-        summary, environment, classifier, metrics = (
-            run.summary(),
-            run.environment(),
-            run.classifier(),
-            load_metrics(run),
-        )
+    def from_run(cls, run: Run, audit: Sequence[ReportSection] = ()) -> Card:
+        """Return the card of a run.
+
+        Args:
+            run: a finished or interrupted run.
+            audit: sections of the run's audit, from `tinysight.auditing.registry.report_sections`.
+
+        Raises:
+            RunError: a file of the run is missing or damaged.
+        """
+        summary, environment, classifier = run.summary(), run.environment(), run.classifier()
+        metrics = load_metrics(run)
         forgetting = RunArtifacts(run).unlearning()
         return cls(
             recipe=summary.recipe,
@@ -107,16 +111,16 @@ class Card:
             intended_use=INTENDED_USE,
             out_of_scope=OUT_OF_SCOPE,
             contesting=CONTESTING,
-            provenance=provenance_of(environment.dataset.name),
-            evaluated_on=f"{metrics['n']:,} {metrics['split']} images" if metrics else None,
-            metrics=_figures(metrics) if metrics else (),
+            provenance=environment.dataset.provenance,
+            evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
+            metrics=_overall_metrics(metrics) if metrics else (),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
-            audit=summarize(RunArtifacts(run).audit()),
+            audit=summaries(audit),
             removed_images=f"{len(forgetting.forgotten):,} images" if forgetting else "",
             train_seconds=summary.train_seconds,
             kilowatt_hours=summary.train_seconds * environment.cores * WATTS_PER_CORE / 3.6e6,
-            training_details=_made(summary, environment),
+            training_details=_training_details(summary, environment),
         )
 
     def to_markdown(self) -> str:
@@ -148,34 +152,35 @@ class Card:
         return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
 
 
-def load_metrics(run: Run) -> Mapping[str, Any] | None:
+def load_metrics(run: Run) -> Metrics | None:
     """Return metrics.json of a run, or None if the run was not evaluated."""
-    return run.metrics() if (run.path / "metrics.json").exists() else None
+    return run.metrics() if run.is_evaluated else None
 
 
-def _figures(metrics: Mapping[str, Any]) -> tuple[CardMetric, ...]:
-    intervals, selective = metrics["intervals"], metrics["unsure"]
-    with_tta = metrics["accuracy_tta"]
-    figures = [
-        CardMetric("accuracy", metrics["accuracy"], tuple(metrics["accuracy_ci95"])),
-        with_tta and CardMetric("accuracy with test-time augmentation", with_tta, tuple(intervals["accuracy_tta"])),
-        CardMetric("f1, macro average", metrics["macro"]["f1"], tuple(intervals["macro"]["f1"])),
-        CardMetric("loss, nats", metrics["loss"], tuple(intervals["loss"]), is_share=False),
-        CardMetric("calibration error (ECE)", metrics["calibration"]["ece"], tuple(intervals["ece"])),
-        CardMetric("coverage (share of images not marked unsure)", selective["coverage"]),
-        CardMetric("error on these images", selective["error"]),
+def _overall_metrics(metrics: Metrics) -> tuple[CardMetric, ...]:
+    intervals, selective = metrics.intervals, metrics.selective
+    with_tta = metrics.accuracy_tta
+    overall = [
+        CardMetric("accuracy", metrics.accuracy, metrics.accuracy_ci95),
+        with_tta and CardMetric("accuracy with test-time augmentation", with_tta, intervals.accuracy_tta),
+        CardMetric("f1, macro average", metrics.macro.f1, intervals.macro.f1),
+        CardMetric("loss, nats", metrics.loss, intervals.loss, is_share=False),
+        CardMetric("calibration error (ECE)", metrics.calibration.ece, intervals.ece),
+        CardMetric("coverage (share of images not marked unsure)", selective.coverage),
+        CardMetric("error on these images", selective.error),
     ]
-    return tuple(metric for metric in figures if metric)
+    return tuple(metric for metric in overall if metric)
 
 
-def _by_class(metrics: Mapping[str, Any], key: str) -> dict[str, CardMetric]:
-    intervals = metrics["intervals"]["per_class"]
+def _by_class(metrics: Metrics, key: str) -> dict[str, CardMetric]:
+    intervals = metrics.intervals.per_class
     return {
-        name: CardMetric(key, scores[key], tuple(intervals[name][key])) for name, scores in metrics["per_class"].items()
+        name: CardMetric(key, getattr(scores, key), getattr(intervals[name], key))
+        for name, scores in metrics.per_class.items()
     }
 
 
-def _made(summary: Summary, environment: Environment) -> dict[str, str]:
+def _training_details(summary: Summary, environment: Environment) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     return {
         "recipe": f"{summary.recipe}, {summary.epochs_text}, seed {environment.seed}",

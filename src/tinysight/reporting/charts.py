@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from tinysight.runs.records import EpochRecord
+from tinysight.runs.records import EpochRecord, ReliabilityBin, SelectiveMetrics
 
 Points = list[tuple[float, float]]
 Ticks = list[tuple[float, str]]
@@ -54,24 +53,24 @@ def learning_curve(history: Sequence[EpochRecord], key: str) -> LineChart:
     )
 
 
-def reliability_diagram(bins: Sequence[Mapping[str, Any]]) -> LineChart:
+def reliability_diagram(bins: Sequence[ReliabilityBin]) -> LineChart:
     """Return a reliability diagram: accuracy against confidence."""
-    largest = max(row["n"] for row in bins)
-    dots = tuple((row["confidence"], row["accuracy"], row["n"] / largest) for row in bins)
-    line = [(row["confidence"], row["accuracy"]) for row in bins]
+    largest = max(row.n for row in bins)
+    dots = tuple((row.confidence, row.accuracy, row.n / largest) for row in bins)
+    line = [(row.confidence, row.accuracy) for row in bins]
     return LineChart("confidence", "accuracy", _SHARES, _SHARES, {"validation": line}, dots, diagonal=True)
 
 
-def risk_coverage_curve(unsure: Mapping[str, Any]) -> LineChart:
+def risk_coverage_curve(selective: SelectiveMetrics) -> LineChart:
     """Return the risk-coverage curve; the dot marks the threshold of the classifier."""
-    top = max(0.01, 1.15 * max(error for _, error in unsure["curve"]))
+    top = max(0.01, 1.15 * max(error for _, error in selective.curve))
     return LineChart(
         x_label="coverage",
         y_label="error",
         x_ticks=_SHARES,
         y_ticks=[(tick / top, f"{100 * tick:g}%") for tick in _ticks(top)],
-        lines={"training": [(share, error / top) for share, error in unsure["curve"]]},
-        dots=((unsure["coverage"], unsure["error"] / top, 0.5),),
+        lines={"training": [(share, error / top) for share, error in selective.curve]},
+        dots=((selective.coverage, selective.error / top, 0.5),),
     )
 
 

@@ -26,7 +26,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": percent, "percent_interval": percent_interval, "points": points}
+    environment.filters |= {
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "percent": percent,
+        "percent_interval": percent_interval,
+        "points": points,
+    }
     return environment
 
 

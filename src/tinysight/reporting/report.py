@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tinysight._util.formatting import percent
 from tinysight.data.dataset import Dataset, Pixels
-from tinysight.data.display import to_data_uri
+from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
 from tinysight.recipes import loading
 from tinysight.reporting import charts
 from tinysight.reporting.card import Card, load_metrics
 from tinysight.reporting.mistakes_plot import most_confident_mistakes
 from tinysight.reporting.rendering import HtmlPage, render
-from tinysight.runs.artifacts import RunArtifacts
-from tinysight.runs.audit_results import Audit, SubgroupGap
+from tinysight.reporting.section import ListedImage, ReportSection
+from tinysight.runs.records import Metrics
 from tinysight.runs.run import Run
 
-_MAX_MISTAKES, _MAX_SUSPECTS, _MAX_PAIRS, _MAX_GAPS, _MAX_EXPOSED = 24, 24, 8, 10, 12  # on the page
+_MAX_MISTAKES = 24  # on the page
 _MAX_CLASSES = 40  # larger confusion matrices are left out
 
 
@@ -33,12 +32,13 @@ class Thumbnail:
     lines: tuple[str, ...]
 
 
-def render_report(run: Run, dataset: Dataset) -> HtmlPage:
+def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) -> HtmlPage:
     """Return the report of a run as HTML; it marks what was not measured.
 
     Args:
         run: a finished run.
         dataset: the dataset of the run.
+        audit: sections of the run's audit, from `tinysight.auditing.registry.report_sections`.
 
     Raises:
         RunError: a file of the run is missing or damaged.
@@ -47,7 +47,7 @@ def render_report(run: Run, dataset: Dataset) -> HtmlPage:
     images = _ImageLookup(dataset)
     page = render(
         "report.html",
-        card=Card.from_run(run),
+        card=Card.from_run(run, audit),
         summary=run.summary(),
         recipe=loading.dump_recipe(run.recipe()),
         history=history,
@@ -57,13 +57,14 @@ def render_report(run: Run, dataset: Dataset) -> HtmlPage:
         mistakes=_mistakes(run, metrics, dataset) if metrics else [],
         n_mistakes=_n_mistakes(metrics) if metrics else 0,
         sure=_sure(metrics) if metrics else [],
-        **_audited(RunArtifacts(run).audit(), images),
+        audit=audit,
+        show=images.show,
     )
     return HtmlPage(page)
 
 
-def _sure(metrics: Mapping[str, Any]) -> list[charts.LineChart]:
-    return [charts.reliability_diagram(metrics["calibration"]["bins"]), charts.risk_coverage_curve(metrics["unsure"])]
+def _sure(metrics: Metrics) -> list[charts.LineChart]:
+    return [charts.reliability_diagram(metrics.calibration.bins), charts.risk_coverage_curve(metrics.selective)]
 
 
 class _ImageLookup:
@@ -74,17 +75,14 @@ class _ImageLookup:
         for split, part in dataset.splits.items():
             self.images.update(zip(image_ids(part, split), part.pixels, strict=True))
 
-    def show(self, name: str, *lines: str) -> Thumbnail:
-        return (
-            Thumbnail(to_data_uri(self.images[name]), (*lines, name))
-            if name in self.images
-            else Thumbnail("", (*lines, name))
-        )
+    def show(self, listed: ListedImage) -> Thumbnail:
+        pixels = self.images.get(listed.image)
+        return Thumbnail("" if pixels is None else to_data_uri(pixels), (*listed.lines, listed.image))
 
 
-def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, float]]]]:
+def _confusion(metrics: Metrics) -> list[tuple[str, list[tuple[int, float]]]]:
     """Return each true class with the counts of its row and their shares; empty above `_MAX_CLASSES` classes."""
-    names, matrix = list(metrics["per_class"]), np.array(metrics["confusion_matrix"])
+    names, matrix = list(metrics.per_class), np.array(metrics.confusion_matrix)
     if len(names) > _MAX_CLASSES:
         return []
     shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
@@ -94,9 +92,9 @@ def _confusion(metrics: Mapping[str, Any]) -> list[tuple[str, list[tuple[int, fl
     ]
 
 
-def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Thumbnail]:
+def _mistakes(run: Run, metrics: Metrics, dataset: Dataset) -> list[Thumbnail]:
     """Return the most confident mistakes on test images."""
-    if metrics["split"] != "test":
+    if metrics.split != "test":
         return []
     probabilities, labels = run.predictions()
     names, classes = image_ids(dataset.test, "test"), dataset.class_names
@@ -113,38 +111,6 @@ def _mistakes(run: Run, metrics: Mapping[str, Any], dataset: Dataset) -> list[Th
     ]
 
 
-def _n_mistakes(metrics: Mapping[str, Any]) -> int:
-    matrix = np.array(metrics["confusion_matrix"])
+def _n_mistakes(metrics: Metrics) -> int:
+    matrix = np.array(metrics.confusion_matrix)
     return int(matrix.sum() - matrix.trace())
-
-
-def _audited(audit: Audit | None, images: _ImageLookup) -> dict[str, Any]:
-    """Return the audit as values for the template."""
-    gaps = [*((audit and audit.user_subgroups) or ()), *((audit and audit.subgroups) or ())]
-    labels, duplicates = (audit.label_issues, audit.near_duplicates) if audit else (None, None)
-    membership = audit.membership if audit else None
-    return {
-        "robustness": audit.robustness if audit else None,
-        "ood": audit.ood if audit else None,
-        "membership": membership,
-        "exposed": [images.show(name) for name in (membership.most_exposed[:_MAX_EXPOSED] if membership else ())],
-        "subgroups": _widest(gaps),
-        "n_gaps": len(gaps),
-        "n_alarms": sum(gap.significant for gap in gaps),
-        "smallest": min((gap for gap in gaps if gap.metric == "accuracy"), key=lambda gap: gap.n, default=None),
-        "suspects": [
-            images.show(suspect.image, f"label {suspect.label}", f"predicted {suspect.suggested}")
-            for suspect in (labels.issues[:_MAX_SUSPECTS] if labels else ())
-        ],
-        "n_suspects": len(labels.issues) if labels else 0,
-        "twins": [
-            (images.show(pair.first), images.show(pair.second), pair)
-            for pair in (duplicates.pairs[:_MAX_PAIRS] if duplicates else ())
-        ],
-        "n_pairs": len(duplicates.pairs) if duplicates else 0,
-    }
-
-
-def _widest(gaps: Sequence[SubgroupGap]) -> list[SubgroupGap]:
-    """Return the gaps of the page: significant ones first, the widest first."""
-    return sorted(gaps, key=lambda gap: (not gap.significant, -abs(gap.difference)))[:_MAX_GAPS]

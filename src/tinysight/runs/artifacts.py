@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
-from tinysight.data import image_ids
 from tinysight.runs import records, weights
-from tinysight.runs.audit_results import Audit, LabelIssues, UnlearningReport
+from tinysight.runs.audit_results import Audit, UnlearningReport
 from tinysight.runs.run import Run
 
 
@@ -31,10 +30,8 @@ class RunArtifacts:
         return results if results and results.weights_sha256 == self.run.weights_checksum() else None
 
     def write_audit(self, audit: Audit) -> None:
-        """Write audit.json, and the label issues as a CSV file as well."""
+        """Write audit.json."""
         records.write_record(audit, self._path("audit.json"))
-        if audit.label_issues:
-            write_text(self.label_issues_path, _label_issues_csv(audit.label_issues))
 
     @property
     def label_issues_path(self) -> Path:
@@ -81,13 +78,3 @@ class RunArtifacts:
 
     def _path(self, name: str) -> Path:
         return self.run.path / name
-
-
-def _label_issues_csv(issues: LabelIssues) -> str:
-    rows = issues.issues
-    columns: dict[str, list[str] | list[float]] = {
-        "label": [row.label for row in rows],
-        "suggested": [row.suggested for row in rows],
-        "quality": [row.quality for row in rows],
-    }
-    return image_ids.to_csv([row.image for row in rows], **columns)

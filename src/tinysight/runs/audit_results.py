@@ -1,15 +1,21 @@
 """Results of audits, comparisons and unlearning, as dataclasses and records.
 
-Intervals are 95 %, (low, high). A section of the audit that is None was not measured.
+Intervals are 95% confidence intervals, (low, high).
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from tinysight.runs.records import Record
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
-Interval = tuple[float, float]
+from tinysight._util.errors import RunError
+from tinysight.runs.records import Interval, Record
+
+ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -51,151 +57,44 @@ class OodDetection:
     auroc: dict[str, float]
 
 
-@dataclass(frozen=True)
-class DuplicatePair:
-    """A pair of near-duplicate images: their IDs, their distance (0 is identical), and whether one is mirrored."""
-
-    first: str
-    second: str
-    distance: float
-    mirrored: bool
-
-
-@dataclass(frozen=True)
-class DuplicateStatistics:
-    """Near-duplicates within and across splits.
-
-    Attributes:
-        within_split: by split, the number of pairs within it.
-        cross_split: number of test images with a near-duplicate among the training images.
-        n_test: number of test images.
-        accuracy: on all test images, with its interval.
-        accuracy_deduplicated: on the test images without a near-duplicate, with its interval.
-        pairs: a sample of the pairs, those across splits first, each part sorted by distance.
-    """
-
-    within_split: dict[str, int]
-    cross_split: int
-    n_test: int
-    accuracy: tuple[float, Interval]
-    accuracy_deduplicated: tuple[float, Interval]
-    pairs: tuple[DuplicatePair, ...]
-
-
-@dataclass(frozen=True)
-class LabelIssue:
-    """A likely label error: the image ID, its label, the suggested label, and the label quality, 0..1."""
-
-    image: str
-    label: str
-    suggested: str
-    quality: float
-
-
-@dataclass(frozen=True)
-class LabelIssues:
-    """Likely label errors.
-
-    Attributes:
-        n_shadow_models: number of shadow models; only models that were not trained on an image judge its label.
-        n: number of labels checked.
-        n_by_split: by split, the number of likely label errors.
-        issues: all likely label errors, sorted by quality.
-    """
-
-    n_shadow_models: int
-    n: int
-    n_by_split: dict[str, int]
-    issues: tuple[LabelIssue, ...]
-
-
-@dataclass(frozen=True)
-class SubgroupGap:
-    """A metric of one subgroup, compared with all other images.
-
-    Attributes:
-        column, group: the attribute and its value that define the subgroup.
-        metric: "accuracy", or the false negative rate ("fnr") or false positive rate ("fpr") of a class.
-        class_name: the class of the metric, "" for accuracy.
-        n: number of images that the metric is computed on.
-        value, interval: the metric and its bootstrap interval.
-        complement_value: the metric on all images outside the subgroup.
-        p_value: p-value of the gap, with Holm's correction for the number of gaps.
-        significant: whether the gap is significant.
-    """
-
-    column: str
-    group: str
-    metric: str
-    class_name: str
-    n: int
-    value: float
-    interval: Interval
-    complement_value: float
-    p_value: float
-    significant: bool
+class SectionSchema(Protocol[ResultT_co]):
+    """The name of an audit section in audit.json, and the type of its result."""
 
     @property
-    def difference(self) -> float:
-        """The metric of the subgroup minus that of all other images."""
-        return self.value - self.complement_value
+    def name(self) -> str:
+        """Key of the section."""
 
-
-@dataclass(frozen=True)
-class TprAtFpr:
-    """The true positive rate of an attack at a fixed false positive rate, with its interval."""
-
-    fpr: float
-    tpr: float
-    interval: Interval
-
-
-@dataclass(frozen=True)
-class MembershipAttack:
-    """Performance of one membership-inference attack.
-
-    Attributes:
-        auc: probability that a member scores higher than a non-member; 0.5 is chance.
-        interval: of the AUC.
-        tpr_at_fpr: the true positive rates at several false positive rates.
-    """
-
-    auc: float
-    interval: Interval
-    tpr_at_fpr: tuple[TprAtFpr, ...]
-
-
-@dataclass(frozen=True)
-class MembershipInference:
-    """Membership inference: how well query access reveals the training images.
-
-    Attributes:
-        n_shadow_models: number of shadow models.
-        n_members, n_non_members: numbers of training images and of other images that the attacks score.
-        attacks: by name.
-        most_exposed: IDs of the members with the highest scores of the best attack, sorted by score.
-        summary: the result as text.
-    """
-
-    n_shadow_models: int
-    n_members: int
-    n_non_members: int
-    attacks: dict[str, MembershipAttack]
-    most_exposed: tuple[str, ...]
-    summary: str
+    @property
+    def result_type(self) -> type[ResultT_co]:
+        """Type of the result."""
 
 
 class Audit(Record):
-    """audit.json. `subgroups` are by image properties, `user_subgroups` by the columns of a CSV file."""
+    """audit.json: the results of the audit sections that were computed, as JSON, by the name of the section."""
 
     weights_sha256: str
-    robustness: Robustness | None = None
-    ood: OodDetection | None = None
-    near_duplicates: DuplicateStatistics | None = None
-    subgroups: tuple[SubgroupGap, ...] | None = None
-    user_subgroups: tuple[SubgroupGap, ...] | None = None
-    label_issues: LabelIssues | None = None
-    membership: MembershipInference | None = None
+    sections: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def result(self, section: SectionSchema[ResultT]) -> ResultT | None:
+        """Return the result of a section, or None if it was not computed.
+
+        Raises:
+            RunError: the result does not match the type of the section.
+        """
+        if section.name not in self.sections:
+            return None
+        try:
+            return TypeAdapter(section.result_type).validate_json(json.dumps(self.sections[section.name]))
+        except ValidationError as error:
+            raise RunError(
+                f"audit.json: section {section.name!r} was not written by this version of tinysight. Remove the file "
+                "and audit again."
+            ) from error
+
+    def with_result(self, section: SectionSchema[ResultT], result: ResultT) -> Audit:
+        """Return a copy with the result of a section."""
+        value = TypeAdapter(section.result_type).dump_python(result, mode="json")
+        return Audit(weights_sha256=self.weights_sha256, sections={**self.sections, section.name: value})
 
 
 @dataclass(frozen=True)
@@ -206,7 +105,7 @@ class PairedComparison:
         first, second: names of the classifiers.
         only_first, only_second: number of images that only this classifier predicts correctly.
         difference: accuracy of the first minus that of the second.
-        interval: 95 % interval of the difference.
+        interval: 95% confidence interval of the difference.
         p_value: p-value of the exact McNemar test.
         p_value_holm: p-value with Holm's correction for the number of pairs.
     """

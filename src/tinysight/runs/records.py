@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -12,35 +13,40 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
-from tinysight.data.crops import CENTER_CROP, Crops
-from tinysight.recipes.schema import ModelSection
+from tinysight.data.dataset import Provenance
+from tinysight.models.classifier import ClassifierSpec
 
-RUN_FORMAT: Final = 3
+RUN_FORMAT: Final = 4
 MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Interval = tuple[Finite, Finite]
+SplitName = Literal["test", "validation"]
 RunStatus = Literal["running", "finished", "interrupted", "failed"]
 
 
-class Record(BaseModel):
+class FrozenModel(BaseModel):
+    """An immutable part of a record; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Record(FrozenModel):
     """One JSON file of a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[3] = RUN_FORMAT
+    format: Literal[4] = RUN_FORMAT
 
 
-class DatasetRecord(BaseModel):
+class DatasetRecord(FrozenModel):
     """The dataset of a run: its source and fingerprint, needed to load the same images again."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
-    argument: str = Field(description="value of --data; a folder as an absolute path")
+    argument: str = Field(description="name of a built-in dataset, or an absolute path")
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
+    provenance: Provenance
     is_official: bool | None
     notes: tuple[str, ...]
 
@@ -88,27 +94,19 @@ class Environment(Record):
         return self.threads * self.workers
 
 
-class ModelRecord(Record):
-    """model.json: the classifier without its weights."""
+class ModelRecord(ClassifierSpec, Record):
+    """model.json: the classifier without its weights, and their checksum."""
 
-    model: ModelSection
-    class_names: tuple[str, ...] = Field(min_length=2)
-    image_size: int = Field(ge=8, le=512)
-    mean: tuple[Finite, Finite, Finite]
-    std: tuple[Positive, Positive, Positive]
-    temperature: float = Field(1.0, ge=0.01, le=100)
-    abstain_below: float = Field(0.5, ge=0, le=2)
-    bf16_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
-    notes: tuple[str, ...]
-    crops: Crops = CENTER_CROP
     weights_sha256: str
 
+    @property
+    def spec(self) -> ClassifierSpec:
+        """The classifier without its weights."""
+        return ClassifierSpec(**{name: value for name, value in self if name in ClassifierSpec.model_fields})
 
-class EpochRecord(BaseModel):
+
+class EpochRecord(FrozenModel):
     """One line of history.jsonl: the metrics of an epoch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epoch: int
     seconds: Finite
@@ -118,6 +116,102 @@ class EpochRecord(BaseModel):
     val_loss: Finite
     val_accuracy: Finite
     lr: Finite
+
+
+class ClassScores(FrozenModel):
+    """Precision, recall and F1, each 0..1, and the number of images (support)."""
+
+    precision: Finite
+    recall: Finite
+    f1: Finite
+    support: int
+
+
+class ReliabilityBin(FrozenModel):
+    """A bin of a reliability diagram: its number of images, mean confidence and accuracy."""
+
+    n: int
+    confidence: Finite
+    accuracy: Finite
+
+
+class CalibrationMetrics(FrozenModel):
+    """Expected calibration error (0..1), softmax temperature, and the reliability bins that are not empty."""
+
+    ece: Finite
+    temperature: Positive
+    bins: tuple[ReliabilityBin, ...]
+
+
+class SelectiveMetrics(FrozenModel):
+    """Selective prediction: the classifier abstains below a confidence of `threshold`.
+
+    `coverage` is the fraction of images with a prediction, `error` the error rate on them. `aurc` is the area under the
+    risk-coverage curve, and `curve` contains pairs of coverage and error, from the highest threshold to the lowest.
+    """
+
+    threshold: Finite
+    coverage: Finite
+    error: Finite
+    aurc: Finite
+    curve: tuple[tuple[Finite, Finite], ...]
+
+
+class ScoreIntervals(FrozenModel):
+    """Intervals of precision, recall and F1."""
+
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+
+class MetricIntervals(FrozenModel):
+    """95 % intervals of the metrics, (low, high); `accuracy_tta` is None if it was not computed."""
+
+    method: str
+    accuracy_tta: Interval | None
+    loss: Interval
+    ece: Interval
+    macro: ScoreIntervals
+    weighted: ScoreIntervals
+    per_class: dict[str, ScoreIntervals]
+
+
+class Metrics(Record):
+    """metrics.json: metrics of a classifier on one split.
+
+    Attributes:
+        split: the evaluated split.
+        n: number of images.
+        accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95 % interval.
+        loss: mean negative log-likelihood, nats per image.
+        accuracy_tta: accuracy with TTA, or None if it was not computed.
+        per_class: scores by class name.
+        macro, weighted: averages of the scores over the classes, unweighted and weighted by support.
+        confusion_matrix: number of images by true class (row) and predicted class (column).
+        calibration, selective, intervals: see their classes.
+        recipe, dataset: names of the recipe and the dataset; None for a classifier without a run.
+        notes: caveats of the dataset.
+        weights_sha256: checksum of the evaluated weights; None for a classifier without a run.
+    """
+
+    split: SplitName
+    n: int = Field(ge=1)
+    accuracy: Finite
+    accuracy_ci95: Interval
+    loss: Finite
+    accuracy_tta: Finite | None
+    per_class: dict[str, ClassScores]
+    macro: ClassScores
+    weighted: ClassScores
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    calibration: CalibrationMetrics
+    selective: SelectiveMetrics
+    intervals: MetricIntervals
+    recipe: str | None = None
+    dataset: str | None = None
+    notes: tuple[str, ...] = ()
+    weights_sha256: str | None = None
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -167,7 +261,8 @@ def check_format(file_format: object, path: Path) -> None:
     """Raise RunError if the format number `file_format` in a file is not the one that this version writes."""
     if file_format != RUN_FORMAT:
         raise RunError(
-            f"{path}: has format {reprlib.repr(file_format)}. This version of tinysight reads format {RUN_FORMAT}."
+            f"{path}: has format {reprlib.repr(file_format)}. This version of tinysight reads format {RUN_FORMAT}. "
+            "Use the version that wrote it, or train again."
         )
 
 
@@ -188,13 +283,20 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def read_checked_text(path: Path) -> str:
-    """Return the text that `write_checked_text` wrote. Raises RunError if the file is missing or was modified."""
+    """Return the text that `write_checked_text` wrote.
+
+    Raises:
+        RunError: the file is missing, was modified, or has another format.
+    """
     try:
         header, _, text = path.read_bytes().decode().partition("\n")
     except FileNotFoundError as error:
         raise RunError(f"{path}: missing. {path.parent} is not a complete run directory.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read. Restore it from a copy or train again.") from error
+    file_format = re.match(r"# format (\d{1,9}),", header)
+    if file_format:
+        check_format(int(file_format[1]), path)
     if header != _checksum_line(text):
         raise RunError(f"{path}: modified after it was written. Restore it from a copy or train again.")
     return text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,16 @@ from torch import Tensor
 
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
-from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_text
+from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
 from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
-from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, ModelRecord, Summary
+from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
 
 _TRAINING_FILES = (
     "environment.json",
@@ -56,8 +59,8 @@ class Run:
             RunError: `path` exists and is not an empty directory.
         """
         cls.check_available(path)
-        with atomic_dir(path) as draft:
-            run = cls(draft)
+        with atomic_dir(path) as temp_dir:
+            run = cls(temp_dir)
             run.write_recipe(recipe, notes)
             run.write_environment(environment)
             run.write_progress(summary, [])
@@ -67,7 +70,7 @@ class Run:
     def check_available(path: Path) -> None:
         """Raise RunError if `path` exists and is not an empty directory."""
         if not Run.is_available(path):
-            raise RunError(f"{path}: already exists. Choose another --out, or continue the run with --resume.")
+            raise RunError(f"{path}: already exists. Choose another directory, or resume the run.")
 
     @staticmethod
     def is_available(path: Path) -> bool:
@@ -79,16 +82,17 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Return the run at `path`. Raises RunError if there is none."""
         if not os.path.isdir(path):  # Path.is_dir raises an error for very long names
-            raise RunError(f"{path}: no run directory. Create one with `tinysight train`.")
+            raise RunError(f"{path}: no run directory. Train a run first.")
         run = cls(path)
         run.summary()
         return run
 
     def _repr_html_(self) -> str:
         """Return the HTML summary that a notebook displays."""
-        from tinysight.runs.repr_html import run_html
-
-        return run_html(self)
+        metrics = None
+        with suppress(RunError):
+            metrics = self.metrics()
+        return _html_table(self.path, self.summary(), metrics)
 
     @contextmanager
     def training_lock(self) -> Iterator[None]:
@@ -177,7 +181,7 @@ class Run:
     def classifier(self) -> Classifier:
         """Return the classifier, after checking its weights against their checksum and shapes."""
         if self.summary().status == "running":
-            raise RunError(f"{self.path}: training is running or was killed. Wait, or continue it with --resume.")
+            raise RunError(f"{self.path}: training is running or was killed. Wait, or resume it.")
         record = self._model()
         path = self.path / "model.safetensors"
         tensors, _, checksum = weights.read_tensors(path)
@@ -189,20 +193,8 @@ class Run:
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
-        normalization = Normalization(record.mean, record.std)
-        return Classifier(
-            record.model,
-            network,
-            record.class_names,
-            record.image_size,
-            normalization,
-            record.temperature,
-            record.abstain_below,
-            record.bf16_margin if self._same_bf16() else None,
-            record.tta_shift,
-            record.notes,
-            record.crops,
-        )
+        classifier = Classifier(record.spec, network)
+        return classifier if self._same_bf16() else classifier.with_spec(bf16_margin=None)
 
     def _same_bf16(self) -> bool:
         """Return whether torch and the processor are those for which bfloat16 was compared with float32."""
@@ -215,40 +207,31 @@ class Run:
     def write_classifier(self, classifier: Classifier) -> None:
         """Write the weights, then model.json; remove the evaluation and the audit of the previous weights."""
         checksum = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
-        record = ModelRecord(
-            model=classifier.model,
-            class_names=classifier.class_names,
-            image_size=classifier.image_size,
-            mean=classifier.normalization.mean,
-            std=classifier.normalization.std,
-            temperature=classifier.temperature,
-            abstain_below=classifier.abstain_below,
-            bf16_margin=classifier.bf16_margin,
-            tta_shift=classifier.tta_shift,
-            notes=classifier.notes,
-            crops=classifier.crops,
-            weights_sha256=checksum,
-        )
-        records.write_record(record, self.path / "model.json")
+        records.write_record(ModelRecord(**dict(classifier.spec), weights_sha256=checksum), self.path / "model.json")
         self._remove_evaluation()
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         """Return the metrics of the current weights.
 
         Raises:
             RunError: metrics.json is missing or damaged, or belongs to other weights.
         """
         path = self.path / "metrics.json"
-        metrics = records.read_checked(path)
-        if metrics.pop("weights_sha256", None) != self.weights_checksum():
-            raise RunError(f"{path}: computed for other weights. Run `tinysight evaluate` again.")
+        metrics = records.read_record(Metrics, path)
+        if metrics.weights_sha256 != self.weights_checksum():
+            raise RunError(f"{path}: computed for other weights. Evaluate the run again.")
         return metrics
 
-    def write_metrics(self, metrics: dict[str, Any], weights_checksum: str) -> None:
-        """Write metrics.json. Raises RunError if `weights_checksum` is not the checksum of the current weights."""
-        if weights_checksum != self.weights_checksum():
-            raise RunError(f"{self.path}: the weights changed during the evaluation. Run `tinysight evaluate` again.")
-        records.write_checked({**metrics, "weights_sha256": weights_checksum}, self.path / "metrics.json")
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether metrics.json exists."""
+        return (self.path / "metrics.json").exists()
+
+    def write_metrics(self, metrics: Metrics) -> None:
+        """Write metrics.json. Raises RunError if the metrics are not those of the current weights."""
+        if metrics.weights_sha256 != self.weights_checksum():
+            raise RunError(f"{self.path}: the weights changed during the evaluation. Evaluate the run again.")
+        records.write_record(metrics, self.path / "metrics.json")
 
     def weights_checksum(self) -> str:
         """Return the checksum of the current weights."""
@@ -258,26 +241,44 @@ class Run:
         self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], notes: Sequence[str] = ()
     ) -> None:
         """Write the probabilities (n, classes) and labels (n,) of the evaluated split, and the notes on the dataset."""
+        arrays: dict[str, Any] = {"probabilities": probabilities, "labels": labels, "notes": np.array(notes, dtype=str)}
         with atomic_writer(self.path / "predictions.npz") as file:
-            arrays: dict[str, Any] = {
-                "format": RUN_FORMAT,
-                "probabilities": probabilities,
-                "labels": labels,
-                "notes": notes,
-            }
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, format=RUN_FORMAT, sha256=_arrays_checksum(arrays), **arrays)
 
     def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the probabilities (n, classes) and labels (n,) of the evaluated split."""
+        """Return the probabilities (n, classes) and labels (n,) of the evaluated split.
+
+        Raises:
+            RunError: predictions.npz is missing or damaged, was modified, or has another format or schema.
+        """
         path = self.path / "predictions.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                probabilities, labels = arrays["probabilities"], arrays["labels"]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise RunError(f"{path}: missing or damaged. Run `tinysight evaluate` again.") from error
-        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
-            raise RunError(f"{path}: contains no predictions. Run `tinysight evaluate` again.")
-        return probabilities, labels
+            with path.open("rb") as file:  # np.load does not close a file that is no archive
+                archive = np.load(file, allow_pickle=False)
+                arrays = {name: archive[name] for name in archive.files}
+        except (OSError, EOFError, AttributeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise RunError(f"{path}: missing or damaged. Evaluate the run again.") from error
+        records.check_format(arrays.pop("format", np.array(None)).tolist(), path)
+        checksum = str(arrays.pop("sha256", ""))
+        if set(arrays) != {"probabilities", "labels", "notes"} or not _are_predictions(**arrays):
+            raise RunError(f"{path}: contains no predictions. Evaluate the run again.")
+        if checksum != _arrays_checksum(arrays):
+            raise RunError(f"{path}: modified after it was written. Evaluate the run again.")
+        return arrays["probabilities"], arrays["labels"]
+
+    def read_files(self) -> dict[str, bytes]:
+        """Return the content of each file by its path in the directory; checkpoints are left out."""
+        names = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
+        try:
+            return {name.as_posix(): (self.path / name).read_bytes() for name in names if name.parts[0] != "checkpoint"}
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+    def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Create the directory from the content of its files, as `read_files` returns it."""
+        with atomic_dir(self.path) as draft:
+            for name, content in files.items():
+                write_bytes(draft / name, content)
 
     def plot_path(self, name: str) -> Path:
         """Return the path of the plot `name`."""
@@ -300,6 +301,25 @@ class Run:
                     shutil.rmtree(self.path / name)
 
 
+def _are_predictions(probabilities: NDArray[Any], labels: NDArray[Any], notes: NDArray[Any]) -> bool:
+    """Return whether the arrays have the types, shapes and ranges of predictions."""
+    if probabilities.dtype != np.float32 or labels.dtype != np.int64 or notes.dtype.kind != "U" or notes.ndim != 1:
+        return False
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or probabilities.shape[1] < 2:
+        return False
+    sums_to_one = np.allclose(probabilities.sum(1), 1, atol=1e-3)  # NaN and infinity do not
+    in_range = np.all(probabilities >= 0) and np.all((labels >= 0) & (labels < probabilities.shape[1]))
+    return bool(sums_to_one and in_range)
+
+
+def _arrays_checksum(arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
 def _channels_last(weights: Tensor) -> Tensor:
     """Return the weights in channels-last format; otherwise convolutions convert them for every batch."""
     return weights.contiguous(memory_format=torch.channels_last) if weights.dim() == 4 else weights
@@ -307,3 +327,28 @@ def _channels_last(weights: Tensor) -> Tensor:
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
+    """Return a table of the status, size and accuracy of a run; `metrics` is None if it was not evaluated."""
+    facts = {
+        "run": str(path),
+        "recipe": f"{summary.recipe} on {summary.dataset}",
+        "status": f"{summary.status} after {summary.epochs_text}, {summary.train_seconds:,.0f} s of training",
+        "parameters": f"{summary.parameters:,}",
+        "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
+        "accuracy": "not measured; call evaluate(run)" if metrics is None else _accuracy_text(metrics),
+    }
+    rows = "".join(
+        f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
+        for name, text in facts.items()
+        if text
+    )
+    notes = "".join(f"<br><em>{escape(note)}</em>" for note in summary.notes)
+    return f"<table>{rows}</table>{notes}"
+
+
+def _accuracy_text(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_ci95
+    images = f"{metrics.n:,} {metrics.split} images"
+    return f"{metrics.accuracy:.2%} of {images} (95 % interval {low:.2%} to {high:.2%})"

@@ -14,20 +14,35 @@ from tinysight.runs.records import DatasetRecord
 from tinysight.runs.run import Run
 
 
-def load_run_dataset(run: Run, data_dir: Path | None = None, progress: Progress = SILENT) -> Dataset:
-    """Load the dataset that a run was trained on.
+def open_dataset(
+    run: Run, dataset: Dataset | None = None, data_dir: Path | None = None, progress: Progress = SILENT
+) -> Dataset:
+    """Return the dataset that a run was trained on.
+
+    Args:
+        run: the run.
+        dataset: the dataset, if it is already loaded; by default, it is loaded again from its source.
+        data_dir: the CIFAR-10 folder; by default, the one used in training.
+        progress: receives the progress of loading.
 
     Raises:
-        DataError: the dataset has another fingerprint than in training.
+        DataError: the images are not those that the run was trained on.
     """
-    record, size = run.environment().dataset, run.recipe().data.image_size
-    dataset = load(record.argument, size, data_dir or _recorded_folder(record), skip_unreadable=True, progress=progress)
-    if dataset.fingerprint != record.fingerprint:
+    if dataset is None:
+        record, size = run.environment().dataset, run.recipe().data.image_size
+        folder = data_dir or _recorded_folder(record)
+        dataset = load(record.argument, size, folder, skip_unreadable=True, progress=progress)
+    if not is_dataset_of(run, dataset):
         raise DataError(
-            f"{dataset.source}: not the images that {run.path} was trained on ({record.source}). "
+            f"{dataset.source}: not the images that {run.path} was trained on ({run.environment().dataset.source}). "
             "Restore those images, or train again on these."
         )
     return dataset
+
+
+def is_dataset_of(run: Run, dataset: Dataset) -> bool:
+    """Return whether a dataset has the images, labels and class names that the run was trained on."""
+    return dataset.fingerprint == run.environment().dataset.fingerprint
 
 
 def is_local(run: Run) -> bool:
@@ -40,7 +55,7 @@ def check_test_indices(indices: Sequence[int], test: Split) -> None:
     """Raise InputError if an index is not that of a test image."""
     for index in indices:
         if not 0 <= index < len(test):
-            raise InputError(f"--test-index {index}: not in the test set. Use an index from 0 to {len(test) - 1}.")
+            raise InputError(f"test index {index}: not in the test set. Use an index from 0 to {len(test) - 1}.")
 
 
 def _recorded_folder(record: DatasetRecord) -> Path | None:

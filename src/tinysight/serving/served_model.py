@@ -12,13 +12,13 @@ from tinysight._util.errors import InputError
 from tinysight._util.optional_deps import version
 from tinysight._util.progress import SilentProgress
 from tinysight.data.dataset import Pixels
-from tinysight.data.display import to_data_uri
+from tinysight.data.image_html import to_data_uri
 from tinysight.explanation.feature_index import TrainingIndex
 from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import is_local, load_run_dataset
+from tinysight.runs.run_dataset import is_local, open_dataset
 from tinysight.serving.schemas import ExplanationResponse, ModelInfo, NeighborImage, PredictResponse, TopClass
 
 N_NEIGHBORS = 3
@@ -101,7 +101,7 @@ class ServedModel:
             return None
         try:
             progress = _CancellableProgress(lambda: self._cancelled)
-            return TrainingIndex.of_run(self.run, self.classifier, load_run_dataset(self.run), progress)
+            return TrainingIndex.of_run(self.run, self.classifier, open_dataset(self.run), progress)
         except InputError:
             return None
 

@@ -47,6 +47,7 @@ def describe_environment(
             data_dir=str(data_dir.expanduser().absolute()) if data_dir else None,
             fingerprint=dataset.fingerprint,
             source=dataset.source,
+            provenance=dataset.provenance,
             is_official=dataset.is_official,
             notes=dataset.notes,
         ),

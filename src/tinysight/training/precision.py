@@ -61,7 +61,7 @@ def autocast(precision: Precision, device: Device = "cpu") -> AbstractContextMan
     return context
 
 
-def find_bf16_fault(network: nn.Sequential, image_size: int) -> str:
+def find_bf16_fault(network: nn.Module, image_size: int) -> str:
     """Return the first convolution whose bfloat16 results differ from float32, or "" if there is none."""
     for layer, images in _convolutions(network, image_size):
         fp32, bf16 = (_gradients(layer, images, dtype) for dtype in (torch.float32, torch.bfloat16))
@@ -70,7 +70,7 @@ def find_bf16_fault(network: nn.Sequential, image_size: int) -> str:
     return ""
 
 
-def step_seconds(network: nn.Sequential, image_size: int, precisions: Sequence[Precision]) -> list[float]:
+def step_seconds(network: nn.Module, image_size: int, precisions: Sequence[Precision]) -> list[float]:
     """Return the seconds of one forward and backward pass of `PROBED` images in each precision.
 
     Each is the minimum of at least three. The precisions alternate, so that load from other processes affects all.
@@ -83,7 +83,7 @@ def step_seconds(network: nn.Sequential, image_size: int, precisions: Sequence[P
     return [min(times) for times in zip(*rounds, strict=True)]
 
 
-def _time_step(network: nn.Sequential, images: Tensor, precision: Precision) -> float:
+def _time_step(network: nn.Module, images: Tensor, precision: Precision) -> float:
     start = time.perf_counter()
     with autocast(precision, _device(network)):
         logits = network(images)
@@ -97,25 +97,34 @@ def _native(device: Device) -> bool:
     return native_bf16() if device == "cpu" else bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
-def _device(network: nn.Sequential) -> Device:
+def _device(network: nn.Module) -> Device:
     return "cpu" if next(network.parameters()).device.type == "cpu" else "cuda"
 
 
-def _convolutions(network: nn.Sequential, image_size: int) -> Iterator[tuple[nn.Conv2d, Tensor]]:
+def _convolutions(network: nn.Module, image_size: int) -> Iterator[tuple[nn.Conv2d, Tensor]]:
     """Yield each convolution with random inputs of the shape that it receives in the network."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(_CHECK_IMAGES, 3, image_size, image_size, generator=generator).to(_device(network))
-    for layer in network:
-        if isinstance(layer, nn.Conv2d):
-            noise = torch.randn(images.shape, generator=generator).to(images.device)
-            yield layer, noise.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            images = layer(images)
+    inputs: list[tuple[nn.Conv2d, torch.Size]] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, values: inputs.append((layer, values[0].shape)))
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    with torch.no_grad():
+        network(images)
+    for hook in hooks:
+        hook.remove()
+    for layer, shape in inputs:
+        noise = torch.randn(shape, generator=generator).to(images.device)
+        yield layer, noise.contiguous(memory_format=torch.channels_last)
 
 
 def _gradients(layer: nn.Conv2d, images: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
     images, weight = (tensor.detach().to(dtype).requires_grad_() for tensor in (images, layer.weight))
-    output = F.conv2d(images, weight, stride=layer.stride, padding=layer.padding)
+    output = F.conv2d(
+        images, weight, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups
+    )
     output.float().square().mean().backward()
     return tuple(tensor.detach().float() for tensor in (output, images.grad, weight.grad) if tensor is not None)
 

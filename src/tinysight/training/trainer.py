@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +16,8 @@ from torch import Tensor
 from tinysight._util.errors import TrainingError
 from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.pixels import iter_chunks
-from tinysight.models.classifier import Classifier, batch_size, max_margin_error
-from tinysight.models.fast import WhiteningConv
-from tinysight.models.registry import build_network
+from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
+from tinysight.models.registry import family_of
 from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
@@ -35,8 +33,6 @@ from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 from tinysight.training.temperature_scaling import fit_temperature
 from tinysight.training.train_split import TrainSplit, fit_normalization
-
-WHITENING_PIXELS = 5000 * 32**2  # pixels to fit the whitening stem on: ample for its few dozen directions
 
 
 @dataclass
@@ -84,23 +80,24 @@ class Trainer:
         torch.manual_seed(derive_seed(seed, "weights"))
         normalization = fit_normalization(recipe, split)
         self.loader = BatchLoader(split, recipe, normalization, seed, device)
-        self.network = build_network(recipe.model, len(dataset.class_names), recipe.data.image_size)
-        if isinstance(stem := self.network[0], WhiteningConv):
-            stem.fit(self.loader.sample(WHITENING_PIXELS // recipe.data.image_size**2))
-        # The signs of the stem's eigenvectors may differ between machines.
+        family, image_size = family_of(recipe.model), recipe.data.image_size
+        self.network = family.build(recipe.model, len(dataset.class_names), image_size)
+        family.initialize(self.network, image_size, self.loader.sample)
+        # The signs of the fast family's eigenvectors may differ between machines.
         self.network.load_state_dict(group.run_on_main(self.network.state_dict))
         self.network.to(device)
         self.gradient_sync = GradientSync(group, self.network, recipe.training)
-        self.classifier = Classifier(
-            recipe.model,
-            self.network,
-            dataset.class_names,
-            recipe.data.image_size,
-            normalization,
+        spec = ClassifierSpec(
+            model=recipe.model,
+            class_names=dataset.class_names,
+            image_size=image_size,
+            mean=normalization.mean,
+            std=normalization.std,
             tta_shift=1 if recipe.augmentation.crop_padding else 0,
             notes=dataset.notes,
             crops=dataset.crops,
         )
+        self.classifier = Classifier(spec, self.network)
         self.optimizer = optimizers.build_optimizer(self.network.parameters(), recipe.optimizer, precision)
         self.early_stopping = EarlyStoppingState(recipe.early_stopping) if recipe.early_stopping else None
         self.state = EpochState()
@@ -203,7 +200,7 @@ class Trainer:
         if self._checks_bf16:
             bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
             doubt = max_margin_error(bf16_logits, logits)
-        return replace(classifier, temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
+        return classifier.with_spec(temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state needed to resume.
@@ -287,10 +284,10 @@ class Trainer:
         self.network.eval()
         logits, own = torch.zeros(len(split), len(self.classifier.class_names)), self.group.local_slice(len(split))
         size = batch_size(self.recipe.data.image_size)
-        for pixels, output in zip(iter_chunks(split.pixels[own], size), logits[own].split(size), strict=False):
+        for pixels, output in zip(iter_batches(split.pixels[own]), logits[own].split(size), strict=False):
             images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
-                output.copy_(self.network(self.classifier.normalization(images)).float())
+                output.copy_(self.network(self.classifier.spec.normalization(images)).float())
         self.group.all_reduce([logits])
         return logits, torch.from_numpy(split.labels)
 

@@ -33,9 +33,8 @@ from tinysight.training.device import Device
 from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
 from tinysight.tuning import journal
-from tinysight.tuning.selection import accuracy_pairs, is_rejected
 from tinysight.tuning.space import RecipeValues, SearchSpace
-from tinysight.tuning.trial import Trial, TrialTask, best_trial
+from tinysight.tuning.trial import Trial, TrialTask, accuracy_pairs, best_trial, is_rejected
 
 N_RANDOM = 10  # random trials before TPE samples
 N_PERTURBED = 3  # values that a random trial changes; changing all at once is nearly always worse

@@ -1,4 +1,4 @@
-"""Batches decoded in worker processes equal those of `decode`, even if workers are killed."""
+"""Batches decoded in worker processes equal those of `decode_images`, even if workers are killed."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tinysight._util.progress import SilentProgress
-from tinysight.data.image_io import decode, decode_pool
+from tinysight.data.image_io import decode_images, decode_pool
 from tinysight.data.image_io.decode_pool import decode_batches
 
 SIZE = (6, 9)
@@ -55,7 +55,7 @@ def test_batches_equal_a_single_decode(files):
     progress = RecordingProgress()
     decoded = list(decode_batches(in_batches(files), len(files), SIZE, progress))
 
-    pixels, failures = decode(files, SIZE)
+    pixels, failures = decode_images(files, SIZE)
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in decoded]), pixels)
     assert [
         (7 * number + index, message) for number, (_, failed) in enumerate(decoded) for index, message in failed
@@ -97,13 +97,13 @@ def test_killed_workers_lose_no_images(files, monkeypatch):
         os.kill(process.pid, signal.SIGKILL)
     decoded += decoding
 
-    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in decoded]), decode(files, SIZE)[0])
+    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in decoded]), decode_images(files, SIZE)[0])
 
 
 def test_workers_decode_and_do_not_import_from_the_working_folder(files, monkeypatch, tmp_path):
-    expected = decode(files[:5], SIZE)
+    expected = decode_images(files[:5], SIZE)
     monkeypatch.setattr(decode_pool, "MIN_FILES_FOR_PROCESSES", 1)
-    monkeypatch.setattr(decode_pool, "decode", None)  # nothing is decoded in this process
+    monkeypatch.setattr(decode_pool, "decode_images", None)  # nothing is decoded in this process
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     ((pixels, failures),) = decode_batches([files[:5]], 5, SIZE, SilentProgress())

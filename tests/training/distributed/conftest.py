@@ -27,16 +27,16 @@ class ThreadGroup(ProcessGroup):
         self.barrier.wait(60)
         return gathered
 
-    def sum(self, tensors):
+    def all_reduce(self, tensors):
         copies = self._all_gather([tensor.clone() for tensor in tensors])
         for tensor, *others in zip(tensors, *copies, strict=True):
             tensor.copy_(sum(others))
 
-    def any(self, here):
-        return any(self._all_gather(here))
+    def any_rank(self, value):
+        return any(self._all_gather(value))
 
-    def of_first(self, work):
-        return self._all_gather(work() if self.is_main else None)[0]
+    def run_on_main(self, function):
+        return self._all_gather(function() if self.is_main else None)[0]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def join():
     """Return a function that puts a trainer into a group."""
 
     def join(trainer, workers):
-        trainer.workers, trainer.gradient_sync = (
+        trainer.group, trainer.gradient_sync = (
             workers,
             GradientSync(workers, trainer.network, trainer.recipe.training),
         )

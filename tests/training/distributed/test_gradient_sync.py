@@ -14,7 +14,7 @@ from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 FAST = (
     *(
         "model.architecture=fast",
-        "model.stem_stride=coarse",
+        "model.stem_stride=2",
         "model.channels=[16,16]",
         "data.normalization=standardize",
     ),
@@ -33,10 +33,10 @@ def losses_of(trainer, steps):
     """Return the mean loss of each step; epochs end with a validation."""
     losses = []
     for _ in range(steps):
-        before = trainer.position.loss
+        before = trainer.state.loss_sum
         images = trainer.step()
-        losses.append((trainer.position.loss - before) / images)
-        if trainer.position.step == trainer.loader.steps:
+        losses.append((trainer.state.loss_sum - before) / images)
+        if trainer.state.step == trainer.loader.steps_per_epoch:
             trainer.end_epoch()
     return losses
 
@@ -53,7 +53,7 @@ def test_losses_of_several_workers_equal_those_of_one(together, trainers, join, 
         assert losses == pytest.approx(expected, abs=1e-5)
     assert expected[-1] < 0.95 * expected[0]
     for trainer in group:
-        assert trainer.position.correct == alone.position.correct
+        assert trainer.state.correct == alone.state.correct
         assert [epoch.val_loss for epoch in trainer.history] == pytest.approx(
             [epoch.val_loss for epoch in alone.history], abs=1e-5
         )
@@ -76,11 +76,11 @@ def test_every_worker_has_its_own_dropout_mask(trainers, join, monkeypatch):
     dropped = []
     for rank in (0, 1):
         (trainer,) = trainers(1, "model.architecture=strided", "training.batch_size=2")
-        join(trainer, ProcessGroup(rank, 2)).network[-2].register_forward_hook(
+        join(trainer, ProcessGroup(rank, 2)).network.body[-1].register_forward_hook(
             lambda layer, inputs, output: dropped.append((output == 0) & (inputs[0] != 0))
         )
-        monkeypatch.setattr(trainer.gradient_sync, "begin", lambda images: [slice(0, 1)])  # the same image
-        monkeypatch.setattr(trainer.gradient_sync, "end", list)
+        monkeypatch.setattr(trainer.gradient_sync, "shard", lambda images: [slice(0, 1)])  # the same image
+        monkeypatch.setattr(trainer.gradient_sync, "reduce", list)
         trainer.step()
     assert not torch.equal(*dropped)
 

@@ -36,7 +36,7 @@ DecodedBatch = tuple[Pixels, list[DecodeFailure]]
 def decode_batches(
     batches: Iterable[FileBatch], total: int, size: tuple[int, int], progress: Progress
 ) -> Generator[DecodedBatch]:
-    """Decode batches of files as `decode` does, a few batches ahead. Close the generator to stop early.
+    """Decode batches of files as `decode_images` does, a few batches ahead. Close the generator to stop early.
 
     Args:
         batches: the files; iterated lazily.
@@ -45,7 +45,7 @@ def decode_batches(
         progress: receives the number of decoded images.
 
     Yields:
-        The result of `decode` for each batch, in order.
+        The result of `decode_images` for each batch, in order.
     """
     progress.start("decoding", total, "images")
     try:

@@ -22,6 +22,7 @@ from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.image_io.cropping import extract_crops
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 8192 * 8192  # more than phones and cameras usually produce; 256 MiB at 4 bytes a pixel
@@ -45,7 +46,7 @@ def read_image(source: Path | bytes, size: tuple[int, int]) -> Pixels:
 
 
 def read_crops(source: Path | bytes, size: tuple[int, int], crops: Crops = CENTER_CROP) -> Pixels:
-    """Decode crops of one image, uint8, (crops, 3, height, width). See `ImageFile.looks`. Raises ImageError."""
+    """Decode crops of one image, uint8, (crops, 3, height, width). See `ImageFile.crops`. Raises ImageError."""
     return ImageFile(source).decode_crops(size, crops)
 
 

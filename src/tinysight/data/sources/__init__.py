@@ -1,1 +1,1 @@
-"""Dataset sources: CIFAR-10, folders of images, and generated shapes."""
+"""Data sources. Each module or package here defines one, as `SOURCE`; `tinysight.data.load` finds them."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,17 @@ def export_keras(classifier: Classifier, directory: Path) -> None:
 
 
 def to_keras(portable: PortableModel) -> Any:
-    """Convert a portable model to a `keras.Sequential`."""
+    """Convert a portable model to a `keras.Sequential`, or with residual layers to a functional `keras.Model`."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
-    pairs = [(spec, to_keras_layer(spec)) for spec in portable.layers]
-    image_shape = (portable.image_size, portable.image_size, 3)
-    model = keras.Sequential([keras.Input(image_shape), *(layer for _, layer in pairs)])
-    model.add(keras.layers.Softmax())
+    image = keras.Input((portable.image_size, portable.image_size, 3))
+    if any(isinstance(spec, layers.Residual) for spec in portable.layers):
+        pairs, features = _connect(portable.layers, image)
+        model = keras.Model(image, keras.layers.Softmax()(features))
+    else:
+        pairs = [(spec, to_keras_layer(spec)) for spec in portable.layers]
+        model = keras.Sequential([image, *(layer for _, layer in pairs), keras.layers.Softmax()])
     weighted = tuple(KerasLayer(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
     state = portable.network.state_dict()
     for layer, slots in weight_specs(
@@ -59,6 +63,22 @@ def to_keras(portable: PortableModel) -> Any:
         values = [slot.to_keras(state[slot.key].numpy()).reshape(slot.shape) for slot in slots]
         model.get_layer(layer.name).set_weights(values)
     return model
+
+
+def _connect(specs: Sequence[Layer], values: Any) -> tuple[list[tuple[Layer, Any]], Any]:
+    """Apply the layers to a Keras tensor; return each with its Keras layer, and the result."""
+    from keras.layers import Add
+
+    pairs: list[tuple[Layer, Any]] = []
+    for spec in specs:
+        if isinstance(spec, layers.Residual):
+            (body, total), (shortcut, across) = (_connect(part, values) for part in (spec.layers, spec.shortcut))
+            pairs += [*body, *shortcut]
+            values = Add()([total, across])
+        else:
+            pairs.append((spec, to_keras_layer(spec)))
+            values = pairs[-1][1](values)
+    return pairs, values
 
 
 @singledispatch

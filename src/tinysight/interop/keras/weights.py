@@ -32,7 +32,7 @@ class WeightSpec:
     to_keras: Callable[[Array], Array]
 
 
-def read_weights(file: h5py.File, architecture: KerasArchitecture, network: nn.Sequential) -> dict[str, Tensor]:
+def read_weights(file: h5py.File, architecture: KerasArchitecture, network: nn.Module) -> dict[str, Tensor]:
     """Read the state dict of `network`, which was built from the architecture, from an HDF5 file.
 
     Raises:
@@ -47,9 +47,9 @@ def read_weights(file: h5py.File, architecture: KerasArchitecture, network: nn.S
     return state
 
 
-def weight_specs(architecture: KerasArchitecture, network: nn.Sequential) -> list[tuple[KerasLayer, list[WeightSpec]]]:
+def weight_specs(architecture: KerasArchitecture, network: nn.Module) -> list[tuple[KerasLayer, list[WeightSpec]]]:
     """Return each Keras layer that has weights with its arrays, in the order of Keras."""
-    modules = iter([(key, module) for key, module in network.named_children() if _has_weights(module)])
+    modules = iter([(key, module) for key, module in network.named_modules() if _has_weights(module)])
     layer_slots = []
     for layer in architecture.layers:
         weighted = [(spec, *next(modules)) for spec in layer.specs if spec.kind in _WITH_WEIGHTS]
@@ -101,9 +101,9 @@ def _identity(values: Array) -> Array:
     return values
 
 
-def _default_state(network: nn.Sequential) -> Iterator[tuple[str, Tensor]]:
+def _default_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the batch normalization tensors that Keras may not save: scale 1, shift 0, batch count 0."""
-    for key, module in network.named_children():
+    for key, module in network.named_modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             yield f"{key}.weight", torch.ones(module.num_features)
             yield f"{key}.bias", torch.zeros(module.num_features)

@@ -28,7 +28,7 @@ const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
 function accuracy(model) {
   if (model.accuracy === null) return "Accuracy: not measured.";
   const [low, high] = model.accuracy_ci95.map(percent);
-  return `Accuracy: ${percent(model.accuracy)} of ${model.evaluated_on} (95% confidence interval ${low} to ${high}).`;
+  return `Accuracy: ${percent(model.accuracy)} on ${model.evaluated_on} (95% confidence interval ${low} to ${high}).`;
 }
 
 function element(name, text) {

@@ -10,7 +10,7 @@ from tinysight._util.errors import TinysightError
 ProgressCall = tuple[str, tuple[Any, ...], dict[str, float]]
 """Name of a Progress method, its positional and its keyword arguments."""
 
-_POLL_SECONDS = 0.5  # longest wait of `calls`
+_POLL_SECONDS = 0.5  # longest wait of `next_calls`
 
 
 class ProgressActor:
@@ -21,15 +21,15 @@ class ProgressActor:
         self._calls: list[ProgressCall] = []
         self._errors: list[TinysightError] = []
 
-    async def ask(self) -> None:
+    async def request_stop(self) -> None:
         """Request that the workers stop."""
         self._stop.set()
 
-    async def asked(self) -> bool:
+    async def wait_for_stop(self) -> bool:
         """Wait for a stop request."""
         return await self._stop.wait()
 
-    async def fail(self, error: TinysightError) -> None:
+    async def add_error(self, error: TinysightError) -> None:
         """Record the error of a worker."""
         self._errors.append(error)
 
@@ -37,12 +37,12 @@ class ProgressActor:
         """Return the errors of the workers, oldest first."""
         return self._errors
 
-    async def tell(self, call: ProgressCall) -> None:
+    async def add_call(self, call: ProgressCall) -> None:
         """Record a call of a Progress method."""
         self._calls.append(call)
         self._has_calls.set()
 
-    async def calls(self) -> list[ProgressCall]:
+    async def next_calls(self) -> list[ProgressCall]:
         """Return the new progress calls; wait up to `_POLL_SECONDS` for the first."""
         try:
             await asyncio.wait_for(self._has_calls.wait(), _POLL_SECONDS)
@@ -76,4 +76,4 @@ class RemoteProgress:
         self._send("note", message)
 
     def _send(self, name: str, *arguments: Any, **metrics: float) -> None:
-        self.actor.tell.remote((name, arguments, metrics))
+        self.actor.add_call.remote((name, arguments, metrics))

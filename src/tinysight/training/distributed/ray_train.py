@@ -33,25 +33,25 @@ MAX_RESTARTS = 3
 
 
 def launch(request: TrainRequest, count: int, progress: Progress) -> Summary:
-    """Train on `count` workers of a cluster; if one fails, all restart, up to `RESTARTS` times.
+    """Train on `count` workers of a cluster; if one fails, all restart, up to `MAX_RESTARTS` times.
 
     The run directory and a folder dataset must be on storage that all machines mount at the same path, and tinysight
     must be installed on each. Ctrl-C requests a stop from the workers.
 
     Raises:
         InputError: the cluster has fewer CPUs or GPUs than workers.
-        WorkerLostError: workers failed more than `RESTARTS` times.
+        WorkerLostError: workers failed more than `MAX_RESTARTS` times.
     """
     request = _absolute(request)
-    with _cluster(count), catch_signals() as interruption:
-        desk: Any = ray.remote(num_cpus=0)(ProgressActor).remote()  # an actor handle: methods are called by `.remote()`
-        result = _fit_in_thread(_trainer(request, count, desk), request.path)
+    with _cluster(count), catch_signals() as stop_request:
+        actor: Any = ray.remote(num_cpus=0)(ProgressActor).remote()  # an actor handle: methods have `.remote`
+        result = _fit_in_thread(_trainer(request, count, actor), request.path)
         while not result.done():
-            if interruption.requested:
-                desk.ask.remote()
-            for name, arguments, metrics in ray.get(desk.calls.remote()):
+            if stop_request.requested:
+                actor.request_stop.remote()
+            for name, arguments, metrics in ray.get(actor.next_calls.remote()):
                 getattr(progress, name)(*arguments, **metrics)
-        errors = ray.get(desk.errors.remote())
+        errors = ray.get(actor.errors.remote())
         return first_success(errors or [result.result()])
 
 
@@ -65,26 +65,26 @@ def _cluster(count: int) -> Iterator[None]:
         yield
 
 
-def _use_gpu(order: TrainRequest, count: int) -> bool:
+def _use_gpu(request: TrainRequest, count: int) -> bool:
     """Return whether every worker gets a GPU."""
     gpus = cluster_resource("GPU")
-    if order.device == "cuda" and gpus < count:
+    if request.device == "cuda" and gpus < count:
         raise InputError(f"device cuda: {count} workers need a GPU each, and the cluster has {gpus}. Use device cpu.")
-    return order.device != "cpu" and gpus >= count
+    return request.device != "cpu" and gpus >= count
 
 
-def _trainer(order: TrainRequest, count: int, desk: Any) -> TorchTrainer:
-    use_gpu = _use_gpu(order, count)
+def _trainer(request: TrainRequest, count: int, actor: Any) -> TorchTrainer:
+    use_gpu = _use_gpu(request, count)
     # Ray gives a worker one thread per CPU. On a cluster only one CPU per worker is certain to fit the machines.
     cores = 1 if "RAY_ADDRESS" in os.environ else max(1, usable_cores() // count)
     return TorchTrainer(
         _run_process,
-        train_loop_config={"order": order, "desk": desk},
+        train_loop_config={"request": request, "actor": actor},
         scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu, resources_per_worker={"CPU": cores}),
         torch_config=TorchConfig(backend=choose_backend(use_gpu)),
         run_config=RunConfig(
-            name=_ray_dir(order.path).name,
-            storage_path=str(order.path.parent),
+            name=_ray_dir(request.path).name,
+            storage_path=str(request.path.parent),
             failure_config=FailureConfig(max_failures=MAX_RESTARTS),
         ),
     )
@@ -92,45 +92,45 @@ def _trainer(order: TrainRequest, count: int, desk: Any) -> TorchTrainer:
 
 def _fit_in_thread(trainer: TorchTrainer, path: Path) -> Future[WorkerResult]:
     """Run `trainer.fit` in a thread, where Ray installs no handler for Ctrl-C."""
-    outcome: Future[WorkerResult] = Future()
+    future: Future[WorkerResult] = Future()
 
     def fit() -> None:
         try:
             result: Any = trainer.fit()
-            outcome.set_result(result.return_value)
+            future.set_result(result.return_value)
         except TrainingFailedError as error:
-            outcome.set_result(WorkerLostError(str(error).splitlines()[0]))
+            future.set_result(WorkerLostError(str(error).splitlines()[0]))
         except BaseException as error:
-            outcome.set_exception(error)
+            future.set_exception(error)
         finally:
             shutil.rmtree(_ray_dir(path), ignore_errors=True)
 
     threading.Thread(target=fit, daemon=True).start()
-    return outcome
+    return future
 
 
 def _run_process(config: dict[str, Any]) -> Any:
     """Run one worker process."""
-    desk, interruption = config["desk"], StopRequest()
+    actor, stop_request = config["actor"], StopRequest()
 
     def wait() -> None:
         with suppress(RayError):  # the actor is gone once training ends
-            interruption.requested = ray.get(desk.asked.remote())
+            stop_request.requested = ray.get(actor.wait_for_stop.remote())
 
     threading.Thread(target=wait, daemon=True).start()
-    outcome = run_worker(config["order"], RemoteProgress(desk), interruption)
-    if isinstance(outcome, TinysightError) and not isinstance(outcome, WorkerLostError):
-        ray.get(desk.fail.remote(outcome))  # Ray returns only the first worker's outcome
-    return outcome
+    result = run_worker(config["request"], RemoteProgress(actor), stop_request)
+    if isinstance(result, TinysightError) and not isinstance(result, WorkerLostError):
+        ray.get(actor.add_error.remote(result))  # Ray returns only the first worker's result
+    return result
 
 
-def _absolute(order: TrainRequest) -> TrainRequest:
-    """Return the order with absolute paths."""
-    recipe, exclude_file = order.recipe, order.recipe.data.exclude_file
+def _absolute(request: TrainRequest) -> TrainRequest:
+    """Return the request with absolute paths."""
+    recipe, exclude_file = request.recipe, request.recipe.data.exclude_file
     return replace(
-        order,
-        path=order.path.absolute(),
-        data_dir=order.data_dir and order.data_dir.expanduser().absolute(),
+        request,
+        path=request.path.absolute(),
+        data_dir=request.data_dir and request.data_dir.expanduser().absolute(),
         recipe=recipe.with_excluded(Path(exclude_file).absolute()) if exclude_file else recipe,
     )
 

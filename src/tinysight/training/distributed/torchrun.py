@@ -25,12 +25,12 @@ MAX_RESTARTS = 3
 
 
 def launch(request: TrainRequest, count: int, progress: Progress) -> Summary:
-    """Train on `count` processes of this machine; if one fails, all restart, up to `RESTARTS` times.
+    """Train on `count` processes of this machine; if one fails, all restart, up to `MAX_RESTARTS` times.
 
     Ctrl-C is forwarded to the workers as SIGTERM.
 
     Raises:
-        WorkerLostError: workers failed more than `RESTARTS` times.
+        WorkerLostError: workers failed more than `MAX_RESTARTS` times.
     """
     with tempfile.TemporaryDirectory() as folder, catch_signals(_terminate_workers), _logging_disabled():
         config = LaunchConfig(
@@ -55,7 +55,7 @@ def launch(request: TrainRequest, count: int, progress: Progress) -> Summary:
 
 @contextmanager
 def _logging_disabled() -> Iterator[None]:
-    """Disable torch's log messages about failed workers, which `run` reports itself."""
+    """Disable torch's log messages about failed workers, which `launch` reports itself."""
     level = logging.root.manager.disable
     logging.disable()
     try:

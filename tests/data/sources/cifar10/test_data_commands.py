@@ -23,10 +23,10 @@ def offline(isolated, site, monkeypatch):
 
 
 @pytest.fixture
-def truncated_file(isolated, binary_layout):
+def truncated_file(isolated, binary_folder):
     """Path of a truncated file in an otherwise complete cache."""
     cache_folder().mkdir()
-    file = binary_layout.rename(cache_folder() / BINARY) / "data_batch_4.bin"
+    file = binary_folder.rename(cache_folder() / BINARY) / "data_batch_4.bin"
     with file.open("r+b") as content:
         content.truncate(1_000_000)
     return file
@@ -55,9 +55,9 @@ def test_download_without_a_network_is_an_error(tinysight, offline):
     assert cifar10.find() is None
 
 
-def test_download_with_a_complete_cache_needs_no_network(tinysight, offline, binary_layout):
+def test_download_with_a_complete_cache_needs_no_network(tinysight, offline, binary_folder):
     cache_folder().mkdir()
-    binary_layout.rename(cache_folder() / BINARY)
+    binary_folder.rename(cache_folder() / BINARY)
     outcome = tinysight("data", "download")
     assert (outcome.code, outcome.err) == (0, "")
 
@@ -81,7 +81,7 @@ def test_info_confirms_official_images(tinysight, published_layout):
     assert "note:" not in message
 
 
-def test_info_reports_unofficial_images(tinysight, binary_layout):
-    message = tinysight("data", "info", "--data-dir", binary_layout).out
+def test_info_reports_unofficial_images(tinysight, binary_folder):
+    message = tinysight("data", "info", "--data-dir", binary_folder).out
     assert "official:    no (checksum differs)\n" in message
     assert "note:        The images or labels differ from the official CIFAR-10.\n" in message

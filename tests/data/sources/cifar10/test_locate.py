@@ -46,40 +46,40 @@ def truncate(path):
         file.truncate(path.stat().st_size // 2)
 
 
-def test_the_binary_layout_is_read(binary_layout):
-    dataset = cifar10.load(binary_layout)
+def test_the_binary_layout_is_read(binary_folder):
+    dataset = cifar10.load(binary_folder)
     assert_synthetic(dataset)
     assert dataset.name == "cifar10"
-    assert dataset.source == f"CIFAR-10, binary layout in {binary_layout}"
+    assert dataset.source == f"CIFAR-10, binary layout in {binary_folder}"
 
 
-def test_records_are_red_green_and_blue_planes(binary_layout):
+def test_records_are_red_green_and_blue_planes(binary_folder):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    with (binary_layout / "data_batch_2.bin").open("r+b") as file:
+    with (binary_folder / "data_batch_2.bin").open("r+b") as file:
         file.seek(9_999 * 3073)
         file.write(bytes([7, *image[..., 0].flat, *image[..., 1].flat, *image[..., 2].flat]))
-    train = cifar10.load(binary_layout).train
+    train = cifar10.load(binary_folder).train
     np.testing.assert_array_equal(train.pixels[19_999].transpose(1, 2, 0), image)
     assert train.labels[19_999] == 7
 
 
-def test_class_names_are_read_from_the_folder(binary_layout):
+def test_class_names_are_read_from_the_folder(binary_folder):
     names = [f"kind-{number}" for number in range(10)]
-    (binary_layout / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
-    assert cifar10.load(binary_layout).class_names == tuple(names)
+    (binary_folder / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
+    assert cifar10.load(binary_folder).class_names == tuple(names)
 
 
 @pytest.mark.parametrize("text", ["", "cat\n" * 10, "one\ntwo\n"])
-def test_other_than_ten_class_names_are_an_error(binary_layout, text):
-    (binary_layout / "batches.meta.txt").write_text(text)
+def test_other_than_ten_class_names_are_an_error(binary_folder, text):
+    (binary_folder / "batches.meta.txt").write_text(text)
     with pytest.raises(DataError, match=r"batches.meta.txt: expected ten different class names"):
-        cifar10.load(binary_layout)
+        cifar10.load(binary_folder)
 
 
-def test_unreadable_class_names_are_an_error(binary_layout):
-    (binary_layout / "batches.meta.txt").mkdir()
+def test_unreadable_class_names_are_an_error(binary_folder):
+    (binary_folder / "batches.meta.txt").mkdir()
     with pytest.raises(DataError, match=r"batches.meta.txt: cannot be read \(Is a directory"):
-        cifar10.load(binary_layout)
+        cifar10.load(binary_folder)
 
 
 @pytest.mark.parametrize("layout", [BINARY, PICKLED])
@@ -89,13 +89,13 @@ def test_a_data_dir_is_a_layout_or_its_parent(tmp_path, layout):
     assert cifar10.find(tmp_path) == cifar10.find(folder) == expected
 
 
-def test_the_environment_variable_names_a_data_dir(binary_layout, monkeypatch):
-    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_layout.parent))
-    assert cifar10.find() == cifar10.Location("binary", binary_layout)
+def test_the_environment_variable_names_a_data_dir(binary_folder, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_folder.parent))
+    assert cifar10.find() == cifar10.Location("binary", binary_folder)
 
 
-def test_the_argument_overrides_the_environment(binary_layout, tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_layout))
+def test_the_argument_overrides_the_environment(binary_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_DATA_DIR", str(binary_folder))
     assert cifar10.find(tmp_path) is None
 
 
@@ -223,11 +223,11 @@ def assert_installed_once(site):
 
 INSTALL = """
 import sys
-from tinysight.data.sources.cifar10 import binary, published
+from tinysight.data.sources.cifar10 import binary_layout, official
 from tinysight.data.sources.cifar10.download import Archive
-from tinysight._util.progress import Silent
+from tinysight._util.progress import SilentProgress
 
-class PrintNotes(Silent):
+class PrintNotes(SilentProgress):
     def note(self, message):
         print(message, flush=True)
 

@@ -196,7 +196,7 @@ def reduce(function: object, arguments: object) -> PendingArray | NumericDType:
 
 
 def build(target: object, state: object) -> Array | NumericDType:
-    """Return the result of a BUILD instruction: `target`, a result of `announced`, with its state set."""
+    """Return the result of a BUILD instruction: `target`, a result of `reduce`, with its state set."""
     if isinstance(target, np.dtype):
         if any(state == (3, order, None, None, None, -1, -1, 0) for order in (b"|", b"<")):
             return target

@@ -1,0 +1,215 @@
+"""Mutation test: how many random one-token faults in the measuring code the quick tests detect.
+
+    python benchmarks/mutation.py --mutants 300 --seed 0
+
+A mutant changes one comparison, operator, constant, condition or return value in evaluation/, audit/, runs/ or
+data/image_io/. It is killed if a quick test fails that executes the changed line. Coverage contexts select these tests,
+so that a mutant costs seconds. Survivors are printed; each is either an equivalent program or a missing test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+from common import ROOT, append, stamp
+from coverage.numbits import numbits_to_nums
+
+PACKAGES = ("evaluation", "audit", "runs", "data/image_io")
+TESTS = ("tests/evaluation", "tests/audit", "tests/runs", "tests/data/image_io", "tests/attacks", "tests/cli")
+TIMEOUT = 300  # seconds; a mutant that runs longer counts as killed
+MAX_TESTS = 40  # tests run for one mutant
+
+_SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: the file, its line, what was changed, and the whole mutated source."""
+
+    path: Path
+    line: int
+    change: str
+    source: str
+
+
+def main() -> None:
+    """Draw the mutants, run them, print the survivors and append a row to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mutants", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tests = covering_tests(Path(folder) / "coverage")
+        candidates = [mutant for path in sources() for mutant in mutants_of(path) if tests[mutant.path, mutant.line]]
+        drawn = random.Random(arguments.seed).sample(candidates, min(arguments.mutants, len(candidates)))
+        trees: Queue[Path] = Queue()
+        for number in range(os.cpu_count() or 1):
+            trees.put(Path(shutil.copytree(ROOT / "src", Path(folder) / f"src{number}")))
+        with ThreadPoolExecutor(trees.qsize()) as pool:
+            killed = list(pool.map(lambda mutant: is_killed(mutant, tests[mutant.path, mutant.line], trees), drawn))
+    survivors = [mutant for mutant, dead in zip(drawn, killed, strict=True) if not dead]
+    for mutant in survivors:
+        print(f"survived: {mutant.path.relative_to(ROOT)}:{mutant.line}: {mutant.change}")
+    score = 1 - len(survivors) / len(drawn)
+    print(f"{len(drawn) - len(survivors)} of {len(drawn)} mutants killed ({score:.1%}), of {len(candidates)} possible")
+    names = [
+        f"{mutant.path.relative_to(ROOT / 'src/tinysight')}:{mutant.line}: {mutant.change}" for mutant in survivors
+    ]
+    append("mutation", stamp() | {"n": len(drawn), "seed": arguments.seed, "killed": score, "survivors": names})
+
+
+def sources() -> Iterator[Path]:
+    """Yield the files that are mutated."""
+    for package in PACKAGES:
+        yield from sorted((ROOT / "src" / "tinysight" / package).rglob("*.py"))
+
+
+def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
+    """Return the quick tests that execute each line, by file and line; module level: all tests that use the file."""
+    options = ("--cov", "--cov-context=test", "--cov-report=", "-q", "-p", "no:cacheprovider")
+    completed = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *TESTS], cwd=ROOT, env=os.environ | {"COVERAGE_FILE": str(data)}
+    )
+    if completed.returncode != 0:
+        raise SystemExit("The tests fail without any mutant. Fix them first.")
+    found: defaultdict[tuple[Path, int], list[str]] = defaultdict(list)
+    of_file: defaultdict[Path, set[str]] = defaultdict(set)
+    with sqlite3.connect(data) as database:
+        rows = database.execute(
+            "select file.path, context.context, numbits from line_bits "
+            "join file on file.id = file_id join context on context.id = context_id"
+        ).fetchall()
+        if not rows:  # branch coverage stores pairs of lines instead
+            arcs = database.execute(
+                "select file.path, context.context, tono from arc "
+                "join file on file.id = file_id join context on context.id = context_id"
+            )
+            lines = [(path, context, [line]) for path, context, line in arcs]
+        else:
+            lines = [(path, context, numbits_to_nums(bits)) for path, context, bits in rows]
+    for name, context, numbers in lines:
+        if test := context.partition("|")[0]:
+            of_file[Path(name)].add(test)
+            for number in numbers:
+                found[Path(name), number].append(test)
+    for path in sources():
+        for number in range(1, len(path.read_text(encoding="utf-8").splitlines()) + 1):
+            found[path, number] = sorted(set(found[path, number]) or of_file[path])[:MAX_TESTS]
+    return found
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """Yield every mutant of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for number, node in enumerate(ast.walk(tree)):
+        for mutated, change in mutations(node):
+            other = copy.deepcopy(tree)
+            target = list(ast.walk(other))[number]
+            for field, value in ast.iter_fields(mutated):
+                setattr(target, field, value)
+            yield Mutant(path, node.lineno, change, ast.unparse(ast.fix_missing_locations(other)))
+
+
+def mutations(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Yield changed copies of a node, each with a description."""
+    changed = copy.deepcopy(node)
+    match changed:
+        case ast.Compare(ops=[operator, *rest]) if type(operator) in _SWAPS:
+            changed.ops = [_SWAPS[type(operator)](), *rest]
+            yield changed, f"{ast.unparse(node)} -> {ast.unparse(changed)}"
+        case ast.BinOp(op=operator) | ast.BoolOp(op=operator) if type(operator) in _SWAPS:
+            if isinstance(node, ast.BinOp) and _is_type_union(node):
+                return
+            changed.op = _SWAPS[type(operator)]()
+            yield changed, f"{ast.unparse(node)} -> {ast.unparse(changed)}"
+        case ast.Constant(value=bool(value)):
+            changed.value = not value
+            yield changed, f"{value} -> {not value}"
+        case ast.Constant(value=int(value) | float(value)):
+            changed.value = value + 1
+            yield changed, f"{value} -> {value + 1}"
+        case ast.UnaryOp(op=ast.USub()):
+            changed.op = ast.UAdd()
+            yield changed, f"{ast.unparse(node)} -> {ast.unparse(changed)}"
+        case ast.If(test=test) | ast.IfExp(test=test):
+            changed.test = ast.UnaryOp(ast.Not(), test)
+            yield changed, f"if {ast.unparse(test)} -> if not"
+        case ast.Return(value=value) if value is not None and not _is_none(value):
+            changed.value = ast.Constant(None)
+            yield changed, f"return {ast.unparse(value)} -> return None"
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_type_union(node: ast.BinOp) -> bool:
+    return isinstance(node.op, ast.BitOr)
+
+
+def is_killed(mutant: Mutant, tests: list[str], trees: Queue[Path]) -> bool:
+    """Run the tests on a copy of src with the mutant in it; return whether one of them fails."""
+    tree = trees.get()
+    target = tree / mutant.path.relative_to(ROOT / "src")
+    original = target.read_text(encoding="utf-8")
+    target.write_text(mutant.source, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        "--timeout=120",
+        *tests,
+    ]
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=TIMEOUT)
+        return completed.returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        target.write_text(original, encoding="utf-8")
+        trees.put(tree)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,814 @@
+"""The public functions: one per verb. Each resolves its arguments, calls the package that does the work, and returns.
+
+Heavy modules such as torch are imported inside the functions, so that `import tinysight` takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tinysight._util import console
+from tinysight._util.errors import InputError
+from tinysight._util.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from tinysight.bulk.batch_predict import BatchEngine, BatchSummary
+    from tinysight.data.dataset import Dataset
+    from tinysight.estimator import Predictions
+    from tinysight.evaluation.predict import ImagePredictor
+    from tinysight.evaluation.protocols import ModelSource
+    from tinysight.evaluation.significance import RunComparison
+    from tinysight.models.summary import LayerRow
+    from tinysight.recipes.schema import Recipe
+    from tinysight.reporting.card import Card
+    from tinysight.reporting.explanation_plot import Explanation
+    from tinysight.reporting.rendering import HtmlPage
+    from tinysight.runs.audit_results import Audit
+    from tinysight.runs.records import Metrics, SplitName
+    from tinysight.runs.run import Run
+    from tinysight.training.device import DeviceOption
+    from tinysight.training.distributed.launch import Launcher
+    from tinysight.training.precision import PrecisionOption
+    from tinysight.tuning.tune import TuneResult
+
+    RunLike = Run | str | Path
+    """A run, or the path of its directory."""
+
+    DatasetLike = Dataset | str | Path | tuple[Any, Any] | Any
+    """A dataset: "cifar10", "shapes", a folder, a CSV file, a `Dataset`, a pair (images, labels) or a
+    DataFrame."""
+
+_ONNX_SUFFIX = ".onnx"
+
+
+def load_dataset(
+    dataset: DatasetLike,
+    image_size: int = 32,
+    *,
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load a dataset with square images of `image_size` pixels.
+
+    Args:
+        dataset: "cifar10", "shapes" (with options: "shapes:train=5000,seed=3"), a folder with one subfolder per class,
+            or a pair (images, labels).
+        image_size: height and width of the images in pixels; other sizes are resized and center-cropped.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        progress: receives the progress of downloading and decoding; by default shown in a terminal or notebook.
+
+    Raises:
+        DataError: the dataset does not exist or is invalid.
+        DownloadError: CIFAR-10 is not on this machine and cannot be downloaded.
+
+    >>> load_dataset("shapes:train=50,test=20").class_names[:3]
+    ('circle', 'ring', 'crescent')
+    """
+    return _load(dataset, image_size, data_dir, skip_unreadable, _shown(progress))
+
+
+def train(
+    recipe: str | Path | Recipe,
+    dataset: DatasetLike = "cifar10",
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    overrides: Sequence[str] = (),
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    workers: int = 1,
+    launcher: Launcher | None = None,
+    resume: bool = False,
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a recipe on a dataset and write a run directory.
+
+    Ctrl-C ends the training after the current step; the run's status is then "interrupted" and `resume` continues it.
+
+    Args:
+        recipe: name of a built-in recipe, path of a TOML file, or a `Recipe`.
+        dataset: "cifar10", "shapes", a folder with one subfolder per class, a `Dataset`, or a pair (images, labels).
+        out: the run directory to create, or with `resume` to continue; by default runs/RECIPE-1, -2, ...
+        seed: seed of all random numbers; with a fixed number of epochs, equal seeds give equal weights.
+        epochs: number of epochs, instead of the recipe's.
+        minutes: time budget in minutes, instead of a number of epochs. "fast" requires one.
+        overrides: recipe overrides, each of the form "section.key=value".
+        device: "auto" uses CUDA when available.
+        precision: "auto" uses bfloat16 when the hardware supports it.
+        workers: number of data-parallel processes, which split every batch.
+        launcher: what starts the workers: "torchrun" (default, this machine) or "ray" (a cluster).
+        resume: continue the run in `out`.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Returns:
+        The run. Its `summary()` holds the status and the validation accuracy.
+
+    Raises:
+        RecipeError: the recipe is invalid or does not fit the dataset.
+        DataError: the dataset does not exist or is invalid.
+        RunError: `out` exists, or with `resume` holds no run with these settings.
+        TrainingError: training diverged, ran out of memory, or the time budget is too short.
+    """
+    start_time, progress = time.time(), _shown(progress)
+    resolved = _recipe(recipe, overrides, epochs, minutes)  # before the slow import of torch
+    if resume and out is None:
+        raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
+
+    from tinysight.data.load import resolve_source
+    from tinysight.runs.run import Run
+    from tinysight.training.distributed.launch import launch_training
+    from tinysight.training.request import TrainRequest
+
+    path = _next_run(resolved.name) if out is None else Path(out)
+    request = TrainRequest(
+        recipe=resolved,
+        dataset=resolve_source(dataset)
+        if isinstance(dataset, str | Path)
+        else _load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress),
+        path=path,
+        seed=seed,
+        data_dir=_path(data_dir),
+        skip_unreadable=skip_unreadable,
+        precision=precision,
+        device=device,
+        resume=resume,
+        start_time=start_time,
+    )
+    launch_training(request, workers, launcher, progress)
+    return Run(path)
+
+
+def tune(
+    recipe: str | Path | Recipe,
+    dataset: str | Path = "cifar10",
+    *,
+    minutes: float,
+    out: str | Path | None = None,
+    workers: int = 1,
+    seed: int = 0,
+    epochs: int | None = None,
+    overrides: Sequence[str] = (),
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> TuneResult:
+    """Search a recipe's hyperparameters on the validation images, and save the best values as a recipe.
+
+    Args:
+        recipe: name of a built-in recipe, path of a TOML file, or a `Recipe`.
+        dataset: "cifar10", "shapes", or a folder with one subfolder per class.
+        minutes: time budget in minutes.
+        out: folder of the study; an existing study is resumed or joined. By default runs/RECIPE-tuned-1, -2, ...
+        workers: number of processes on this machine.
+        seed: seed of the split, the trials and the search.
+        epochs: number of epochs, instead of the recipe's.
+        overrides: recipe overrides, each of the form "section.key=value".
+        device: "auto" uses CUDA when available.
+        precision: "auto" uses bfloat16 when the hardware supports it.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        progress: receives a line per trial; by default shown in a terminal or notebook.
+
+    Raises:
+        InputError: optuna is not installed, or the recipe depends on a time budget.
+        RunError: `out` is not a study, or one with other settings.
+        TrainingError: the time is too short, or no trial finished.
+    """
+    from tinysight._util import optional_deps
+
+    start_time, progress = time.perf_counter(), _shown(progress)
+    optional_deps.require("optuna", extra="scale")
+    resolved = _recipe(recipe, overrides, epochs, None)  # before the slow import of torch
+
+    from tinysight.data.load import resolve_source
+    from tinysight.tuning.setup import TuneRequest, check_available_or_same, check_tunable
+    from tinysight.tuning.tune import tune as search
+
+    check_tunable(resolved)
+    path = _next_run(f"{resolved.name}-tuned") if out is None else Path(out)
+    source = resolve_source(dataset)
+    request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
+    check_available_or_same(path, request)  # before loading the images
+    loaded = _load(source, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    _note_all(loaded.notes, progress)
+    return search(path, request, loaded, minutes, start_time, workers, progress)
+
+
+def evaluate(
+    run: RunLike,
+    dataset: DatasetLike | None = None,
+    *,
+    split: SplitName = "test",
+    tta: bool = False,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Metrics:
+    """Evaluate a run; write metrics.json, predictions.npz and plots into its directory.
+
+    A dataset other than that of the run is evaluated without writing files: its test split, or all of its images if it
+    has none.
+
+    Args:
+        run: a finished or interrupted run or its path; or the path of an ONNX file, which needs `dataset`.
+        dataset: the images to evaluate on; by default those of the run. A run that was trained on arrays needs the same
+            arrays again.
+        split: "test" or "validation"; keep "test" for the final evaluation.
+        tta: also compute the accuracy with test-time augmentation.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
+
+    Returns:
+        The metrics, as in metrics.json.
+
+    Raises:
+        RunError: a file of the run is missing or damaged.
+        DataError: the images of the run have changed, or `dataset` has other classes than the run.
+    """
+    progress = _shown(progress)
+    source = open_model(run)
+
+    from tinysight.evaluation.evaluate import evaluate as evaluate_run
+    from tinysight.evaluation.evaluate import evaluate_classifier
+    from tinysight.reporting.evaluation_plots import plot_evaluation
+    from tinysight.runs.run import Run
+    from tinysight.runs.run_dataset import is_dataset_of, open_dataset
+
+    if isinstance(source, Run):
+        if dataset is None:
+            opened = open_dataset(source, data_dir=_path(data_dir), progress=progress)
+        else:
+            opened = _given_dataset(source, dataset, data_dir, progress)
+        metrics = evaluate_run(source, opened, split, tta)
+        if is_dataset_of(source, opened):
+            plot_evaluation(source, opened)
+        return metrics
+    if dataset is None:
+        raise InputError(f"{source.path}: an ONNX file has no dataset of its own. Pass the images to evaluate on.")
+    classifier = source.classifier()
+    _note_all(classifier.notes, progress)
+    return evaluate_classifier(classifier, _load(dataset, classifier.image_size, data_dir, False, progress))
+
+
+def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
+    """Predict the classes of images.
+
+    Args:
+        run: a run or its path, or the path of an ONNX file.
+        images: a list of paths, arrays or Pillow images; or a uint8 array of 0..255, (n, height, width, 3) or
+            (n, 3, height, width).
+        tta: average over flipped and shifted copies of each image; slower and slightly more accurate.
+
+    Returns:
+        The predictions, in the order of the images; notebooks display them with the images.
+
+    Raises:
+        InputError: `images` contains no images, or one cannot be read.
+        RunError: a file of the run is missing or damaged.
+    """
+    source = open_model(run)
+
+    import numpy as np
+
+    from tinysight.data.image_io import to_crops
+    from tinysight.estimator import Predictions
+    from tinysight.models.classifier import Classifier
+    from tinysight.models.tta import average_over_crops
+
+    classifier = source.classifier()
+    if not tta:
+        probabilities_of: Callable[[Any], NDArray[np.float32]] = classifier.probabilities
+    elif isinstance(classifier, Classifier):
+        probabilities_of = partial(classifier.probabilities, tta=True)
+    else:
+        raise InputError(f"{source.path}: an ONNX file predicts without TTA. Pass tta=False.")
+    crops = to_crops(images, classifier.image_size, classifier.crops)
+    probabilities = average_over_crops(probabilities_of, crops)
+    return Predictions(crops[:, 0], np.array(classifier.class_names), probabilities, classifier.abstain_below)
+
+
+def open_predictor(run: RunLike, *, top: int = 3) -> ImagePredictor:
+    """Return a predictor that takes file names, globs and folders, and yields one prediction at a time.
+
+    Args:
+        run: a run or its path, or the path of an ONNX file.
+        top: number of classes to report per image.
+    """
+    source = open_model(run)
+
+    from tinysight.evaluation.predict import ImagePredictor
+
+    return ImagePredictor(source, top)
+
+
+def predict_batch(
+    run: RunLike,
+    source: str,
+    output: str,
+    *,
+    engine: BatchEngine = "local",
+    workers: int | None = None,
+    top: int = 3,
+    progress: Progress | None = None,
+) -> BatchSummary:
+    """Predict all images of a folder, glob, Parquet or tar file into Parquet files; finished shards are skipped.
+
+    Args:
+        run: a run or its path, or the path of an ONNX file.
+        source: the images: a path, or a URI that pyarrow opens.
+        output: the folder to write: a path or a URI.
+        engine: "local" uses this machine's cores, "ray" a cluster.
+        workers: number of workers; by default one per core.
+        top: number of classes to report per image.
+        progress: receives the number of input bytes; by default shown in a terminal or notebook.
+
+    Raises:
+        InputError: pyarrow is not installed, there are no images, or `output` holds something else.
+        StorageError: `output` cannot be written.
+    """
+    from tinysight._util import optional_deps
+
+    optional_deps.require("pyarrow", extra="scale")
+
+    from tinysight.bulk.batch_predict import batch_predict
+
+    path = run if isinstance(run, str | Path) else run.path
+    model = open_model(Path(path).resolve())  # every worker must find it
+    return batch_predict(model, source, output, engine, workers, top, _shown(progress))
+
+
+def explain(
+    run: RunLike,
+    images: Sequence[str | Path] = (),
+    *,
+    test_indices: Sequence[int] = (),
+    out: str | Path | None = None,
+    on_error: Callable[[str], None] | None = None,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Explanation]:
+    """Explain predictions with occlusion maps and the nearest training images; write them as one figure.
+
+    Args:
+        run: a run or its path.
+        images: image files, globs or folders; at most 50 images.
+        test_indices: indices of test images to explain as well.
+        out: the image file to write; by default plots/explanation.png in the run.
+        on_error: called with a message for each image that cannot be read; by default, the first one raises.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Returns:
+        One explanation per readable image, in the order given.
+
+    Raises:
+        InputError: captum is not installed, there are no images or too many, or one cannot be read.
+        DataError: the images of the run have changed.
+    """
+    if not images and not test_indices:
+        raise InputError("explain: no images were given. Pass files, globs, folders or test indices.")
+    opened = open_run(run)
+
+    from tinysight.explanation.explain import Explainer
+    from tinysight.reporting.explanation_plot import plot_explanations
+    from tinysight.reporting.style import save
+
+    progress = _shown(progress)
+    explainer = Explainer(opened, _run_dataset(opened, dataset, data_dir, progress), progress=progress)
+    explanations, failures = explainer.explain_images([str(image) for image in images])
+    explanations += explainer.explain_test_images(test_indices)
+    for failure in failures:
+        if on_error is None:
+            raise InputError(failure)
+        on_error(failure)
+    if explanations:
+        summary = opened.summary()
+        title = f"Predictions of {summary.recipe}, trained on {summary.dataset}, explained"
+        path = opened.plot_path("explanation") if out is None else Path(out)
+        save(plot_explanations(explanations, title, " ".join(summary.notes)), path)
+    return explanations
+
+
+def audit(
+    run: RunLike,
+    dataset: DatasetLike | None = None,
+    *,
+    minutes: float | None = None,
+    groups: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Audit a run for near-duplicates, subgroup gaps, label errors and privacy leakage; write audit.json.
+
+    Sections that an earlier audit of the same weights completed are not computed again.
+
+    Args:
+        run: a finished or interrupted run or its path.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
+        minutes: time budget in minutes; by default, as long as four shadow models take.
+        groups: CSV file with a column `image`, and one column per grouping of the test images.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Raises:
+        InputError: cleanlab is not installed.
+        RunError: a file of the run is missing or damaged.
+        DataError: the images of the run have changed, or `groups` names other images.
+    """
+    opened = open_run(run)
+
+    from tinysight.auditing.audit import audit as run_audit
+
+    progress = _shown(progress)
+    images = _run_dataset(opened, dataset, data_dir, progress)
+    return run_audit(opened, minutes, _path(groups), progress=progress, dataset=images)
+
+
+def compare(
+    *runs: RunLike,
+    out: str | Path | None = None,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> RunComparison:
+    """Test whether the accuracies of evaluated runs differ significantly.
+
+    Args:
+        runs: two or more runs or their paths, evaluated on the same images.
+        out: HTML file to write, with the images where the runs disagree; by default none is written.
+        dataset: the dataset of the runs, if it is not at its recorded source: a moved folder, or the arrays that
+            they were trained on.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
+
+    Raises:
+        InputError: there are fewer than two runs, or they were not evaluated on the same images.
+        RunError: a run was not evaluated, or one of its files is damaged.
+    """
+    opened = [open_run(run) for run in runs]
+
+    from tinysight.evaluation.significance import compare_runs
+
+    comparison = compare_runs(opened)
+    if out is not None:
+        from tinysight._util.files import write_text
+        from tinysight.reporting.comparison import render_comparison
+
+        images = _run_dataset(opened[0], dataset, data_dir, _shown(progress))
+        only_correct = {name: comparison.only_correct(name) for name in comparison.runs}
+        html = render_comparison(
+            comparison.runs, comparison.comparisons, only_correct, comparison.predictions, images, comparison.split
+        )
+        write_text(Path(out), html)
+    return comparison
+
+
+def card(run: RunLike, *, write: bool = True) -> Card:
+    """Return the model card of a run, and write it to card.md in the run; missing measurements are marked as such.
+
+    Args:
+        run: a run or its path.
+        write: whether to write card.md.
+
+    Raises:
+        RunError: a file of the run is missing or damaged.
+    """
+    opened = open_run(run)
+
+    from tinysight.auditing.registry import report_sections
+    from tinysight.reporting.card import Card
+    from tinysight.runs.artifacts import RunArtifacts
+
+    model_card = Card.from_run(opened, report_sections(opened))
+    if write:
+        RunArtifacts(opened).write_card(model_card.to_markdown())
+    return model_card
+
+
+def report(
+    run: RunLike,
+    dataset: DatasetLike | None = None,
+    *,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> HtmlPage:
+    """Write an HTML report of a run: setup, results, calibration and audit. Notebooks display the returned page.
+
+    Args:
+        run: a finished run or its path.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
+        out: HTML file to write; by default report.html in the run.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
+
+    Raises:
+        RunError: a file of the run is missing or damaged.
+        DataError: the images of the run have changed.
+    """
+    opened = open_run(run)
+
+    from tinysight._util.files import write_text
+    from tinysight.auditing.registry import report_sections
+    from tinysight.reporting.report import render_report
+    from tinysight.runs.artifacts import RunArtifacts
+
+    page = render_report(opened, _run_dataset(opened, dataset, data_dir, _shown(progress)), report_sections(opened))
+    if out is None:
+        RunArtifacts(opened).write_report(page)
+    else:
+        write_text(Path(out), page)
+    return page
+
+
+def forget(
+    run: RunLike,
+    ids: Sequence[str],
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Retrain a run from scratch without some images, and record the evidence (exact unlearning).
+
+    Args:
+        run: the run to retrain, or its path; it is not changed.
+        ids: IDs of training or validation images, such as "train/17".
+        out: the new run directory; by default RUN-forgotten.
+        resume: continue an interrupted retraining in `out`.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Returns:
+        The new run.
+
+    Raises:
+        DataError: an ID is not that of a training or validation image, or the images of the run have changed.
+        RunError: `out` is in use, or with `resume` holds no such retraining.
+        TrainingError: as for `train`.
+    """
+    opened = open_run(run)
+
+    from tinysight.auditing.unlearning import forget as retrain_without
+    from tinysight.runs.run import Run
+
+    path = opened.path.with_name(f"{opened.path.name}-forgotten") if out is None else Path(out)
+    progress = _shown(progress)
+    images = _run_dataset(opened, dataset, data_dir, progress)
+    retrain_without(opened, ids, path, _path(data_dir), resume, progress, images)
+    return Run(path)
+
+
+def export(run: RunLike, to: Literal["keras", "onnx"], path: str | Path | None = None) -> Path:
+    """Export the classifier of a run.
+
+    Args:
+        run: a run or its path.
+        to: "onnx" writes a single file, "keras" a folder.
+        path: the file or folder to write; by default RUN.onnx or RUN-keras.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the packages of the format are not installed.
+        StorageError: the path cannot be written.
+    """
+    opened = open_run(run)
+    classifier, name = opened.classifier(), opened.path.name
+    if to == "onnx":
+        from tinysight.interop.onnx.exporter import export_onnx
+
+        target = opened.path.with_name(f"{name}.onnx") if path is None else Path(path)
+        export_onnx(classifier, target)
+    else:
+        from tinysight.interop.keras.exporter import export_keras
+
+        target = opened.path.with_name(f"{name}-keras") if path is None else Path(path)
+        export_keras(classifier, target)
+    return target
+
+
+def import_keras(
+    model: str | Path,
+    weights: str | Path | None = None,
+    dataset: str | Path = "cifar10",
+    *,
+    class_names: Sequence[str] = (),
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Import a saved Keras model as a run, for `evaluate`, `predict`, `audit` and the other functions.
+
+    Args:
+        model: the architecture as a JSON file, or a .keras file.
+        weights: the weights as an HDF5 file; not needed for a .keras file.
+        dataset: the images that the model was presumably trained on.
+        class_names: the class names, in the order of the outputs; by default those of the dataset.
+        out: the run directory to create; by default runs/MODEL.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
+
+    Raises:
+        ModelError: the model cannot be read.
+        InputError: the class names are repeated, or their number differs from the number of outputs.
+        RunError: `out` already exists.
+    """
+    from tinysight.data.load import resolve_source
+    from tinysight.interop.keras.importer import KerasFiles, import_model
+    from tinysight.runs.run import Run
+
+    model = Path(model)
+    path = Path("runs", model.stem) if out is None else Path(out)
+    Run.check_available(path)
+    files = KerasFiles.open(model, _path(weights))
+    source = resolve_source(dataset)
+    loaded = _load(source, files.architecture.image_size, data_dir, False, _shown(progress))
+    if len(set(class_names)) < len(class_names):
+        raise InputError(f"class_names: {', '.join(class_names)} are repeated. Give each class a different name.")
+    return import_model(files, path, loaded, source, class_names)
+
+
+def preview(
+    recipe: str | Path | Recipe,
+    dataset: DatasetLike = "cifar10",
+    *,
+    out: str | Path | None = None,
+    images: int = 6,
+    copies: int = 5,
+    files: str | Path | None = None,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Image.Image:
+    """Return a grid of augmented training images.
+
+    Args:
+        recipe: name of a built-in recipe, path of a TOML file, or a `Recipe`.
+        dataset: "cifar10", "shapes", a folder with one subfolder per class, a `Dataset`, or a pair (images, labels).
+        out: image file to write; by default none is written.
+        images: number of training images.
+        copies: augmented copies of each image.
+        files: folder in which to save the augmented copies as JPEG files; by default they are not saved.
+        seed: seed of the random augmentation.
+        overrides: recipe overrides, each of the form "section.key=value".
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        progress: receives the progress; by default shown in a terminal or notebook.
+    """
+    progress = _shown(progress)
+    resolved = _recipe(recipe, overrides, None, None)  # before the slow import of torch
+
+    from tinysight.augmentation.preview import render_preview, save_augmented_images
+    from tinysight.data.display import save_png
+
+    loaded = _load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    _note_all(loaded.notes, progress)
+    pixels = loaded.train.pixels[:images]
+    names = [loaded.class_names[label] for label in loaded.train.labels[:images]]
+    grid = render_preview(pixels, names, resolved.augmentation, copies, seed)
+    if out is not None:
+        save_png(grid, Path(out))
+    if files is not None:
+        save_augmented_images(pixels, resolved.augmentation, Path(files), copies, seed, progress)
+    return grid
+
+
+def summary(source: RunLike | Recipe, num_classes: int = 10) -> list[LayerRow]:
+    """Return the layers, output shapes and parameter counts of a network.
+
+    Args:
+        source: a run or its path, or a recipe: its name, path or a `Recipe`.
+        num_classes: number of classes; only for a recipe.
+
+    >>> sum(row.parameters for row in summary("simple", num_classes=10))
+    4200842
+    """
+    from tinysight.recipes.schema import Recipe
+
+    if isinstance(source, Recipe) or (isinstance(source, str | Path) and not Path(source).is_dir()):
+        recipe = _recipe(source, (), None, None)  # before the slow import of torch
+
+        from tinysight.models.registry import build_network
+
+        network, size = build_network(recipe.model, num_classes, recipe.data.image_size), recipe.data.image_size
+    else:
+        classifier = open_run(source).classifier()
+        network, size = classifier.network, classifier.image_size
+
+    from tinysight.models.summary import layer_table
+
+    return layer_table(network, size)
+
+
+def open_run(run: RunLike) -> Run:
+    """Return the run, opened if `run` is a path. Raises RunError if there is none."""
+    from tinysight.runs.run import Run
+
+    return run if isinstance(run, Run) else Run.open(Path(run))
+
+
+def open_model(run: RunLike) -> ModelSource:
+    """Return the run, or the ONNX file if `run` is a path that ends in .onnx."""
+    if isinstance(run, str | Path) and Path(run).suffix == _ONNX_SUFFIX:
+        from tinysight.interop.onnx.runtime import OnnxFile
+
+        return OnnxFile(Path(run))
+    return open_run(run)
+
+
+def _shown(progress: Progress | None) -> Progress:
+    """Return `progress`, or by default the console's in a terminal or notebook."""
+    if progress is not None:
+        return progress
+    return console.progress if console.is_interactive() else SILENT
+
+
+def _note_all(notes: Sequence[str], progress: Progress) -> None:
+    for note in notes:
+        progress.note(note)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _next_run(stem: str) -> Path:
+    """Return runs/STEM-N with the first N, from 1, that does not exist."""
+    number = 1
+    while Path("runs", f"{stem}-{number}").exists():
+        number += 1
+    return Path("runs", f"{stem}-{number}")
+
+
+def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int | None, minutes: float | None) -> Recipe:
+    from tinysight.recipes import loading
+    from tinysight.recipes.schema import Recipe
+
+    if not isinstance(recipe, Recipe):
+        return loading.load_with_overrides(str(recipe), list(overrides), epochs, minutes)
+    if not overrides and epochs is None and minutes is None:
+        return recipe
+    raise InputError("recipe: a Recipe takes no overrides, epochs or minutes. Set them in the recipe.")
+
+
+def _load(
+    dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
+) -> Dataset:
+    from tinysight.data.load import load
+
+    return load(dataset, image_size, data_dir, skip_unreadable, progress)
+
+
+def _run_dataset(run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress) -> Dataset:
+    """Return the dataset that the run was trained on: `dataset`, or by default loaded again from its source."""
+    from tinysight.runs.run_dataset import open_dataset
+
+    given = None if dataset is None else _given_dataset(run, dataset, data_dir, progress)
+    return open_dataset(run, given, _path(data_dir), progress)
+
+
+def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:
+    """Load a dataset at the image size of the run.
+
+    `ImageClassifier` trains on all images of (X, y); `train` keeps some of them for testing.
+    """
+    from tinysight.data.sources.arrays import dataset_from_arrays
+    from tinysight.runs.run_dataset import is_dataset_of
+
+    image_size = run.recipe().data.image_size
+    if isinstance(dataset, tuple):
+        images, labels = dataset
+        whole = dataset_from_arrays(images, labels, image_size)
+        if is_dataset_of(run, whole):
+            return whole
+    return _load(dataset, image_size, data_dir, True, progress)

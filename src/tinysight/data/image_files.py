@@ -1,0 +1,199 @@
+"""Datasets of single image files: order, test split, decoding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+
+from tinysight._util.errors import DataError
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data.cache import cache_folder
+from tinysight.data.dataset import Dataset, Pixels, Split
+from tinysight.data.image_io.decoding import DecodeFailure
+from tinysight.data.pixel_cache import decode_cached
+from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class_sizes, hold_out
+
+_MAX_LISTED = 10
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """Image files of one split, relative to the dataset folder, with the class index and group of each."""
+
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileIndex:
+    """Image files of a dataset, before they are decoded.
+
+    Attributes:
+        kind: what lists the files, for messages: "folder" or "table".
+        path: the folder or table.
+        folder: the folder that the files are relative to.
+        class_names: the class names in the order of the labels.
+        splits: "train", then "validation" and "test" if there are any.
+    """
+
+    kind: str
+    path: Path
+    folder: Path
+    class_names: tuple[str, ...]
+    splits: dict[str, SplitFiles]
+
+
+def load_image_files(
+    index: FileIndex,
+    image_size: tuple[int, int] = (32, 32),
+    skip_unreadable: bool = False,
+    progress: Progress = SILENT,
+    cache: Path | None = None,
+) -> Dataset:
+    """Decode image files into a dataset.
+
+    Without a test split, a fifth of each class becomes the test split. The test images and the random order of the
+    images are the same on every call. Pixels that do not fit into memory are mapped from the cache.
+
+    Args:
+        index: the files.
+        image_size: height and width that every image is resized to (see `image_io`), in pixels.
+        skip_unreadable: skip files that cannot be decoded instead of raising an error.
+        progress: receives the number of decoded images.
+        cache: folder for decoded images; None for tinysight's default.
+
+    Returns:
+        The dataset; its splits list their files relative to `index.folder`.
+
+    Raises:
+        DataError: files cannot be decoded, or a class has too few images.
+        StorageError: the images do not fit into memory and the cache cannot be written.
+    """
+    arranged = shuffle_and_split(index)
+    files = [file for split in arranged.splits.values() for file in split.files]
+    cache_dir = cache_folder() / "folders" if cache is None else cache
+    pixels, failures = decode_cached(index.folder, files, image_size, cache_dir, progress, index.path)
+    unreadable = frozenset(files[position] for position, _ in failures)
+    notes = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
+    if created_test := "test" not in index.splits:
+        _check_class_sizes(index, unreadable)
+    splits = _split_pixels(arranged, pixels, unreadable)
+    if created_test:
+        unit = "whole groups, together about a fifth," if index.splits["train"].groups else "a fifth of each class,"
+        notes.append(
+            f"The {index.kind} has no test split. {len(splits['test'])} images, {unit} "
+            "were chosen at random as the test split. The choice is always the same."
+        )
+    path = index.path.resolve()
+    return Dataset(
+        name=path.name,
+        train=splits["train"],
+        test=splits["test"],
+        class_names=index.class_names,
+        source=f"image files {'in' if index.kind == 'folder' else 'listed in'} {path}",
+        validation=splits.get("validation"),
+        notes=tuple(notes),
+        has_drawn_test=created_test,
+        folder=index.folder.resolve(),
+    )
+
+
+def shuffle_and_split(index: FileIndex) -> FileIndex:
+    """Shuffle the images of each split with a fixed seed, and create a test split if there is none.
+
+    After shuffling, neighboring images are a fair sample of all classes, so training can read large contiguous
+    blocks from disk. Without a test split, a fifth of each class becomes the test split. This happens before
+    decoding, so that the images of each split are stored together.
+
+    Raises:
+        DataError: a class has too few images.
+    """
+    splits = index.splits
+    if "test" not in splits:
+        _check_class_sizes(index)
+        train = splits["train"]
+        labels = np.array(train.labels, dtype=np.int64)
+        kept, held_out = hold_out(labels, train.groups, TEST_FRACTION, TEST_SEED, index.class_names)
+        splits = {**splits, "train": _subset(train, kept), "test": _subset(train, held_out)}
+    shuffled = {
+        name: _subset(split, np.random.default_rng(TEST_SEED).permutation(len(split.files)))
+        for name, split in splits.items()
+    }
+    return replace(index, splits=shuffled)
+
+
+def check_utf8(names: Iterable[str]) -> None:
+    """Raise DataError for a name that is not valid UTF-8, because the files of a run could not list it."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            escaped = os.fsencode(name).decode(errors="backslashreplace")
+            raise DataError(f"{escaped}: the name is not valid UTF-8. Rename it.") from error
+
+
+def _check_class_sizes(index: FileIndex, unreadable: Collection[str] = ()) -> None:
+    """Check the classes of an index without a test split, which takes one image more of each."""
+    counted = [split for name, split in index.splits.items() if name != "validation"]
+    images = [
+        (label, split.groups[position] if split.groups else file)
+        for split in counted
+        for position, (file, label) in enumerate(zip(split.files, split.labels, strict=True))
+        if file not in unreadable
+    ]
+    has_groups = any(split.groups for split in counted)
+    check_class_sizes(images, index.class_names, "validation" in index.splits, "group" if has_groups else "image")
+
+
+def _report_failures(path: Path, files: Sequence[str], failures: Sequence[DecodeFailure], skip_unreadable: bool) -> str:
+    """Return the note about skipped files, or raise DataError if unreadable files are not skipped."""
+    failures = sorted(failures, key=lambda failure: files[failure[0]])
+    count = f"{len(failures)} of {len(files)} image files"
+    if skip_unreadable:
+        names = [_one_line(files[index]) for index, _ in failures]
+        return f"{count} in {_one_line(str(path))} cannot be read and are skipped: {_truncated(names, ', ')}."
+    raise DataError(
+        f"{_one_line(str(path))}: {count} cannot be read. Repair them or pass skip_unreadable=True:\n"
+        + _truncated([message for _, message in failures], "\n")
+    )
+
+
+def _truncated(items: Sequence[str], separator: str) -> str:
+    more = [f"and {len(items) - _MAX_LISTED} more"] if len(items) > _MAX_LISTED else []
+    return separator.join([*items[:_MAX_LISTED], *more])
+
+
+def _one_line(name: str) -> str:
+    # Notes become comments in text files. A line break in a file name must not end the comment.
+    return name if name.isprintable() else repr(name)
+
+
+def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str]) -> dict[str, Split]:
+    """Return the splits as views of `pixels`, which holds all readable files in the order of the index."""
+    splits, start = {}, 0
+    for name, split in index.splits.items():
+        readable = np.array([file not in unreadable for file in split.files])
+        files = tuple(compress(split.files, readable))
+        labels = np.array(split.labels, dtype=np.int64)[readable]
+        if missing := set(split.labels) - set(labels.tolist()):
+            class_name = index.class_names[min(missing)]
+            raise DataError(f"Class {class_name}: none of its {name} images can be read. Repair them or add others.")
+        groups = tuple(compress(split.groups, readable))
+        splits[name] = Split(pixels[start : start + len(files)], labels, files, groups)
+        start += len(files)
+    return splits
+
+
+def _subset(split: SplitFiles, indices: Indices) -> SplitFiles:
+    chosen = indices.tolist()
+    return SplitFiles(
+        tuple(split.files[index] for index in chosen),
+        tuple(split.labels[index] for index in chosen),
+        tuple(split.groups[index] for index in chosen) if split.groups else (),
+    )

@@ -1,0 +1,57 @@
+"""Interface of the data sources: one class for each kind of place that images come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tinysight._util.progress import SILENT, Progress
+from tinysight.data.dataset import Dataset, Provenance
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a dataset is loaded, whatever its source. See `tinysight.data.load.load`."""
+
+    image_size: int = 32
+    data_dir: Path | None = None
+    skip_unreadable: bool = False
+    progress: Progress = SILENT
+
+
+class DataSource(ABC):
+    """One kind of source. Every module of `tinysight.data.sources` defines one, as `SOURCE`.
+
+    Attributes:
+        name: the name of the kind; built-in datasets are loaded by it.
+        is_builtin: whether the source provides the images itself. Then a string with its name means this source,
+            even if a folder has the same name. A `Path` always means a file or folder.
+        provenance: source, consent and license of the images. It belongs to the kind: a folder of the user's own
+            images that is called "shapes" says nothing about consent.
+    """
+
+    name: ClassVar[str]
+    is_builtin: ClassVar[bool] = False
+    provenance: ClassVar[Provenance]
+
+    @abstractmethod
+    def matches(self, spec: object) -> bool:
+        """Return whether `spec` names images of this source. It reads no images and never raises."""
+
+    @abstractmethod
+    def argument(self, spec: Any) -> str:
+        """Return text that loads the same images from any working directory, or `IN_MEMORY`.
+
+        Raises:
+            DataError: `spec` cannot be loaded.
+        """
+
+    @abstractmethod
+    def load(self, spec: Any, options: LoadOptions) -> Dataset:
+        """Return the dataset, with square images of `options.image_size` pixels.
+
+        Raises:
+            DataError: the images are missing, damaged, or too few.
+        """

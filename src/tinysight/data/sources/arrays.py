@@ -1,0 +1,81 @@
+"""Data source: images and labels in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinysight._util.errors import DataError
+from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance, Split
+from tinysight.data.image_io.from_arrays import default_crops, to_pixels
+from tinysight.data.source import DataSource, LoadOptions
+from tinysight.data.splits import TEST_FRACTION, TEST_SEED, check_class_sizes, stratified_split
+
+
+class ArraysSource(DataSource):
+    """Images and labels, as a pair (X, y)."""
+
+    name = "arrays"
+    provenance = Provenance(f"Images passed from memory. {NOT_STATED}")
+
+    def matches(self, spec: object) -> bool:
+        """Return whether `spec` is a pair, or the recorded argument of one."""
+        return (isinstance(spec, tuple) and len(spec) == 2) or (isinstance(spec, str) and spec == IN_MEMORY)
+
+    def argument(self, spec: tuple[Any, Any] | str) -> str:
+        """Return `IN_MEMORY`. It raises DataError if `spec` is that text itself, because the images are gone."""
+        _require_images(spec)
+        return IN_MEMORY
+
+    def load(self, spec: tuple[Any, Any] | str, options: LoadOptions) -> Dataset:
+        """Convert the images. A fifth of each class becomes the test split, the same on every call."""
+        images, labels = _require_images(spec)
+        dataset = dataset_from_arrays(images, labels, options.image_size)
+        train = dataset.train
+        images_by_label = ((label, str(index)) for index, label in enumerate(train.labels.tolist()))
+        check_class_sizes(images_by_label, dataset.class_names, has_validation=False)
+        kept, held_out = stratified_split(train.labels, TEST_FRACTION, TEST_SEED)
+        note = (
+            f"The arrays have no test split. {len(held_out)} images, a fifth of each class, "
+            "were chosen at random as the test split. The choice is always the same."
+        )
+        train, test = (Split(train.pixels[indices], train.labels[indices]) for indices in (kept, held_out))
+        return replace(dataset, train=train, test=test, notes=(note,), has_drawn_test=True)
+
+
+SOURCE = ArraysSource()
+
+
+def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
+    """Return a dataset of all images as the training split, with an empty test split.
+
+    Args:
+        images: images of any kind that `to_pixels` accepts.
+        labels: the label of each image, (n,): text or numbers, of at least two classes.
+        image_size: side of the images in pixels; others are resized.
+
+    Raises:
+        DataError: the labels do not fit the images, or there are fewer than two classes.
+        InputError: `images` does not hold images.
+    """
+    pixels, targets = to_pixels(images, image_size), np.asarray(labels)
+    if targets.shape != (len(pixels),):
+        raise DataError(f"y: shape {targets.shape} for {len(pixels):,} images. Pass one label for each image.")
+    classes, codes = np.unique(targets, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(f"y: the single class {classes.tolist()}. Pass at least two classes.")
+    codes = codes.astype(np.int64)
+    names = tuple(str(label) for label in classes.tolist())
+    empty = Split(pixels[:0], codes[:0])
+    crops = default_crops(images, image_size)
+    return Dataset("images", Split(pixels, codes), empty, names, "images in memory", crops=crops)
+
+
+def _require_images(spec: tuple[Any, Any] | str) -> tuple[Any, Any]:
+    if isinstance(spec, str):
+        raise DataError(
+            "In-memory dataset: the images were not saved with the run. Train on a folder to evaluate the run later."
+        )
+    return spec

@@ -1,0 +1,246 @@
+"""The `layers` family: networks defined layer by layer in the recipe, with Keras semantics.
+
+Padding, pooling and flattening follow Keras. Imported Keras models are of this family.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+import torch
+from torch import nn
+
+from tinysight._util.errors import RecipeError
+from tinysight.models.family import Family
+from tinysight.models.layers import (
+    ByteDropout,
+    ChannelAffine,
+    ChannelsLastFlatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaskedAvgPool,
+    PadSizes,
+    ResidualBlock,
+)
+from tinysight.models.network import Network
+from tinysight.models.portable import PortableLayers, stateful_modules
+from tinysight.recipes import layers
+from tinysight.recipes.schema import ModelSection
+
+
+@dataclass(frozen=True)
+class FeatureShape:
+    """The shape of a layer's output: channels x height x width, or `channels` features once flattened."""
+
+    channels: int
+    height: int
+    width: int
+    is_flat: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.channels} features" if self.is_flat else f"{self.channels} channels of {self.height}x{self.width}"
+        )
+
+
+class LayersFamily(Family):
+    """Networks built from `model.layers`."""
+
+    name = "layers"
+
+    def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
+        """Build the network of `model.layers`; see `build_sequential`."""
+        return build_sequential(model.layers or [], num_classes, image_size)
+
+    def supports(self, model: ModelSection, image_size: int) -> bool:
+        """Whether the layers fit images of this height and width, in pixels."""
+        try:
+            with torch.device("meta"):  # shapes only, no memory
+                _build_layers(model.layers or [], FeatureShape(3, image_size, image_size))
+        except RecipeError:
+            return False
+        return True
+
+    def to_portable(self, model: ModelSection, network: nn.Module) -> PortableLayers:
+        """Return `model.layers` itself."""
+        return PortableLayers(model.layers or [], [module.state_dict() for module in stateful_modules(network)])
+
+
+FAMILIES = (LayersFamily(),)
+
+
+def build_sequential(layer_specs: list[layers.Layer], num_classes: int, image_size: int) -> Network:
+    """Build a network from layer specifications. Its head is the last dense layer and what follows it.
+
+    Raises:
+        RecipeError: a layer does not fit the output of the previous one, or the output is not one logit per class.
+    """
+    modules, shape = _build_layers(layer_specs, FeatureShape(3, image_size, image_size))
+    if not shape.is_flat or shape.channels != num_classes:
+        raise RecipeError(
+            f"Layers: the output is {shape}, not {num_classes} logits. End in a dense layer with {num_classes} outputs."
+        )
+    dense = [index for index, module in enumerate(modules) if isinstance(module, nn.Linear)]
+    split = dense[-1] if dense else len(modules)
+    return Network(nn.Sequential(*modules[:split]), nn.Sequential(*modules[split:]))
+
+
+def _build_layers(layer_specs: Iterable[layers.Layer], shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    """Return the modules of the layers and their output shape. Raises RecipeError if a layer does not fit."""
+    modules: list[nn.Module] = []
+    for number, layer in enumerate(layer_specs):
+        try:
+            layer_modules, shape = build_layer(layer, shape)
+        except ValueError as error:
+            raise RecipeError(f"Layer {number + 1} ({layer.kind}): cannot take {shape}. {error}.") from error
+        except RecipeError as error:
+            raise RecipeError(f"Layer {number + 1} ({layer.kind}): {error}") from error
+        modules += layer_modules
+    return modules, shape
+
+
+@singledispatch
+def build_layer(layer: layers.Layer, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    """Return the modules and output shape of a layer. Raises ValueError if `shape` does not fit the layer."""
+    raise NotImplementedError(type(layer))
+
+
+@build_layer.register
+def _(layer: layers.Conv2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    if shape.channels % layer.groups or layer.channels % layer.groups:
+        raise ValueError(f"The number of channels is not a multiple of {layer.groups} groups")
+    edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
+    conv = nn.Conv2d(
+        shape.channels, layer.channels, layer.kernel, layer.stride, 0, layer.dilation, layer.groups, bias=layer.bias
+    )
+    return [*_pad(edges), conv], replace(after, channels=layer.channels)
+
+
+@build_layer.register
+def _(layer: layers.DepthwiseConv2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
+    channels = shape.channels * layer.multiplier
+    conv = nn.Conv2d(
+        shape.channels, channels, layer.kernel, layer.stride, 0, layer.dilation, shape.channels, bias=layer.bias
+    )
+    return [*_pad(edges), conv], replace(after, channels=channels)
+
+
+@build_layer.register
+def _(layer: layers.Pool2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    edges, after = _padding_and_shape(layer.window, layer.stride, (1, 1), layer.padding, shape)
+    if layer.kind == "average_pooling":
+        return [MaskedAvgPool(layer.window, layer.stride, edges)], after
+    return [*_pad(edges, -math.inf), nn.MaxPool2d(layer.window, layer.stride)], after
+
+
+@build_layer.register
+def _(layer: layers.GlobalPool2d, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    pool = GlobalMaxPool() if layer.kind == "global_max_pooling" else GlobalAvgPool()
+    return [pool], FeatureShape(shape.channels, 1, 1, is_flat=True)
+
+
+@build_layer.register
+def _(layer: layers.BatchNorm, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    kind = nn.BatchNorm1d if shape.is_flat else nn.BatchNorm2d
+    return [kind(shape.channels, layer.epsilon, momentum=0.01)], shape
+
+
+@build_layer.register
+def _(layer: layers.Dropout, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    return [ByteDropout(layer.rate)], shape
+
+
+@build_layer.register
+def _(layer: layers.Flatten, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    if shape.is_flat:
+        return [], shape
+    return [ChannelsLastFlatten()], FeatureShape(shape.channels * shape.height * shape.width, 1, 1, is_flat=True)
+
+
+@build_layer.register
+def _(layer: layers.Dense, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    if not shape.is_flat:
+        raise ValueError("Add flatten or global pooling before it")
+    return [nn.Linear(shape.channels, layer.outputs, layer.bias)], replace(shape, channels=layer.outputs)
+
+
+@build_layer.register
+def _(layer: layers.Activation, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    match layer.function:
+        case "relu" if layer.max_value is not None:
+            return [nn.Hardtanh(0, layer.max_value)], shape
+        case "leaky_relu":
+            return [nn.LeakyReLU(layer.slope)], shape
+        case "elu":
+            return [nn.ELU(layer.slope)], shape
+        case function:
+            return [_ACTIVATIONS[function]()], shape
+
+
+@build_layer.register
+def _(layer: layers.ZeroPadding, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    edges = (layer.left, layer.right, layer.top, layer.bottom)
+    height, width = shape.height + layer.top + layer.bottom, shape.width + layer.left + layer.right
+    return [nn.ZeroPad2d(edges)], replace(shape, height=height, width=width)
+
+
+@build_layer.register
+def _(layer: layers.Rescaling, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    return [ChannelAffine(layer.scale, layer.offset)], shape
+
+
+@build_layer.register
+def _(layer: layers.Residual, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    (body, after), (shortcut, across) = (_build_layers(part, shape) for part in (layer.layers, layer.shortcut))
+    if after != across:
+        raise ValueError(f"The layers return {after}, but the shortcut returns {across}")
+    return [ResidualBlock(nn.Sequential(*body), nn.Sequential(*shortcut))], after
+
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+
+
+def _require_spatial(shape: FeatureShape) -> None:
+    if shape.is_flat:
+        raise ValueError("The input is already flattened")
+
+
+def _padding_and_shape(
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: layers.PaddingMode,
+    shape: FeatureShape,
+) -> tuple[PadSizes, FeatureShape]:
+    """Return the padding and the output shape; `same` puts the odd pixel of padding at the end, as Keras does."""
+    sizes, edges = [], []
+    for side, kernel, step, rate in zip((shape.height, shape.width), window, stride, dilation, strict=True):
+        extent = (kernel - 1) * rate + 1
+        missing = max(0, (math.ceil(side / step) - 1) * step + extent - side) if padding == "same" else 0
+        sizes.append((side + missing - extent) // step + 1)
+        edges.append((missing // 2, missing - missing // 2))
+    if min(sizes) < 1:
+        raise ValueError("The kernel is larger than the input")
+    (top, bottom), (left, right) = edges
+    return (left, right, top, bottom), replace(shape, height=sizes[0], width=sizes[1])
+
+
+def _pad(edges: PadSizes, value: float = 0.0) -> list[nn.Module]:
+    return [nn.ConstantPad2d(edges, value)] if any(edges) else []
