@@ -29,6 +29,7 @@ from tinysight.training.distributed.gradient_sync import GradientSync
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.early_stopping import EarlyStoppingState
 from tinysight.training.loader import BatchLoader
+from tinysight.training.lr_schedule import lr_scale
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 from tinysight.training.temperature_scaling import fit_temperature
@@ -149,7 +150,7 @@ class Trainer:
     @property
     def lr_scale(self) -> float:
         """Current factor of the learning-rate schedule, 0..1."""
-        return 1.0 if self.recipe.optimizer.lr_schedule == "constant" else 1 - self.progress
+        return lr_scale(self.recipe, self.progress, self.budget.steps)
 
     def end_epoch(self) -> EpochRecord:
         """Validate, record the epoch's metrics and move to the next epoch."""
