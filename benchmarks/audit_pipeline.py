@@ -16,8 +16,8 @@ from pathlib import Path
 
 from common import append, stamp, tinysight
 
-from tinysight.audit.registry import report_sections
-from tinysight.audit.sections.membership_inference import MembershipInferenceSection
+from tinysight.auditing.registry import report_sections
+from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
 

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.metadata
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def test_all_public_names_are_there():
     assert set(ts.__all__) <= set(dir(ts))
     assert all(getattr(ts, name) is not None for name in ts.__all__)
     assert ts.__version__ == importlib.metadata.version("tinysight")
+
+
+@pytest.mark.parametrize("name", [name for name in ts.__all__ if name.islower()])
+def test_no_package_takes_the_name_of_a_function(name):
+    """The import of a package `tinysight.audit` would replace the function of that name."""
+    assert importlib.util.find_spec(f"tinysight.{name}") is None
 
 
 def test_train_writes_a_run(tmp_path):
@@ -78,8 +85,8 @@ def test_train_takes_images_and_labels(tmp_path, arrays):
     ("arguments", "options", "error", "message"),
     [
         (("depe",), {}, ts.TinysightError, "Did you mean 'deep'"),
-        (("early-stopping", "no-such-folder"), {}, DataError, "no such dataset, folder or CSV file"),
-        (("early-stopping", 5), {}, DataError, "int: not a dataset"),
+        (("early-stopping", "no-such-folder"), {}, DataError, "no such dataset or folder"),
+        (("early-stopping", 5), {}, DataError, "cannot be a int"),
         (("early-stopping",), {"resume": True}, InputError, "Pass its directory as `out`"),
         (("fast", SHAPES), {}, InputError, "the network depends on the time budget"),
     ],

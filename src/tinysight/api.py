@@ -438,7 +438,7 @@ def audit(
     """
     opened = open_run(run)
 
-    from tinysight.audit.audit import audit as run_audit
+    from tinysight.auditing.audit import audit as run_audit
 
     progress = _shown(progress)
     images = _run_dataset(opened, dataset, data_dir, progress)
@@ -496,7 +496,7 @@ def card(run: RunLike, *, write: bool = True) -> Card:
     """
     opened = open_run(run)
 
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
 
@@ -531,7 +531,7 @@ def report(
     opened = open_run(run)
 
     from tinysight._util.files import write_text
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
 
@@ -575,7 +575,7 @@ def forget(
     """
     opened = open_run(run)
 
-    from tinysight.audit.unlearning import forget as retrain_without
+    from tinysight.auditing.unlearning import forget as retrain_without
     from tinysight.runs.run import Run
 
     path = opened.path.with_name(f"{opened.path.name}-forgotten") if out is None else Path(out)

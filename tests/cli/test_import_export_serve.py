@@ -85,7 +85,7 @@ def save_image(path):
 
 
 def test_every_command_accepts_an_imported_run(tinysight, imported, photos, monkeypatch):
-    from tinysight.audit import audit, context
+    from tinysight.auditing import audit, context
 
     monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)

@@ -68,7 +68,7 @@ def test_the_recipe_is_saved_with_every_override(tinysight):
         ),
         (["fast", "--minutes", 1, "--set", "model.stem_stride=1"], "stem_stride and channels require each other"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "nowhere: no run directory"),
-        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another --out"),
+        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another directory"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run: the run is finished."),
     ],
 )

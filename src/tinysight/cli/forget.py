@@ -22,8 +22,8 @@ def forget(
     data_dir: DataDirOption = None,
 ) -> None:
     """Retrain RUN from scratch without the given images, and record the evidence."""
-    from tinysight.audit.unlearning import forget as retrain_without
-    from tinysight.audit.unlearning import report_lines
+    from tinysight.auditing.unlearning import forget as retrain_without
+    from tinysight.auditing.unlearning import report_lines
     from tinysight.data.image_ids import read_image_ids
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def evaluate(
 
     Args:
         run: a finished or interrupted run.
-        dataset: a dataset with the same classes; by default, the run's own, loaded again from its source.
+        dataset: a dataset with classes of the run; by default, the run's own, loaded again from its source.
         split: the split to evaluate on.
         tta: also compute the accuracy with test-time augmentation.
         data_dir: the CIFAR-10 folder; by default, the one used in training.
@@ -50,7 +51,7 @@ def evaluate(
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
     run.history()  # a damaged run is refused before a file is written
     opened = open_dataset(run, data_dir=data_dir, progress=progress) if dataset is None else dataset
-    check_compatible(opened, classifier)
+    opened = match_classes(opened, classifier)
     images = select_split(run, opened, split)
     probabilities = classifier.probabilities(images.pixels)
     metrics = compute_metrics(
@@ -76,8 +77,7 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
     Raises:
         DataError: the dataset has other classes or another image size.
     """
-    check_compatible(dataset, classifier)
-    images = _unseen_images(dataset)
+    images = _unseen_images(match_classes(dataset, classifier))
     return compute_metrics(
         classifier.probabilities(images.pixels),
         images.labels,
@@ -87,9 +87,13 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
     )
 
 
-def check_compatible(dataset: Dataset, classifier: Predictor) -> None:
-    """Raise DataError unless a dataset has the class names and the image size of a classifier."""
-    if dataset.class_names != classifier.class_names:
+def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
+    """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
+
+    Raises:
+        DataError: the dataset has classes that the classifier lacks, or another image size.
+    """
+    if not set(dataset.class_names) <= set(classifier.class_names):
         raise DataError(
             f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
             f"{', '.join(classifier.class_names)}. Use a dataset with the same classes."
@@ -100,6 +104,20 @@ def check_compatible(dataset: Dataset, classifier: Predictor) -> None:
             f"{dataset.source}: has images of {height} x {width} pixels, but the classifier takes "
             f"{classifier.image_size} x {classifier.image_size}. Load the dataset at that size."
         )
+    if dataset.class_names == classifier.class_names:
+        return dataset
+    labels = np.array([classifier.class_names.index(name) for name in dataset.class_names], dtype=np.int64)
+
+    def relabel(split: Split) -> Split:
+        return replace(split, labels=labels[split.labels])
+
+    return replace(
+        dataset,
+        class_names=classifier.class_names,
+        train=relabel(dataset.train),
+        test=relabel(dataset.test),
+        validation=dataset.validation and relabel(dataset.validation),
+    )
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:

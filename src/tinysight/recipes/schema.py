@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tinysight.augmentation.config import Augmentation
+from tinysight.recipes.catalog import MAX_LAYERS
 from tinysight.recipes.layers import Layer
 from tinysight.recipes.search_space import Choices, LogScale, Multiples, Uniform
 
@@ -58,7 +59,9 @@ class ModelSection(Section):
         description="channels of each group of convolutions; fast: without them, the time budget chooses",
     )
 
-    layers: list[Layer] | None = Field(None, min_length=1, max_length=1000, description="layers: the layers in order")
+    layers: list[Layer] | None = Field(
+        None, min_length=1, max_length=MAX_LAYERS, description="layers: the layers in order"
+    )
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:

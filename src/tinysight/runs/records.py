@@ -42,7 +42,7 @@ class DatasetRecord(FrozenModel):
     """The dataset of a run: its source and fingerprint, needed to load the same images again."""
 
     name: str
-    argument: str = Field(description="value of --data; a folder as an absolute path")
+    argument: str = Field(description="name of a built-in dataset, or an absolute path")
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str

@@ -20,8 +20,8 @@ from scipy.stats import chi2, fisher_exact
 from tinysight._util.errors import DataError
 from tinysight._util.formatting import percent, percent_interval, points
 from tinysight._util.progress import Progress
-from tinysight.audit.context import AuditContext
-from tinysight.audit.section import AuditSection
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Labels, Pixels
 from tinysight.data.filters import luma
 from tinysight.data.image_ids import IMAGE_COLUMN, check_ids, image_ids, read_rows

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
-from tinysight.audit.context import SPLITS, AuditContext
-from tinysight.audit.section import AuditSection
+from tinysight.auditing.context import SPLITS, AuditContext
+from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Pixels
 from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.reporting.section import ListedImage, Row, Table

@@ -17,7 +17,7 @@ from tinysight._util.errors import DataError
 from tinysight._util.files import write_text
 from tinysight._util.formatting import percent, points
 from tinysight._util.progress import SILENT, Progress
-from tinysight.audit.context import AuditContext
+from tinysight.auditing.context import AuditContext
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.image_ids import read_image_ids, to_csv
 from tinysight.evaluation.significance import difference_interval

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinysight._util.progress import Progress
-from tinysight.audit.context import AuditContext
-from tinysight.audit.section import AuditSection
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.section import AuditSection
 from tinysight.evaluation.ood import measure_ood_detection
 from tinysight.reporting.section import Cell, Row, Table
 from tinysight.runs.audit_results import OodDetection

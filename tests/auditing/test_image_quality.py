@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tinysight._util.progress import SILENT
-from tinysight.audit.context import AuditContext
-from tinysight.audit.sections.image_quality import (
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.sections.image_quality import (
     ImageQualitySection,
     LabeledImage,
     find_empty_images,

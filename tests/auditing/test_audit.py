@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tinysight._util.errors import DataError, RunError
-from tinysight.audit import audit as module
-from tinysight.audit import context
-from tinysight.audit.audit import audit
-from tinysight.audit.registry import SECTIONS
-from tinysight.audit.sections.label_errors import LabelErrors
-from tinysight.audit.sections.membership_inference import MembershipInferenceSection
-from tinysight.audit.sections.subgroups import FileSubgroups
+from tinysight.auditing import audit as module
+from tinysight.auditing import context
+from tinysight.auditing.audit import audit
+from tinysight.auditing.registry import SECTIONS
+from tinysight.auditing.sections.label_errors import LabelErrors
+from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
+from tinysight.auditing.sections.subgroups import FileSubgroups
 from tinysight.data.image_ids import read_rows
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run

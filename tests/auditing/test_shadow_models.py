@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinysight.audit.shadow_models import ShadowModel, ShadowModels, train_shadow_model
+from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, train_shadow_model
 from tinysight.data.load import load
 from tinysight.recipes import loading
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tinysight._util.files import write_text
 from tinysight._util.progress import Progress
-from tinysight.audit.context import SPLITS, AuditContext
-from tinysight.audit.section import AuditSection
+from tinysight.auditing.context import SPLITS, AuditContext
+from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Labels
 from tinysight.data.image_ids import to_csv
 from tinysight.reporting.section import ListedImage, Row, Table

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tinysight._util.progress import SILENT
-from tinysight.audit import context as contexts
-from tinysight.audit import sections
-from tinysight.audit.context import AuditContext
-from tinysight.audit.registry import SECTIONS, report_sections
-from tinysight.audit.sections.corruption_robustness import CorruptionRobustness
-from tinysight.audit.shadow_models import ShadowModel, ShadowModels, training_half
+from tinysight.auditing import context as contexts
+from tinysight.auditing import sections
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.registry import SECTIONS, report_sections
+from tinysight.auditing.sections.corruption_robustness import CorruptionRobustness
+from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, training_half
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import Audit, Robustness
 from tinysight.runs.run import Run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.audit.sections.near_duplicates import find_near_duplicates
+from tinysight.auditing.sections.near_duplicates import find_near_duplicates
 from tinysight.data.sources import shapes
 from tinysight.data.sources.shapes import Defects
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinysight._util.errors import DataError
 from tinysight._util.progress import SILENT, Progress
-from tinysight.audit.shadow_models import ShadowModels
+from tinysight.auditing.shadow_models import ShadowModels
 from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.models.classifier import Classifier

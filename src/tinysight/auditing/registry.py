@@ -1,4 +1,4 @@
-"""Registry of audit sections: every `AuditSection` in `tinysight.audit.sections`."""
+"""Registry of audit sections: every `AuditSection` in `tinysight.auditing.sections`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from importlib import import_module
 from inspect import isabstract
 from typing import Any
 
-from tinysight.audit import sections as package
-from tinysight.audit.section import AuditSection, Requirement
+from tinysight.auditing import sections as package
+from tinysight.auditing.section import AuditSection, Requirement
 from tinysight.reporting.section import ReportSection
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run

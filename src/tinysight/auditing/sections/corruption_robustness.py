@@ -6,8 +6,8 @@ import numpy as np
 
 from tinysight._util.formatting import percent
 from tinysight._util.progress import Progress
-from tinysight.audit.context import AuditContext
-from tinysight.audit.section import AuditSection
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Split
 from tinysight.evaluation.corruptions import SEVERITIES
 from tinysight.evaluation.robustness import measure_robustness

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tinysight._util.formatting import percent
 from tinysight._util.progress import Progress
-from tinysight.audit.context import AuditContext
-from tinysight.audit.section import AuditSection
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Pixels
 from tinysight.data.pixels import iter_chunks
 from tinysight.reporting.section import ListedImage, Row, Table

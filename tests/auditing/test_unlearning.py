@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tinysight._util.errors import DataError
-from tinysight.audit.context import AuditContext
-from tinysight.audit.unlearning import forget, report_lines
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.unlearning import forget, report_lines
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.recipes import loading

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter, laplace
 from scipy.stats import chi2
 from sklearn.metrics import accuracy_score, recall_score
 
-from tinysight.audit.sections.subgroups import (
+from tinysight.auditing.sections.subgroups import (
     TERCILES,
     FileSubgroups,
     find_subgroup_gaps,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinysight.audit.sections.label_errors import find_label_issues
+from tinysight.auditing.sections.label_errors import find_label_issues
 
 
 @pytest.fixture

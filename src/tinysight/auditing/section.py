@@ -1,7 +1,7 @@
 """Interface of audit sections.
 
-A section is one file in `tinysight.audit.sections`; `tinysight.audit.registry` finds it. `tests/audit/test_sections.py`
-holds the conformance checks.
+A section is one file in `tinysight.auditing.sections`; `tinysight.auditing.registry` finds it. The conformance checks
+are in `tests/auditing/test_sections.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Generic, Literal, TypeVar
 
 from tinysight._util.progress import Progress
-from tinysight.audit.context import AuditContext
+from tinysight.auditing.context import AuditContext
 from tinysight.reporting.section import Table
 from tinysight.runs.run import Run
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tinysight.audit.sections.membership_inference import (
+from tinysight.auditing.sections.membership_inference import (
     classwise_loss_attack,
     evaluate_attack,
     lira,
     log_odds,
     loss_attack,
 )
-from tinysight.audit.shadow_models import ShadowModel, ShadowModels, training_half
+from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, training_half
 
 CLASSES = 4
 

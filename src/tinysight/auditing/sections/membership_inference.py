@@ -18,9 +18,9 @@ from scipy.stats import rankdata
 
 from tinysight._util.formatting import percent, percent_interval
 from tinysight._util.progress import Progress
-from tinysight.audit.context import AuditContext
-from tinysight.audit.section import AuditSection
-from tinysight.audit.shadow_models import Logits, ShadowModels, float32_logits
+from tinysight.auditing.context import AuditContext
+from tinysight.auditing.section import AuditSection
+from tinysight.auditing.shadow_models import Logits, ShadowModels, float32_logits
 from tinysight.data.dataset import Labels
 from tinysight.reporting.section import Cell, ListedImage, Row, Table
 from tinysight.runs.records import Interval
