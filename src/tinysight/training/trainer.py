@@ -80,7 +80,7 @@ class Trainer:
         self.group = group
         torch.manual_seed(derive_seed(seed, "weights"))
         normalization = fit_normalization(recipe, split)
-        self.loader = BatchLoader(split, recipe, normalization, seed, device)
+        self.loader = BatchLoader(split, recipe, normalization, seed, device, len(dataset.class_names))
         family, image_size = family_of(recipe.model), recipe.data.image_size
         self.network = family.build(recipe.model, len(dataset.class_names), image_size)
         family.initialize(self.network, image_size, self.loader.sample)
@@ -265,13 +265,17 @@ class Trainer:
             torch.cuda.manual_seed(seed)
 
     def _backward(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
-        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct."""
+        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct.
+
+        Of soft labels, (n, classes), the largest counts as the correct one.
+        """
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
         loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
         (loss / size).backward()
-        return loss.item(), int((logits.argmax(1) == labels).sum())
+        correct_labels = labels if labels.ndim == 1 else labels.argmax(1)
+        return loss.item(), int((logits.argmax(1) == correct_labels).sum())
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
