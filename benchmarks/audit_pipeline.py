@@ -16,8 +16,8 @@ from pathlib import Path
 
 from common import append, stamp, tinysight
 
-from tinysight.audit.registry import report_sections
-from tinysight.audit.sections.membership_inference import MembershipInferenceSection
+from tinysight.auditing.registry import report_sections
+from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
 
@@ -66,8 +66,7 @@ def result_rows(run: Run, recipe: str) -> list[dict[str, object]]:
             "peer": "target: error rate .05",
         },
     ]
-    for section in report_sections(run):
-        rows.append({"claim": f"`{recipe}`: {section.heading}", "ours": section.summary})
+    rows += [{"claim": f"`{recipe}`: {s.heading}", "ours": s.summary} for s in report_sections(run)]
     membership = audit.result(MembershipInferenceSection()) if audit else None
     for name, attack in (membership.attacks if membership else {}).items():
         rates = ", ".join(f"TPR {point.tpr:.4f} at FPR {point.fpr:.1%}" for point in attack.tpr_at_fpr)

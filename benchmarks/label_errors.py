@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 from common import append, mean_and_range, stamp
 
-from tinysight.audit.sections.label_errors import find_label_issues
-from tinysight.audit.shadow_models import ShadowModels, train_shadow_model
+from tinysight.auditing.sections.label_errors import find_label_issues
+from tinysight.auditing.shadow_models import ShadowModels, train_shadow_model
 from tinysight.data.load import load
 from tinysight.recipes import loading
 from tinysight.training import precision

@@ -44,7 +44,8 @@ from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training import shuffle_buffer
 from tinysight.training.precision import resolve_precision
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 
 IMAGE = 3 * 32 * 32  # bytes
 MILLION = 1_000_000
@@ -201,9 +202,8 @@ class Counter(SilentProgress):
 def one_epoch(folder: Path) -> dict[str, float]:
     recipe = loading.load_recipe("fast-73")
     with tempfile.TemporaryDirectory() as out:
-        train(
-            TrainConfig(recipe, load(str(folder)), str(folder), 0, resolve_precision("auto", recipe)), Path(out, "run")
-        )
+        precision = resolve_precision("auto", recipe)
+        Session(TrainConfig(recipe, load(str(folder)), str(folder), Path(out, "run"), precision=precision)).run()
         (epoch,) = Run(Path(out, "run")).history()
     return {"images_per_second": epoch.images_per_second, "val_accuracy": epoch.val_accuracy}
 
@@ -213,7 +213,8 @@ def test_accuracy(folder: Path, name: str, seed: int) -> dict[str, float]:
     shuffle_buffer.BUFFER_BYTES = shuffle_buffer.BUFFER_BYTES * 50_000 // MILLION
     with tempfile.TemporaryDirectory() as out:
         recipe, path = loading.load_recipe(name), Path(out, "run")
-        train(TrainConfig(recipe, load(str(folder)), str(folder), seed, resolve_precision("auto", recipe)), path)
+        precision = resolve_precision("auto", recipe)
+        Session(TrainConfig(recipe, load(str(folder)), str(folder), path, seed, precision)).run()
         return {"accuracy": evaluate(Run(path)).accuracy}
 
 

@@ -14,8 +14,8 @@ import json
 import numpy as np
 from common import append, mean_and_range, stamp
 
-from tinysight.audit.sections import membership_inference
-from tinysight.audit.shadow_models import ShadowModels, float32_logits, train_shadow_model
+from tinysight.auditing.sections import membership_inference
+from tinysight.auditing.shadow_models import ShadowModels, float32_logits, train_shadow_model
 from tinysight.data.dataset import Split
 from tinysight.data.load import load
 from tinysight.recipes import loading

@@ -17,7 +17,7 @@ from common import append, stamp
 from numpy.typing import NDArray
 from PIL import Image
 
-from tinysight.audit.sections.near_duplicates import find_near_duplicates
+from tinysight.auditing.sections.near_duplicates import find_near_duplicates
 from tinysight.data.load import load
 
 INJECTED = 300  # of each kind

@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from common import append, images_seen, stamp, tinysight
@@ -72,7 +71,7 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
 def predictions_changed(classifier: Classifier) -> float:
     """Return the fraction of test images whose prediction differs from float32's."""
     pixels = load("cifar10").test.pixels
-    float32 = replace(classifier, bf16_margin=None)
+    float32 = classifier.with_spec(bf16_margin=None)
     return float((classifier.logits(pixels).argmax(1) != float32.logits(pixels).argmax(1)).double().mean())
 
 

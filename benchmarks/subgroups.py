@@ -14,7 +14,7 @@ import json
 import numpy as np
 from common import append, stamp
 
-from tinysight.audit.sections.subgroups import find_subgroup_gaps
+from tinysight.auditing.sections.subgroups import find_subgroup_gaps
 from tinysight.data.sources import shapes
 from tinysight.data.sources.shapes import NO_DEFECTS, Flaws
 from tinysight.recipes import loading

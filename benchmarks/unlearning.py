@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from common import append, stamp, tinysight
 
-from tinysight.audit.context import AuditContext
+from tinysight.auditing.context import AuditContext
 from tinysight.evaluation.significance import compare_runs
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run

@@ -5,7 +5,6 @@ The dataset is CIFAR-10 if it is present or can be downloaded, else the built-in
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from tinysight._util.console import print_error, progress, stdout_console
 from tinysight._util.errors import DownloadError, TinysightError
+from tinysight._util.platform import join_command
 from tinysight.data.sources import cifar10
 from tinysight.runs.run import Run
 
@@ -43,7 +43,7 @@ def demonstrate() -> None:
 
 def tinysight(*arguments: str) -> None:
     """Print and run a tinysight command; exit with its code if it fails."""
-    stdout_console.print(f"\n$ tinysight {shlex.join(arguments)}", style="bold")
+    stdout_console.print(f"\n$ tinysight {join_command(arguments)}", style="bold")
     completed = subprocess.run([sys.executable, "-m", "tinysight", *arguments], check=False)
     if completed.returncode:
         sys.exit(completed.returncode)

@@ -59,11 +59,12 @@ def trained(tmp_path_factory):
     """The directory of a run of two epochs on 100 `shapes`; tests must not change it."""
     from tinysight.data.load import load
     from tinysight.recipes import loading
-    from tinysight.training.session import TrainConfig, train
+    from tinysight.training.request import TrainConfig
+    from tinysight.training.session import Session
 
     path, argument = tmp_path_factory.mktemp("finished") / "run", "shapes:train=100,test=30"
     recipe = loading.load_recipe("early-stopping", ["training.epochs=2"])
-    train(TrainConfig(recipe, load(argument), argument, seed=0, precision="fp32"), path)
+    Session(TrainConfig(recipe, load(argument), argument, path)).run()
     return path
 
 
@@ -122,7 +123,7 @@ def family_models():
     def layers(classes):
         return [
             {"kind": "convolution", "channels": 8, "kernel": (3, 3), "padding": "same"},
-            {"kind": "batch_normalisation"},
+            {"kind": "batch_normalization"},
             {
                 "kind": "residual",
                 "layers": [

@@ -2,6 +2,8 @@
 
 import doctest
 import importlib.metadata
+import importlib.util
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,12 @@ def test_all_public_names_are_there():
     assert set(ts.__all__) <= set(dir(ts))
     assert all(getattr(ts, name) is not None for name in ts.__all__)
     assert ts.__version__ == importlib.metadata.version("tinysight")
+
+
+@pytest.mark.parametrize("name", [name for name in ts.__all__ if name.islower()])
+def test_no_package_takes_the_name_of_a_function(name):
+    """The import of a package `tinysight.audit` would replace the function of that name."""
+    assert importlib.util.find_spec(f"tinysight.{name}") is None
 
 
 def test_train_writes_a_run(tmp_path):
@@ -93,9 +101,67 @@ def test_train_refuses_in_words_of_python(tmp_path, monkeypatch, arguments, opti
 
 def test_evaluate_writes_metrics_and_plots(finished_run):
     metrics = ts.evaluate(str(finished_run))
-    assert metrics["n"] == 30
-    assert ts.Run.open(finished_run).metrics()["accuracy"] == metrics["accuracy"]
+    assert metrics.n == 30
+    assert ts.Run.open(finished_run).metrics().accuracy == metrics.accuracy
     assert (finished_run / "plots" / "confusion.png").stat().st_size > 0
+
+
+def test_evaluate_on_another_dataset_keeps_the_files_of_the_run(finished_run):
+    metrics = ts.evaluate(finished_run, "shapes:train=20,test=50,seed=1")
+    assert metrics.n == 50
+    assert not (finished_run / "metrics.json").exists()
+    assert not (finished_run / "plots").exists()
+    assert ts.evaluate(finished_run, ts.load_dataset("shapes:train=100,test=30")) == ts.Run.open(finished_run).metrics()
+
+
+def test_a_run_on_arrays_is_evaluated_and_audited_on_the_same_arrays(tmp_path, arrays, monkeypatch):
+    run = ts.train("early-stopping", arrays, out=tmp_path / "run", **QUICK)
+    with pytest.raises(DataError, match="the images were not saved with the run"):
+        ts.evaluate(run)
+    assert ts.evaluate(run, arrays).n == 20  # a fifth is the test split
+    assert run.metrics().n == 20
+    assert "near_duplicates" in ts.audit(run, arrays, minutes=0.01).sections
+    assert ts.report(run, arrays).startswith("<!doctype html>")
+    images, labels = arrays
+    with pytest.raises(DataError, match="not the images that"):
+        ts.audit(run, (images[::-1], labels), minutes=0.01)
+
+
+def test_another_dataset_is_measured_without_changing_the_run(finished_run, tmp_path):
+    ts.evaluate(finished_run)
+    before = (finished_run / "metrics.json").read_bytes()
+    data = shapes.render_shapes(50, seed=9)
+    folder = tmp_path / "others"
+    for index, (pixels, label) in enumerate(zip(data.pixels, data.labels, strict=True)):
+        path = folder / shapes.CLASS_NAMES[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
+    by_path, by_string = ts.evaluate(finished_run, folder), ts.evaluate(finished_run, str(folder))
+    assert by_path.n == 50  # the whole folder, because it has no test split
+    assert by_path == by_string
+    names = np.array(shapes.CLASS_NAMES)[data.labels]
+    assert by_path.accuracy == np.mean(ts.predict(finished_run, data.pixels).labels == names)
+    assert (finished_run / "metrics.json").read_bytes() == before
+
+
+def test_a_moved_folder_is_given_again(tmp_path, photos):
+    folder = Path(shutil.copytree(photos, tmp_path / "photos"))
+    run = ts.train("early-stopping", folder, out=tmp_path / "run", **QUICK)
+    accuracy = ts.evaluate(run).accuracy
+    moved = folder.rename(tmp_path / "moved")
+    with pytest.raises(DataError):
+        ts.evaluate(run)
+    assert ts.evaluate(run, moved).accuracy == accuracy
+    assert len(ts.explain(run, test_indices=[0], dataset=moved)) == 1
+
+
+def test_a_classifier_fitted_on_arrays_has_only_validation_images(arrays):
+    classifier = ts.ImageClassifier("early-stopping", **QUICK).fit(*arrays)
+    assert ts.evaluate(classifier.run_, arrays, split="validation").n == 10
+    with pytest.raises(InputError, match=r"has no test split\. Evaluate on its validation split"):
+        ts.evaluate(classifier.run_, arrays)
+    with pytest.raises(DataError, match="has no test images, which an audit needs"):
+        ts.audit(classifier.run_, arrays)
 
 
 def test_predict_takes_paths_and_arrays(trained, photos):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.audit import audit, context
+from tinysight.auditing import audit, context
 from tinysight.training.budget import TimeBudget
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.audit import audit, context
+from tinysight.auditing import audit, context
 
 DOCS = Path(__file__).parent.parent / "docs"
 TUTORIALS = [DOCS / "explanation" / "trust.md"]

@@ -2,8 +2,8 @@
 
     import tinysight as ts
 
-    run = ts.train("fast", "pictures", minutes=2)
-    ts.evaluate(run)["accuracy"]
+    run = ts.train("fast", "images", minutes=2)
+    ts.evaluate(run).accuracy
     ts.predict(run, ["cat.jpg"]).labels
 
 Public names are imported on first use, so that `import tinysight` does not import torch.
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     )
     from tinysight.data.dataset import Dataset, Split
     from tinysight.estimator import ImageClassifier, Predictions
-    from tinysight.evaluation.metrics import Metrics
     from tinysight.models.classifier import Classifier
     from tinysight.recipes.schema import Recipe
     from tinysight.runs.audit_results import Audit
+    from tinysight.runs.records import Metrics
     from tinysight.runs.run import Run
 
     __version__: str
@@ -49,7 +49,7 @@ _LAZY_IMPORTS = {
     "Classifier": "tinysight.models.classifier",
     "Dataset": "tinysight.data.dataset",
     "ImageClassifier": "tinysight.estimator",
-    "Metrics": "tinysight.evaluation.metrics",
+    "Metrics": "tinysight.runs.records",
     "Predictions": "tinysight.estimator",
     "Recipe": "tinysight.recipes.schema",
     "Run": "tinysight.runs.run",

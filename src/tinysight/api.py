@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinysight._util import console
-from tinysight._util.errors import DataError, InputError
+from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tinysight.bulk.batch_predict import BatchEngine, BatchSummary
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
-    from tinysight.evaluation.evaluate import SplitName
-    from tinysight.evaluation.metrics import Metrics
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.protocols import ModelSource
     from tinysight.evaluation.significance import RunComparison
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
     from tinysight.runs.audit_results import Audit
+    from tinysight.runs.records import Metrics, SplitName
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
@@ -43,8 +42,9 @@ if TYPE_CHECKING:
     RunLike = Run | str | Path
     """A run, or the path of its directory."""
 
-    DatasetLike = Dataset | str | Path | tuple[Any, Any]
-    """A dataset: "cifar10", "shapes", a folder, a `Dataset`, or a pair (images, labels)."""
+    DatasetLike = Dataset | str | Path | tuple[Any, Any] | Any
+    """A dataset: "cifar10", "shapes", a folder, a CSV file, a `Dataset`, a pair (images, labels) or a
+    DataFrame."""
 
 _ONNX_SUFFIX = ".onnx"
 
@@ -136,24 +136,21 @@ def train(
     from tinysight.training.request import TrainRequest
 
     path = _next_run(resolved.name) if out is None else Path(out)
-    if isinstance(dataset, str | Path):
-        request = TrainRequest(
-            recipe=resolved,
-            data_source=resolve_source(str(dataset)),
-            path=path,
-            seed=seed,
-            data_dir=_path(data_dir),
-            skip_unreadable=skip_unreadable,
-            precision=precision,
-            device=device,
-            resume=resume,
-            start_time=start_time,
-        )
-        launch_training(request, workers, launcher, progress)
-    else:
-        if workers > 1 or launcher:
-            raise InputError("workers: cannot share images in memory. Pass a folder, or use one worker.")
-        _train_in_memory(resolved, dataset, path, seed, precision, device, resume, start_time, progress)
+    request = TrainRequest(
+        recipe=resolved,
+        dataset=resolve_source(dataset)
+        if isinstance(dataset, str | Path)
+        else _load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress),
+        path=path,
+        seed=seed,
+        data_dir=_path(data_dir),
+        skip_unreadable=skip_unreadable,
+        precision=precision,
+        device=device,
+        resume=resume,
+        start_time=start_time,
+    )
+    launch_training(request, workers, launcher, progress)
     return Run(path)
 
 
@@ -207,7 +204,7 @@ def tune(
 
     check_tunable(resolved)
     path = _next_run(f"{resolved.name}-tuned") if out is None else Path(out)
-    source = resolve_source(str(dataset))
+    source = resolve_source(dataset)
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
     loaded = _load(source, resolved.data.image_size, data_dir, skip_unreadable, progress)
@@ -226,9 +223,13 @@ def evaluate(
 ) -> Metrics:
     """Evaluate a run; write metrics.json, predictions.npz and plots into its directory.
 
+    A dataset other than that of the run is evaluated without writing files: its test split, or all of its images if it
+    has none.
+
     Args:
         run: a finished or interrupted run or its path; or the path of an ONNX file, which needs `dataset`.
-        dataset: the images to evaluate on; by default those of the run.
+        dataset: the images to evaluate on; by default those of the run. A run that was trained on arrays needs the same
+            arrays again.
         split: "test" or "validation"; keep "test" for the final evaluation.
         tta: also compute the accuracy with test-time augmentation.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
@@ -246,10 +247,19 @@ def evaluate(
 
     from tinysight.evaluation.evaluate import evaluate as evaluate_run
     from tinysight.evaluation.evaluate import evaluate_classifier
+    from tinysight.reporting.evaluation_plots import plot_evaluation
     from tinysight.runs.run import Run
+    from tinysight.runs.run_dataset import is_dataset_of, open_dataset
 
-    if isinstance(source, Run) and dataset is None:
-        return evaluate_run(source, split, tta, _path(data_dir), progress)
+    if isinstance(source, Run):
+        if dataset is None:
+            opened = open_dataset(source, data_dir=_path(data_dir), progress=progress)
+        else:
+            opened = _given_dataset(source, dataset, data_dir, progress)
+        metrics = evaluate_run(source, opened, split, tta)
+        if is_dataset_of(source, opened):
+            plot_evaluation(source, opened)
+        return metrics
     if dataset is None:
         raise InputError(f"{source.path}: an ONNX file has no dataset of its own. Pass the images to evaluate on.")
     classifier = source.classifier()
@@ -351,6 +361,7 @@ def explain(
     test_indices: Sequence[int] = (),
     out: str | Path | None = None,
     on_error: Callable[[str], None] | None = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Explanation]:
@@ -362,6 +373,8 @@ def explain(
         test_indices: indices of test images to explain as well.
         out: the image file to write; by default plots/explanation.png in the run.
         on_error: called with a message for each image that cannot be read; by default, the first one raises.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress; by default shown in a terminal or notebook.
 
@@ -380,7 +393,8 @@ def explain(
     from tinysight.reporting.explanation_plot import plot_explanations
     from tinysight.reporting.style import save
 
-    explainer = Explainer(opened, _path(data_dir), _shown(progress))
+    progress = _shown(progress)
+    explainer = Explainer(opened, _run_dataset(opened, dataset, data_dir, progress), progress=progress)
     explanations, failures = explainer.explain_images([str(image) for image in images])
     explanations += explainer.explain_test_images(test_indices)
     for failure in failures:
@@ -397,6 +411,7 @@ def explain(
 
 def audit(
     run: RunLike,
+    dataset: DatasetLike | None = None,
     *,
     minutes: float | None = None,
     groups: str | Path | None = None,
@@ -409,6 +424,8 @@ def audit(
 
     Args:
         run: a finished or interrupted run or its path.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
         minutes: time budget in minutes; by default, as long as four shadow models take.
         groups: CSV file with a column `image`, and one column per grouping of the test images.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
@@ -421,14 +438,17 @@ def audit(
     """
     opened = open_run(run)
 
-    from tinysight.audit.audit import audit as run_audit
+    from tinysight.auditing.audit import audit as run_audit
 
-    return run_audit(opened, minutes, _path(groups), _path(data_dir), _shown(progress))
+    progress = _shown(progress)
+    images = _run_dataset(opened, dataset, data_dir, progress)
+    return run_audit(opened, minutes, _path(groups), progress=progress, dataset=images)
 
 
 def compare(
     *runs: RunLike,
     out: str | Path | None = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> RunComparison:
@@ -437,6 +457,8 @@ def compare(
     Args:
         runs: two or more runs or their paths, evaluated on the same images.
         out: HTML file to write, with the images where the runs disagree; by default none is written.
+        dataset: the dataset of the runs, if it is not at its recorded source: a moved folder, or the arrays that
+            they were trained on.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
 
@@ -453,10 +475,10 @@ def compare(
         from tinysight._util.files import write_text
         from tinysight.reporting.comparison import render_comparison
 
-        dataset = _run_dataset(opened[0], data_dir, _shown(progress))
+        images = _run_dataset(opened[0], dataset, data_dir, _shown(progress))
         only_correct = {name: comparison.only_correct(name) for name in comparison.runs}
         html = render_comparison(
-            comparison.runs, comparison.comparisons, only_correct, comparison.predictions, dataset, comparison.split
+            comparison.runs, comparison.comparisons, only_correct, comparison.predictions, images, comparison.split
         )
         write_text(Path(out), html)
     return comparison
@@ -474,7 +496,7 @@ def card(run: RunLike, *, write: bool = True) -> Card:
     """
     opened = open_run(run)
 
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
 
@@ -486,6 +508,7 @@ def card(run: RunLike, *, write: bool = True) -> Card:
 
 def report(
     run: RunLike,
+    dataset: DatasetLike | None = None,
     *,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -495,6 +518,8 @@ def report(
 
     Args:
         run: a finished run or its path.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
         out: HTML file to write; by default report.html in the run.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
@@ -506,11 +531,11 @@ def report(
     opened = open_run(run)
 
     from tinysight._util.files import write_text
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
 
-    page = render_report(opened, _run_dataset(opened, data_dir, _shown(progress)), report_sections(opened))
+    page = render_report(opened, _run_dataset(opened, dataset, data_dir, _shown(progress)), report_sections(opened))
     if out is None:
         RunArtifacts(opened).write_report(page)
     else:
@@ -524,6 +549,7 @@ def forget(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -534,6 +560,8 @@ def forget(
         ids: IDs of training or validation images, such as "train/17".
         out: the new run directory; by default RUN-forgotten.
         resume: continue an interrupted retraining in `out`.
+        dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
+            trained on.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress; by default shown in a terminal or notebook.
 
@@ -547,11 +575,13 @@ def forget(
     """
     opened = open_run(run)
 
-    from tinysight.audit.unlearning import forget as retrain_without
+    from tinysight.auditing.unlearning import forget as retrain_without
     from tinysight.runs.run import Run
 
     path = opened.path.with_name(f"{opened.path.name}-forgotten") if out is None else Path(out)
-    retrain_without(opened, ids, path, _path(data_dir), resume, _shown(progress))
+    progress = _shown(progress)
+    images = _run_dataset(opened, dataset, data_dir, progress)
+    retrain_without(opened, ids, path, _path(data_dir), resume, progress, images)
     return Run(path)
 
 
@@ -619,7 +649,7 @@ def import_keras(
     path = Path("runs", model.stem) if out is None else Path(out)
     Run.check_available(path)
     files = KerasFiles.open(model, _path(weights))
-    source = resolve_source(str(dataset))
+    source = resolve_source(dataset)
     loaded = _load(source, files.architecture.image_size, data_dir, False, _shown(progress))
     if len(set(class_names)) < len(class_names):
         raise InputError(f"class_names: {', '.join(class_names)} are repeated. Give each class a different name.")
@@ -754,51 +784,31 @@ def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int |
 def _load(
     dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
 ) -> Dataset:
-    from tinysight.data.dataset import Dataset
     from tinysight.data.load import load
 
-    if isinstance(dataset, Dataset):
-        return dataset
-    if isinstance(dataset, str | Path):
-        return load(str(dataset), image_size, _path(data_dir), skip_unreadable, progress)
-    if isinstance(dataset, tuple) and len(dataset) == 2:
-        from tinysight.estimator import dataset_from_arrays
-
-        return dataset_from_arrays(*dataset, image_size)[0]
-    raise DataError(
-        f"dataset: cannot be a {type(dataset).__name__}. Pass a name, a folder, a Dataset or a pair (images, labels)."
-    )
+    return load(dataset, image_size, data_dir, skip_unreadable, progress)
 
 
-def _run_dataset(run: Run, data_dir: str | Path | None, progress: Progress) -> Dataset:
-    from tinysight.runs.run_dataset import load_run_dataset
+def _run_dataset(run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress) -> Dataset:
+    """Return the dataset that the run was trained on: `dataset`, or by default loaded again from its source."""
+    from tinysight.runs.run_dataset import open_dataset
 
-    return load_run_dataset(run, _path(data_dir), progress)
+    given = None if dataset is None else _given_dataset(run, dataset, data_dir, progress)
+    return open_dataset(run, given, _path(data_dir), progress)
 
 
-def _train_in_memory(
-    recipe: Recipe,
-    dataset: DatasetLike,
-    path: Path,
-    seed: int,
-    precision: PrecisionOption,
-    device: DeviceOption,
-    resume: bool,
-    start_time: float,
-    progress: Progress,
-) -> None:
-    from tinysight.data.load import IN_MEMORY
-    from tinysight.runs.run import Run
-    from tinysight.training import session
-    from tinysight.training.device import resolve_device
-    from tinysight.training.forecast import check_time_budget, resolve_recipe
+def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:
+    """Load a dataset at the image size of the run.
 
-    if not resume:
-        Run.check_available(path)
-    check_time_budget(recipe)
-    begun, chosen_device = time.perf_counter() - (time.time() - start_time), resolve_device(device)
-    loaded = _load(dataset, recipe.data.image_size, None, False, progress)
-    _note_all(loaded.notes, progress)
-    recipe, chosen = resolve_recipe(recipe, loaded, begun, precision, chosen_device, progress)
-    config = session.TrainConfig(recipe, loaded, IN_MEMORY, seed, chosen, device=chosen_device, start_time=begun)
-    session.train(config, path, resume, progress)
+    `ImageClassifier` trains on all images of (X, y); `train` keeps some of them for testing.
+    """
+    from tinysight.data.sources.arrays import dataset_from_arrays
+    from tinysight.runs.run_dataset import is_dataset_of
+
+    image_size = run.recipe().data.image_size
+    if isinstance(dataset, tuple):
+        images, labels = dataset
+        whole = dataset_from_arrays(images, labels, image_size)
+        if is_dataset_of(run, whole):
+            return whole
+    return _load(dataset, image_size, data_dir, True, progress)

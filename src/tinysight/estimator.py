@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -24,26 +24,29 @@ from sklearn.utils.multiclass import check_classification_targets
 from tinysight._util import console
 from tinysight._util.files import storage_errors
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import IN_MEMORY, Dataset, Pixels, Split
-from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
-from tinysight.data.image_io import default_crops, to_crops, to_pixels
+from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
+from tinysight.data.image_io import to_crops, to_pixels
+from tinysight.data.sources.arrays import dataset_from_arrays
+from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training import device as devices
 from tinysight.training import forecast
-from tinysight.training.forecast import resolve_recipe
 from tinysight.training.precision import PrecisionOption
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainRequest, resolve
+from tinysight.training.session import Session
 
 
-class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Image classifier with the scikit-learn interface.
 
-    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width), or lists of paths, arrays or
-    Pillow images. Images of another size are resized to fit the shorter side and center-cropped. If the classifier was
-    trained on an array of its input size, predictions for larger images also average over closer crops.
+    Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width); or lists, arrays or pandas Series
+    of paths; or lists of arrays or Pillow images. Images of another size are resized to fit the shorter side and
+    center-cropped. If the classifier was trained on an array of its input size, predictions for larger images also
+    average over closer crops.
 
     Args:
         recipe: name of a built-in recipe (`tinysight recipes list`) or path of a TOML file.
@@ -107,16 +110,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             RecipeError: the recipe is invalid.
             TrainingError: training failed.
         """
-        begun, progress = time.perf_counter(), self._progress()
+        start_time, progress = time.time(), self._progress()
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
         forecast.check_time_budget(recipe)
-        device = devices.resolve_device(self.device)
-        dataset, classes = dataset_from_arrays(X, y, recipe.data.image_size)
-        recipe, precision = resolve_recipe(recipe, dataset, begun, self.precision, device, progress)
-        seed = _seed(self.random_state)
-        plan = TrainConfig(recipe, dataset, IN_MEMORY, seed, precision, device=device, start_time=begun)
+        dataset, classes = _dataset(X, y, recipe.data.image_size)
         run = _temporary_run()
-        train(plan, run.path, progress=progress)
+        request = TrainRequest(
+            recipe,
+            dataset,
+            run.path,
+            _seed(self.random_state),
+            precision=self.precision,
+            device=self.device,
+            start_time=start_time,
+        )
+        Session(resolve(request, progress=progress), progress=progress).run()
         self._set_fitted(run, run.classifier(), classes)
         return self
 
@@ -141,6 +149,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         classifier = self._require_fitted()
         crops = to_crops(X, classifier.image_size, classifier.crops)
         return Predictions(crops[:, 0], self.classes_, self._crop_probabilities(crops), classifier.abstain_below)
+
+    def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
+        """Return the embeddings of images, (n, features): the inputs of the network's last layer, of length 1.
+
+        Similar images have similar embeddings, for example for clustering, search or another classifier.
+        """
+        classifier = self._require_fitted()
+        embeddings: NDArray[np.float32] = extract_features(classifier, to_pixels(X, classifier.image_size)).numpy()
+        return embeddings
 
     def save(self, path: str | Path) -> Path:
         """Copy the run to `path`, for `load` and for the command line.
@@ -177,6 +194,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Declare that the estimator takes images, not tables."""
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.transformer_tags.preserves_dtype = []  # images are uint8, embeddings float32
         return tags
 
     def _set_fitted(self, run: Run, classifier: Classifier, classes: NDArray[Any]) -> None:
@@ -185,6 +203,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _set_run(self, run: Run, classifier: Classifier) -> None:
         self.run_, self.classifier_, self.network_ = run, classifier, classifier.network
+        one_image = np.zeros((1, 3, classifier.image_size, classifier.image_size), dtype=np.uint8)
+        self._n_features_out = extract_features(classifier, one_image).shape[1]  # for `get_feature_names_out`
         self.history_ = [epoch.model_dump() for epoch in run.history()]
 
     def _crop_probabilities(self, crops: Pixels) -> NDArray[np.float32]:
@@ -233,20 +253,16 @@ def _temporary_run() -> Run:
     return run
 
 
-def dataset_from_arrays(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
+def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
     """Return a dataset without test images, and the classes in the order of its labels."""
-    pixels = to_pixels(images, image_size)
     targets = column_or_1d(y, warn=True)
-    check_consistent_length(pixels, targets)
+    check_consistent_length(images, targets)
     assert_all_finite(targets, input_name="y")
     check_classification_targets(targets)
-    classes, labels = np.unique(targets, return_inverse=True)
+    classes = np.unique(targets)
     if len(classes) < 2:
         raise ValueError(f"y: it has the single class {classes.tolist()}. Give at least two classes.")
-    empty = Split(pixels[:0], labels[:0].astype(np.int64))
-    names = tuple(str(label) for label in classes.tolist())
-    train, crops = Split(pixels, labels.astype(np.int64)), default_crops(images, image_size)
-    return Dataset("images", train, empty, names, "images in memory", crops=crops), classes
+    return dataset_from_arrays(images, targets, image_size), classes
 
 
 _MAX_SHOWN = 50  # images; more make a notebook slow

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import stat
 
 import pytest
@@ -86,6 +85,7 @@ def test_a_failing_disk_keeps_the_old_file_and_gives_advice(old, disk, call, cod
 
 
 def test_a_partial_write_keeps_the_old_file(old):
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:

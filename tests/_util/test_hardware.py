@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -51,7 +52,7 @@ def test_the_processor_name_is_parsed_on_every_system():
 
 
 def test_a_processor_without_a_name_is_named_by_its_architecture():
-    assert hardware.processor_name(GRAVITON) == os.uname().machine
+    assert hardware.processor_name(GRAVITON) == platform.machine()
 
 
 @pytest.mark.parametrize("quota", ["100000 100000\n", "50000 100000", "150000 100000"])
@@ -91,7 +92,7 @@ def test_hardware_info_does_not_import_torch():
 def test_threads_are_limited_to_the_quota_unless_the_user_set_them(monkeypatch, tmp_path, quota, environment, expected):
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(hardware, "_CONTROL_GROUP", tmp_path)
-    monkeypatch.setattr(hardware, "_cpu_affinity", lambda: 8)
+    monkeypatch.setattr("tinysight._util.platform.cpu_affinity", lambda: 8)
     monkeypatch.setattr(os, "environ", environment)
 
     hardware.limit_threads()

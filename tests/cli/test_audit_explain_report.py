@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tinysight._util import optional_deps
-from tinysight.audit import audit, context
+from tinysight.auditing import audit, context
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +57,7 @@ def test_all_interfaces_give_the_same_probabilities(tinysight, finished_run, tmp
 
     run, path = Run(finished_run), tmp_path / "image.png"
     content = save_image(path)
-    run.write_classifier(replace(run.classifier(), crops=SIX_CROP))
+    run.write_classifier(run.classifier().with_spec(crops=SIX_CROP))
     classifier = run.classifier()
     crops = read_crops(content, (32, 32), SIX_CROP)
     expected = np.mean([classifier.probabilities(crop[None])[0] for crop in crops], axis=0)
@@ -86,7 +85,7 @@ def save_image(path):
 
 
 def test_every_command_accepts_an_imported_run(tinysight, imported, photos, monkeypatch):
-    from tinysight.audit import audit, context
+    from tinysight.auditing import audit, context
 
     monkeypatch.setattr(context, "MAX_PROBED", 10)
     monkeypatch.setattr(audit, "N_SHADOW_MODELS", 2)
@@ -155,7 +154,8 @@ def test_missing_extra_is_named_in_the_error(tinysight, finished_run, monkeypatc
 
 
 def test_public_host_requires_a_token(tinysight, finished_run):
-    assert "say by --token" in tinysight("serve", finished_run, "--host", "0.0.0.0").refusal()  # noqa: S104
+    refusal = tinysight("serve", finished_run, "--host", "0.0.0.0").refusal()  # noqa: S104
+    assert "exposes the server to the network. Set --token" in refusal
 
 
 def free_port():
@@ -230,4 +230,4 @@ def test_port_in_use_is_named_in_the_error(tinysight, finished_run):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"port {port}" in tinysight("serve", finished_run, "--port", port).refusal()
+        assert f"127.0.0.1:{port}: cannot be listened on" in tinysight("serve", finished_run, "--port", port).refusal()

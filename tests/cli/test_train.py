@@ -68,7 +68,7 @@ def test_the_recipe_is_saved_with_every_override(tinysight):
         ),
         (["fast", "--minutes", 1, "--set", "model.stem_stride=1"], "stem_stride and channels require each other"),
         (["deep", *SHAPES, "--resume", "--out", "nowhere"], "nowhere: no run directory"),
-        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another --out"),
+        (["deep", *SHAPES, "--out", "../run"], "../run: already exists. Choose another directory"),
         (["early-stopping", *SHAPES, "--epochs", 2, "--out", "../run", "--resume"], "../run: the run is finished."),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_read_only_directory_is_rejected(tinysight, disk):
 
 def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch):
     interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.request.train", lambda *arguments: interrupted)
+    monkeypatch.setattr("tinysight.training.session.Session.run", lambda session: interrupted)
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
     options += [
         "--precision",

@@ -3,16 +3,20 @@
 import copy
 import gc
 import pickle
+import re
 import subprocess
 import sys
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.pipeline import make_pipeline
 
 import tinysight
 from tinysight import ImageClassifier
@@ -152,6 +156,35 @@ def test_network_is_the_module_that_predicts(images, fitted):
 def test_log_probabilities(images, fitted):
     pixels, _ = images
     assert np.exp(fitted.predict_log_proba(pixels)) == pytest.approx(fitted.predict_proba(pixels))
+
+
+def test_embeddings_are_similar_within_a_class(images, fitted):
+    pixels, labels = images
+    embeddings = fitted.transform(pixels)
+    assert embeddings.shape == (120, len(fitted.get_feature_names_out()))
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-4)
+    similarity = embeddings @ embeddings.T
+    same = labels[:, None] == labels[None, :]
+    assert similarity[same].mean() > similarity[~same].mean()
+
+
+def test_embeddings_feed_another_estimator(images):
+    pixels, labels = images
+    pipeline = make_pipeline(ImageClassifier(**QUICK), LogisticRegression())
+    assert pipeline.fit(pixels, labels).score(pixels, labels) > 0.7
+
+
+def test_a_single_image_is_a_value_error(images, fitted):
+    with pytest.raises(ValueError, match=re.escape("Pass X[None]")):
+        fitted.predict(images[0][0])
+
+
+def test_fits_and_predicts_a_column_of_paths(photos):
+    paths = sorted(photos.rglob("*.png"))
+    table = pd.DataFrame({"path": [str(path) for path in paths], "label": [path.parent.name for path in paths]})
+    classifier = ImageClassifier("early-stopping", epochs=1).fit(table.path, table.label)
+    assert np.array_equal(classifier.predict_proba(table.path), classifier.predict_proba(paths))
+    assert np.array_equal(classifier.predict_proba(np.array(paths)), classifier.predict_proba(paths))
 
 
 def test_random_states_have_the_meaning_of_scikit_learn(images):

@@ -191,6 +191,25 @@ def test_validation_split_of_other_dataset_must_exist(run):
 def test_other_dataset_must_have_the_classes_and_the_image_size_of_the_run(run):
     other = load("shapes:train=100,test=30", 32)
     with pytest.raises(DataError, match="Use a dataset with the same classes"):
-        evaluate(run, replace(other, class_names=other.class_names[::-1]))
+        evaluate(run, replace(other, class_names=(*other.class_names[:-1], "unknown")))
     with pytest.raises(DataError, match=r"images of 16 x 16 pixels, but the classifier takes 32 x 32"):
         evaluate(run, load("shapes:train=100,test=30", 16))
+
+
+def test_classes_of_other_dataset_are_matched_by_name(run):
+    other = load("shapes:train=20,test=50,seed=1", 32)
+    expected = evaluate(run, other)
+    order = np.arange(len(other.class_names))[::-1]
+    test = replace(other.test, labels=order[other.test.labels])
+    reordered = replace(other, class_names=other.class_names[::-1], test=test)
+    assert evaluate(run, reordered).confusion_matrix == expected.confusion_matrix
+
+
+def test_other_dataset_may_lack_classes(run):
+    other = load("shapes:train=20,test=50,seed=1", 32)
+    kept = other.test.labels < 3
+    test = replace(other.test, pixels=other.test.pixels[kept], labels=other.test.labels[kept])
+    train = replace(other.train, labels=other.train.labels % 3)
+    metrics = evaluate(run, replace(other, class_names=other.class_names[:3], train=train, test=test))
+    assert metrics.n == kept.sum()
+    assert [sum(row) for row in metrics.confusion_matrix[3:]] == [0] * 7

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,7 +48,7 @@ def test_order_is_kept_across_chunks(run, photos, monkeypatch):
     [(0.0, 0.5, True), (2.0, 0.5, True), (2.5, 0.5, False), (2.5, 0.6, True), (50.0, 0.999, False), (50.0, 2.0, True)],
 )
 def test_unsure_below_threshold_of_run(run, photos, bias, below, unsure):
-    classifier = replace(run.classifier(), temperature=1.0, abstain_below=below)
+    classifier = run.classifier().with_spec(temperature=1.0, abstain_below=below)
     last = classifier.network.head
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from tinysight.data.sources import shapes
 from tinysight.explanation.occlusion import occlusion_maps
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import ModelSection
@@ -24,7 +24,8 @@ NETWORKS = [
 
 def classifier_of(model, image_size=32, seed=0):
     torch.manual_seed(seed)
-    return Classifier(model, build_network(model, 10, image_size), tuple("abcdefghij"), image_size, Normalization())
+    spec = ClassifierSpec(model=model, class_names=tuple("abcdefghij"), image_size=image_size)
+    return Classifier(spec, build_network(model, 10, image_size))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,9 @@ class Corner(torch.nn.Module):
 def test_only_the_decisive_pixel_is_hot():
     """Patches of side 5 and stride 2 that cover (6, 21) span the rows 2..10 and the columns 18..24."""
     network = torch.nn.Sequential(Corner())
-    classifier = Classifier(ModelSection(), network, ("bright", "dark"), 32, Normalization())
+    classifier = Classifier(
+        ClassifierSpec(model=ModelSection(), class_names=("bright", "dark"), image_size=32), network
+    )
     pixels = np.full((2, 3, 32, 32), 50, dtype=np.uint8)
     pixels[0, :, 6, 21], pixels[1, :, 6, 21] = 250, 10
     bright, dark = occlusion_maps(classifier, pixels, np.array([0, 0]))

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it on first import
@@ -21,5 +21,12 @@ def classifier(family_model):
             tensor.copy_(torch.rand_like(tensor) + 0.5 if "var" in name else 0.3 * torch.randn_like(tensor))
         elif "filters" in name:  # the stem of the fast family starts at zero
             torch.nn.init.normal_(tensor, std=0.5)
-    normalization = Normalization((120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
-    return Classifier(model, network, tuple("abcdefghij"), 32, normalization, temperature=1.7)
+    spec = ClassifierSpec(
+        model=model,
+        class_names=tuple("abcdefghij"),
+        image_size=32,
+        mean=(120.0, 110.0, 100.0),
+        std=(60.0, 61.0, 62.0),
+        temperature=1.7,
+    )
+    return Classifier(spec, network)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,12 +94,12 @@ def without_names(model):
     del model.metadata_props[:]
 
 
-def fewer_names(model):
-    onnx.helper.set_model_props(model, {"class_names": '["cat", "dog"]', "abstain_below": "0.5", "notes": "[]"})
+def with_property(name, value):
+    def change(model):
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        onnx.helper.set_model_props(model, properties | {name: value})
 
-
-def invalid_names(model):
-    onnx.helper.set_model_props(model, {"class_names": "{not json", "abstain_below": "0.5", "notes": "[]"})
+    return change
 
 
 def renamed_input(model):
@@ -111,7 +110,17 @@ def renamed_input(model):
                 node.input[index] = "inputs"
 
 
-@pytest.mark.parametrize("change", [without_names, fewer_names, invalid_names, renamed_input])
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_names,
+        renamed_input,
+        with_property("class_names", '["cat", "dog"]'),
+        with_property("class_names", "{not json"),
+        with_property("abstain_below", "NaN"),
+        with_property("format", "0"),
+    ],
+)
 def test_onnx_files_of_other_programs_are_rejected(file, tmp_path, change):
     with pytest.raises(ModelError, match="not written by `tinysight export`"):
         changed(file, tmp_path / "x.onnx", change).classifier()
@@ -146,7 +155,7 @@ def test_all_cifar10_test_images_get_the_same_classes(tinysight, monkeypatch):
     exported = tinysight("export", "run", "--to", "onnx", "model.onnx")
     assert "onnxruntime.InferenceSession" in exported.out
     pixels = load("cifar10").test.pixels
-    ours = replace(Run(Path("run")).classifier(), bf16_margin=None).probabilities(pixels)  # float32 only
+    ours = Run(Path("run")).classifier().with_spec(bf16_margin=None).probabilities(pixels)  # float32 only
     theirs = OnnxFile(Path("model.onnx")).classifier().probabilities(pixels)
     assert len(pixels) == 10_000
     assert (ours.argmax(1) == theirs.argmax(1)).all()

@@ -1,12 +1,18 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysight.models.classifier import Classifier, Normalization, batch_size, max_margin_error, top2_margin
+from tinysight.models.classifier import (
+    Classifier,
+    ClassifierSpec,
+    Normalization,
+    batch_size,
+    iter_batches,
+    max_margin_error,
+    top2_margin,
+)
 from tinysight.models.registry import build_network
 from tinysight.models.tta import tta_views
 from tinysight.recipes.schema import ModelSection
@@ -17,7 +23,9 @@ SIMPLE = ModelSection(architecture="simple")
 @pytest.fixture
 def classifier():
     torch.manual_seed(0)
-    return Classifier(SIMPLE, build_network(SIMPLE, 3, 8), ("a", "b", "c"), 8, Normalization())
+    return Classifier(
+        ClassifierSpec(model=SIMPLE, class_names=("a", "b", "c"), image_size=8), build_network(SIMPLE, 3, 8)
+    )
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def test_network_input_is_normalized(classifier, pixels):
     with torch.inference_mode():
         expected = classifier.network.eval()(torch.from_numpy(normalized).float())
 
-    logits = replace(classifier, normalization=Normalization(mean, std)).logits(pixels)
+    logits = classifier.with_spec(mean=mean, std=std).logits(pixels)
 
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
@@ -60,7 +68,7 @@ def test_default_normalization_divides_by_255(classifier, pixels):
 def test_temperature_divides_the_logits(classifier, pixels):
     expected = softmax(classifier.logits(pixels).numpy() / 2.5)
 
-    np.testing.assert_allclose(replace(classifier, temperature=2.5).probabilities(pixels), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.with_spec(temperature=2.5).probabilities(pixels), expected, atol=1e-6)
 
 
 def test_tta_averages_the_logits_of_an_image_and_its_horizontal_flip(classifier, pixels):
@@ -72,7 +80,7 @@ def test_tta_averages_the_logits_of_an_image_and_its_horizontal_flip(classifier,
 
 
 def test_tta_with_a_shift_also_averages_shifted_views(classifier, pixels):
-    shifted = replace(classifier, tta_shift=1)
+    shifted = classifier.with_spec(tta_shift=1)
     logits = sum(weight * classifier.logits(pixels, view).numpy() for view, weight in tta_views(1).items())
 
     np.testing.assert_allclose(shifted.probabilities(pixels, tta=True), softmax(logits), atol=1e-6)
@@ -97,7 +105,7 @@ def test_small_margins_in_bfloat16_are_predicted_again_in_float32(classifier, pi
     native(True)
     exact = classifier.logits(pixels)
     median = top2_margin(exact).median().item()
-    logits = replace(classifier, doubt=median).logits(pixels)
+    logits = classifier.with_spec(bf16_margin=median).logits(pixels)
 
     same = (logits == exact).all(1)
     assert 0.4 < same.float().mean() < 0.6
@@ -108,7 +116,7 @@ def test_small_margins_in_bfloat16_are_predicted_again_in_float32(classifier, pi
 @pytest.mark.parametrize(("margin", "supported"), [(None, True), (0.0, False)])
 def test_bfloat16_is_not_used_if_uncalibrated_or_unsupported(classifier, pixels, native, margin, supported):
     native(supported)
-    assert torch.equal(replace(classifier, doubt=margin).logits(pixels), classifier.logits(pixels))
+    assert torch.equal(classifier.with_spec(bf16_margin=margin).logits(pixels), classifier.logits(pixels))
 
 
 def test_empty_input_gives_empty_probabilities(classifier, pixels):
@@ -149,3 +157,39 @@ def test_margins_above_the_largest_margin_error_keep_the_class(seed, noise):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_margin_error_of_nonfinite_logits_is_none(bad):
     assert max_margin_error(torch.full((2, 3), bad), torch.zeros(2, 3)) is None
+
+
+@pytest.mark.parametrize(("size", "counts"), [(32, [512, 512, 6]), (64, [128] * 8 + [6])])
+def test_batches_hold_equally_many_pixels_and_keep_the_order(size, counts):
+    pixels = np.zeros((sum(counts), 3, size, size), np.uint8)
+    pixels[:, 0, 0, 0] = np.arange(len(pixels)) % 251
+    batches = list(iter_batches(pixels))
+    assert [len(batch) for batch in batches] == counts
+    assert np.array_equal(np.concatenate(batches), pixels)
+    assert list(iter_batches(pixels[:0])) == []
+
+
+def test_with_spec_changes_only_the_named_values(classifier):
+    changed = classifier.with_spec(temperature=2, abstain_below=0.9)
+    assert changed.network is classifier.network
+    assert (changed.spec.temperature, changed.abstain_below) == (2, 0.9)
+    assert changed.with_spec(temperature=1, abstain_below=0.5) == classifier
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"temperature": float("nan")}, {"temperature": 0}, {"abstain_below": -1}, {"class_names": ("a",)}, {"x": 1}],
+)
+def test_specification_is_validated_at_once(classifier, change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        classifier.with_spec(**change)
+
+
+def test_classifier_has_the_values_of_its_specification(classifier):
+    spec = classifier.spec
+    assert (classifier.class_names, classifier.image_size) == (spec.class_names, spec.image_size)
+    assert (classifier.abstain_below, classifier.notes, classifier.crops) == (
+        spec.abstain_below,
+        spec.notes,
+        spec.crops,
+    )

@@ -128,6 +128,11 @@ def test_every_registered_family_fulfills_the_interface(family_model):
     check_family(family, family_model)
 
 
+def test_channels_of_a_family_with_fixed_widths_are_rejected():
+    with pytest.raises(RecipeError, match=r"model\.channels: the widths of architecture simple are fixed\. Remove it"):
+        build_network(ModelSection(channels=[16]), 2, 32)
+
+
 class Plain(torch.nn.Module):
     """A user's network without a method `features`."""
 

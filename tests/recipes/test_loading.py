@@ -70,7 +70,7 @@ def test_an_override_can_create_a_section():
         ("optimzer.name=adam", "unknown key 'optimzer'. Did you mean 'optimizer'?"),
         ("training.color=1", "Known: epochs, minutes, batch_size,"),
         ("model.architecture=depe", "model.architecture cannot be 'depe'. Did you mean 'deep'?"),
-        ("model.architecture=vgg", "Known: simple, deep, strided, early-stopping, fast, layers, custom."),
+        ("model.architecture=vgg", "Known: simple, deep, strided, early-stopping, fast, resnet-9, layers, custom."),
         ("data.split=random", "Known: stratified, last-20%, first-10000."),
         ("optimizer.name=sgd", "optimizer.name cannot be 'sgd'. Known: rmsprop, adam, muon."),
         ("training.epochs=0", "training.epochs is 0. It should be greater than or equal to 1."),

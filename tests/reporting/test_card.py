@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tinysight.audit.registry import report_sections
+from tinysight.auditing.registry import report_sections
 from tinysight.data.load import find_source
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.card import Card

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tinysight.audit import audit as audits
-from tinysight.audit import context
-from tinysight.audit.registry import report_sections
+from tinysight.auditing import audit as audits
+from tinysight.auditing import context
+from tinysight.auditing.registry import report_sections
 from tinysight.data.load import load
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.reporting.report import render_report

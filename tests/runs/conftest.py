@@ -7,7 +7,7 @@ import torch
 from tinysight._util import optional_deps
 from tinysight._util.hardware import processor_name
 from tinysight.data.dataset import Provenance
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import ModelSection
@@ -67,8 +67,17 @@ def classifier():
     torch.manual_seed(0)
     model = ModelSection(architecture="early-stopping")
     network = build_network(model, 2, 16)
-    scale = Normalization(std=(200.0, 201.0, 202.0))
-    return Classifier(model, network, ("cat", "dog"), 16, scale, 1.5, bf16_margin=0.25, tta_shift=1, notes=("painted",))
+    spec = ClassifierSpec(
+        model=model,
+        class_names=("cat", "dog"),
+        image_size=16,
+        std=(200.0, 201.0, 202.0),
+        temperature=1.5,
+        bf16_margin=0.25,
+        tta_shift=1,
+        notes=("painted",),
+    )
+    return Classifier(spec, network)
 
 
 @pytest.fixture

@@ -49,18 +49,18 @@ def test_run_of_older_format_is_refused_by_name(run):
 
 @pytest.mark.parametrize("other", [{"processor": "another"}, {"versions": {"torch": "1.0"}}])
 def test_bf16_margin_is_dropped_on_other_processor_or_torch(run, environment, other):
-    assert run.classifier().bf16_margin == 0.25
+    assert run.classifier().spec.bf16_margin == 0.25
     run.write_environment(environment.model_copy(update=other))
-    assert run.classifier().bf16_margin is None
+    assert run.classifier().spec.bf16_margin is None
 
 
 def test_loaded_classifier_predicts_bit_identical_probabilities(run, classifier):
     images = np.random.default_rng(0).integers(0, 256, (7, 3, 16, 16), dtype=np.uint8)
     loaded = run.classifier()
     assert np.array_equal(loaded.probabilities(images), classifier.probabilities(images))
-    assert (loaded.class_names, loaded.image_size, loaded.temperature) == (("cat", "dog"), 16, 1.5)
+    assert (loaded.class_names, loaded.image_size, loaded.spec.temperature) == (("cat", "dog"), 16, 1.5)
     assert loaded.notes == ("painted",)
-    assert loaded.normalization == classifier.normalization
+    assert loaded.spec == classifier.spec
 
 
 def test_create_accepts_missing_or_empty_directory(create, tmp_path):
@@ -74,7 +74,7 @@ def test_create_accepts_missing_or_empty_directory(create, tmp_path):
 def test_create_rejects_existing_files(create, run, tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (run.path, tmp_path / "file"):
-        with pytest.raises(RunError, match=r"already exists\. Choose another --out"):
+        with pytest.raises(RunError, match=r"already exists\. Choose another directory, or resume the run\."):
             create(path)
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -223,7 +223,7 @@ def test_metrics_of_other_weights_are_rejected(run, classifier):
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     (run.path / "metrics.json").write_bytes(old_metrics)
-    with pytest.raises(RunError, match=r"computed for other weights\. Run `tinysight evaluate` again"):
+    with pytest.raises(RunError, match=r"computed for other weights\. Evaluate the run again"):
         run.metrics()
 
 
@@ -277,7 +277,7 @@ def rewrite_predictions(run, **changes):
 )
 def test_predictions_that_violate_the_schema_are_rejected(run, changes):
     rewrite_predictions(run, **changes)
-    with pytest.raises(RunError, match=r"predictions\.npz: contains no predictions\. Run `tinysight evaluate` again"):
+    with pytest.raises(RunError, match=r"predictions\.npz: contains no predictions\. Evaluate the run again"):
         run.predictions()
 
 
@@ -334,7 +334,7 @@ def test_training_lock_removes_only_temporary_training_files(run):
 
 def test_unfinished_run_has_no_classifier(run, summary):
     run.write_summary(summary.model_copy(update={"status": "running"}))
-    with pytest.raises(RunError, match="continue it with --resume"):
+    with pytest.raises(RunError, match=r"was killed\. Wait, or resume it"):
         run.classifier()
 
 
@@ -363,7 +363,7 @@ def test_non_finite_weights_are_rejected(run, classifier, number):
 
 
 def test_unknown_architecture_is_rejected(run, classifier):
-    object.__setattr__(classifier.model, "architecture", "vision-transformer")
+    object.__setattr__(classifier.spec.model, "architecture", "vision-transformer")
     run.write_classifier(classifier)
     with pytest.raises(RunError, match=r"model\.json: not written by this version.*\(model\.architecture"):
         run.classifier()

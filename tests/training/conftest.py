@@ -1,12 +1,16 @@
 """A tiny dataset that trains in seconds, and training configurations for it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tinysight.data.dataset import Dataset, Split
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 
 SIZE = 16
 COLORS = np.array([[170, 90, 90], [90, 170, 90], [90, 90, 170], [150, 150, 60]])
@@ -48,9 +52,19 @@ def plan(dataset, recipe):
     """Return a function from `key=value` overrides and a seed to a training configuration for the tiny images."""
 
     def make(*changes, seed=0, precision="fp32"):
-        return TrainConfig(recipe(*changes), dataset, "tiny", seed, precision)
+        return TrainConfig(recipe(*changes), dataset, "tiny", Path("nowhere"), seed, precision)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def train():
+    """Return a function that trains a configuration in a run directory and returns the summary."""
+
+    def train(config, path, resume=False, **arguments):
+        return Session(replace(config, path=path, resume=resume), **arguments).run()
+
+    return train
 
 
 @pytest.fixture(scope="session")

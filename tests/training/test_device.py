@@ -6,7 +6,6 @@ import torch
 from tinysight._util.errors import InputError
 from tinysight.runs.run import Run
 from tinysight.training import device
-from tinysight.training.session import train
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def test_unavailable_cuda_is_rejected(set_cuda):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_network_trained_on_cuda_predicts_on_the_cpu(plan, dataset, tmp_path):
+def test_a_network_trained_on_cuda_predicts_on_the_cpu(train, plan, dataset, tmp_path):
     train(replace(plan("training.epochs=4"), device="cuda"), tmp_path / "run")
     probabilities = Run(tmp_path / "run").classifier().probabilities(dataset.test.pixels)
     assert (probabilities.argmax(1) == dataset.test.labels).mean() > 0.5

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from tinysight._util.errors import DataError, StorageError, TrainingError
 from tinysight._util.progress import SilentProgress
 from tinysight.runs.run import Run
-from tinysight.training.session import train
 
 # Steps of 100 times the ratio of two gradients overflow float32 within three steps.
 DIVERGING = (
@@ -67,7 +66,7 @@ def assert_same(actual, expected):
     assert all(torch.equal(actual[name], expected[name]) for name in actual)
 
 
-def test_divergence_in_the_first_epoch_leaves_no_model(plan, tmp_path):
+def test_divergence_in_the_first_epoch_leaves_no_model(train, plan, tmp_path):
     with pytest.raises(TrainingError, match=r"Try a smaller optimizer\.learning_rate than 100") as raised:
         train(plan(*DIVERGING), tmp_path / "run")
 
@@ -78,7 +77,7 @@ def test_divergence_in_the_first_epoch_leaves_no_model(plan, tmp_path):
 
 
 @pytest.mark.parametrize("when", ["while training", "in validation"])
-def test_divergence_later_keeps_the_weights_of_the_last_checkpoint(plan, weights, not_a_number, when, tmp_path):
+def test_divergence_later_keeps_the_weights_of_the_last_checkpoint(train, plan, weights, not_a_number, when, tmp_path):
     train(plan("training.epochs=1"), tmp_path / "one epoch")
     if when == "while training":
         not_a_number(nth=STEPS + 3, training=True)
@@ -94,7 +93,7 @@ def test_divergence_later_keeps_the_weights_of_the_last_checkpoint(plan, weights
     assert len(history) == 1
 
 
-def test_weights_that_are_not_finite_are_never_saved(plan, weights, monkeypatch, tmp_path):
+def test_weights_that_are_not_finite_are_never_saved(train, plan, weights, monkeypatch, tmp_path):
     """An interruption may come after a step with a finite loss and weights that are not finite."""
     original = F.cross_entropy
 
@@ -112,7 +111,7 @@ def test_weights_that_are_not_finite_are_never_saved(plan, weights, monkeypatch,
     assert Run(tmp_path / "run").checkpoint().state["position"]["epoch"] == 1
 
 
-def test_an_error_closes_the_progress_bar(plan, tmp_path):
+def test_an_error_closes_the_progress_bar(train, plan, tmp_path):
     progress = RecordingProgress()
     with pytest.raises(TrainingError):
         train(plan(*DIVERGING), tmp_path / "run", progress=progress)
@@ -122,7 +121,9 @@ def test_an_error_closes_the_progress_bar(plan, tmp_path):
 
 @pytest.mark.parametrize("operation", ["fsync", "replace"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(plan, weights, monkeypatch, operation, code, tmp_path):
+def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(
+    train, plan, weights, monkeypatch, operation, code, tmp_path
+):
     """Once there is space again, the run resumes with the same result."""
 
     def fill():
@@ -143,7 +144,7 @@ def test_a_full_or_read_only_disk_leaves_the_last_checkpoint(plan, weights, monk
     assert_same(weights(path), weights(tmp_path / "uninterrupted"))
 
 
-def test_running_out_of_memory_keeps_the_weights_of_the_last_checkpoint(plan, weights, monkeypatch, tmp_path):
+def test_running_out_of_memory_keeps_the_weights_of_the_last_checkpoint(train, plan, weights, monkeypatch, tmp_path):
     train(plan("training.epochs=1"), tmp_path / "one epoch")
 
     def fill():
@@ -158,7 +159,7 @@ def test_running_out_of_memory_keeps_the_weights_of_the_last_checkpoint(plan, we
     assert Run(tmp_path / "run").summary().status == "failed"
 
 
-def test_images_of_another_size_are_rejected_before_writing(plan, tmp_path):
+def test_images_of_another_size_are_rejected_before_writing(train, plan, tmp_path):
     with pytest.raises(DataError, match=r"16x16.*data\.image_size is 32"):
         train(plan("data.image_size=32"), tmp_path / "run")
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from tinysight._util.errors import RecipeError
+from tinysight._util.timing import Deadline
 from tinysight.models.classifier import batch_size
 from tinysight.models.families.fast import STEM_CHANNELS
 from tinysight.recipes import loading
@@ -62,18 +63,18 @@ def test_epochs_follow_from_time_and_speed(recipe):
 
 
 def test_elapsed_time_is_subtracted(recipe):
-    late = forecast_training(recipe(10), WORK, start_time=NOW - 300, law=LAW)
+    late = forecast_training(recipe(10), WORK, deadline=Deadline(NOW - 300, 600), law=LAW)
     assert late.epochs == pytest.approx(forecast_training(recipe(5), WORK, law=LAW).epochs)
 
 
 def test_probe_time_is_subtracted(recipe, monkeypatch):
     seconds = iter(range(1000, 2000, 100))
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: float(next(seconds)))
-    probed = forecast_training(recipe(10), WORK, start_time=900.0, law=law(SMALL))
+    probed = forecast_training(recipe(10), WORK, deadline=Deadline(900.0, 600), law=law(SMALL))
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: NOW)
 
     assert probed.epochs == pytest.approx(
-        forecast_training(recipe(10), WORK, start_time=NOW - 100, law=law(SMALL)).epochs
+        forecast_training(recipe(10), WORK, deadline=Deadline(NOW - 100, 600), law=law(SMALL)).epochs
     )
 
 
@@ -93,7 +94,7 @@ def test_a_longer_budget_chooses_a_larger_network(recipe, minutes, widths):
 
 def test_probing_stops_at_the_first_network_too_large_for_the_time(recipe, monkeypatch):
     probed = []
-    monkeypatch.setattr(forecast, "step_seconds", lambda network, *rest: probed.append(len(network)) or [1.0])
+    monkeypatch.setattr(forecast, "step_seconds", lambda network, *rest: probed.append(network) or [1.0])
     forecast_training(recipe(1), WORK, law=law(SMALL, LARGE, LARGE, LARGE))
 
     assert len(probed) == 2
@@ -101,7 +102,7 @@ def test_probing_stops_at_the_first_network_too_large_for_the_time(recipe, monke
 
 @pytest.mark.parametrize("elapsed", [59.9, 60, 1000])
 def test_an_exhausted_budget_still_gives_a_forecast(recipe, elapsed):
-    assert 0 <= forecast_training(recipe(1), WORK, start_time=NOW - elapsed, law=LAW).accuracy <= 1
+    assert 0 <= forecast_training(recipe(1), WORK, deadline=Deadline(NOW - elapsed, 60), law=LAW).accuracy <= 1
 
 
 def test_the_forecast_text_has_network_epochs_accuracy_and_spread(recipe):

@@ -9,7 +9,6 @@ from tinysight._util.progress import SilentProgress
 from tinysight.data.dataset import Split
 from tinysight.runs.run import Run
 from tinysight.training.environment import describe_environment
-from tinysight.training.session import train
 
 SETTINGS = {
     "rmsprop, dropout, augmentation": (
@@ -72,7 +71,7 @@ def assert_same(actual, expected):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(plan, tmp_path_factory):
+def uninterrupted(train, plan, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
     for setting in SETTINGS:
         train(configure(plan, setting), folder / setting)
@@ -81,7 +80,9 @@ def uninterrupted(plan, tmp_path_factory):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("sessions", [[1, 3, 2], [7, 8], [21]], ids=str)  # steps, 7 per epoch
-def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(plan, uninterrupted, setting, sessions, tmp_path):
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
+    train, plan, uninterrupted, setting, sessions, tmp_path
+):
     settled, path = configure(plan, setting), tmp_path / "run"
     for number, steps in enumerate(sessions):
         assert train(settled, path, resume=number > 0, progress=CtrlC(steps)).status == "interrupted"
@@ -90,7 +91,7 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(plan, uninte
     assert_same(path, uninterrupted / setting)
 
 
-def test_the_early_stopping_state_is_resumed(plan, tmp_path):
+def test_the_early_stopping_state_is_resumed(train, plan, tmp_path):
     settled = plan(
         "training.epochs=20",
         "early_stopping.monitor=val_accuracy",
@@ -106,7 +107,7 @@ def test_the_early_stopping_state_is_resumed(plan, tmp_path):
     assert_same(tmp_path / "run", tmp_path / "straight")
 
 
-def test_an_interrupted_run_predicts_and_reports_only_measured_values(plan, tmp_path):
+def test_an_interrupted_run_predicts_and_reports_only_measured_values(train, plan, tmp_path):
     in_first = train(plan(), tmp_path / "one", progress=CtrlC(3))
     in_second = train(plan(), tmp_path / "two", progress=CtrlC(10))
 
@@ -116,7 +117,7 @@ def test_an_interrupted_run_predicts_and_reports_only_measured_values(plan, tmp_
         assert Run(tmp_path / name).classifier().probabilities(plan().dataset.test.pixels).shape == (40, 4)
 
 
-def test_an_interrupted_run_restores_the_best_weights_so_far(plan, weights, tmp_path):
+def test_an_interrupted_run_restores_the_best_weights_so_far(train, plan, weights, tmp_path):
     changes = ("training.epochs=2", "early_stopping.patience=5", "early_stopping.restore_best_weights=true")
     summary = train(plan(*changes), tmp_path / "run", progress=CtrlC(10))
     train(plan("training.epochs=1"), tmp_path / "one epoch")
@@ -126,7 +127,7 @@ def test_an_interrupted_run_restores_the_best_weights_so_far(plan, weights, tmp_
     assert all(torch.equal(actual[name], expected[name]) for name in actual)
 
 
-def test_ctrl_c_before_the_first_step_leaves_a_resumable_run(plan, uninterrupted, monkeypatch, tmp_path):
+def test_ctrl_c_before_the_first_step_leaves_a_resumable_run(train, plan, uninterrupted, monkeypatch, tmp_path):
     def interrupted_describe(*arguments):
         signal.raise_signal(signal.SIGINT)
         return describe_environment(*arguments)
@@ -140,7 +141,7 @@ def test_ctrl_c_before_the_first_step_leaves_a_resumable_run(plan, uninterrupted
     assert_same(path, uninterrupted / "bf16")
 
 
-def test_seconds_add_up_over_sessions(plan, tmp_path):
+def test_seconds_add_up_over_sessions(train, plan, tmp_path):
     first = train(plan(), tmp_path / "run", progress=CtrlC(10))
     second = train(plan(), tmp_path / "run", resume=True)
 
@@ -148,7 +149,7 @@ def test_seconds_add_up_over_sessions(plan, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "altered"])
-def test_a_damaged_checkpoint_falls_back_to_the_previous_one(plan, uninterrupted, damage, tmp_path):
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one(train, plan, uninterrupted, damage, tmp_path):
     settled, path = configure(plan, "bf16"), tmp_path / "run"
     train(settled, path, progress=CtrlC(9))
     train(settled, path, resume=True, progress=CtrlC(3))
@@ -163,7 +164,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_previous_one(plan, uninterrupted
     assert_same(path, uninterrupted / "bf16")
 
 
-def test_a_run_without_a_checkpoint_starts_from_the_beginning(plan, uninterrupted, tmp_path):
+def test_a_run_without_a_checkpoint_starts_from_the_beginning(train, plan, uninterrupted, tmp_path):
     settled, path, notes = configure(plan, "bf16"), tmp_path / "run", []
     train(settled, path, progress=CtrlC(2))
     for file in (path / "checkpoint").iterdir():
@@ -178,14 +179,14 @@ def test_a_run_without_a_checkpoint_starts_from_the_beginning(plan, uninterrupte
     assert note == f"{path}: no checkpoint was written yet. Starting from the beginning."
 
 
-def test_a_finished_run_cannot_be_resumed(plan, tmp_path):
+def test_a_finished_run_cannot_be_resumed(train, plan, tmp_path):
     train(plan("training.epochs=1"), tmp_path / "run")
 
     with pytest.raises(RunError, match=r"run: the run is finished\. Choose another run directory to train again\."):
         train(plan("training.epochs=1"), tmp_path / "run", resume=True)
 
 
-def test_a_run_resumes_with_the_same_settings_only(plan, tmp_path):
+def test_a_run_resumes_with_the_same_settings_only(train, plan, tmp_path):
     path = tmp_path / "run"
     train(plan(), path, progress=CtrlC(1))
     pixels = plan().dataset.train.pixels.copy()
@@ -204,7 +205,7 @@ def test_a_run_resumes_with_the_same_settings_only(plan, tmp_path):
     assert train(plan(), path, resume=True).status == "finished"
 
 
-def test_a_run_in_training_is_rejected(plan, tmp_path):
+def test_a_run_in_training_is_rejected(train, plan, tmp_path):
     path = tmp_path / "run"
     train(plan(), path, progress=CtrlC(1))
 
@@ -212,7 +213,7 @@ def test_a_run_in_training_is_rejected(plan, tmp_path):
         train(plan(), path, resume=True)
 
 
-def test_changes_of_the_environment_are_reported_and_recorded(plan, tmp_path):
+def test_changes_of_the_environment_are_reported_and_recorded(train, plan, tmp_path):
     path, progress, notes = tmp_path / "run", SilentProgress(), []
     progress.note = notes.append
     train(plan(), path, progress=CtrlC(1))
@@ -227,14 +228,14 @@ def test_changes_of_the_environment_are_reported_and_recorded(plan, tmp_path):
     assert Run(path).environment().changes == (change,)
 
 
-def test_moved_images_are_recognized_by_their_fingerprint(plan, tmp_path):
+def test_moved_images_are_recognized_by_their_fingerprint(train, plan, tmp_path):
     path, moved = tmp_path / "run", replace(plan(), data_source=str(tmp_path / "old"))
     train(moved, path, progress=CtrlC(1))
 
     assert train(replace(plan(), data_source=str(tmp_path / "new")), path, resume=True).status == "finished"
 
 
-def test_a_checkpoint_of_another_run_is_rejected(plan, tmp_path):
+def test_a_checkpoint_of_another_run_is_rejected(train, plan, tmp_path):
     train(plan(), tmp_path / "one", progress=CtrlC(1))
     train(plan("model.architecture=strided"), tmp_path / "two", progress=CtrlC(1))
     name = "checkpoint/latest.safetensors"
@@ -244,7 +245,7 @@ def test_a_checkpoint_of_another_run_is_rejected(plan, tmp_path):
         train(plan(), tmp_path / "one", resume=True)
 
 
-def test_resuming_without_a_run_is_rejected(plan, tmp_path):
+def test_resuming_without_a_run_is_rejected(train, plan, tmp_path):
     with pytest.raises(RunError, match="no run directory"):
         train(plan(), tmp_path / "run", resume=True)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from tinysight.data.load import load
 from tinysight.models.classifier import top2_margin
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
 from tinysight.training.train_split import split_dataset
 
 KEYS = ["epoch", "seconds", "images_per_second", "loss", "accuracy", "val_loss", "val_accuracy", "lr"]
@@ -43,13 +43,13 @@ def same(first, second):
 def validate(path, plan):
     """Return loss and accuracy of the weights in `path` on the validation images."""
     split = split_dataset(plan.dataset, plan.recipe.data, plan.seed).validation
-    uncalibrated = replace(Run(path).classifier(), temperature=1.0)
+    uncalibrated = Run(path).classifier().with_spec(temperature=1.0)
     probabilities = uncalibrated.probabilities(split.pixels)
     correct = probabilities.argmax(1) == split.labels
     return -np.log(probabilities[np.arange(len(split)), split.labels]).mean(), correct.mean()
 
 
-def test_training_writes_a_complete_run(plan, tmp_path):
+def test_training_writes_a_complete_run(train, plan, tmp_path):
     settled = plan("training.epochs=3", seed=5)
     summary = train(settled, tmp_path / "run")
     run = Run.open(tmp_path / "run")
@@ -65,7 +65,7 @@ def test_training_writes_a_complete_run(plan, tmp_path):
     assert run.checkpoint().state["position"]["epoch"] == 3
 
 
-def test_the_history_has_one_line_per_epoch(plan, tmp_path):
+def test_the_history_has_one_line_per_epoch(train, plan, tmp_path):
     train(plan("training.epochs=3", "optimizer.learning_rate=0.002"), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
 
@@ -74,7 +74,7 @@ def test_the_history_has_one_line_per_epoch(plan, tmp_path):
     assert sum(line["seconds"] for line in lines) < Run(tmp_path / "run").summary().train_seconds
 
 
-def test_a_network_learns(plan, tmp_path):
+def test_a_network_learns(train, plan, tmp_path):
     settled = plan("training.epochs=6")
     summary = train(settled, tmp_path / "run")
 
@@ -84,7 +84,7 @@ def test_a_network_learns(plan, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_weights_are_reproducible_and_depend_on_the_seed(plan, weights, tmp_path, precision):
+def test_weights_are_reproducible_and_depend_on_the_seed(train, plan, weights, tmp_path, precision):
     changes = ("training.epochs=1", "model.architecture=strided", "augmentation.rotation=20")
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         train(plan(*changes, seed=seed, precision=precision), tmp_path / name)
@@ -94,9 +94,9 @@ def test_weights_are_reproducible_and_depend_on_the_seed(plan, weights, tmp_path
 
 
 @pytest.mark.slow
-def test_weights_are_reproducible_on_two_threads(weights, tmp_path):
+def test_weights_are_reproducible_on_two_threads(train, weights, tmp_path):
     argument, recipe = "shapes:train=600,test=30", loading.load_recipe("strided-augmented", ["training.epochs=1"])
-    settled = TrainConfig(recipe, load(argument), argument, seed=1, precision="bf16")
+    settled = TrainConfig(recipe, load(argument), argument, tmp_path, seed=1, precision="bf16")
     torch.set_num_threads(2)
     for name in ("one", "again"):
         train(settled, tmp_path / name)
@@ -105,7 +105,7 @@ def test_weights_are_reproducible_on_two_threads(weights, tmp_path):
     assert same(weights(tmp_path / "one"), weights(tmp_path / "again"))
 
 
-def test_training_does_not_depend_on_the_test_images(plan, weights, tmp_path):
+def test_training_does_not_depend_on_the_test_images(train, plan, weights, tmp_path):
     settled = plan("training.epochs=1")
     test = settled.dataset.test
     inverted = replace(settled.dataset, test=replace(test, pixels=255 - test.pixels, labels=test.labels[::-1]))
@@ -118,22 +118,22 @@ def test_training_does_not_depend_on_the_test_images(plan, weights, tmp_path):
     assert first.classifier().temperature == second.classifier().temperature
 
 
-def test_the_temperature_is_fitted_on_the_validation_images(plan, tmp_path):
+def test_the_temperature_is_fitted_on_the_validation_images(train, plan, tmp_path):
     settled = plan("training.epochs=1")
     train(settled, tmp_path / "run")
     classifier = Run(tmp_path / "run").classifier()
     held_back = split_dataset(settled.dataset, settled.recipe.data, settled.seed).validation
 
     def loss(temperature):
-        probabilities = replace(classifier, temperature=temperature).probabilities(held_back.pixels)
+        probabilities = classifier.with_spec(temperature=temperature).probabilities(held_back.pixels)
         return -np.log(probabilities[np.arange(len(held_back)), held_back.labels]).mean()
 
-    fitted = classifier.temperature
+    fitted = classifier.spec.temperature
     assert fitted != 1
     assert loss(fitted) < min(loss(1.0), loss(1.5 * fitted), loss(fitted / 1.5))
 
 
-def test_bf16_training_fits_the_margin_for_bf16_predictions(plan, monkeypatch, tmp_path):
+def test_bf16_training_fits_the_margin_for_bf16_predictions(train, plan, monkeypatch, tmp_path):
     monkeypatch.setattr("tinysight.models.classifier.native_bf16", lambda: True)
     for precision in ("fp32", "bf16"):
         train(plan("training.epochs=1", precision=precision), tmp_path / precision)
@@ -141,15 +141,15 @@ def test_bf16_training_fits_the_margin_for_bf16_predictions(plan, monkeypatch, t
 
     settled, classifier = plan("training.epochs=1"), Run(tmp_path / "bf16").classifier()
     held_back = split_dataset(settled.dataset, settled.recipe.data, settled.seed).validation
-    fp32 = replace(classifier, bf16_margin=None).logits(held_back.pixels)
-    bf16 = replace(classifier, bf16_margin=0.0).logits(held_back.pixels)
-    assert 0 < classifier.bf16_margin < 1
+    fp32 = classifier.with_spec(bf16_margin=None).logits(held_back.pixels)
+    bf16 = classifier.with_spec(bf16_margin=0.0).logits(held_back.pixels)
+    assert 0 < classifier.spec.bf16_margin < 1
     assert not torch.equal(bf16, fp32)
-    clear = top2_margin(bf16) > classifier.bf16_margin
+    clear = top2_margin(bf16) > classifier.spec.bf16_margin
     assert torch.equal(bf16[clear].argmax(1), fp32[clear].argmax(1))
 
 
-def test_the_validation_accuracy_is_that_of_the_saved_weights(plan, tmp_path):
+def test_the_validation_accuracy_is_that_of_the_saved_weights(train, plan, tmp_path):
     settled = plan("training.epochs=1")
     summary = train(settled, tmp_path / "run")
 
@@ -166,7 +166,7 @@ STOPPING = (
 )
 
 
-def test_early_stopping_restores_the_best_weights(plan, tmp_path):
+def test_early_stopping_restores_the_best_weights(train, plan, tmp_path):
     settled = plan(*STOPPING, "early_stopping.restore_best_weights=true")
     summary = train(settled, tmp_path / "run")
     history = Run(tmp_path / "run").history()
@@ -177,7 +177,7 @@ def test_early_stopping_restores_the_best_weights(plan, tmp_path):
     assert validate(tmp_path / "run", settled) == pytest.approx((best.val_loss, best.val_accuracy), rel=1e-4)
 
 
-def test_early_stopping_keeps_the_last_weights_by_default(plan, tmp_path):
+def test_early_stopping_keeps_the_last_weights_by_default(train, plan, tmp_path):
     settled = plan(*STOPPING)
     summary = train(settled, tmp_path / "run")
     last = Run(tmp_path / "run").history()[-1]
@@ -187,7 +187,7 @@ def test_early_stopping_keeps_the_last_weights_by_default(plan, tmp_path):
     assert validate(tmp_path / "run", settled) == pytest.approx((last.val_loss, last.val_accuracy), rel=1e-4)
 
 
-def test_the_progress_counts_all_images_and_epochs(plan, tmp_path):
+def test_the_progress_counts_all_images_and_epochs(train, plan, tmp_path):
     recorder = Recorder()
     train(plan("training.epochs=2"), tmp_path / "run", progress=recorder)
 
@@ -201,15 +201,15 @@ def test_the_progress_counts_all_images_and_epochs(plan, tmp_path):
     assert f"(val {last.val_accuracy:.3f})" in lines[1]
 
 
-def test_a_directory_that_is_not_empty_is_rejected(plan, tmp_path):
+def test_a_directory_that_is_not_empty_is_rejected(train, plan, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(RunError, match=r"already exists\. Choose another --out"):
+    with pytest.raises(RunError, match=r"already exists\. Choose another directory"):
         train(plan(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_failing_split_leaves_no_directory(plan, tmp_path):
+def test_a_failing_split_leaves_no_directory(train, plan, tmp_path):
     with pytest.raises(DataError):
         train(plan("data.split=first-10000"), tmp_path / "run")
 

@@ -16,7 +16,7 @@ from tinysight.runs.run import Run
 from tinysight.training import loader as feeding
 from tinysight.training import shuffle_buffer
 from tinysight.training.loader import BatchLoader
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
 from tinysight.training.shuffle_buffer import ShuffleBuffer, shuffle_blocks
 from tinysight.training.train_split import fit_normalization, split_dataset
 from tinysight.training.trainer import Trainer
@@ -137,7 +137,8 @@ def test_normalization_and_whitening_from_disk_equal_those_in_memory(on_disk, da
     in_memory, from_file = (
         Trainer(settled, images, split_dataset(images, settled.data, 0), 0, "fp32") for images in (dataset, on_disk)
     )
-    assert fit_normalization(settled, split_dataset(on_disk, settled.data, 0)) == in_memory.classifier.normalization
+    normalization = fit_normalization(settled, split_dataset(on_disk, settled.data, 0))
+    assert normalization == in_memory.classifier.spec.normalization
     for expected, actual in zip(in_memory.network.parameters(), from_file.network.parameters(), strict=True):
         assert torch.equal(actual, expected)
 
@@ -169,12 +170,12 @@ def test_predictions_from_disk_equal_those_in_memory(on_disk, dataset, recipe):
         images = replace(source, validation=source.test)
         trainer = Trainer(recipe(), images, split_dataset(images, recipe().data, 0), 0, "fp32")
         classifier = trainer.calibrate(trainer.classifier)
-        results.append((classifier.temperature, classifier.probabilities(images.test.pixels, tta=True)))
+        results.append((classifier.spec.temperature, classifier.probabilities(images.test.pixels, tta=True)))
 
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
-def test_a_run_from_disk_has_the_same_fingerprint(on_disk, dataset, recipe, tmp_path):
-    assert train(TrainConfig(recipe(), on_disk, "tiny", 0, "fp32"), tmp_path / "run").status == "finished"
+def test_a_run_from_disk_has_the_same_fingerprint(train, on_disk, dataset, recipe, tmp_path):
+    assert train(TrainConfig(recipe(), on_disk, "tiny", tmp_path / "run"), tmp_path / "run").status == "finished"
     assert Run(tmp_path / "run").environment().dataset.fingerprint == dataset.fingerprint

@@ -9,13 +9,12 @@ import torch
 
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training.session import train
 
 SCRIPT = Path(__file__).parent / "train_until_sigkill.py"
 
 
 @pytest.mark.slow
-def test_a_run_killed_repeatedly_equals_an_uninterrupted_one(plan, dataset, weights, tmp_path):
+def test_a_run_killed_repeatedly_equals_an_uninterrupted_one(train, plan, dataset, weights, tmp_path):
     settled = plan(
         "training.epochs=5", "model.architecture=strided", "optimizer.name=adam", "early_stopping.patience=5"
     )

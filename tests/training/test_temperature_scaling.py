@@ -56,3 +56,7 @@ def test_many_correct_predictions_give_the_lower_bound():
     logits = torch.tensor([[0.01, 0.0], [0.0, 0.01]]).repeat(5000, 1)
 
     assert fit_temperature(logits, torch.tensor([0, 1] * 5000)) == pytest.approx(MIN_TEMPERATURE)
+
+
+def test_logits_without_information_give_the_lower_bound():
+    assert fit_temperature(torch.zeros(10, 3), torch.zeros(10, dtype=torch.int64)) == MIN_TEMPERATURE

@@ -9,7 +9,6 @@ from tinysight._util.errors import TrainingError
 from tinysight._util.progress import SilentProgress
 from tinysight.runs.run import Run
 from tinysight.training import session as training
-from tinysight.training.session import train
 from tinysight.training.trainer import Trainer
 
 HALF_A_MINUTE = ("training.minutes=0.5", "optimizer.lr_schedule=linear")
@@ -45,16 +44,16 @@ def fake_time(monkeypatch):
     return fake_time
 
 
-def test_training_ends_on_time(plan, fake_time, tmp_path):
+def test_training_ends_on_time(train, plan, fake_time, tmp_path):
     summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 
     assert summary.status == "finished"
-    assert 30 - training.EXIT_SECONDS <= summary.total_seconds < 30 - training.ENDING + fake_time.seconds
+    assert 30 - training.EXIT_SECONDS <= summary.total_seconds < 30 - training.EXIT_SECONDS + fake_time.seconds
     assert summary.epochs == len(Run(tmp_path / "run").history()) == 3  # of seven steps, the last one shorter
     assert Run(tmp_path / "run").history()[-1].lr == 0
 
 
-def test_a_slowdown_ends_on_time_with_a_learning_rate_of_zero(plan, fake_time, tmp_path):
+def test_a_slowdown_ends_on_time_with_a_learning_rate_of_zero(train, plan, fake_time, tmp_path):
     fake_time.then[5] = lambda: setattr(fake_time, "seconds", 4.0)
     summary = train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 
@@ -62,7 +61,7 @@ def test_a_slowdown_ends_on_time_with_a_learning_rate_of_zero(plan, fake_time, t
     assert Run(tmp_path / "run").history()[-1].lr == 0
 
 
-def test_time_before_the_first_step_counts(plan, fake_time, tmp_path):
+def test_time_before_the_first_step_counts(train, plan, fake_time, tmp_path):
     settled = plan(*HALF_A_MINUTE)
     fake_time.now += 12
     summary = train(settled, tmp_path / "run", progress=fake_time)
@@ -70,7 +69,7 @@ def test_time_before_the_first_step_counts(plan, fake_time, tmp_path):
     assert summary.total_seconds == pytest.approx(30 - 12, abs=1)
 
 
-def test_a_budget_too_short_for_a_step_is_rejected_before_writing(plan, fake_time, tmp_path):
+def test_a_budget_too_short_for_a_step_is_rejected_before_writing(train, plan, fake_time, tmp_path):
     settled = plan(*HALF_A_MINUTE)
     fake_time.now += 27
     with pytest.raises(TrainingError, match=r"training.minutes: 0.5 is too short, .* take 34 s here\. Increase it"):
@@ -78,20 +77,20 @@ def test_a_budget_too_short_for_a_step_is_rejected_before_writing(plan, fake_tim
     assert not (tmp_path / "run").exists()
 
 
-def test_a_budget_used_up_by_the_first_files_still_allows_a_step(plan, fake_time, tmp_path, monkeypatch):
-    save = training._Session._save_summary
+def test_a_budget_used_up_by_the_first_files_still_allows_a_step(train, plan, fake_time, tmp_path, monkeypatch):
+    write = Run.write_progress
 
-    def slow_save(*arguments):
+    def slow_write(*arguments):
         fake_time.now += 30
-        return save(*arguments)
+        return write(*arguments)
 
-    monkeypatch.setattr(training._Session, "_save_summary", slow_save)
+    monkeypatch.setattr(Run, "write_progress", slow_write)
     train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)
 
     assert len(Run(tmp_path / "run").history()) == 1
 
 
-def test_a_resumed_run_gets_the_rest_of_its_time(plan, fake_time, tmp_path):
+def test_a_resumed_run_gets_the_rest_of_its_time(train, plan, fake_time, tmp_path):
     settled = plan(*HALF_A_MINUTE)
     fake_time.then[10] = lambda: signal.raise_signal(signal.SIGINT)
     assert train(settled, tmp_path / "run", progress=fake_time).status == "interrupted"
@@ -103,7 +102,7 @@ def test_a_resumed_run_gets_the_rest_of_its_time(plan, fake_time, tmp_path):
     assert 20 <= fake_time.steps <= 21
 
 
-def test_a_run_killed_before_its_first_checkpoint_gets_all_of_its_time(plan, fake_time, tmp_path):
+def test_a_run_killed_before_its_first_checkpoint_gets_all_of_its_time(train, plan, fake_time, tmp_path):
     class KilledError(BaseException):
         pass
 
@@ -120,7 +119,7 @@ def test_a_run_killed_before_its_first_checkpoint_gets_all_of_its_time(plan, fak
     assert 20 <= fake_time.steps - 3 <= 21
 
 
-def test_short_epochs_log_at_most_one_line_per_second(plan, fake_time, tmp_path):
+def test_short_epochs_log_at_most_one_line_per_second(train, plan, fake_time, tmp_path):
     fake_time.seconds, lines = 0.05, []
     fake_time.finish = lambda line="": lines.append(line)
     summary = train(plan(*HALF_A_MINUTE, "training.batch_size=160"), tmp_path / "run", progress=fake_time)
@@ -129,7 +128,7 @@ def test_short_epochs_log_at_most_one_line_per_second(plan, fake_time, tmp_path)
     assert len([line for line in lines if line]) < 30
 
 
-def test_with_a_time_budget_no_number_of_epochs_is_shown(plan, fake_time, tmp_path):
+def test_with_a_time_budget_no_number_of_epochs_is_shown(train, plan, fake_time, tmp_path):
     tasks = []
     fake_time.start = lambda task, total, unit="": tasks.append(task)
     train(plan(*HALF_A_MINUTE), tmp_path / "run", progress=fake_time)

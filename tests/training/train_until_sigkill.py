@@ -1,4 +1,4 @@
-"""Train with a checkpoint after every step and SIGKILL itself at the given file operation. Run by test_killed.py."""
+"""Train with a checkpoint after every step and SIGKILL itself at the given file operation. Run by test_sigkill.py."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ import torch
 from tinysight.data.dataset import Dataset, Split
 from tinysight.recipes import loading
 from tinysight.training import session as training
+from tinysight.training.request import TrainConfig
 
 folder, last_operation = Path(sys.argv[1]), int(sys.argv[2])
 operations = 0
@@ -33,4 +34,5 @@ recipe = loading.load_recipe(str(folder / "recipe.toml"))
 run = folder / "run"
 training.CHECKPOINT_SECONDS = 0.0
 sys.addaudithook(count)
-training.train(training.TrainConfig(recipe, dataset, "tiny", 0, "fp32"), run, resume=(run / "summary.json").exists())
+resume = (run / "summary.json").exists()
+training.Session(TrainConfig(recipe, dataset, "tiny", run, resume=resume)).run()

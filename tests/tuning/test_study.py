@@ -25,6 +25,16 @@ with study.join():
     time.sleep(600)
 """
 
+HOLD_JOURNAL = """
+import sys, time
+from pathlib import Path
+from tinysight._util.locks import file_lock
+
+with file_lock(Path(sys.argv[1], "study.journal.lock")):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
 
 @pytest.fixture
 def worker(study):
@@ -123,10 +133,9 @@ def test_incomplete_line_of_a_killed_process_is_removed(study, search, ended):
 def test_killed_process_releases_the_journal(study, worker, wait_for):
     """A process is killed while it holds the journal's lock, which it takes for every line."""
     kill(worker)
-    holder = "import fcntl, sys, time; file = open(sys.argv[1], 'ab'); fcntl.flock(file, 2); print(1, flush=True)"
-    command = [sys.executable, "-c", f"{holder}; time.sleep(600)", str(study.journal_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process, ThreadPoolExecutor(1) as pool:
-        process.stdout.readline()
+    command = [sys.executable, "-c", HOLD_JOURNAL, str(study.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, ThreadPoolExecutor(1) as pool:
+        assert process.stdout.readline() == "held\n"
         waiting = pool.submit(study.next_trial)
         kill(process)
         assert wait_for(waiting.done)

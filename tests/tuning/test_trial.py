@@ -7,7 +7,8 @@ import pytest
 
 from tinysight.data.dataset import Split
 from tinysight.recipes import loading
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 from tinysight.tuning.trial import TrialContext, train_trial
 
 
@@ -33,7 +34,7 @@ def context(dataset, recipe):
 def test_trial_has_the_accuracy_of_train(dataset, recipe, context, tmp_path, change):
     recipe = loading.parse_recipe(loading.dump_recipe(recipe), "recipe", [change, "training.epochs=3"])
     result = train_trial(context, recipe, 5, never, never)
-    summary = train(TrainConfig(recipe, dataset, "shapes", 5, "fp32"), tmp_path / "run")
+    summary = Session(TrainConfig(recipe, dataset, "shapes", tmp_path / "run", seed=5)).run()
     assert result.ending == "finished"
     # `train` with seed 5 would split differently; all trials of a study share one split.
     expected = train_on(context, recipe, dataset, tmp_path)
@@ -46,7 +47,7 @@ def train_on(context, recipe, dataset, tmp_path):
     train_images, indices = context.split.train, context.split.train_indices
     train_part = Split(train_images.pixels[indices], train_images.labels[indices])
     split = replace(dataset, train=train_part, validation=context.split.validation)
-    return train(TrainConfig(recipe, split, "shapes", 5, "fp32"), tmp_path / "split").val_accuracy
+    return Session(TrainConfig(recipe, split, "shapes", tmp_path / "split", seed=5)).run().val_accuracy
 
 
 def test_test_images_are_never_read(dataset, recipe):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tinysight._util.locks import is_locked
 from tinysight.recipes import loading
-from tinysight.tuning.journal import is_held
 from tinysight.tuning.study import Study
 
 ARGUMENT = "shapes:train=200,test=30"
@@ -86,6 +86,6 @@ def test_of_two_commands_on_one_directory_either_may_be_killed(folder, wait_for)
         before = trials_of(folder, 0, "finished", "pruned") | trials_of(folder, 1, "finished", "pruned")
         first.send_signal(signal.SIGKILL)
         first.communicate()
-        (survivor,) = (worker for worker in (0, 1) if is_held(folder / "workers" / str(worker)))
+        (survivor,) = (worker for worker in (0, 1) if is_locked(folder / "workers" / str(worker)))
         interrupt(second, folder, survivor, wait_for)
     assert_consistent(folder, before)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tinysight._util import platform
 from tinysight._util.errors import TinysightError
 
 # Parameters of mallopt, from malloc.h.
@@ -35,7 +35,7 @@ def tune_malloc() -> None:
     tensors this takes longer than their computation: augmentation is five times as fast without it
     (docs/experiments/augmentation-memory-allocation.md).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = platform.mallopt()
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         _ = mallopt(_MMAP_THRESHOLD, 2**30) or mallopt(_MMAP_THRESHOLD, 2**25)  # older versions reject 2**30

@@ -30,6 +30,10 @@ class ImageError(InputError):
     """Image that cannot be decoded, or that is refused because it is unsafe."""
 
 
+class ShapeError(InputError, ValueError):
+    """Array of images with the wrong shape."""
+
+
 class RecipeError(InputError):
     """Unknown recipe, or one with an unknown key or an invalid value."""
 

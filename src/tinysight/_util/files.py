@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tinysight._util import platform
 from tinysight._util.errors import StorageError
 
 _REASONS = {
@@ -37,6 +38,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}")
+        if platform.is_in_use(error):
+            reason = "another program has opened the file. Close it and try again"
         raise StorageError(f"Cannot write {path}: {reason}.") from error
 
 
@@ -53,7 +56,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
+            platform.replace(temporary, path)
             sync_dir(path.parent)
         except BaseException:
             with suppress(OSError):
@@ -73,7 +76,7 @@ def atomic_dir(path: Path) -> Iterator[Path]:
         try:
             yield draft
             draft.chmod(0o777 & ~_umask())
-            draft.replace(path)
+            platform.replace(draft, path)
             sync_dir(path.parent)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
@@ -116,6 +119,8 @@ def make_dir(folder: Path) -> None:
 
 def sync_dir(folder: Path) -> None:
     """Sync the directory entries of `folder`, so that a rename in it survives power loss."""
+    if not platform.CAN_SYNC_DIRS:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

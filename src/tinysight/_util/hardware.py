@@ -1,6 +1,6 @@
 """Processor features, usable cores and memory, without importing torch.
 
-The sources are /proc and control groups v2 on Linux, and sysctl on macOS. Tests pass the text of a source instead.
+Limits of containers are those of control groups v2. Tests pass the text of a source instead.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import TypedDict
+
+from tinysight._util import platform as systems
 
 # Features that affect the training speed, under their Linux names; `bf16` is Arm's.
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "bf16")
@@ -86,7 +86,7 @@ def usable_cores(quota: str | None = None) -> int:
     Args:
         quota: content of the control group's cpu.max, such as "150000 100000" for 1.5 cores; default: this machine's.
     """
-    affinity = _cpu_affinity()
+    affinity = systems.cpu_affinity()
     share, _, period = (_control_group("cpu.max") if quota is None else quota).partition(" ")
     if share.isdigit():
         return max(1, min(affinity, int(share) // int(period)))
@@ -99,7 +99,7 @@ def limit_threads() -> None:
     torch ignores the quota, and too many threads slow it down several times (docs/experiments/cpu-contention.md).
     An existing OMP_NUM_THREADS is kept.
     """
-    if usable_cores() < _cpu_affinity():
+    if usable_cores() < systems.cpu_affinity():
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
 
 
@@ -109,34 +109,21 @@ def usable_memory(limit: str | None = None) -> int:
     Args:
         limit: content of the control group's memory.max, in bytes or "max"; default: this machine's.
     """
-    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    installed = systems.installed_memory()
     limit = _control_group("memory.max") if limit is None else limit
     return min(installed, int(limit)) if limit.strip().isdigit() else installed
 
 
-def _cpu_affinity() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _entries(facts: str | None) -> list[tuple[str, str]]:
-    lines = (_facts() if facts is None else facts).splitlines()
+    lines = (_processor_facts() if facts is None else facts).splitlines()
     return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
 
 
-@functools.cache
-def _facts() -> str:
-    try:
-        if sys.platform == "darwin":
-            command = ["/usr/sbin/sysctl", "machdep.cpu.brand_string", "hw.optional"]
-            # sysctl fails if one name is unknown, and still prints the others.
-            return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
-        return Path("/proc/cpuinfo").read_text()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+_processor_facts = functools.cache(systems.processor_facts)
 
 
 def _control_group(name: str) -> str:
     try:
-        return (_CONTROL_GROUP / name).read_text()
+        return (_CONTROL_GROUP / name).read_text(encoding="utf-8")
     except OSError:
         return ""

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from tinysight._util.errors import InputError
-
-# Luma weights of ITU-R BT.601.
-_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+from tinysight.data.filters import luma
 
 
 def sample_color_factors(n: int, strength: float, generator: torch.Generator) -> Tensor:
@@ -30,21 +28,16 @@ def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
 
 def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
     """Blend with the mean gray level of the image."""
-    return _blend(_to_gray(images).mean(dim=(2, 3), keepdim=True), images, factors)
+    return _blend(luma(images).mean(dim=(2, 3), keepdim=True), images, factors)
 
 
 def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
     """Blend with the gray image."""
-    return _blend(_to_gray(images), images, factors)
+    return _blend(luma(images), images, factors)
 
 
 def _blend(degenerate: Tensor, images: Tensor, factors: Tensor) -> Tensor:
     return torch.lerp(degenerate.expand_as(images), images, _per_image(factors, images)).clamp(0, 255)
-
-
-def _to_gray(images: Tensor) -> Tensor:
-    """Return the luma, (n, 1, height, width)."""
-    return _RED * images[:, 0:1] + _GREEN * images[:, 1:2] + _BLUE * images[:, 2:3]
 
 
 def _per_image(factors: Tensor, images: Tensor) -> Tensor:

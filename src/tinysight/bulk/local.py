@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 
 import torch
 
 from tinysight._util.errors import TinysightError
 from tinysight._util.hardware import usable_cores
+from tinysight._util.platform import children_ignore_ctrl_c
 from tinysight.bulk.job import Job, NumberedShard, ShardResult
 
 _PREFETCH = 2  # shards submitted per worker: one in progress and one queued
@@ -38,7 +37,7 @@ def run(job: Job, shards: Iterator[NumberedShard], workers: int | None) -> Itera
     pending: set[Future[ShardResult]] = set()
     try:
         for numbered in shards:
-            with _sigint_blocked():
+            with children_ignore_ctrl_c():  # they finish their shard
                 pending.add(pool.submit(job.run_shard, numbered))
             while len(pending) >= _PREFETCH * count:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -59,13 +58,3 @@ def _run_inline(job: Job, shards: Iterator[NumberedShard]) -> Iterator[ShardResu
         yield from map(job.run_shard, shards)
     finally:
         torch.set_num_threads(threads)
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in processes started inside the block, so that they finish their shard on Ctrl-C."""
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pyarrow import ArrowException
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
@@ -42,7 +43,7 @@ class RemotePath:
         """
         scheme, separator, _ = argument.partition("://")
         if not separator:
-            return cls(LocalFileSystem(), os.path.abspath(argument))
+            return cls(LocalFileSystem(), Path(os.path.abspath(argument)).as_posix())
         try:
             filesystem, path = FileSystem.from_uri(argument)
         except (ArrowException, OSError, ValueError) as error:

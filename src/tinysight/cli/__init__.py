@@ -5,7 +5,6 @@ Heavy modules such as torch are imported inside the commands, so that `--help` a
 
 from __future__ import annotations
 
-import io
 import sys
 
 import typer
@@ -14,6 +13,7 @@ from tinysight._util.allocator import translate_oom
 from tinysight._util.console import print_error, progress
 from tinysight._util.errors import TinysightError
 from tinysight._util.hardware import limit_threads
+from tinysight._util.platform import configure_output
 from tinysight.cli import (
     audit,
     card,
@@ -70,8 +70,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line; report user errors in one sentence and exit with code 1 or 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that are not UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    configure_output()
     limit_threads()
     try:
         with translate_oom("use fewer or smaller images"):

@@ -27,8 +27,8 @@ def audit(
     data_dir: DataDirOption = None,
 ) -> None:
     """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage."""
-    from tinysight.audit.audit import audit as run_audit
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.audit import audit as run_audit
+    from tinysight.auditing.registry import report_sections
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
 

@@ -10,7 +10,7 @@ from tinysight.cli.options import JsonOption, RunArgument
 
 def card(run: RunArgument, as_json: JsonOption = False) -> None:
     """Write a model card to RUN/card.md; missing measurements are marked as such."""
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.platform import join_command
 from tinysight.cli.options import DataDirOption, RunArgument
 
 
@@ -22,8 +22,8 @@ def forget(
     data_dir: DataDirOption = None,
 ) -> None:
     """Retrain RUN from scratch without the given images, and record the evidence."""
-    from tinysight.audit.unlearning import forget as retrain_without
-    from tinysight.audit.unlearning import report_lines
+    from tinysight.auditing.unlearning import forget as retrain_without
+    from tinysight.auditing.unlearning import report_lines
     from tinysight.data.image_ids import read_image_ids
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run
@@ -33,7 +33,7 @@ def forget(
     summary = retrain_without(Run.open(run), ids, path, data_dir, resume, progress)
     if summary.status == "interrupted":
         command = ["tinysight", "forget", str(run), *images, "--out", str(path), "--resume"]
-        stdout_console.print(f"resume with: {shlex.join(command)}")
+        stdout_console.print(f"resume with: {join_command(command)}")
         raise typer.Exit(1)
     record = RunArtifacts(Run(path)).unlearning()
     if record:

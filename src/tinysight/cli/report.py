@@ -18,7 +18,7 @@ def report(
 ) -> None:
     """Write an HTML report of RUN: setup, results, calibration and audit."""
     from tinysight._util.files import write_text
-    from tinysight.audit.registry import report_sections
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
     from tinysight.runs.run import Run

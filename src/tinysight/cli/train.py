@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from enum import StrEnum
@@ -13,6 +12,7 @@ import typer
 
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
+from tinysight._util.platform import join_command
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -107,9 +107,9 @@ def _print_summary(summary: Summary, path: Path) -> None:
     )
     stdout_console.print(f"run:  {path}")
     if summary.status == "finished":
-        stdout_console.print(f"next: tinysight evaluate {shlex.quote(str(path))}")
+        stdout_console.print(f"next: tinysight evaluate {join_command([str(path)])}")
 
 
 def _print_resume_command(path: Path, new: bool, named: bool) -> None:
     command = ["tinysight", *sys.argv[1:], *([] if named else ["--out", str(path)]), *(["--resume"] if new else [])]
-    stdout_console.print(f"resume with: {shlex.join(command)}")
+    stdout_console.print(f"resume with: {join_command(command)}")

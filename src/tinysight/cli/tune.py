@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from tinysight._util import optional_deps
 from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.platform import join_command
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -73,7 +73,7 @@ def tune(
     _print_study(tuned, path, argument)
     if tuned.interrupted:
         command = ["tinysight", *sys.argv[1:], *([] if out else ["--out", str(path)])]
-        stdout_console.print(f"resume with: {shlex.join(command)}")
+        stdout_console.print(f"resume with: {join_command(command)}")
         raise typer.Exit(1)
 
 
@@ -88,5 +88,5 @@ def _print_study(tuned: TuneResult, path: Path, data: str) -> None:
         stdout_console.print(sentence)
     stdout_console.print(f"files: {best_recipe_path(path)}, trials.jsonl, plots")
     stdout_console.print(
-        f"next:  tinysight train {shlex.quote(str(best_recipe_path(path)))} --data {shlex.quote(data)}"
+        f"next:  tinysight train {join_command([str(best_recipe_path(path))])} --data {join_command([data])}"
     )

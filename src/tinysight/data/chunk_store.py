@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinysight._util.files import make_dir, storage_errors, sync_dir
+from tinysight._util.platform import replace
 from tinysight.data.pixels import Pixels, open_pixels
 
 
@@ -81,7 +82,7 @@ class ChunkStore:
         with storage_errors(self.folder):
             make_dir(self.folder)
             if self.is_complete or not valid:
-                # Another process may have mapped the file. Unlinking leaves that mapping valid.
+                # Another process may have mapped the file. Unlinking leaves that mapping valid; Windows refuses it.
                 for path in (self._final, self._draft, self._journal):
                     path.unlink(missing_ok=True)
                 return
@@ -115,7 +116,7 @@ class ChunkStore:
             for path in (self._journal, self._draft):
                 with path.open("ab") as file:
                     os.fsync(file.fileno())
-            self._draft.rename(self._final)
+            replace(self._draft, self._final)
             sync_dir(self.folder)
 
     def pixels(self) -> Pixels:

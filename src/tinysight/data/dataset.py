@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from tinysight.data.pixels import Pixels as Pixels
 from tinysight.data.pixels import iter_chunks
 
 Labels = NDArray[np.int64]
+
+_MAX_SHOWN_CLASSES = 10  # classes with a sample image in the notebook display
 
 IN_MEMORY = ":memory:"
 """The argument of a dataset whose images exist only in memory, so that it cannot be loaded again."""
@@ -73,6 +76,7 @@ class Dataset:
         crops: the crops that classifiers trained on this dataset take from larger images.
         provenance: source, consent and license of the images, as far as the kind of source implies them.
         argument: what `load_dataset` takes to load the same images again, or `IN_MEMORY`.
+        has_drawn_test: whether the test images were drawn at random, because there was no test split.
         folder: the folder that the splits' files are relative to, or None.
     """
 
@@ -87,6 +91,7 @@ class Dataset:
     crops: Crops = CENTER_CROP
     provenance: Provenance = Provenance()
     argument: str = IN_MEMORY
+    has_drawn_test: bool = False
     folder: Path | None = None
 
     @property
@@ -108,10 +113,21 @@ class Dataset:
         return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
-        """Return the HTML representation for notebooks."""
-        from tinysight.data.display import dataset_html
+        """Return the name, sizes and notes, and an image of each of the first ten classes, for notebooks."""
+        from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 
-        return dataset_html(self)
+        names, train = self.class_names, self.train
+        counts = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        indices = [int((train.labels == label).argmax()) for label in range(min(len(names), _MAX_SHOWN_CLASSES))]
+        figures = [
+            FIGURE_HTML.format(image=image_html(train.pixels[index], names[label]), text=escape(names[label]))
+            for label, index in enumerate(indices)
+        ]
+        more = f" and {len(names) - _MAX_SHOWN_CLASSES:,} more classes" if len(names) > _MAX_SHOWN_CLASSES else ""
+        height, width = self.image_size
+        notes = "".join(f"<br><em>{escape(note)}</em>" for note in self.notes)
+        head = f"<strong>{escape(self.name)}</strong>: {counts} images of {height}x{width}, {len(names):,} classes"
+        return f"<div>{head}{notes}{ROW_HTML.format(''.join(figures))}{more}</div>"
 
     @cached_property
     def fingerprint(self) -> str:

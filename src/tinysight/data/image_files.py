@@ -99,6 +99,7 @@ def load_image_files(
         source=f"image files {'in' if index.kind == 'folder' else 'listed in'} {path}",
         validation=splits.get("validation"),
         notes=tuple(notes),
+        has_drawn_test=created_test,
         folder=index.folder.resolve(),
     )
 

@@ -41,10 +41,10 @@ def find_source(spec: DatasetSpec) -> DataSource:
             return source
     if not isinstance(spec, str | PathLike):
         raise DataError(
-            f"{type(spec).__name__}: not a dataset. Pass a name, a path, a Dataset, arrays (X, y) or a DataFrame."
+            f"dataset: cannot be a {type(spec).__name__}. Pass a name, a path, a Dataset, arrays (X, y) or a DataFrame."
         )
     names = [source.name for source in data_sources() if source.is_builtin]
-    raise DataError(f"{fspath(spec)!r}: no such dataset, folder or CSV file.{did_you_mean(fspath(spec), names)}")
+    raise DataError(f"{fspath(spec)!r}: no such dataset or folder.{did_you_mean(fspath(spec), names)}")
 
 
 def resolve_source(spec: DatasetSpec) -> str:

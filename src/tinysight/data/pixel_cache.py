@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysight._util.errors import StorageError
+from tinysight._util.locks import file_lock
 from tinysight._util.progress import Progress
-from tinysight.data.cache import file_lock
 from tinysight.data.chunk_store import Chunk, ChunkStore
 from tinysight.data.image_io import image_file
 from tinysight.data.image_io.decode_pool import decode_batches

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight._util.platform import release_pages
+
 Pixels = NDArray[np.uint8]
 
 MAX_IN_MEMORY_BYTES = 2**30  # bytes; larger files are mapped instead of read. CIFAR-10 has 2**27.5
@@ -85,4 +87,4 @@ def _mapping_of(pixels: Pixels) -> _Mapping | None:
 
 def _release(mapping: _Mapping | None) -> None:
     if mapping is not None:
-        mapping.madvise(mmap.MADV_DONTNEED)
+        release_pages(mapping)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
@@ -30,7 +33,7 @@ def evaluate(
 
     Args:
         run: a finished or interrupted run.
-        dataset: a dataset with the same classes; by default, the run's own, loaded again from its source.
+        dataset: a dataset with classes of the run; by default, the run's own, loaded again from its source.
         split: the split to evaluate on.
         tta: also compute the accuracy with test-time augmentation.
         data_dir: the CIFAR-10 folder; by default, the one used in training.
@@ -43,12 +46,12 @@ def evaluate(
         RunError: a file of the run is missing or damaged.
         DataError: the dataset has other classes or another image size, or the images at the run's own source are not
             those that it was trained on.
-        InputError: the other dataset has no validation split.
+        InputError: the dataset has no such split.
     """
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
     run.history()  # a damaged run is refused before a file is written
     opened = open_dataset(run, data_dir=data_dir, progress=progress) if dataset is None else dataset
-    check_compatible(opened, classifier)
+    opened = match_classes(opened, classifier)
     images = select_split(run, opened, split)
     probabilities = classifier.probabilities(images.pixels)
     metrics = compute_metrics(
@@ -56,7 +59,7 @@ def evaluate(
         images.labels,
         classifier.class_names,
         split,
-        classifier.temperature,
+        classifier.spec.temperature,
         classifier.abstain_below,
         classifier.probabilities(images.pixels, tta=True) if tta else None,
     )
@@ -69,21 +72,28 @@ def evaluate(
 
 
 def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
-    """Evaluate a classifier without a run on the test images of a dataset. Write no files.
+    """Evaluate a classifier without a run on the test images of a dataset, or on all if it has none. Write no files.
 
     Raises:
         DataError: the dataset has other classes or another image size.
     """
-    check_compatible(dataset, classifier)
-    probabilities = classifier.probabilities(dataset.test.pixels)
+    images = _unseen_images(match_classes(dataset, classifier))
     return compute_metrics(
-        probabilities, dataset.test.labels, classifier.class_names, "test", abstain_below=classifier.abstain_below
+        classifier.probabilities(images.pixels),
+        images.labels,
+        classifier.class_names,
+        "test",
+        abstain_below=classifier.abstain_below,
     )
 
 
-def check_compatible(dataset: Dataset, classifier: Predictor) -> None:
-    """Raise DataError unless a dataset has the class names and the image size of a classifier."""
-    if dataset.class_names != classifier.class_names:
+def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
+    """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
+
+    Raises:
+        DataError: the dataset has classes that the classifier lacks, or another image size.
+    """
+    if not set(dataset.class_names) <= set(classifier.class_names):
         raise DataError(
             f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
             f"{', '.join(classifier.class_names)}. Use a dataset with the same classes."
@@ -94,18 +104,47 @@ def check_compatible(dataset: Dataset, classifier: Predictor) -> None:
             f"{dataset.source}: has images of {height} x {width} pixels, but the classifier takes "
             f"{classifier.image_size} x {classifier.image_size}. Load the dataset at that size."
         )
+    if dataset.class_names == classifier.class_names:
+        return dataset
+    labels = np.array([classifier.class_names.index(name) for name in dataset.class_names], dtype=np.int64)
+
+    def relabel(split: Split) -> Split:
+        return replace(split, labels=labels[split.labels])
+
+    return replace(
+        dataset,
+        class_names=classifier.class_names,
+        train=relabel(dataset.train),
+        test=relabel(dataset.test),
+        validation=dataset.validation and relabel(dataset.validation),
+    )
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
-    """Return the test split, or the validation split.
+    """Return the validation split, or the test split; of another dataset without a test split, all images.
 
     Raises:
-        InputError: validation images are wanted of another dataset, which has no validation split.
+        InputError: the dataset has no images of this split.
     """
-    if split == "test":
-        return dataset.test
     if not is_dataset_of(run, dataset):
-        if dataset.validation is None:
-            raise InputError(f"{dataset.source}: has no validation split. Evaluate on its test split.")
-        return dataset.validation
-    return split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+        images = _unseen_images(dataset) if split == "test" else dataset.validation
+    elif split == "test":
+        images = dataset.test
+    else:
+        images = split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+    if not images:
+        other = "validation" if split == "test" else "test"
+        raise InputError(f"{dataset.source}: has no {split} split. Evaluate on its {other} split.")
+    return images
+
+
+def _unseen_images(dataset: Dataset) -> Split:
+    """Return the images of a dataset that a classifier was not trained on: the test split, or all if it has none."""
+    if not dataset.has_drawn_test:
+        return dataset.test
+    splits = list(dataset.splits.values())
+    return Split(
+        np.concatenate([split.pixels for split in splits]),
+        np.concatenate([split.labels for split in splits]),
+        tuple(file for split in splits for file in split.files),
+    )

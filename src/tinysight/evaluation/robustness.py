@@ -7,9 +7,9 @@ import torch
 
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Split
-from tinysight.data.pixels import Pixels, iter_chunks
+from tinysight.data.pixels import Pixels
 from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption
-from tinysight.models.classifier import Classifier, batch_size
+from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.runs.audit_results import Robustness
 from tinysight.training.seeding import seeded_generator
 
@@ -38,7 +38,7 @@ def corrupt_images(pixels: Pixels, corruption: Corruption, severity: int, genera
     """Return corrupted copies of uint8 images (n, 3, height, width), with random numbers from `generator`."""
     corrupted = np.empty_like(pixels)
     start = 0
-    for chunk in iter_chunks(pixels, batch_size(pixels.shape[-1])):
+    for chunk in iter_batches(pixels):
         changed = corruption.apply(torch.from_numpy(chunk).float() / 255, severity, generator)
         corrupted[start : start + len(chunk)] = (changed * 255).round().byte().numpy()
         start += len(chunk)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tinysight._util.errors import RunError, StorageError
+from tinysight._util.locks import file_lock
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.cache import cache_folder, file_lock
+from tinysight.data.cache import cache_folder
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.pixels import Pixels, iter_chunks
-from tinysight.models.classifier import Classifier, batch_size
+from tinysight.data.pixels import Pixels
+from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.models.network import embed
 from tinysight.runs.run import Run
 from tinysight.runs.weights import read_tensors, write_tensors
@@ -61,8 +62,9 @@ def extract_features(classifier: Classifier, pixels: Pixels, progress: Progress 
     network = (classifier.network if classifier.uses_float32 else classifier.bf16_network).eval()
     rows = [embed(network, torch.zeros(1, 3, *pixels.shape[2:]))[:0]]  # the width, in case there are no images
     progress.start("indexing", len(pixels), "images")
-    for chunk in iter_chunks(pixels, batch_size(classifier.image_size)):
-        images = classifier.normalization(torch.from_numpy(chunk).float()).contiguous(memory_format=torch.channels_last)
+    for batch in iter_batches(pixels):
+        images = classifier.spec.normalization(torch.from_numpy(batch).float())
+        images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=not classifier.uses_float32):
             rows.append(F.normalize(embed(network, images).float()))
         progress.advance(len(images))

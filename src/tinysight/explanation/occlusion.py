@@ -60,7 +60,7 @@ def occlusion_maps(classifier: Classifier, pixels: Pixels, classes: Labels) -> O
 
 def _log_odds(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
     """Return the log-odds of the target class, (n,), for images (n, 3, height, width), 0..255."""
-    normalized = classifier.normalization(images).contiguous(memory_format=torch.channels_last)
+    normalized = classifier.spec.normalization(images).contiguous(memory_format=torch.channels_last)
     logits: Tensor = classifier.network.eval()(normalized)
     target_logit = logits.gather(1, target[:, None])
     others = logits.scatter(1, target[:, None], -torch.inf).logsumexp(1)

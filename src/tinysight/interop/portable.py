@@ -42,19 +42,19 @@ def to_portable(classifier: Classifier) -> PortableModel:
     Raises:
         ModelError: a layer of the network has no equivalent.
     """
-    body = family_of(classifier.model).to_portable(classifier.model, classifier.network)
-    stds, means = classifier.normalization.std, classifier.normalization.mean
-    scale = tuple(1 / std for std in stds)
-    offset = tuple(-mean / std for mean, std in zip(means, stds, strict=True))
+    spec = classifier.spec
+    body = family_of(spec.model).to_portable(spec.model, classifier.network)
+    scale = tuple(1 / std for std in spec.std)
+    offset = tuple(-mean / std for mean, std in zip(spec.mean, spec.std, strict=True))
     rescaling = [layers.Rescaling(scale=scale, offset=offset)] if (scale, offset) != _IDENTITY else []
     specs = [*rescaling, *body.specs]
-    network = build_sequential(specs, len(classifier.class_names), classifier.image_size).eval()
+    network = build_sequential(specs, len(spec.class_names), spec.image_size).eval()
     stateful = stateful_modules(network)
     for module, state in zip(stateful, body.states, strict=True):
         module.load_state_dict(state)
     for parameter in stateful[-1].parameters():
-        parameter.div_(classifier.temperature)
-    return PortableModel(specs, network, classifier.class_names, classifier.image_size)
+        parameter.div_(spec.temperature)
+    return PortableModel(specs, network, spec.class_names, spec.image_size)
 
 
 _IDENTITY = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from tinysight._util.allocator import tune_malloc
@@ -28,6 +29,11 @@ PIXELS_PER_BATCH = 2**19  # 512 images of 32x32 keep two cores busy; the limit b
 def batch_size(image_size: int) -> int:
     """Return the prediction batch size for images of this height and width, in pixels."""
     return max(1, PIXELS_PER_BATCH // image_size**2)
+
+
+def iter_batches(pixels: Pixels) -> Iterator[Pixels]:
+    """Yield uint8 images (n, 3, height, width) in order, in batches of `batch_size`; none if there are no images."""
+    return iter_chunks(pixels, batch_size(pixels.shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -67,36 +73,96 @@ IDENTITY = Normalization(std=(1.0, 1.0, 1.0))
 """Leaves 0..255 unchanged, for networks that rescale their input themselves."""
 
 
+class PredictorInfo(BaseModel):
+    """What readers of predictions need to know about a classifier; exported files carry it.
+
+    Attributes:
+        class_names: in the order of the logits.
+        abstain_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
+        notes: warnings for readers, for example that the training images are synthetic.
+        crops: the crops of a larger image to average over.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    class_names: tuple[str, ...] = Field(min_length=2)
+    abstain_below: float = Field(0.5, ge=0, le=2)
+    notes: tuple[str, ...] = ()
+    crops: Crops = CENTER_CROP
+
+
+class ClassifierSpec(PredictorInfo):
+    """A classifier without its weights.
+
+    Attributes:
+        model: the recipe section that the network was built from.
+        image_size: height and width of the input images, in pixels.
+        mean: per channel, subtracted from 0..255 pixels before the network.
+        std: per channel, divides what remains.
+        temperature: divides the logits before the softmax (Guo et al. 2017); 1 leaves them unchanged.
+        bf16_margin: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
+            calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
+        tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
+    """
+
+    model: ModelSection
+    image_size: int = Field(ge=8, le=512)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (255.0, 255.0, 255.0)
+    temperature: float = Field(1.0, ge=0.01, le=100)
+    bf16_margin: NonNegativeFloat | None = None
+    tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
+
+    @property
+    def normalization(self) -> Normalization:
+        """The normalization of images before the network."""
+        return Normalization(self.mean, self.std)
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A trained image classifier: maps 0..255 images to class probabilities.
 
     Attributes:
-        model: the recipe table that the network was built from.
+        spec: class names, image size, normalization and calibration.
         network: maps normalized images to logits.
-        class_names: in the order of the logits.
-        image_size: height and width of the input images, in pixels.
-        normalization: applied to every image before the network.
-        temperature: divides the logits before the softmax (Guo et al. 2017); 1 leaves them unchanged.
-        abstain_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
-        bf16_margin: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
-            calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
-        crops: the crops of a larger image to average over.
-        tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
-        notes: warnings for readers, for example that the training images are synthetic.
     """
 
-    model: ModelSection
+    spec: ClassifierSpec
     network: nn.Module
-    class_names: tuple[str, ...]
-    image_size: int
-    normalization: Normalization
-    temperature: float = 1.0
-    abstain_below: float = 0.5
-    bf16_margin: float | None = None
-    tta_shift: int = 0
-    notes: tuple[str, ...] = ()
-    crops: Crops = CENTER_CROP
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names, in the order of the probabilities."""
+        return self.spec.class_names
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the input images, in pixels."""
+        return self.spec.image_size
+
+    @property
+    def abstain_below(self) -> float:
+        """The top-1 probability below which the classifier abstains, 0..1; above 1 if it always abstains."""
+        return self.spec.abstain_below
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings for readers."""
+        return self.spec.notes
+
+    @property
+    def crops(self) -> Crops:
+        """The crops of a larger image to average over."""
+        return self.spec.crops
+
+    def with_spec(self, **changes: Any) -> Classifier:
+        """Return a classifier with the same network and these values of its specification changed.
+
+        Raises:
+            ValidationError: a value is out of range or not a number.
+        """
+        return replace(self, spec=ClassifierSpec(**dict(self.spec) | changes))
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels, view: View = IDENTITY_VIEW) -> Tensor:
@@ -109,7 +175,7 @@ class Classifier:
             return self._logits(self.network, pixels, view)
         with torch.autocast("cpu", torch.bfloat16):
             logits = self._logits(self.bf16_network, pixels, view)
-        ambiguous = ~(top2_margin(logits) > (self.bf16_margin or 0.0))  # negated, so that NaN counts as ambiguous
+        ambiguous = ~(top2_margin(logits) > (self.spec.bf16_margin or 0.0))  # negated, so that NaN counts as ambiguous
         if ambiguous.any():
             logits[ambiguous] = self._logits(self.network, take(pixels, ambiguous.numpy()), view)
         return logits
@@ -119,15 +185,15 @@ class Classifier:
 
         `tta` averages the logits of several views of each image (test-time augmentation).
         """
-        weights = tta_views(self.tta_shift) if tta else {IDENTITY_VIEW: 1.0}
+        weights = tta_views(self.spec.tta_shift) if tta else {IDENTITY_VIEW: 1.0}
         logits = torch.stack([weight * self.logits(pixels, view) for view, weight in weights.items()]).sum(0)
-        probabilities: NDArray[np.float32] = (logits / self.temperature).softmax(1).numpy()
+        probabilities: NDArray[np.float32] = (logits / self.spec.temperature).softmax(1).numpy()
         return probabilities
 
     @property
     def uses_float32(self) -> bool:
         """Whether all predictions use float32: bfloat16 is not calibrated or not supported by the CPU."""
-        return self.bf16_margin is None or not native_bf16()
+        return self.spec.bf16_margin is None or not native_bf16()
 
     @cached_property
     def bf16_network(self) -> nn.Module:
@@ -141,12 +207,10 @@ class Classifier:
     def _logits(self, network: nn.Module, pixels: Pixels, view: View) -> Tensor:
         if network.training:
             network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
-        logits = [torch.empty(0, len(self.class_names))]
-        for batch in iter_chunks(pixels, batch_size(self.image_size)):
-            images = self.normalization(view(torch.from_numpy(batch).float())).contiguous(
-                memory_format=torch.channels_last
-            )
-            logits.append(network(images).float())
+        logits, normalization = [torch.empty(0, len(self.class_names))], self.spec.normalization
+        for batch in iter_batches(pixels):
+            images = normalization(view(torch.from_numpy(batch).float()))
+            logits.append(network(images.contiguous(memory_format=torch.channels_last)).float())
         return torch.cat(logits)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,9 @@ class Family(ABC):
 
     name: str
     """The value of `model.architecture`."""
+
+    has_channels: ClassVar[bool] = False
+    """Whether `model.channels` sets the widths of the network."""
 
     @abstractmethod
     def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:

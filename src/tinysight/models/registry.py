@@ -28,7 +28,7 @@ def family_of(model: ModelSection, network: NetworkFactory | None = None) -> Fam
     """Return the family of a recipe's network; `network` builds a network of architecture "custom".
 
     Raises:
-        RecipeError: `network` is given for another architecture.
+        RecipeError: `network` is given for another architecture, or `model.channels` for one with fixed widths.
     """
     if model.architecture == "custom":
         return CustomFamily(network)
@@ -36,7 +36,10 @@ def family_of(model: ModelSection, network: NetworkFactory | None = None) -> Fam
         raise RecipeError(
             f"model.architecture: it is {model.architecture}, but network is given. Use custom, or omit network."
         )
-    return FAMILIES[model.architecture]
+    family = FAMILIES[model.architecture]
+    if model.channels is not None and not family.has_channels:
+        raise RecipeError(f"model.channels: the widths of architecture {family.name} are fixed. Remove it.")
+    return family
 
 
 def build_network(

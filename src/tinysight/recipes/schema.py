@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tinysight.augmentation.config import Augmentation
+from tinysight.recipes.catalog import MAX_LAYERS
 from tinysight.recipes.layers import Layer
 from tinysight.recipes.search_space import Choices, LogScale, Multiples, Uniform
 
@@ -44,8 +45,8 @@ class DataSection(Section):
 class ModelSection(Section):
     """Network architecture."""
 
-    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast", "layers", "custom"] = Field(
-        "simple", description="network family; custom: a network that is passed as network=factory"
+    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast", "resnet-9", "layers", "custom"] = (
+        Field("simple", description="network family; custom: a network that is passed as network=factory")
     )
     stem_stride: Literal[1, 2] | None = Field(
         None, description="fast: stride of the first convolution; 2 needs a quarter of the computing time"
@@ -54,10 +55,12 @@ class ModelSection(Section):
         None,
         min_length=1,
         max_length=5,
-        description="fast: channels of each group of convolutions; without them the time budget chooses",
+        description="channels of each group of convolutions; fast: without them, the time budget chooses",
     )
 
-    layers: list[Layer] | None = Field(None, min_length=1, max_length=1000, description="layers: the layers in order")
+    layers: list[Layer] | None = Field(
+        None, min_length=1, max_length=MAX_LAYERS, description="layers: the layers in order"
+    )
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
@@ -67,10 +70,10 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _check_stem_and_channels(self) -> Self:
-        if (self.stem_stride is None) != (self.channels is None):
-            raise ValueError("stem_stride and channels require each other. Set both, or neither to use the time budget")
         if self.architecture != "fast" and self.stem_stride is not None:
             raise ValueError(f"stem_stride and channels need architecture fast, not {self.architecture}. Remove them")
+        if self.architecture == "fast" and (self.stem_stride is None) != (self.channels is None):
+            raise ValueError("stem_stride and channels require each other. Set both, or neither to use the time budget")
         return self
 
     @property

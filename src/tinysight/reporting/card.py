@@ -94,7 +94,7 @@ class Card:
 
         Args:
             run: a finished or interrupted run.
-            audit: sections of the run's audit, from `tinysight.audit.registry.report_sections`.
+            audit: sections of the run's audit, from `tinysight.auditing.registry.report_sections`.
 
         Raises:
             RunError: a file of the run is missing or damaged.

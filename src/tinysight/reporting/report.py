@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tinysight._util.formatting import percent
 from tinysight.data.dataset import Dataset, Pixels
-from tinysight.data.display import to_data_uri
+from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
 from tinysight.recipes import loading
 from tinysight.reporting.calibration_plot import HOW_TO_READ, calibration_panels
@@ -42,7 +42,7 @@ def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) ->
     Args:
         run: a finished run.
         dataset: the dataset of the run.
-        audit: sections of the run's audit, from `tinysight.audit.registry.report_sections`.
+        audit: sections of the run's audit, from `tinysight.auditing.registry.report_sections`.
 
     Raises:
         RunError: a file of the run is missing or damaged.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tinysight._util.errors import RunError
 from tinysight._util.files import storage_errors, sync_dir
+from tinysight._util.platform import replace
 from tinysight.runs.records import RUN_FORMAT, check_format
 from tinysight.runs.weights import read_tensors, write_tensors
 
@@ -34,8 +35,8 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     write_tensors(checkpoint.tensors, {"format": RUN_FORMAT, **checkpoint.state}, fresh)
     with storage_errors(latest):
         if latest.exists():
-            latest.replace(folder / PREVIOUS)
-        fresh.replace(latest)
+            replace(latest, folder / PREVIOUS)
+        replace(fresh, latest)
         sync_dir(folder)
 
 

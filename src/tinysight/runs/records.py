@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
-from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Provenance
-from tinysight.recipes.schema import ModelSection
+from tinysight.models.classifier import ClassifierSpec
 
 RUN_FORMAT: Final = 4
 MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
@@ -43,7 +42,7 @@ class DatasetRecord(FrozenModel):
     """The dataset of a run: its source and fingerprint, needed to load the same images again."""
 
     name: str
-    argument: str = Field(description="value of --data; a folder as an absolute path")
+    argument: str = Field(description="name of a built-in dataset, or an absolute path")
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
@@ -95,21 +94,15 @@ class Environment(Record):
         return self.threads * self.workers
 
 
-class ModelRecord(Record):
-    """model.json: the classifier without its weights."""
+class ModelRecord(ClassifierSpec, Record):
+    """model.json: the classifier without its weights, and their checksum."""
 
-    model: ModelSection
-    class_names: tuple[str, ...] = Field(min_length=2)
-    image_size: int = Field(ge=8, le=512)
-    mean: tuple[Finite, Finite, Finite]
-    std: tuple[Positive, Positive, Positive]
-    temperature: float = Field(1.0, ge=0.01, le=100)
-    abstain_below: float = Field(0.5, ge=0, le=2)
-    bf16_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
-    notes: tuple[str, ...]
-    crops: Crops = CENTER_CROP
     weights_sha256: str
+
+    @property
+    def spec(self) -> ClassifierSpec:
+        """The classifier without its weights."""
+        return ClassifierSpec(**{name: value for name, value in self if name in ClassifierSpec.model_fields})
 
 
 class EpochRecord(FrozenModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -11,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,15 @@ from torch import Tensor
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
 from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
+from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
-from tinysight.models.classifier import Classifier, Normalization
+from tinysight.models.classifier import Classifier
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
-from tinysight.runs.repr_html import run_html
 
 _TRAINING_FILES = (
     "environment.json",
@@ -70,7 +70,7 @@ class Run:
     def check_available(path: Path) -> None:
         """Raise RunError if `path` exists and is not an empty directory."""
         if not Run.is_available(path):
-            raise RunError(f"{path}: already exists. Choose another --out, or continue the run with --resume.")
+            raise RunError(f"{path}: already exists. Choose another directory, or resume the run.")
 
     @staticmethod
     def is_available(path: Path) -> bool:
@@ -82,7 +82,7 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Return the run at `path`. Raises RunError if there is none."""
         if not os.path.isdir(path):  # Path.is_dir raises an error for very long names
-            raise RunError(f"{path}: no run directory. Create one with `tinysight train`.")
+            raise RunError(f"{path}: no run directory. Train a run first.")
         run = cls(path)
         run.summary()
         return run
@@ -92,7 +92,7 @@ class Run:
         metrics = None
         with suppress(RunError):
             metrics = self.metrics()
-        return run_html(self.path, self.summary(), metrics)
+        return _html_table(self.path, self.summary(), metrics)
 
     @contextmanager
     def training_lock(self) -> Iterator[None]:
@@ -101,20 +101,10 @@ class Run:
         Raises:
             RunError: another process is training in the directory.
         """
-        with storage_errors(self.path):
-            handle = os.open(self.path, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the process ends
-            except BlockingIOError as error:
-                os.close(handle)
-                raise RunError(
-                    f"{self.path}: another process is training in this directory. Wait until it ends."
-                ) from error
-        try:
+        error = RunError(f"{self.path}: another process is training in this directory. Wait until it ends.")
+        with exclusive_lock(self.path / ".lock", error):
             remove_temp_files(*(self.path / name for name in _TRAINING_FILES))
             yield
-        finally:
-            os.close(handle)
 
     def summary(self) -> Summary:
         """Return the status and the totals of the run."""
@@ -191,7 +181,7 @@ class Run:
     def classifier(self) -> Classifier:
         """Return the classifier, after checking its weights against their checksum and shapes."""
         if self.summary().status == "running":
-            raise RunError(f"{self.path}: training is running or was killed. Wait, or continue it with --resume.")
+            raise RunError(f"{self.path}: training is running or was killed. Wait, or resume it.")
         record = self._model()
         path = self.path / "model.safetensors"
         tensors, _, checksum = weights.read_tensors(path)
@@ -203,20 +193,8 @@ class Run:
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
-        normalization = Normalization(record.mean, record.std)
-        return Classifier(
-            record.model,
-            network,
-            record.class_names,
-            record.image_size,
-            normalization,
-            record.temperature,
-            record.abstain_below,
-            record.bf16_margin if self._same_bf16() else None,
-            record.tta_shift,
-            record.notes,
-            record.crops,
-        )
+        classifier = Classifier(record.spec, network)
+        return classifier if self._same_bf16() else classifier.with_spec(bf16_margin=None)
 
     def _same_bf16(self) -> bool:
         """Return whether torch and the processor are those for which bfloat16 was compared with float32."""
@@ -229,21 +207,7 @@ class Run:
     def write_classifier(self, classifier: Classifier) -> None:
         """Write the weights, then model.json; remove the evaluation and the audit of the previous weights."""
         checksum = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
-        record = ModelRecord(
-            model=classifier.model,
-            class_names=classifier.class_names,
-            image_size=classifier.image_size,
-            mean=classifier.normalization.mean,
-            std=classifier.normalization.std,
-            temperature=classifier.temperature,
-            abstain_below=classifier.abstain_below,
-            bf16_margin=classifier.bf16_margin,
-            tta_shift=classifier.tta_shift,
-            notes=classifier.notes,
-            crops=classifier.crops,
-            weights_sha256=checksum,
-        )
-        records.write_record(record, self.path / "model.json")
+        records.write_record(ModelRecord(**dict(classifier.spec), weights_sha256=checksum), self.path / "model.json")
         self._remove_evaluation()
 
     def metrics(self) -> Metrics:
@@ -255,7 +219,7 @@ class Run:
         path = self.path / "metrics.json"
         metrics = records.read_record(Metrics, path)
         if metrics.weights_sha256 != self.weights_checksum():
-            raise RunError(f"{path}: computed for other weights. Run `tinysight evaluate` again.")
+            raise RunError(f"{path}: computed for other weights. Evaluate the run again.")
         return metrics
 
     @property
@@ -266,7 +230,7 @@ class Run:
     def write_metrics(self, metrics: Metrics) -> None:
         """Write metrics.json. Raises RunError if the metrics are not those of the current weights."""
         if metrics.weights_sha256 != self.weights_checksum():
-            raise RunError(f"{self.path}: the weights changed during the evaluation. Run `tinysight evaluate` again.")
+            raise RunError(f"{self.path}: the weights changed during the evaluation. Evaluate the run again.")
         records.write_record(metrics, self.path / "metrics.json")
 
     def weights_checksum(self) -> str:
@@ -293,13 +257,13 @@ class Run:
                 archive = np.load(file, allow_pickle=False)
                 arrays = {name: archive[name] for name in archive.files}
         except (OSError, EOFError, AttributeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise RunError(f"{path}: missing or damaged. Run `tinysight evaluate` again.") from error
+            raise RunError(f"{path}: missing or damaged. Evaluate the run again.") from error
         records.check_format(arrays.pop("format", np.array(None)).tolist(), path)
         checksum = str(arrays.pop("sha256", ""))
         if set(arrays) != {"probabilities", "labels", "notes"} or not _are_predictions(**arrays):
-            raise RunError(f"{path}: contains no predictions. Run `tinysight evaluate` again.")
+            raise RunError(f"{path}: contains no predictions. Evaluate the run again.")
         if checksum != _arrays_checksum(arrays):
-            raise RunError(f"{path}: modified after it was written. Run `tinysight evaluate` again.")
+            raise RunError(f"{path}: modified after it was written. Evaluate the run again.")
         return arrays["probabilities"], arrays["labels"]
 
     def read_files(self) -> dict[str, bytes]:
@@ -363,3 +327,28 @@ def _channels_last(weights: Tensor) -> Tensor:
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
+    """Return a table of the status, size and accuracy of a run; `metrics` is None if it was not evaluated."""
+    facts = {
+        "run": str(path),
+        "recipe": f"{summary.recipe} on {summary.dataset}",
+        "status": f"{summary.status} after {summary.epochs_text}, {summary.train_seconds:,.0f} s of training",
+        "parameters": f"{summary.parameters:,}",
+        "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
+        "accuracy": "not measured; call evaluate(run)" if metrics is None else _accuracy_text(metrics),
+    }
+    rows = "".join(
+        f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
+        for name, text in facts.items()
+        if text
+    )
+    notes = "".join(f"<br><em>{escape(note)}</em>" for note in summary.notes)
+    return f"<table>{rows}</table>{notes}"
+
+
+def _accuracy_text(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_ci95
+    images = f"{metrics.n:,} {metrics.split} images"
+    return f"{metrics.accuracy:.2%} of {images} (95 % interval {low:.2%} to {high:.2%})"

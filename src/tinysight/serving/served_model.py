@@ -12,7 +12,7 @@ from tinysight._util.errors import InputError
 from tinysight._util.optional_deps import version
 from tinysight._util.progress import SilentProgress
 from tinysight.data.dataset import Pixels
-from tinysight.data.display import to_data_uri
+from tinysight.data.image_html import to_data_uri
 from tinysight.explanation.feature_index import TrainingIndex
 from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.classifier import Classifier, top_k

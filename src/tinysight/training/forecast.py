@@ -15,6 +15,7 @@ from typing import Literal
 
 from tinysight._util.errors import RecipeError
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
 from tinysight.models.classifier import batch_size
 from tinysight.models.registry import build_network, supports_image_size
@@ -174,7 +175,7 @@ def check_time_budget(recipe: Recipe) -> None:
 def forecast_training(
     recipe: Recipe,
     workload: Workload,
-    start_time: float | None = None,
+    deadline: Deadline | None = None,
     precision: PrecisionOption = "auto",
     device: Device = "cpu",
     law: ScalingLaw | None = None,
@@ -187,7 +188,7 @@ def forecast_training(
     Args:
         recipe: its network is open and `training.minutes` is set.
         workload: number of images.
-        start_time: start of the time budget, as of `time.perf_counter`; now by default.
+        deadline: the time budget; by default it starts now.
         precision: the requested precision.
         device: the device to train on.
         law: the shipped one by default.
@@ -198,18 +199,18 @@ def forecast_training(
         InputError: bf16 was requested and is wrong on this machine.
     """
     check_time_budget(recipe)
-    start_time = time.perf_counter() if start_time is None else start_time
-    return _Planner(recipe, workload, start_time, precision, device, law or ScalingLaw.load(), progress).best()
+    deadline = deadline or Deadline.after(recipe.training.minutes)
+    return _Planner(recipe, workload, deadline, precision, device, law or ScalingLaw.load(), progress).best()
 
 
 @dataclass(frozen=True)
 class _Planner:
-    """The arguments of `plan`."""
+    """The arguments of `forecast_training`."""
 
     recipe: Recipe
-    work: Workload
-    begun: float
-    asked: PrecisionOption
+    workload: Workload
+    deadline: Deadline
+    precision: PrecisionOption
     device: Device
     law: ScalingLaw
     progress: Progress
@@ -221,7 +222,7 @@ class _Planner:
         best, speed = first, self._speed(first, precision)
         for rung in larger:
             rung_speed = self._speed(rung, precision)
-            seconds = self._seconds_left()
+            seconds = self.deadline.remaining()
             if rung.accuracy(self._seen(rung_speed, seconds)) <= best.accuracy(self._seen(speed, seconds)):
                 break
             best, speed = rung, rung_speed
@@ -229,9 +230,9 @@ class _Planner:
         return self._outlook(best, speed if chosen == precision else self._speed(best, chosen), chosen)
 
     def _outlook(self, rung: Candidate, speed: float, precision: Precision) -> Forecast:
-        seconds = self._seconds_left()
+        seconds = self.deadline.remaining()
         seen = self._seen(speed, seconds)
-        epochs = seen / self.work.n_train
+        epochs = seen / self.workload.n_train
         return Forecast(
             recipe=scale_lr_for_short_run(_with_model(self.recipe, rung), epochs),
             precision=precision,
@@ -240,21 +241,18 @@ class _Planner:
             accuracy=rung.accuracy(seen),
             accuracy_spread=self.law.expected_spread(rung, seen),
             end_time=time.time() + seconds,
-            has_accuracy=self.work.is_cifar10 and self.device == "cpu" and _is_shipped_recipe(self.recipe),
+            has_accuracy=self.workload.is_cifar10 and self.device == "cpu" and _is_shipped_recipe(self.recipe),
         )
-
-    def _seconds_left(self) -> float:
-        return 60 * (self.recipe.training.minutes or 0) - (time.perf_counter() - self.begun)
 
     def _seen(self, speed: float, seconds: float) -> float:
         """Return how many images are trained on in `seconds`, which include validation, setup and exit."""
-        validation = EVAL_COST * self.work.n_validation
-        warmup = EVAL_COST * WARMUP_EVALS * min(self.work.n_validation, batch_size(self.recipe.data.image_size))
+        validation = EVAL_COST * self.workload.n_validation
+        warmup = EVAL_COST * WARMUP_EVALS * min(self.workload.n_validation, batch_size(self.recipe.data.image_size))
         images = speed * (seconds - self.law.setup_seconds - EXIT_SECONDS) - FINAL_EVALS * validation - warmup
-        return max(0.0, images) * self.work.n_train / (self.work.n_train + validation)
+        return max(0.0, images) * self.workload.n_train / (self.workload.n_train + validation)
 
     def _precision(self, rung: Candidate) -> Precision:
-        return precisions.resolve_precision(self.asked, _with_model(self.recipe, rung), self.device, self.progress)
+        return precisions.resolve_precision(self.precision, _with_model(self.recipe, rung), self.device, self.progress)
 
     def _speed(self, rung: Candidate, precision: Precision) -> float:
         return rung.efficiency * probe_images_per_second(_with_model(self.recipe, rung), precision, self.device)
@@ -299,7 +297,7 @@ def _is_shipped_recipe(recipe: Recipe) -> bool:
 def resolve_recipe(
     recipe: Recipe,
     dataset: Dataset,
-    start_time: float | None = None,
+    deadline: Deadline | None = None,
     precision: PrecisionOption = "auto",
     device: Device = "cpu",
     progress: Progress = SILENT,
@@ -310,7 +308,7 @@ def resolve_recipe(
     """
     if not recipe.model.needs_time_budget:
         return recipe, precisions.resolve_precision(precision, recipe, device, progress)
-    work = Workload.from_dataset(dataset, recipe)
-    outlook = forecast_training(recipe, work, start_time or time.perf_counter(), precision, device, progress=progress)
-    progress.note(outlook.describe_with_end_time())
-    return outlook.recipe, outlook.precision
+    workload = Workload.from_dataset(dataset, recipe)
+    forecast = forecast_training(recipe, workload, deadline, precision, device, progress=progress)
+    progress.note(forecast.describe_with_end_time())
+    return forecast.recipe, forecast.precision

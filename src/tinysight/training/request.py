@@ -1,26 +1,26 @@
-"""Training request: the arguments of a training, before the dataset is loaded."""
+"""Training request, and its resolution into a configuration: dataset, network and precision."""
 
 from __future__ import annotations
 
+import os.path
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinysight._util.errors import DataError
+import torch
+
+from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline, perf_counter_at
 from tinysight.data import load
 from tinysight.data.dataset import Dataset
+from tinysight.data.image_ids import read_image_ids
 from tinysight.recipes.schema import Recipe
-from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
-from tinysight.training import device as devices
 from tinysight.training import forecast
-from tinysight.training import precision as precisions
+from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
-from tinysight.training.forecast import resolve_recipe
-from tinysight.training.resume import load_resume_settings
-from tinysight.training.session import TrainConfig, train
-from tinysight.training.signals import StopRequest
+from tinysight.training.precision import Precision, PrecisionOption
 
 
 @dataclass(frozen=True)
@@ -29,86 +29,190 @@ class TrainRequest:
 
     Attributes:
         recipe: the recipe, overrides included.
-        argument: name of a built-in dataset, or an absolute path.
+        dataset: name of a built-in dataset, absolute path, or a loaded dataset.
         path: run directory to create, or with `resume` to continue.
         seed: seed of all random numbers.
         data_dir: directory of CIFAR-10, or None to search the usual places.
-        skip_bad: skip unreadable images instead of failing.
+        skip_unreadable: skip unreadable images instead of failing.
         precision: requested precision.
         device: requested device.
         resume: continue the run at `path`.
-        begun: start of the recipe's time budget, as of `time.time`, which all processes share.
+        start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
     """
 
     recipe: Recipe
-    data_source: str
+    dataset: str | Dataset
     path: Path
     seed: int = 0
     data_dir: Path | None = None
     skip_unreadable: bool = False
-    precision: precisions.PrecisionOption = "auto"
-    device: devices.DeviceOption = "auto"
+    precision: PrecisionOption = "auto"
+    device: DeviceOption = "auto"
     resume: bool = False
     start_time: float = field(default_factory=time.time)
 
-    def resolve_settings(self) -> tuple[Recipe, precisions.PrecisionOption, devices.DeviceOption]:
-        """Return recipe, precision and device, with `resume` those of the run; no image is loaded.
-
-        Raises:
-            RunError: `path` is not empty, or with `resume` it holds no run with these settings.
-            RecipeError: the network depends on a time budget that the recipe does not set.
-        """
-        if self.resume:
-            return load_resume_settings(
-                self.path, self.recipe, self.data_source, self.seed, self.precision, self.device
-            )
-        Run.check_available(self.path)
-        forecast.check_time_budget(self.recipe)
-        return self.recipe, self.precision, self.device
+    @property
+    def data_source(self) -> str:
+        """What loads the dataset again: its name, or an absolute path."""
+        return self.dataset.argument if isinstance(self.dataset, Dataset) else self.dataset
 
 
-def run_request(
-    request: TrainRequest,
-    progress: Progress = SILENT,
-    group: ProcessGroup = SINGLE,
-    stop_request: StopRequest | None = None,
-) -> Summary:
-    """Load the dataset, resolve the recipe and train.
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that defines a training, resolved before the first step.
+
+    Attributes:
+        recipe: its network is set.
+        dataset: the loaded images.
+        data_source: name of a built-in dataset, or an absolute path.
+        path: run directory to create, or with `resume` to continue.
+        seed: seed of all random numbers.
+        precision: the precision to train in.
+        data_dir: directory of CIFAR-10, or None.
+        device: the device to train on.
+        resume: continue the run at `path`.
+        start_time: start of the recipe's time budget, as of `time.perf_counter`.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    data_source: str
+    path: Path
+    seed: int = 0
+    precision: Precision = "fp32"
+    data_dir: Path | None = None
+    device: Device = "cpu"
+    resume: bool = False
+    start_time: float = field(default_factory=lambda: time.perf_counter())
+
+    @property
+    def deadline(self) -> Deadline:
+        """The end of the recipe's time budget; without one, no limit."""
+        return Deadline.after(self.recipe.training.minutes, self.start_time)
+
+
+def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progress = SILENT) -> TrainConfig:
+    """Load the dataset, and choose device, network and precision.
+
+    In distributed training all workers call this with the same request.
+
+    Args:
+        request: what to train.
+        group: the workers; the main worker loads the dataset first and makes the choices.
+        progress: receives the progress of loading, and notes on the dataset and the forecast.
 
     Raises:
+        RunError: the run directory is in use, or with `resume` it holds no run with these settings.
+        RecipeError: the network depends on a time budget that the recipe does not set.
         DataError: the dataset is invalid, or differs between the workers.
         DownloadError: CIFAR-10 is missing and cannot be downloaded.
-        TinysightError: see `train`.
+        InputError: the device or the precision is not available.
     """
-    recipe, asked, device = group.run_on_main(request.resolve_settings)
-    chosen_device = devices.resolve_device(device)
+    recipe, precision_option, device_option = group.run_on_main(lambda: check(request))
+    device = resolve_device(device_option)
     dataset = _load_dataset(request, recipe, progress, group)
-    for remark in dataset.notes:
-        progress.note(remark)
-    begun = time.perf_counter() - (time.time() - request.start_time)
+    for note in dataset.notes:
+        progress.note(note)
+    start_time = perf_counter_at(request.start_time)
+    deadline = Deadline.after(recipe.training.minutes, start_time)
     recipe, precision = group.run_on_main(
-        lambda: resolve_recipe(recipe, dataset, begun, asked, chosen_device, progress)
+        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress)
     )
-    plan = TrainConfig(
-        recipe,
-        dataset,
-        request.data_source,
-        request.seed,
-        precision,
+    return TrainConfig(
+        recipe=recipe,
+        dataset=dataset,
+        data_source=request.data_source,
+        path=request.path,
+        seed=request.seed,
+        precision=precision,
         data_dir=request.data_dir if request.data_source == "cifar10" else None,
-        device=chosen_device,
-        start_time=begun,
+        device=device,
+        resume=request.resume,
+        start_time=start_time,
     )
-    return train(plan, request.path, request.resume, progress, group, stop_request)
 
 
-def _load_dataset(order: TrainRequest, recipe: Recipe, progress: Progress, workers: ProcessGroup) -> Dataset:
+def check(request: TrainRequest) -> tuple[Recipe, PrecisionOption, DeviceOption]:
+    """Check a request without loading images; return recipe, precision and device, with `resume` those of the run.
+
+    Raises:
+        RunError, RecipeError: as for `resolve`.
+    """
+    if request.resume:
+        return _resume_settings(request)
+    Run.check_available(request.path)
+    forecast.check_time_budget(request.recipe)
+    return request.recipe, request.precision, request.device
+
+
+def check_resumable(config: TrainConfig) -> None:
+    """Raise RunError unless the run at `config.path` was started with the same images and settings."""
+    run = Run.open(config.path)
+    _check_same_settings(run, config.recipe, config.data_source, config.seed, config.precision)
+    record = run.environment().dataset
+    if record.fingerprint != config.dataset.fingerprint:
+        raise RunError(f"{run.path}: the run was started on other images ({record.source}). Resume it with those.")
+
+
+def _load_dataset(request: TrainRequest, recipe: Recipe, progress: Progress, group: ProcessGroup) -> Dataset:
     size = recipe.data.image_size
-    dataset = workers.main_first(
-        lambda: load.load(order.data_source, size, order.data_dir, order.skip_unreadable, progress)
+    dataset = group.main_first(
+        lambda: load.load(request.dataset, size, request.data_dir, request.skip_unreadable, progress)
     )
-    if dataset.fingerprint != workers.run_on_main(lambda: dataset.fingerprint):
+    if dataset.fingerprint != group.run_on_main(lambda: dataset.fingerprint):
         raise DataError(
             f"{dataset.source}: the images differ from the main worker's. Copy the same dataset to every machine."
         )
     return dataset
+
+
+def _resume_settings(request: TrainRequest) -> tuple[Recipe, Precision, DeviceOption]:
+    """Return the recipe, precision and device of the run that the request continues."""
+    run, recipe = Run.open(request.path), request.recipe
+    run_recipe, environment = run.recipe(), run.environment()
+    if recipe.model.needs_time_budget:
+        recipe = _with_chosen_network(recipe, run_recipe)
+    precision = environment.precision if request.precision == "auto" else request.precision
+    _check_same_settings(run, recipe, request.data_source, request.seed, precision)
+    run_device: DeviceOption = "cpu" if environment.device == "cpu" else "cuda"
+    if request.device == "auto" and run_device == "cuda" and not torch.cuda.is_available():
+        raise RunError(
+            f"{run.path}: the run was started on a GPU ({environment.device}), and none is available. Use device cpu."
+        )
+    return run_recipe, precision, run_device if request.device == "auto" else request.device
+
+
+def _with_chosen_network(recipe: Recipe, run_recipe: Recipe) -> Recipe:
+    """Return the recipe with the network chosen for the run, and its learning rate if the forecast raised that."""
+    resolved = _with_exclude_file_of(run_recipe, recipe.model_copy(update={"model": run_recipe.model}))
+    scaled = forecast.scale_lr_for_short_run(resolved, epochs=0)
+    return scaled if scaled == run_recipe else resolved
+
+
+def _with_exclude_file_of(run_recipe: Recipe, recipe: Recipe) -> Recipe:
+    """Return the recipe with the run's copy of the list of excluded images, if both list the same images."""
+    run_list, new_list = run_recipe.data.exclude_file, recipe.data.exclude_file
+    if (
+        run_list is None
+        or new_list is None
+        or set(read_image_ids(Path(run_list))) != set(read_image_ids(Path(new_list)))
+    ):
+        return recipe
+    return recipe.with_excluded(Path(run_list))
+
+
+def _check_same_settings(run: Run, recipe: Recipe, data_source: str, seed: int, precision: Precision) -> None:
+    path, environment = run.path, run.environment()
+    if run.summary().status == "finished":
+        raise RunError(f"{path}: the run is finished. Choose another run directory to train again.")
+    if run.recipe() != _with_exclude_file_of(run.recipe(), recipe):
+        raise RunError(f"{path}: the run was started with another recipe. Resume it with the one in its recipe.toml.")
+    if (environment.seed, environment.precision) != (seed, precision):
+        raise RunError(
+            f"{path}: the run was started with seed {environment.seed} and precision {environment.precision}. "
+            "Resume it with the same."
+        )
+    previous = environment.dataset.argument
+    moved = os.path.isabs(previous) and not os.path.isdir(previous)  # `check_resumable` compares the fingerprints
+    if previous != data_source and not moved:
+        raise RunError(f"{path}: the run was started with dataset {previous}. Resume it with the same.")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tinysight._util.platform import stop_signals
+
 
 class StopRequest:
     """A request to stop, and a callback for when it arrives.
@@ -30,7 +32,7 @@ class StopRequest:
 
 @contextmanager
 def catch_signals(callback: Callable[[], None] | None = None) -> Iterator[StopRequest]:
-    """Turn SIGINT (Ctrl-C) and SIGTERM into a stop request inside the block, and call `callback` on each.
+    """Turn the stop signals, such as Ctrl-C, into a stop request inside the block, and call `callback` on each.
 
     Python handles signals in the main thread only; in other threads this does nothing.
     """
@@ -38,7 +40,7 @@ def catch_signals(callback: Callable[[], None] | None = None) -> Iterator[StopRe
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    previous = {number: signal.signal(number, interruption.handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, interruption.handle_signal) for number in stop_signals()}
     try:
         yield interruption
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,7 @@ from torch import Tensor
 from tinysight._util.errors import TrainingError
 from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.pixels import iter_chunks
-from tinysight.models.classifier import Classifier, batch_size, max_margin_error
+from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
 from tinysight.models.registry import family_of
 from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
@@ -88,16 +87,17 @@ class Trainer:
         self.network.load_state_dict(group.run_on_main(self.network.state_dict))
         self.network.to(device)
         self.gradient_sync = GradientSync(group, self.network, recipe.training)
-        self.classifier = Classifier(
-            recipe.model,
-            self.network,
-            dataset.class_names,
-            recipe.data.image_size,
-            normalization,
+        spec = ClassifierSpec(
+            model=recipe.model,
+            class_names=dataset.class_names,
+            image_size=image_size,
+            mean=normalization.mean,
+            std=normalization.std,
             tta_shift=1 if recipe.augmentation.crop_padding else 0,
             notes=dataset.notes,
             crops=dataset.crops,
         )
+        self.classifier = Classifier(spec, self.network)
         self.optimizer = optimizers.build_optimizer(self.network.parameters(), recipe.optimizer, precision)
         self.early_stopping = EarlyStoppingState(recipe.early_stopping) if recipe.early_stopping else None
         self.state = EpochState()
@@ -200,7 +200,7 @@ class Trainer:
         if self._checks_bf16:
             bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
             doubt = max_margin_error(bf16_logits, logits)
-        return replace(classifier, temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
+        return classifier.with_spec(temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state needed to resume.
@@ -284,10 +284,10 @@ class Trainer:
         self.network.eval()
         logits, own = torch.zeros(len(split), len(self.classifier.class_names)), self.group.local_slice(len(split))
         size = batch_size(self.recipe.data.image_size)
-        for pixels, output in zip(iter_chunks(split.pixels[own], size), logits[own].split(size), strict=False):
+        for pixels, output in zip(iter_batches(split.pixels[own]), logits[own].split(size), strict=False):
             images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
-                output.copy_(self.network(self.classifier.normalization(images)).float())
+                output.copy_(self.network(self.classifier.spec.normalization(images)).float())
         self.group.all_reduce([logits])
         return logits, torch.from_numpy(split.labels)
 

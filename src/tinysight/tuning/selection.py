@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scipy.stats import t as student
 
 from tinysight._util.errors import TrainingError
-from tinysight.tuning.trial import Trial, best_trial
-
-if TYPE_CHECKING:
-    from tinysight.tuning.study import Study
+from tinysight.tuning.study import Study
+from tinysight.tuning.trial import AccuracyPairs, Trial, accuracy_pairs, best_trial, gains, is_rejected
 
 _MIN_RANKED_PAIRS = 2  # challengers with at least as many pairs are ranked by mean gain
 
@@ -97,37 +93,3 @@ def _rank(challenger: tuple[Trial, AccuracyPairs]) -> tuple[int, float]:
     """Return the sort key of a challenger: number of pairs up to the minimum, then mean gain."""
     _, pairs = challenger
     return min(_MIN_RANKED_PAIRS, len(pairs)), statistics.mean(gains(pairs))
-
-
-AccuracyPairs = tuple[tuple[float, float], ...]
-"""Validation accuracies (baseline, challenger), 0..1, one pair per seed."""
-
-MIN_PAIRS = 3  # pairs; without a mean gain in these, a challenger is rejected
-
-
-def accuracy_pairs(baseline: Trial, trial: Trial, reseeded: Sequence[Trial]) -> AccuracyPairs:
-    """Return the accuracies of baseline and trial for each new seed that both were trained with.
-
-    A diverged training counts as accuracy 0; leaving it out would favor its recipe.
-    """
-    accuracies = {
-        (training.reseed_of, training.reseed_number): training.accuracy if training.state == "finished" else 0.0
-        for training in reseeded
-        if training.state in ("finished", "failed")
-    }
-    seeds = sorted({seed for number, seed in accuracies if number == trial.number})
-    return tuple(
-        (accuracies[baseline.number, seed], accuracies[trial.number, seed])
-        for seed in seeds
-        if (baseline.number, seed) in accuracies
-    )
-
-
-def gains(pairs: AccuracyPairs) -> list[float]:
-    """Return the challenger's accuracy minus the baseline's, for each seed."""
-    return [challenger - baseline for baseline, challenger in pairs]
-
-
-def is_rejected(pairs: AccuracyPairs) -> bool:
-    """Return whether a challenger has enough pairs and no mean gain."""
-    return len(pairs) >= MIN_PAIRS and statistics.mean(gains(pairs)) <= 0

@@ -24,8 +24,7 @@ from pydantic import Field
 
 from tinysight._util.errors import RunError, StorageError
 from tinysight._util.files import atomic_dir, storage_errors
-from tinysight._util.progress import SILENT
-from tinysight.data.cache import file_lock
+from tinysight._util.locks import file_lock, is_locked
 from tinysight.recipes.schema import Recipe
 from tinysight.recipes.search_space import Scalar
 from tinysight.runs import records
@@ -34,10 +33,8 @@ from tinysight.training.device import Device
 from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
 from tinysight.tuning import journal
-from tinysight.tuning.journal import is_held
-from tinysight.tuning.selection import accuracy_pairs, is_rejected
 from tinysight.tuning.space import RecipeValues, SearchSpace
-from tinysight.tuning.trial import Trial, TrialTask, best_trial
+from tinysight.tuning.trial import Trial, TrialTask, accuracy_pairs, best_trial, is_rejected
 
 N_RANDOM = 10  # random trials before TPE samples
 N_PERTURBED = 3  # values that a random trial changes; changing all at once is nearly always worse
@@ -114,7 +111,7 @@ class Study:
         self._search.sampler = TPESampler(
             n_startup_trials=N_RANDOM, seed=derive_seed(self.record.seed, "search", self._worker) % 2**32
         )
-        with file_lock(self._worker_lock(self._worker), SILENT):
+        with file_lock(self._worker_lock(self._worker)):
             yield
 
     def next_trial(self) -> TrialTask:
@@ -217,15 +214,17 @@ class Study:
 
         Under the lock, a running trial without a worker belongs to a process that died while it took the trial.
         """
-        for study, trials in ((self._search, self.trials()), (self._fresh, self.reseeded_trials())):
-            for trial in trials:
-                if trial.state == "running" and (trial.worker is None or not is_held(self._worker_lock(trial.worker))):
+        for study, list_trials in ((self._search, self.trials), (self._fresh, self.reseeded_trials)):
+            workers = {trial.worker for trial in list_trials() if trial.state == "running"}
+            dead = {worker for worker in workers if worker is None or not is_locked(self._worker_lock(worker))}
+            for trial in list_trials():  # listed again: a process may have finished its trial before it exited
+                if trial.state == "running" and trial.worker in dead:
                     study.tell(trial.number, state=TrialState.FAIL)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Prevent other processes from taking a trial inside the block."""
-        with file_lock(self.path / "workers" / "lock", SILENT):
+        with file_lock(self.path / "workers" / "lock"):
             yield
 
     @property

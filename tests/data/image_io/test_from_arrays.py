@@ -1,6 +1,9 @@
 """Arrays, Pillow images and paths give the same pixels."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +87,34 @@ def test_an_empty_list_gives_no_pixels():
 def test_invalid_images_are_an_error(images, message):
     with pytest.raises(InputError, match=message):
         to_pixels(images, 32)
+
+
+@pytest.mark.parametrize("shape", [(480, 640, 3), (3, 32, 32), (32, 32, 1), (4, 16, 16)])
+def test_a_single_image_is_a_value_error(shape):
+    with pytest.raises(ValueError, match=re.escape("Pass X[None] for one image")) as refusal:
+        to_pixels(np.zeros(shape, np.uint8), 32)
+    assert isinstance(refusal.value, InputError)
+
+
+def test_a_single_pillow_image_is_a_value_error():
+    with pytest.raises(ValueError, match=re.escape("Pass [image]")):
+        to_pixels(Image.new("RGB", (32, 32)), 32)
+
+
+def test_gray_images_of_any_number_are_taken():
+    gray = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8)
+    expected = np.repeat(gray[:, None], 3, axis=1)
+    assert np.array_equal(to_pixels(gray[:, None], 8), expected)
+    assert np.array_equal(to_pixels(list(gray), 8), expected)
+    assert np.array_equal(to_pixels(np.concatenate([gray, gray]), 8)[3:], expected)
+
+
+@pytest.mark.parametrize("kind", [pd.Series, np.array, lambda paths: np.array([str(path) for path in paths])])
+def test_series_and_arrays_of_paths_are_read_as_lists_are(kind, photos):
+    paths = sorted(photos.rglob("*.png"))[::5]
+    assert np.array_equal(to_pixels(kind(paths), 16), to_pixels(paths, 16))
+
+
+def test_an_object_array_of_images_of_different_sizes():
+    images = [np.full((8, 8, 3), 5, np.uint8), np.full((9, 12, 3), 7, np.uint8)]
+    assert np.array_equal(to_pixels(pd.Series(images), 8), to_pixels(images, 8))

@@ -65,11 +65,20 @@ def cifar10_example(_, request):
     return Example("cifar10", size=32, options={"data_dir": folder})
 
 
+def table_example(tmp_path, _):
+    paint(tmp_path / "pets")
+    lines = [f"pets/{name}/{number}.png,{name}" for number in range(5) for name in ("cat", "dog")]
+    table = tmp_path / "pets.csv"
+    table.write_text("\n".join(["image,label", *lines]))
+    return Example(table, [str(table), os.path.relpath(table)])
+
+
 EXAMPLES = {
     "arrays": arrays_example,
     "cifar10": cifar10_example,
     "folder": folder_example,
     "shapes": shapes_example,
+    "table": table_example,
 }
 
 
@@ -150,10 +159,10 @@ def test_a_dataset_is_returned_as_it_is():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("shape", r"'shape': no such dataset, folder or CSV file. Did you mean 'shapes'"),
-        (Path("nothing"), "'nothing': no such dataset, folder or CSV file"),
-        (None, r"NoneType: not a dataset. Pass a name, a path, a Dataset, arrays \(X, y\) or a DataFrame."),
-        (np.zeros((2, 8, 8, 3), np.uint8), "ndarray: not a dataset"),
+        ("shape", r"'shape': no such dataset or folder. Did you mean 'shapes'"),
+        (Path("nothing"), "'nothing': no such dataset or folder"),
+        (None, r"dataset: cannot be a NoneType. Pass a name, a path, a Dataset, arrays \(X, y\) or a DataFrame."),
+        (np.zeros((2, 8, 8, 3), np.uint8), "dataset: cannot be a ndarray"),
         (":memory:", "In-memory dataset"),
     ],
 )

@@ -5,7 +5,6 @@ import pytest
 from tinysight.runs.run import Run
 from tinysight.training.budget import TimeBudget
 from tinysight.training.distributed.process_group import ProcessGroup
-from tinysight.training.session import train
 from tinysight.training.signals import StopRequest
 
 
@@ -26,7 +25,7 @@ class StopRequested(ProcessGroup):
         return True
 
 
-def test_a_stop_request_to_one_worker_stops_all(plan, tmp_path):
+def test_a_stop_request_to_one_worker_stops_all(train, plan, tmp_path):
     summary = train(plan(), tmp_path / "run", group=StopRequested(), stop_request=StopRequest())
 
     assert summary.status == "interrupted"

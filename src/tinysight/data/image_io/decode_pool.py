@@ -21,6 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tinysight._util.hardware import usable_cores
+from tinysight._util.platform import NEW_PROCESS_GROUP
 from tinysight._util.progress import Progress, SilentProgress
 from tinysight.data.image_io.decoding import DecodeFailure, decode_images, mostly_small_files
 from tinysight.data.pixels import Pixels
@@ -119,6 +120,7 @@ class _DecodeWorker:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,  # Ctrl-C reaches only the parent, which stops the workers
+            creationflags=NEW_PROCESS_GROUP,  # the same on Windows
         )
 
     def decode(self, batch: FileBatch, size: tuple[int, int]) -> DecodedBatch:

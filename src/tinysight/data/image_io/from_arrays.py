@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tinysight._util.errors import ImageError, InputError
+from tinysight._util.errors import ImageError, InputError, ShapeError
 from tinysight.data.crops import CENTER_CROP, SIX_CROP, Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.image_io.cropping import extract_crops
 from tinysight.data.image_io.decoding import decode_crops
 
 CHANNELS = (1, 3)
+_SEQUENCE_KINDS = "OTU"  # dtypes of arrays of paths, or of images of different sizes
 ACCEPTED = (
     "Pass uint8 images (0..255) of shape (n, height, width, 3) or (n, 3, height, width), or a list of paths, arrays or "
     "Pillow images"
@@ -33,6 +34,7 @@ def to_pixels(images: Any, image_size: int) -> Pixels:
 
     Raises:
         InputError: `images` is of another kind, or files cannot be read. The message counts all of these.
+        ShapeError: an array has the wrong shape, for example that of a single image.
     """
     pixels: Pixels = to_crops(images, image_size, CENTER_CROP)[:, 0]
     return pixels
@@ -41,13 +43,18 @@ def to_pixels(images: Any, image_size: int) -> Pixels:
 def to_crops(images: Any, image_size: int, crops: Crops) -> Pixels:
     """Return crops of each image, (n, crops, 3, image_size, image_size).
 
-    Accepts the same kinds of images as `to_pixels` and raises the same errors. An array that already has the
-    right size gives a single crop.
+    Accepts the same kinds of images as `to_pixels` and raises the same errors; a pandas Series is a sequence. An array
+    that already has the right size gives a single crop.
     """
     if isinstance(images, str | bytes | PathLike):
         raise InputError(f"{str(images)!r}: a path, not a list of images. Pass [{str(images)!r}].")
+    if isinstance(images, Image.Image):
+        raise ShapeError("One image, not a list of images. Pass [image].")
     if hasattr(images, "__array__") or not isinstance(images, Sequence):
-        return _resized(_channels_first(np.asarray(images)), image_size, crops)
+        array = np.asarray(images)
+        if array.ndim != 1 or array.dtype.kind not in _SEQUENCE_KINDS:
+            return _resized(_channels_first(_as_batch(array)), image_size, crops)
+        images = array.tolist()
     if not images:
         return np.empty((0, len(crops), 3, image_size, image_size), dtype=np.uint8)
     if all(isinstance(image, str | PathLike) for image in images):
@@ -68,7 +75,9 @@ def _from_image(image: Any, index: int, image_size: int, crops: Crops) -> Pixels
     try:
         if isinstance(image, Image.Image):
             return extract_crops(image, (image_size, image_size), crops)
-        pixels = _resized(_channels_first(np.asarray(image)[None]), image_size, crops)[0]
+        array = np.asarray(image)
+        batch = array[None, None] if array.ndim == 2 else array[None]
+        pixels = _resized(_channels_first(batch), image_size, crops)[0]
         return np.broadcast_to(pixels, (len(crops), *pixels.shape[1:]))
     except (ImageError, InputError) as error:
         raise InputError(f"Image {index}: {error}") from error
@@ -82,12 +91,22 @@ def _from_files(files: list[Path], image_size: int, crops: Crops) -> Pixels:
     return pixels
 
 
+def _as_batch(images: np.ndarray) -> np.ndarray:
+    """Return (n, height, width) as (n, 1, height, width). Raises ShapeError for the shape of a single image."""
+    if images.ndim != 3:
+        return images
+    if {images.shape[0], images.shape[2]} & {1, 3, 4}:
+        raise ShapeError(
+            f"Shape {images.shape}: one image, not a batch of images. Pass X[None] for one image, or X[:, None] for "
+            "gray images."
+        )
+    return images[:, None]
+
+
 def _channels_first(images: np.ndarray) -> Pixels:
     """Return an array in any accepted axis order as uint8, (n, 3, height, width)."""
     if images.dtype != np.uint8:
         raise InputError(f"Unsupported dtype: {images.dtype}. {ACCEPTED}.")
-    if images.ndim == 3:
-        images = images[:, None]
     if images.ndim != 4 or not {images.shape[1], images.shape[3]} & set(CHANNELS):
         raise InputError(f"Unsupported shape: {images.shape}. {ACCEPTED}.")
     if images.shape[3] in CHANNELS:

@@ -42,7 +42,7 @@ class ArraysSource(DataSource):
             "were chosen at random as the test split. The choice is always the same."
         )
         train, test = (Split(train.pixels[indices], train.labels[indices]) for indices in (kept, held_out))
-        return replace(dataset, train=train, test=test, notes=(note,))
+        return replace(dataset, train=train, test=test, notes=(note,), has_drawn_test=True)
 
 
 SOURCE = ArraysSource()

@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from tinysight.data.filters import convolve, gaussian_kernel, gaussian_weights
 from tinysight.evaluation.corruptions.warp import translate, zoom
 
 REFERENCE_SIZE = 32  # image side in pixels that the constants are for
@@ -23,7 +23,7 @@ def defocus_blur(images: Tensor, radius: float, sigma: float) -> Tensor:
     radius, sigma = (length * _size_factor(images) for length in (radius, sigma))
     offsets = torch.arange(-math.ceil(radius), math.ceil(radius) + 1.0)
     disk = (torch.hypot(offsets[:, None], offsets[None, :]) <= radius).float()
-    return _convolve(_convolve(images, disk / disk.sum()), _gaussian(sigma))
+    return convolve(convolve(images, disk / disk.sum()), _gaussian(sigma))
 
 
 def glass_blur(images: Tensor, sigma: float, max_offset: int, iterations: int, generator: torch.Generator) -> Tensor:
@@ -32,10 +32,10 @@ def glass_blur(images: Tensor, sigma: float, max_offset: int, iterations: int, g
     Offsets are -max_offset to max_offset - 1, as in CIFAR-10-C.
     """
     sigma, max_offset = sigma * _size_factor(images), max(1, round(max_offset * _size_factor(images)))
-    images = _convolve(images, _gaussian(sigma))
+    images = convolve(images, _gaussian(sigma))
     for _ in range(iterations):
         images = _shuffle_pixels(images, max_offset, generator)
-    return _convolve(images, _gaussian(sigma))
+    return convolve(images, _gaussian(sigma))
 
 
 def motion_blur(images: Tensor, length: float, sigma: float, generator: torch.Generator) -> Tensor:
@@ -51,7 +51,7 @@ def directional_blur(images: Tensor, angles: Tensor, length: float, sigma: float
     """
     length, sigma = length * _size_factor(images), sigma * _size_factor(images)
     steps = torch.arange(math.ceil(length) + 1.0)
-    weights = torch.exp(-(steps**2) / (2 * sigma**2))
+    weights = gaussian_weights(steps, sigma)
     total = torch.zeros_like(images)
     for step, weight in zip(steps, weights / weights.sum(), strict=True):
         total += weight * translate(images, step * angles.cos(), step * angles.sin())
@@ -67,20 +67,8 @@ def _size_factor(images: Tensor) -> float:
     return images.shape[-1] / REFERENCE_SIZE
 
 
-def _gaussian(deviation: float) -> Tensor:
-    """Return a Gaussian kernel, (side, side), that sums to 1."""
-    reach = max(1, math.ceil(3 * deviation))
-    line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * deviation**2))
-    kernel = line[:, None] * line[None, :]
-    return kernel / kernel.sum()
-
-
-def _convolve(images: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve every channel with a kernel, (side, side), and reflected borders."""
-    reach = len(kernel) // 2
-    channels = images.flatten(0, 1).unsqueeze(1)
-    padded = F.pad(channels, (reach,) * 4, mode="reflect")
-    return F.conv2d(padded, kernel[None, None]).view_as(images)
+def _gaussian(sigma: float) -> Tensor:
+    return gaussian_kernel(sigma, max(1, math.ceil(3 * sigma)))
 
 
 def _shuffle_pixels(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Brightness, contrast, elastic transform, pixelation and JPEG compression.
+"""Noise, brightness, contrast, elastic transform, pixelation and JPEG compression.
 
 All functions take float images, (n, 3, height, width), 0..1, and return new ones. Values may leave that range.
 """
@@ -13,7 +13,24 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from tinysight.data.filters import gaussian_blur
 from tinysight.evaluation.corruptions.warp import warp
+
+
+def gaussian_noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+    """Add normal noise of standard deviation `sigma` to every value."""
+    return images + sigma * torch.randn(images.shape, generator=generator)
+
+
+def shot_noise(images: Tensor, photons: float, generator: torch.Generator) -> Tensor:
+    """Replace every value by a Poisson count of photons; white has a mean of `photons`."""
+    return torch.poisson(images * photons, generator=generator) / photons
+
+
+def impulse_noise(images: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Set the given fraction of all values to 0 or 1 with equal probability (salt-and-pepper noise)."""
+    uniform = torch.rand(images.shape, generator=generator)
+    return torch.where(uniform < fraction, (uniform < fraction / 2).float(), images)
 
 
 def brightness(images: Tensor, amount: float) -> Tensor:
@@ -45,8 +62,9 @@ def elastic_transform(images: Tensor, strength: float, sigma: float, skew: float
     dx, dy = _affine_offsets(n, height, width, skew * width, generator)
     if strength:
         field = torch.rand(2, n, height, width, generator=generator) * 2 - 1
+        reach = max(1, min(round(3 * sigma * width), height - 1, width - 1))
         dx, dy = (
-            offset + strength * width * _smooth(component, sigma * width).flatten(1)
+            offset + strength * width * gaussian_blur(component[:, None], sigma * width, reach).flatten(1)
             for offset, component in zip((dx, dy), field, strict=True)
         )
     return warp(images, dx, dy)
@@ -92,12 +110,3 @@ def _affine_offsets(
     y = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width).flatten()
     offsets = top_left + (top_right - top_left) * x + (bottom_left - top_left) * y  # (n, 2, height * width)
     return offsets[:, 0], offsets[:, 1]
-
-
-def _smooth(field: Tensor, deviation: float) -> Tensor:
-    """Return the field, (n, height, width), after a Gaussian blur."""
-    reach = max(1, min(round(3 * deviation), field.shape[1] - 1, field.shape[2] - 1))
-    line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * deviation**2))
-    line /= line.sum()
-    padded = F.pad(field.unsqueeze(1), (reach,) * 4, mode="reflect")
-    return F.conv2d(F.conv2d(padded, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1)).squeeze(1)

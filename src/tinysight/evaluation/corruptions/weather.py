@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tinysight.data.filters import luma
 from tinysight.evaluation.corruptions.blur import directional_blur
 from tinysight.evaluation.corruptions.warp import zoom
 
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 FROST_COLOR = (0.75, 0.88, 1.0)  # RGB color of frost
 
 
@@ -64,8 +64,7 @@ def snow(
     flakes = torch.where(flakes < threshold, 0.0, flakes).clamp(0, 1)
     angles = math.pi / 4 + torch.rand(n, generator=generator) * math.pi / 2  # within 45 degrees of straight down
     flakes = directional_blur(flakes, angles, length, sigma)
-    gray = (images * torch.tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(1, keepdim=True)
-    whitened = image_weight * images + (1 - image_weight) * torch.maximum(images, 1.5 * gray + 0.5)
+    whitened = image_weight * images + (1 - image_weight) * torch.maximum(images, 1.5 * luma(images) + 0.5)
     return whitened + flakes + flakes.flip((2, 3))
 
 

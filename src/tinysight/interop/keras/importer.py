@@ -16,7 +16,7 @@ from tinysight.data.dataset import Dataset
 from tinysight.interop.keras import hdf5
 from tinysight.interop.keras.architecture import KerasArchitecture, parse_architecture, read_architecture
 from tinysight.interop.keras.weights import read_weights
-from tinysight.models.classifier import IDENTITY, Classifier, Normalization
+from tinysight.models.classifier import IDENTITY, Classifier, ClassifierSpec, Normalization
 from tinysight.models.families.sequential import build_sequential
 from tinysight.models.summary import count_parameters
 from tinysight.recipes.schema import DataSection, ModelSection, Recipe
@@ -79,15 +79,17 @@ def import_model(files: KerasFiles, out: Path, dataset: Dataset, argument: str, 
         network = build_sequential(architecture.layer_specs, len(names), architecture.image_size)
     with hdf5.open_hdf5(files.weights, files.name) as file:
         network.load_state_dict(read_weights(file, architecture, network), assign=True)
-    classifier = Classifier(
-        model,
-        network,
-        names,
-        architecture.image_size,
-        IDENTITY if raw else Normalization(),
+    normalization = IDENTITY if raw else Normalization()
+    spec = ClassifierSpec(
+        model=model,
+        class_names=names,
+        image_size=architecture.image_size,
+        mean=normalization.mean,
+        std=normalization.std,
         notes=(*dataset.notes, IMPORT_NOTE),
         crops=dataset.crops,
     )
+    classifier = Classifier(spec, network)
     environment = describe_environment(dataset, argument, None, seed=0, precision="fp32")
     summary = Summary(
         status="finished",

@@ -39,7 +39,7 @@ def export_onnx(classifier: Classifier, path: Path) -> None:
     """Write a classifier to an ONNX file.
 
     The input `images` is uint8, (n, 3, height, width); the output `probabilities` is float32, (n, classes). The
-    metadata properties are those of `Facts`, each as JSON.
+    metadata properties are those of `Metadata`, each as JSON.
 
     Raises:
         InputError: onnx or onnxscript is not installed.
@@ -49,13 +49,7 @@ def export_onnx(classifier: Classifier, path: Path) -> None:
     import onnx
 
     model = _to_onnx(classifier)
-    metadata = Metadata(
-        class_names=classifier.class_names,
-        abstain_below=classifier.abstain_below,
-        notes=classifier.notes,
-        crops=classifier.crops,
-    )
-    onnx.helper.set_model_props(model, metadata.to_properties())
+    onnx.helper.set_model_props(model, Metadata.of(classifier.spec).to_properties())
     content = io.BytesIO()
     onnx.save_model(model, content)
     with atomic_writer(path) as file:

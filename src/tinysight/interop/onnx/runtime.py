@@ -6,17 +6,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight._util import optional_deps
 from tinysight._util.errors import ModelError
-from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
-from tinysight.models.classifier import batch_size
+from tinysight.models.classifier import PredictorInfo, iter_batches
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,24 +23,24 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 * 2**30  # bytes; protobuf's limit for one file
 
 
-class Metadata(BaseModel):
-    """Metadata of an exported ONNX file."""
+class Metadata(PredictorInfo):
+    """Metadata of an exported ONNX file; each property is JSON text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    format: Literal[1]
 
-    class_names: tuple[str, ...] = Field(min_length=2)
-    abstain_below: float = Field(ge=0)
-    notes: tuple[str, ...] = ()
-    crops: Crops = CENTER_CROP
+    @classmethod
+    def of(cls, info: PredictorInfo) -> Metadata:
+        """Return the metadata of a classifier."""
+        return cls(format=1, **{name: getattr(info, name) for name in PredictorInfo.model_fields})
 
     def to_properties(self) -> dict[str, str]:
-        """Return the ONNX metadata properties; each value is JSON text."""
+        """Return the ONNX metadata properties."""
         return {key: json.dumps(value, ensure_ascii=False) for key, value in self.model_dump(mode="json").items()}
 
     @classmethod
     def from_properties(cls, metadata: dict[str, str]) -> Metadata:
-        """Parse ONNX metadata properties. Raises ValueError if one is missing or invalid."""
-        return cls.model_validate({key: json.loads(metadata[key]) for key in cls.model_fields if key in metadata})
+        """Parse ONNX metadata properties. Raises KeyError or ValueError if one is missing or invalid."""
+        return cls.model_validate({key: json.loads(metadata[key]) for key in cls.model_fields})
 
 
 @dataclass(frozen=True)
@@ -51,25 +50,38 @@ class OnnxClassifier:
     Attributes:
         session: the onnxruntime session.
         image_size: height and width of the input images, in pixels.
-        class_names: in the order of the probabilities.
-        abstain_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
-        notes: warnings for readers, for example that the training images are synthetic.
-        crops: the crops of a larger image to average over.
+        info: class names, threshold, notes and crops.
     """
 
     session: InferenceSession
     image_size: int
-    class_names: tuple[str, ...]
-    abstain_below: float
-    notes: tuple[str, ...] = ()
-    crops: Crops = CENTER_CROP
+    info: PredictorInfo
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names, in the order of the probabilities."""
+        return self.info.class_names
+
+    @property
+    def abstain_below(self) -> float:
+        """The top-1 probability below which the classifier abstains, 0..1; above 1 if it always abstains."""
+        return self.info.abstain_below
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings for readers."""
+        return self.info.notes
+
+    @property
+    def crops(self) -> Crops:
+        """The crops of a larger image to average over."""
+        return self.info.crops
 
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size)."""
-        size = batch_size(self.image_size)
         probabilities = [np.empty((0, len(self.class_names)), np.float32)]
-        for start in range(0, len(pixels), size):
-            probabilities += self.session.run(None, {"images": np.ascontiguousarray(pixels[start : start + size])})
+        for batch in iter_batches(pixels):
+            probabilities += self.session.run(None, {"images": np.ascontiguousarray(batch)})
         return np.concatenate(probabilities)
 
 
@@ -93,13 +105,11 @@ class OnnxFile:
             metadata = Metadata.from_properties(session.get_modelmeta().custom_metadata_map)
             if len(metadata.class_names) != num_classes:
                 raise ValueError("the numbers of class names and outputs differ")
-        except (ValueError, ValidationError) as error:
+        except (KeyError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             raise ModelError(
                 f"{self.path}: not written by `tinysight export`; metadata or shapes differ. Export the run again."
             ) from error
-        return OnnxClassifier(
-            session, image_size, metadata.class_names, metadata.abstain_below, metadata.notes, metadata.crops
-        )
+        return OnnxClassifier(session, image_size, metadata)
 
     def weights_checksum(self) -> str:
         """Return the SHA-256 (hex) of the file."""

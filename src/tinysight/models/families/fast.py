@@ -33,6 +33,7 @@ class FastFamily(Family):
     """Networks with one group of two convolutions per entry of `model.channels`."""
 
     name = "fast"
+    has_channels = True
 
     def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
         """Build a network; `initialize` sets the filters of its stem, which start at zero.

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Literal
 
 from tinysight._util import optional_deps
-from tinysight._util.errors import TrainingError, WorkerLostError
+from tinysight._util.errors import InputError, TrainingError, WorkerLostError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.distributed.process_group import join_group
 from tinysight.training.distributed.worker import start_or_resume
-from tinysight.training.request import TrainRequest, run_request
+from tinysight.training.request import TrainRequest, check, resolve
+from tinysight.training.session import Session
 
 Launcher = Literal["torchrun", "ray"]
 LaunchFunction = Callable[[TrainRequest, int, Progress], Summary]
@@ -34,13 +35,15 @@ def launch_training(request: TrainRequest, count: int, launcher: Launcher | None
     Raises:
         TrainingError: the workers keep failing before the next checkpoint.
         InputError: the launcher is not installed, or has too few processors.
-        TinysightError: see `carry_out`.
+        TinysightError: as for `resolve` and `Session.run`.
     """
     if is_torchrun_worker():
         return _join(request, progress)
     if count == 1 and launcher is None:
-        return run_request(request, progress)
-    request.resolve_settings()  # check the arguments before starting workers
+        return Session(resolve(request, progress=progress), progress=progress).run()
+    if not isinstance(request.dataset, str):
+        raise InputError("workers: cannot share images in memory. Pass a folder, or use one worker.")
+    check(request)  # before starting workers
     while True:
         last_checkpoint = Run(request.path).checkpoint_mtime()
         try:
@@ -58,15 +61,15 @@ def is_torchrun_worker() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def _join(order: TrainRequest, progress: Progress) -> Summary | None:
-    train = start_or_resume if int(os.environ["TORCHELASTIC_RESTART_COUNT"]) else run_request
-    with join_group() as workers:
-        summary = train(order, progress if workers.is_main else SILENT, workers)
-        return summary if workers.is_main else None
+def _join(request: TrainRequest, progress: Progress) -> Summary | None:
+    is_restart = int(os.environ["TORCHELASTIC_RESTART_COUNT"]) > 0
+    with join_group() as group:
+        summary = start_or_resume(request, progress if group.is_main else SILENT, group, is_restart=is_restart)
+        return summary if group.is_main else None
 
 
-def _runner(engine: Launcher) -> LaunchFunction:
-    if engine == "ray":
+def _runner(launcher: Launcher) -> LaunchFunction:
+    if launcher == "ray":
         optional_deps.require("ray", "scale")
         from tinysight.training.distributed.ray_train import launch
     else:

@@ -9,7 +9,8 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.distributed.process_group import ProcessGroup, join_group
-from tinysight.training.request import TrainRequest, run_request
+from tinysight.training.request import TrainRequest, resolve
+from tinysight.training.session import Session
 from tinysight.training.signals import StopRequest
 
 WorkerResult = Summary | TinysightError
@@ -39,13 +40,18 @@ def first_success(results: list[WorkerResult]) -> Summary:
 
 
 def start_or_resume(
-    request: TrainRequest, progress: Progress, group: ProcessGroup, stop_request: StopRequest | None = None
+    request: TrainRequest,
+    progress: Progress,
+    group: ProcessGroup,
+    stop_request: StopRequest | None = None,
+    is_restart: bool = True,
 ) -> Summary:
-    """Start the run, or resume it if earlier workers started it; the directory must be empty or theirs."""
-    exists = group.run_on_main(lambda: not Run.is_available(request.path))
+    """Start the run, or after a restart resume it if earlier workers started it in its directory."""
+    exists = is_restart and group.run_on_main(lambda: not Run.is_available(request.path))
     if exists and not request.resume:
         summary = group.run_on_main(Run(request.path).summary)
         if summary.status == "finished":  # the worker failed afterwards
             return summary
         progress.note("A worker failed: restarting all workers from the last checkpoint.")
-    return run_request(replace(request, resume=request.resume or exists), progress, group, stop_request)
+    request = replace(request, resume=request.resume or exists)
+    return Session(resolve(request, group, progress), group, progress, stop_request).run()

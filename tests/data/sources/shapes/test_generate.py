@@ -15,7 +15,8 @@ from tinysight._util.errors import DataError
 from tinysight.data.sources import shapes
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 
 
 def test_images_are_bit_identical_to_the_recorded_hash():
@@ -139,7 +140,7 @@ def test_a_small_network_reaches_high_but_imperfect_accuracy(tmp_path):
     # A failure means that the images became too hard or too easy.
     dataset = shapes.load_shapes()
     recipe = loading.load_recipe("early-stopping")
-    train(TrainConfig(recipe, dataset, "shapes", seed=0, precision="fp32"), tmp_path / "run")
+    Session(TrainConfig(recipe, dataset, "shapes", tmp_path / "run")).run()
     predicted = Run(tmp_path / "run").classifier().probabilities(dataset.test.pixels).argmax(1)
     assert 0.90 <= (predicted == dataset.test.labels).mean() <= 0.97
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from tinysight._util.files import storage_errors, sync_dir
+from tinysight._util.locks import file_lock
+from tinysight._util.platform import replace
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.cache import cache_folder, file_lock
+from tinysight.data.cache import cache_folder
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.sources.cifar10 import binary_layout
 from tinysight.data.sources.cifar10.download import Archive, fetch
@@ -92,7 +94,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             binary_layout.read_archived_files(archive, lambda name, stream: _write(unpacked / name, stream))
             sync_dir(unpacked)
             _remove(folder)
-            unpacked.rename(folder)
+            replace(unpacked, folder)
             sync_dir(folder.parent)
         finally:
             _remove(unpacked)

@@ -1,1 +1,0 @@
-"""Audit sections, one per file; see `tinysight.audit.section` for the interface."""

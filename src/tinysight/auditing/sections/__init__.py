@@ -1,0 +1,1 @@
+"""Audit sections, one per file; see `tinysight.auditing.section` for the interface."""
