@@ -77,6 +77,14 @@ class BatchLoader:
             self._blocks = {(epoch, block): self._make_block(epoch, block)}
         return self._blocks[epoch, block][index]
 
+    def weights(self, epoch: int, step: int) -> Tensor | None:
+        """Return the loss weight of each image of a batch, float32 (n,), or None for equal weights."""
+        weights = self.split.train.weights
+        if weights is None:
+            return None
+        chosen = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        return torch.from_numpy(weights[chosen]).to(self.device)
+
     def sample(self, count: int) -> Tensor:
         """Return up to `count` training images on the CPU, normalized but not augmented.
 
