@@ -15,6 +15,7 @@ from tinysight._util.timing import Deadline, perf_counter_at
 from tinysight.data import load
 from tinysight.data.dataset import Dataset
 from tinysight.data.image_ids import read_image_ids
+from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.training import forecast
@@ -38,6 +39,7 @@ class TrainRequest:
         device: requested device.
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
+        network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
     recipe: Recipe
@@ -50,6 +52,7 @@ class TrainRequest:
     device: DeviceOption = "auto"
     resume: bool = False
     start_time: float = field(default_factory=time.time)
+    network: NetworkFactory | None = None
 
     @property
     def data_source(self) -> str:
@@ -72,6 +75,7 @@ class TrainConfig:
         device: the device to train on.
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
+        network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
     recipe: Recipe
@@ -84,6 +88,7 @@ class TrainConfig:
     device: Device = "cpu"
     resume: bool = False
     start_time: float = field(default_factory=lambda: time.perf_counter())
+    network: NetworkFactory | None = None
 
     @property
     def deadline(self) -> Deadline:
@@ -116,7 +121,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)
     recipe, precision = group.run_on_main(
-        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress)
+        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress, request.network)
     )
     return TrainConfig(
         recipe=recipe,
@@ -129,6 +134,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         device=device,
         resume=request.resume,
         start_time=start_time,
+        network=request.network,
     )
 
 
