@@ -162,4 +162,4 @@ def test_all_cifar10_test_images_get_the_same_classes(tinysight, monkeypatch):
     assert np.abs(ours - theirs).max() < 1e-4
     evaluated = tinysight("evaluate", "model.onnx", "--data", "cifar10")
     accuracy = (theirs.argmax(1) == load("cifar10").test.labels).mean()
-    assert f"test accuracy {accuracy:.4f}" in evaluated.out
+    assert f"test accuracy {accuracy:.1%} (n = 10,000)" in evaluated.out

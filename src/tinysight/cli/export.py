@@ -10,6 +10,7 @@ import typer
 from tinysight import api
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import RunArgument
+from tinysight.cli.output import command, print_next
 from tinysight.interop.exporters import exporter_names, get_exporter
 
 
@@ -25,7 +26,15 @@ def export(
     ],
     out: Annotated[Path | None, typer.Argument(help="Output path; default: RUN.onnx or RUN-keras.")] = None,
 ) -> None:
-    """Export RUN's classifier, and print a code example that loads it."""
+    """Export RUN's classifier, and print a code example that loads it.
+
+    Example: tinysight export runs/fast-1 --to onnx
+    """
     path = api.export(run, to, out)
     usage = get_exporter(to).usage(path, api.open_run(run).classifier().image_size)
-    stdout_console.print(f"{'folder' if path.is_dir() else 'file'}: {path}\n\n{usage}")
+    is_folder = path.is_dir()
+    stdout_console.print(f"{'folder' if is_folder else 'file'}: {path}\n\n{usage}")
+    if is_folder:
+        print_next("load the model with the program above")
+    else:
+        print_next(command("evaluate", path, "--data", "DIR"))

@@ -32,6 +32,7 @@ from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.find import suggest_run
 from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
 
 _TRAINING_FILES = (
@@ -86,14 +87,14 @@ class Run:
             return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
     @classmethod
-    def open(cls, path: Path, network: NetworkFactory | None = None) -> Run:
+    def open(cls, path: str | Path, network: NetworkFactory | None = None) -> Run:
         """Return the run at `path`. Raises RunError if there is none.
 
         A run of a user's own network needs the factory that it was trained with, as `network`.
         """
         if not os.path.isdir(path):  # Path.is_dir raises an error for very long names
-            raise RunError(f"{path}: no run directory. Train a run first.")
-        run = cls(path, network)
+            raise RunError(f"{path}: no run directory. {suggest_run(Path(path))}")
+        run = cls(Path(path), network)
         run.summary()
         return run
 
