@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from tinysight.bulk.batch_predict import BatchEngine, BatchSummary
+    from tinysight.bulk.batch_predict import BatchSummary
+    from tinysight.bulk.executors import BatchEngine
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
     from tinysight.evaluation.predict import ImagePredictor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,12 @@ class TorchOptimizer(Optimizer):
         self, parameters: Iterable[nn.Parameter], config: OptimizerSection, optimizer: type[torch.optim.Optimizer]
     ) -> None:
         super().__init__(parameters, config)
-        options: dict[str, object] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+        options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
         if optimizer is torch.optim.SGD:
             options |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
         else:
             options |= {"betas": (config.beta_1, config.beta_2), "eps": config.epsilon}
-        self.optimizer = optimizer(self.parameters, **options)  # type: ignore[call-arg]  # each has its own options
+        self.optimizer = optimizer(self.parameters, **options)  # each has its own options
 
     def step(self, lr_scale: float = 1.0) -> None:
         """Update every parameter that has a gradient."""
