@@ -1,9 +1,10 @@
-"""Architecture: import layers, light start-up, documented public names."""
+"""Architecture: import floors, light start-up, documented public names."""
 
 import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import tinysight
@@ -11,8 +12,8 @@ import tinysight
 PACKAGE = Path(tinysight.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Top-down: a module imports from its own layer or from a lower one.
-LAYERS = (
+# The floors of the design, top-down. A file imports from lower floors, and from packages of its own floor.
+FLOORS = (
     {"__main__"},
     {"cli"},
     {"tinysight"},  # __init__.py: the public names
@@ -27,7 +28,7 @@ LAYERS = (
     {"augmentation", "recipes", "data"},
     {"_util"},
 )
-LEVEL = {name: len(LAYERS) - number for number, layer in enumerate(LAYERS) for name in layer}
+LEVEL = {name: len(FLOORS) - number for number, floor in enumerate(FLOORS) for name in floor}
 
 
 @cache
@@ -35,24 +36,38 @@ def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def component(path):
-    """Return the top-level package or module of `tinysight` that contains a file."""
-    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return "tinysight" if first == "__init__" else first
+def module_name(path):
+    """Return the dotted name of the module in a file."""
+    parts = ("tinysight", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_components(path):
-    """Return the components that a file imports, at its top or inside functions."""
-    components = set()
+FILES = {module_name(path): path for path in MODULES}
+
+
+def component(name):
+    """Return the top-level package or module of `tinysight` that contains a module."""
+    return name.split(".")[1] if "." in name else name
+
+
+def imports(path):
+    """Return the modules of `tinysight` that a file imports, at its top, inside functions or for types."""
+    names = []
     for node in ast.walk(tree(path)):
-        names = []
         if isinstance(node, ast.Import):
-            names = [name.name for name in node.names]
+            names += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively; use an absolute import"
-            names = [f"{node.module}.{name.name}" for name in node.names]
-        components |= {name.split(".")[1] for name in names if name.split(".")[0] == "tinysight" and "." in name}
-    return components
+            names += [f"{node.module}.{name.name}" for name in node.names]
+    ours = {module_of(name) for name in names if name.split(".")[0] == "tinysight"}
+    return ours - {module_name(path)}
+
+
+def module_of(name):
+    """Return the module that defines a dotted name, which may be a name in a module."""
+    while name not in FILES:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def public_definitions(body):
@@ -70,25 +85,20 @@ def violations(check):
     return {path: result for path, result in results.items() if result}
 
 
-def test_every_module_has_a_layer():
-    assert {component(path) for path in MODULES} <= set(LEVEL)
+def test_every_package_has_a_floor():
+    assert {component(name) for name in FILES} == set(LEVEL)
 
 
 def test_imports_only_go_down():
     def upward(path):
-        return (name for name in imported_components(path) if LEVEL.get(name, 0) > LEVEL[component(path)])
+        level = LEVEL[component(module_name(path))]
+        return sorted(name for name in imports(path) if LEVEL[component(name)] > level)
 
     assert violations(upward) == {}
 
 
-def test_there_are_no_import_cycles():
-    imports = {name: set() for name in LEVEL}
-    for path in MODULES:
-        imports[component(path)] |= imported_components(path) & set(LEVEL) - {component(path)}
-    while imports:
-        leaves = {name for name, targets in imports.items() if not targets & set(imports)}
-        assert leaves, f"import cycle among {sorted(imports)}"
-        imports = {name: targets for name, targets in imports.items() if name not in leaves}
+def test_there_are_no_import_cycles_between_files():
+    TopologicalSorter({name: imports(path) for name, path in FILES.items()}).prepare()  # raises CycleError
 
 
 def test_only_the_console_prints():

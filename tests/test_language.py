@@ -12,19 +12,10 @@ DIALECT = (
 )
 BRITISH = (
     *("colou", "centre(?!y)", "grey", "neighbour", "behaviour", "licence", "programme(?!d|r)", "favour", "honour"),
-    *(r"\w*optimis(?!t|m)", r"\w*normalis", r"\w*standardis", r"\w*recognis", r"\w*initialis", r"\w*summaris"),
-    *(
-        r"\w*organis(?!m|t)",
-        r"\w*minimis",
-        r"\w*maximis",
-        r"\w*analys(?!is|t)",
-        "catalogue",
-        "artefact",
-        "modell",
-        "labell",
-    ),
+    *("optimis(?!t|m)", "normalis", "standardis", "recognis", "initialis", "summaris", "organis(?!m|t)", "minimis"),
+    *("maximis", "analys(?!is|t)", "catalogue", "artefact", "modell", "labell"),
 )
-BANNED = re.compile(rf"(?<![a-z])(?:(?:{'|'.join(DIALECT)})(?![a-z])|(?:{'|'.join(BRITISH)}))", re.IGNORECASE)
+BANNED = re.compile(rf"(?<![a-z])(?:{'|'.join(DIALECT)})(?![a-z])|{'|'.join(BRITISH)}", re.IGNORECASE)
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`|\]\([^)]*\)|https?://\S+", re.MULTILINE | re.DOTALL)
 # A paper's title, and a seed label that fixes random draws.
 QUOTED = ("Measuring Colourfulness", 'f"strangers {name}"')

@@ -27,7 +27,7 @@ from tinysight._util import console
 from tinysight._util.files import storage_errors
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
-from tinysight.data.display import FIGURE_HTML, ROW_HTML, image_html
+from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import to_crops, to_pixels
 from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features

@@ -1,9 +1,11 @@
+"""Metrics: contract keys, agreement with scikit-learn, refused input."""
+
 import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.special import log_softmax, softmax
@@ -11,7 +13,7 @@ from sklearn import metrics as reference
 
 from tinysight._util.errors import TinysightError
 from tinysight.evaluation.confidence_intervals import wilson_interval
-from tinysight.evaluation.metrics import compute_metrics
+from tinysight.evaluation.metrics import classification_report, compute_metrics
 from tinysight.runs.records import Metrics
 
 NAMES = ["cat", "dog", "ship", "accuracy"]  # "accuracy" is also a key in scikit-learn's report
@@ -160,3 +162,37 @@ def test_selective_curve_ends_at_full_coverage_and_overall_error(outcome):
     assert metrics.selective.error == pytest.approx(wrong[confident].mean())
     assert metrics.selective.curve[-1] == (1.0, pytest.approx(1 - metrics.accuracy))
     assert 0 < metrics.selective.aurc < 1 - metrics.accuracy
+
+
+def scikit_learn_report(probabilities, labels, names):
+    predictions = probabilities.argmax(axis=1)
+    all_labels = range(len(names))
+    return reference.classification_report(
+        labels, predictions, labels=all_labels, target_names=names, digits=4, zero_division=0
+    )
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 300),
+    names=st.lists(st.text("abcä 猫", min_size=1, max_size=25), min_size=2, max_size=12, unique=True),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_report_equals_scikit_learn(outcome, seed, n, names):
+    probabilities, labels = outcome(seed, n, len(names))
+    # scikit-learn 1.9 prints the support as "3.0" if no prediction is correct.
+    assume((probabilities.argmax(axis=1) == labels).any())
+
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
+
+    assert report == scikit_learn_report(probabilities, labels, names)
+
+
+def test_report_with_large_counts_equals_scikit_learn(outcome):
+    names = ["cat", "dog"]
+    labels = np.repeat([0, 1], 300_000)
+    probabilities = np.eye(2)[labels]
+
+    report = classification_report(compute_metrics(probabilities, labels, names, "test"))
+
+    assert report == scikit_learn_report(probabilities, labels, names)

@@ -37,14 +37,14 @@ def summary_text(**changes):
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@given(recipe=texts, remarks=st.lists(texts), accuracy=st.floats(0, 1), epochs=st.integers(0, 10**12))
-def test_records_roundtrip(tmp_path_factory, recipe, remarks, accuracy, epochs):
+@given(recipe=texts, notes=st.lists(texts), accuracy=st.floats(0, 1), epochs=st.integers(0, 10**12))
+def test_records_roundtrip(tmp_path_factory, recipe, notes, accuracy, epochs):
     path = tmp_path_factory.getbasetemp() / "any.json"
     summary = Summary(
         status="failed",
         recipe=recipe,
         dataset="x",
-        notes=tuple(remarks),
+        notes=tuple(notes),
         val_accuracy=accuracy,
         epochs=epochs,
         history_sha256="",

@@ -74,7 +74,7 @@ def test_create_accepts_missing_or_empty_directory(create, tmp_path):
 def test_create_rejects_existing_files(create, run, tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (run.path, tmp_path / "file"):
-        with pytest.raises(RunError, match=r"already exists\. Choose another --out"):
+        with pytest.raises(RunError, match=r"already exists\. Choose another directory, or resume the run\."):
             create(path)
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -223,7 +223,7 @@ def test_metrics_of_other_weights_are_rejected(run, classifier):
     next(classifier.network.parameters()).data[0] += 1
     run.write_classifier(classifier)
     (run.path / "metrics.json").write_bytes(old_metrics)
-    with pytest.raises(RunError, match=r"computed for other weights\. Run `tinysight evaluate` again"):
+    with pytest.raises(RunError, match=r"computed for other weights\. Evaluate the run again"):
         run.metrics()
 
 
@@ -277,7 +277,7 @@ def rewrite_predictions(run, **changes):
 )
 def test_predictions_that_violate_the_schema_are_rejected(run, changes):
     rewrite_predictions(run, **changes)
-    with pytest.raises(RunError, match=r"predictions\.npz: contains no predictions\. Run `tinysight evaluate` again"):
+    with pytest.raises(RunError, match=r"predictions\.npz: contains no predictions\. Evaluate the run again"):
         run.predictions()
 
 
@@ -334,7 +334,7 @@ def test_training_lock_removes_only_temporary_training_files(run):
 
 def test_unfinished_run_has_no_classifier(run, summary):
     run.write_summary(summary.model_copy(update={"status": "running"}))
-    with pytest.raises(RunError, match="continue it with --resume"):
+    with pytest.raises(RunError, match=r"was killed\. Wait, or resume it"):
         run.classifier()
 
 

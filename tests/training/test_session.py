@@ -204,7 +204,7 @@ def test_the_progress_counts_all_images_and_epochs(train, plan, tmp_path):
 def test_a_directory_that_is_not_empty_is_rejected(train, plan, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(RunError, match=r"already exists\. Choose another --out"):
+    with pytest.raises(RunError, match=r"already exists\. Choose another directory"):
         train(plan(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,8 @@ from tinysight.data.pixels import iter_chunks
 
 Labels = NDArray[np.int64]
 LabelType = Literal["str", "int", "float", "bool"]
+
+_MAX_SHOWN_CLASSES = 10  # classes with a sample image in the notebook display
 
 IN_MEMORY = ":memory:"
 """The argument of a dataset whose images exist only in memory, so that it cannot be loaded again."""
@@ -116,10 +119,21 @@ class Dataset:
         return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
-        """Return the HTML representation for notebooks."""
-        from tinysight.data.display import dataset_html
+        """Return the name, sizes and notes, and an image of each of the first ten classes, for notebooks."""
+        from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 
-        return dataset_html(self)
+        names, train = self.class_names, self.train
+        counts = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        indices = [int((train.labels == label).argmax()) for label in range(min(len(names), _MAX_SHOWN_CLASSES))]
+        figures = [
+            FIGURE_HTML.format(image=image_html(train.pixels[index], names[label]), text=escape(names[label]))
+            for label, index in enumerate(indices)
+        ]
+        more = f" and {len(names) - _MAX_SHOWN_CLASSES:,} more classes" if len(names) > _MAX_SHOWN_CLASSES else ""
+        height, width = self.image_size
+        notes = "".join(f"<br><em>{escape(note)}</em>" for note in self.notes)
+        head = f"<strong>{escape(self.name)}</strong>: {counts} images of {height}x{width}, {len(names):,} classes"
+        return f"<div>{head}{notes}{ROW_HTML.format(''.join(figures))}{more}</div>"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -73,7 +73,7 @@ class ImagePredictor:
             yield from self._predict_test_images(test_indices, data_dir, progress)
 
     def document(self, predictions: list[Prediction]) -> dict[str, Any]:
-        """Return the JSON document of `predict --json`."""
+        """Return the predictions as a JSON document with a format number and the path of the model."""
         notes = list(self.classifier.notes)
         return {"format": DOCUMENT_FORMAT, "model": str(self.source.path), "notes": notes, "predictions": predictions}
 

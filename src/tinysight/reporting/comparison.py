@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Dataset, Labels
-from tinysight.data.display import to_data_uri
+from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
 from tinysight.reporting.card import Card, load_metrics
 from tinysight.reporting.rendering import render

@@ -45,7 +45,7 @@ class DatasetRecord(FrozenModel):
     """The dataset of a run: its source and fingerprint, needed to load the same images again."""
 
     name: str
-    argument: str = Field(description="value of --data; a folder as an absolute path")
+    argument: str = Field(description="name of a built-in dataset, or an absolute path")
     data_dir: str | None = Field(description="absolute path of the CIFAR-10 folder, if one was given")
     fingerprint: str
     source: str
@@ -70,6 +70,7 @@ class Summary(Record):
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
+    val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.find import suggest_run
 from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
-from tinysight.runs.repr_html import run_html
 
 _TRAINING_FILES = (
     "environment.json",
@@ -70,7 +71,7 @@ class Run:
     def check_available(path: Path) -> None:
         """Raise RunError if `path` exists and is not an empty directory."""
         if not Run.is_available(path):
-            raise RunError(f"{path}: already exists. Choose another --out, or continue the run with --resume.")
+            raise RunError(f"{path}: already exists. Choose another directory, or resume the run.")
 
     @staticmethod
     def is_available(path: Path) -> bool:
@@ -82,7 +83,7 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Return the run at `path`. Raises RunError if there is none."""
         if not os.path.isdir(path):  # Path.is_dir raises an error for very long names
-            raise RunError(f"{path}: no run directory. Create one with `tinysight train`.")
+            raise RunError(f"{path}: no run directory. {suggest_run(path)}")
         run = cls(path)
         run.summary()
         return run
@@ -92,7 +93,7 @@ class Run:
         metrics = None
         with suppress(RunError):
             metrics = self.metrics()
-        return run_html(self.path, self.summary(), metrics)
+        return _html_table(self.path, self.summary(), metrics)
 
     @contextmanager
     def training_lock(self) -> Iterator[None]:
@@ -181,7 +182,7 @@ class Run:
     def classifier(self) -> Classifier:
         """Return the classifier, after checking its weights against their checksum and shapes."""
         if self.summary().status == "running":
-            raise RunError(f"{self.path}: training is running or was killed. Wait, or continue it with --resume.")
+            raise RunError(f"{self.path}: training is running or was killed. Wait, or resume it.")
         record = self._model()
         path = self.path / "model.safetensors"
         tensors, _, checksum = weights.read_tensors(path)
@@ -219,7 +220,7 @@ class Run:
         path = self.path / "metrics.json"
         metrics = records.read_record(Metrics, path)
         if metrics.weights_sha256 != self.weights_checksum():
-            raise RunError(f"{path}: computed for other weights. Run `tinysight evaluate` again.")
+            raise RunError(f"{path}: computed for other weights. Evaluate the run again.")
         return metrics
 
     @property
@@ -230,7 +231,7 @@ class Run:
     def write_metrics(self, metrics: Metrics) -> None:
         """Write metrics.json. Raises RunError if the metrics are not those of the current weights."""
         if metrics.weights_sha256 != self.weights_checksum():
-            raise RunError(f"{self.path}: the weights changed during the evaluation. Run `tinysight evaluate` again.")
+            raise RunError(f"{self.path}: the weights changed during the evaluation. Evaluate the run again.")
         records.write_record(metrics, self.path / "metrics.json")
 
     def weights_checksum(self) -> str:
@@ -257,13 +258,13 @@ class Run:
                 archive = np.load(file, allow_pickle=False)
                 arrays = {name: archive[name] for name in archive.files}
         except (OSError, EOFError, AttributeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise RunError(f"{path}: missing or damaged. Run `tinysight evaluate` again.") from error
+            raise RunError(f"{path}: missing or damaged. Evaluate the run again.") from error
         records.check_format(arrays.pop("format", np.array(None)).tolist(), path)
         checksum = str(arrays.pop("sha256", ""))
         if set(arrays) != {"probabilities", "labels", "notes"} or not _are_predictions(**arrays):
-            raise RunError(f"{path}: contains no predictions. Run `tinysight evaluate` again.")
+            raise RunError(f"{path}: contains no predictions. Evaluate the run again.")
         if checksum != _arrays_checksum(arrays):
-            raise RunError(f"{path}: modified after it was written. Run `tinysight evaluate` again.")
+            raise RunError(f"{path}: modified after it was written. Evaluate the run again.")
         return arrays["probabilities"], arrays["labels"]
 
     def read_files(self) -> dict[str, bytes]:
@@ -327,3 +328,28 @@ def _channels_last(weights: Tensor) -> Tensor:
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
+    """Return a table of the status, size and accuracy of a run; `metrics` is None if it was not evaluated."""
+    facts = {
+        "run": str(path),
+        "recipe": f"{summary.recipe} on {summary.dataset}",
+        "status": f"{summary.status} after {summary.epochs_text}, {summary.train_seconds:,.0f} s of training",
+        "parameters": f"{summary.parameters:,}",
+        "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
+        "accuracy": "not measured; call evaluate(run)" if metrics is None else _accuracy_text(metrics),
+    }
+    rows = "".join(
+        f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
+        for name, text in facts.items()
+        if text
+    )
+    notes = "".join(f"<br><em>{escape(note)}</em>" for note in summary.notes)
+    return f"<table>{rows}</table>{notes}"
+
+
+def _accuracy_text(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_ci95
+    images = f"{metrics.n:,} {metrics.split} images"
+    return f"{metrics.accuracy:.2%} of {images} (95 % interval {low:.2%} to {high:.2%})"

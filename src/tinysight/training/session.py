@@ -227,6 +227,7 @@ class Session:
             epochs=len(self.trainer.history),
             parameters=count_parameters(self.trainer.network),
             val_accuracy=self.trainer.val_accuracy,
+            val_images=len(self.trainer.split.validation),
             train_seconds=self.stopwatch.total(without="validation"),
             total_seconds=self.stopwatch.total(),
             error=error,

@@ -10,15 +10,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scipy.stats import t as student
 
 from tinysight._util.errors import TrainingError
-from tinysight.tuning.trial import Trial, best_trial
-
-if TYPE_CHECKING:
-    from tinysight.tuning.study import Study
+from tinysight.tuning.trial import AccuracyPairs, Trial, accuracy_pairs, best_trial, gains, is_rejected
 
 _MIN_RANKED_PAIRS = 2  # challengers with at least as many pairs are ranked by mean gain
 
@@ -61,19 +57,23 @@ class Selection:
         return mean - reach / math.sqrt(len(differences)), mean + reach / math.sqrt(len(differences))
 
 
-def select_best(study: Study) -> Selection:
+def select_best(trials: Sequence[Trial], reseeded: Sequence[Trial], baseline: Trial | None) -> Selection:
     """Select the best recipe from the trials so far.
+
+    Args:
+        trials: trials of the search.
+        reseeded: trainings of some of them with new seeds.
+        baseline: the trial of the unchanged recipe, or None if it has not finished.
 
     Raises:
         TrainingError: no trial has finished.
     """
-    trials, reseeded = study.trials(), study.reseeded_trials()
-    best, baseline = best_trial(trials), study.baseline
+    best = best_trial(trials)
     if best is None:
         errors = [trial.error for trial in trials if trial.error]
         first_error = f" First error: {errors[0]}" if errors else ""
         raise TrainingError(
-            f"{study.path}: no trial has finished. Tune again with this output directory to resume.{first_error}"
+            f"Study: no trial has finished. Tune again with the same output directory to resume.{first_error}"
         )
     if baseline is None or best == baseline:
         return Selection(best, best, baseline, (), None, len(trials))
@@ -97,37 +97,3 @@ def _rank(challenger: tuple[Trial, AccuracyPairs]) -> tuple[int, float]:
     """Return the sort key of a challenger: number of pairs up to the minimum, then mean gain."""
     _, pairs = challenger
     return min(_MIN_RANKED_PAIRS, len(pairs)), statistics.mean(gains(pairs))
-
-
-AccuracyPairs = tuple[tuple[float, float], ...]
-"""Validation accuracies (baseline, challenger), 0..1, one pair per seed."""
-
-MIN_PAIRS = 3  # pairs; without a mean gain in these, a challenger is rejected
-
-
-def accuracy_pairs(baseline: Trial, trial: Trial, reseeded: Sequence[Trial]) -> AccuracyPairs:
-    """Return the accuracies of baseline and trial for each new seed that both were trained with.
-
-    A diverged training counts as accuracy 0; leaving it out would favor its recipe.
-    """
-    accuracies = {
-        (training.reseed_of, training.reseed_number): training.accuracy if training.state == "finished" else 0.0
-        for training in reseeded
-        if training.state in ("finished", "failed")
-    }
-    seeds = sorted({seed for number, seed in accuracies if number == trial.number})
-    return tuple(
-        (accuracies[baseline.number, seed], accuracies[trial.number, seed])
-        for seed in seeds
-        if (baseline.number, seed) in accuracies
-    )
-
-
-def gains(pairs: AccuracyPairs) -> list[float]:
-    """Return the challenger's accuracy minus the baseline's, for each seed."""
-    return [challenger - baseline for baseline, challenger in pairs]
-
-
-def is_rejected(pairs: AccuracyPairs) -> bool:
-    """Return whether a challenger has enough pairs and no mean gain."""
-    return len(pairs) >= MIN_PAIRS and statistics.mean(gains(pairs)) <= 0

@@ -33,9 +33,8 @@ from tinysight.training.device import Device
 from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
 from tinysight.tuning import journal
-from tinysight.tuning.selection import accuracy_pairs, is_rejected
 from tinysight.tuning.space import RecipeValues, SearchSpace
-from tinysight.tuning.trial import Trial, TrialTask, best_trial
+from tinysight.tuning.trial import Trial, TrialTask, accuracy_pairs, best_trial, is_rejected
 
 N_RANDOM = 10  # random trials before TPE samples
 N_PERTURBED = 3  # values that a random trial changes; changing all at once is nearly always worse
@@ -215,10 +214,11 @@ class Study:
 
         Under the lock, a running trial without a worker belongs to a process that died while it took the trial.
         """
-        for study, trials in ((self._search, self.trials()), (self._fresh, self.reseeded_trials())):
-            for trial in trials:
-                alive = trial.worker is not None and is_locked(self._worker_lock(trial.worker))
-                if trial.state == "running" and not alive:
+        for study, list_trials in ((self._search, self.trials), (self._fresh, self.reseeded_trials)):
+            workers = {trial.worker for trial in list_trials() if trial.state == "running"}
+            dead = {worker for worker in workers if worker is None or not is_locked(self._worker_lock(worker))}
+            for trial in list_trials():  # listed again: a process may have finished its trial before it exited
+                if trial.state == "running" and trial.worker in dead:
                     study.tell(trial.number, state=TrialState.FAIL)
 
     @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -205,3 +206,37 @@ class TrialTask:
             study.tell(self.optuna_trial, result.accuracy)
         else:
             study.tell(self.optuna_trial, state=TrialState.FAIL if result.ending == "failed" else TrialState.PRUNED)
+
+
+AccuracyPairs = tuple[tuple[float, float], ...]
+"""Validation accuracies (baseline, challenger), 0..1, one pair per seed."""
+
+MIN_PAIRS = 3  # pairs; without a mean gain in these, a challenger is rejected
+
+
+def accuracy_pairs(baseline: Trial, trial: Trial, reseeded: Sequence[Trial]) -> AccuracyPairs:
+    """Return the accuracies of baseline and trial for each new seed that both were trained with.
+
+    A diverged training counts as accuracy 0; leaving it out would favor its recipe.
+    """
+    accuracies = {
+        (training.reseed_of, training.reseed_number): training.accuracy if training.state == "finished" else 0.0
+        for training in reseeded
+        if training.state in ("finished", "failed")
+    }
+    seeds = sorted({seed for number, seed in accuracies if number == trial.number})
+    return tuple(
+        (accuracies[baseline.number, seed], accuracies[trial.number, seed])
+        for seed in seeds
+        if (baseline.number, seed) in accuracies
+    )
+
+
+def gains(pairs: AccuracyPairs) -> list[float]:
+    """Return the challenger's accuracy minus the baseline's, for each seed."""
+    return [challenger - baseline for baseline, challenger in pairs]
+
+
+def is_rejected(pairs: AccuracyPairs) -> bool:
+    """Return whether a challenger has enough pairs and no mean gain."""
+    return len(pairs) >= MIN_PAIRS and statistics.mean(gains(pairs)) <= 0

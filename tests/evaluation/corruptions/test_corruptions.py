@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from tinysight.data.sources import shapes
-from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, blur, digital, noise, weather
+from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, blur, digital, weather
 from tinysight.training.seeding import seeded_generator
 
 EVERY_CORRUPTION = pytest.mark.parametrize("name", CORRUPTIONS)
@@ -111,10 +111,10 @@ def test_constant_images_stay_finite(name):
 def test_noise_has_the_given_standard_deviation():
     gray = torch.full((200, 3, 32, 32), 0.5)
     rng = seeded_generator(0, "noise")
-    assert float((noise.gaussian_noise(gray, 0.1, rng) - gray).std()) == pytest.approx(0.1, rel=0.01)
-    shot = noise.shot_noise(gray, 100.0, rng)
+    assert float((digital.gaussian_noise(gray, 0.1, rng) - gray).std()) == pytest.approx(0.1, rel=0.01)
+    shot = digital.shot_noise(gray, 100.0, rng)
     assert (float(shot.mean()), float(shot.std())) == pytest.approx((0.5, (0.5 / 100) ** 0.5), rel=0.01)
-    impulse = noise.impulse_noise(gray, 0.07, rng)
+    impulse = digital.impulse_noise(gray, 0.07, rng)
     assert [float((impulse == level).float().mean()) for level in (0.0, 1.0)] == pytest.approx([0.035, 0.035], rel=0.03)
 
 

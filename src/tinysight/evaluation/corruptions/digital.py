@@ -1,4 +1,4 @@
-"""Brightness, contrast, elastic transform, pixelation and JPEG compression.
+"""Noise, brightness, contrast, elastic transform, pixelation and JPEG compression.
 
 All functions take float images, (n, 3, height, width), 0..1, and return new ones. Values may leave that range.
 """
@@ -15,6 +15,22 @@ from torch import Tensor
 
 from tinysight.data.filters import gaussian_blur
 from tinysight.evaluation.corruptions.warp import warp
+
+
+def gaussian_noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+    """Add normal noise of standard deviation `sigma` to every value."""
+    return images + sigma * torch.randn(images.shape, generator=generator)
+
+
+def shot_noise(images: Tensor, photons: float, generator: torch.Generator) -> Tensor:
+    """Replace every value by a Poisson count of photons; white has a mean of `photons`."""
+    return torch.poisson(images * photons, generator=generator) / photons
+
+
+def impulse_noise(images: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Set the given fraction of all values to 0 or 1 with equal probability (salt-and-pepper noise)."""
+    uniform = torch.rand(images.shape, generator=generator)
+    return torch.where(uniform < fraction, (uniform < fraction / 2).float(), images)
 
 
 def brightness(images: Tensor, amount: float) -> Tensor:

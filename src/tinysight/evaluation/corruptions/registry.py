@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinysight.evaluation.corruptions import blur, digital, noise, weather
+from tinysight.evaluation.corruptions import blur, digital, weather
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -47,9 +47,9 @@ def _zoom_factors(max_factor: float) -> tuple[float, ...]:
 
 
 CORRUPTIONS = {
-    "gaussian noise": Corruption(noise.gaussian_noise, ((0.04,), (0.06,), (0.08,), (0.09,), (0.10,)), is_random=True),
-    "shot noise": Corruption(noise.shot_noise, ((500,), (250,), (100,), (75,), (50,)), is_random=True),
-    "impulse noise": Corruption(noise.impulse_noise, ((0.01,), (0.02,), (0.03,), (0.05,), (0.07,)), is_random=True),
+    "gaussian noise": Corruption(digital.gaussian_noise, ((0.04,), (0.06,), (0.08,), (0.09,), (0.10,)), is_random=True),
+    "shot noise": Corruption(digital.shot_noise, ((500,), (250,), (100,), (75,), (50,)), is_random=True),
+    "impulse noise": Corruption(digital.impulse_noise, ((0.01,), (0.02,), (0.03,), (0.05,), (0.07,)), is_random=True),
     "defocus blur": Corruption(
         blur.defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)), is_random=False
     ),
