@@ -18,6 +18,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
 from tinysight.models.classifier import batch_size
+from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network, supports_image_size
 from tinysight.recipes import loading
 from tinysight.recipes.schema import ModelSection, Recipe
@@ -301,13 +302,14 @@ def resolve_recipe(
     precision: PrecisionOption = "auto",
     device: Device = "cpu",
     progress: Progress = SILENT,
+    network: NetworkFactory | None = None,
 ) -> tuple[Recipe, Precision]:
     """Return the recipe with its network filled in, and the precision to train in.
 
-    If the network was open, the forecast is sent to `progress` as a note.
+    If the network was open, the forecast is sent to `progress` as a note. `network` builds a custom network.
     """
     if not recipe.model.needs_time_budget:
-        return recipe, precisions.resolve_precision(precision, recipe, device, progress)
+        return recipe, precisions.resolve_precision(precision, recipe, device, progress, network)
     workload = Workload.from_dataset(dataset, recipe)
     forecast = forecast_training(recipe, workload, deadline, precision, device, progress=progress)
     progress.note(forecast.describe_with_end_time())
