@@ -31,6 +31,7 @@ from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.find import suggest_run
 from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
 
 _TRAINING_FILES = (
@@ -82,7 +83,7 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Return the run at `path`. Raises RunError if there is none."""
         if not os.path.isdir(path):  # Path.is_dir raises an error for very long names
-            raise RunError(f"{path}: no run directory. Train a run first.")
+            raise RunError(f"{path}: no run directory. {suggest_run(path)}")
         run = cls(path)
         run.summary()
         return run

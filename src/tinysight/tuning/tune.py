@@ -94,6 +94,6 @@ def tune(
         finally:
             progress.finish()  # removes the live bar after an error, too
         study.fail_orphans()
-        selection = select_best(study)
+        selection = select_best(study.trials(), study.reseeded_trials(), study.baseline)
         write_results(study, selection, dataset.name)
         return TuneResult(study, selection, interruption.requested)
