@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.formatting import points
 from tinysight.cli.options import DataDirOption
 
 
@@ -26,13 +27,13 @@ def compare(
 
     opened = [Run.open(run) for run in runs]
     results = compare_runs(opened)
-    table = Table("run", "compared with", "difference", "95 % interval", "p-value", box=None, pad_edge=False)
+    table = Table("run", "compared with", "difference (points)", "95% interval", "p-value", box=None, pad_edge=False)
     for pair in results.comparisons:
         low, high = pair.interval
         p_value = f"{pair.p_value_holm:.2g}" if pair.p_value_holm >= 1e-4 else "less than 0.0001"
-        difference = f"{pair.difference:+.2%}"
+        interval = f"{points(low)} to {points(high)}"
         table.add_row(
-            escape_control(pair.first), escape_control(pair.second), difference, f"{low:+.2%} to {high:+.2%}", p_value
+            escape_control(pair.first), escape_control(pair.second), points(pair.difference), interval, p_value
         )
     stdout_console.print(table)
     dataset = open_dataset(opened[0], data_dir=data_dir, progress=progress)

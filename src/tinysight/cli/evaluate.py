@@ -10,6 +10,7 @@ import typer
 
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
+from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 
 if TYPE_CHECKING:
@@ -73,19 +74,18 @@ def _evaluate_onnx(path: Path, data: str, data_dir: Path | None) -> Metrics:
 def _print_metrics(metrics: Metrics) -> None:
     from tinysight.evaluation.metrics import classification_report
 
-    low, high = metrics.accuracy_ci95
     per_class = {escape_control(name): scores for name, scores in metrics.per_class.items()}
     stdout_console.print(classification_report(metrics.model_copy(update={"per_class": per_class})))
     stdout_console.print(
-        f"{metrics.split} accuracy {metrics.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}) "
-        f"on {metrics.n:,} images, loss {metrics.loss:.4f}"
+        f"{metrics.split} accuracy {percent(metrics.accuracy)} (95% confidence interval "
+        f"{percent_interval(metrics.accuracy_ci95)}) on {metrics.n:,} images, loss {metrics.loss:.4f}"
     )
     if metrics.accuracy_tta is not None:
-        stdout_console.print(f"with test-time augmentation (TTA): {metrics.accuracy_tta:.4f}")
+        stdout_console.print(f"with test-time augmentation (TTA): {percent(metrics.accuracy_tta)}")
     selective = metrics.selective
     stdout_console.print(
-        f"unsure below a probability of {selective.threshold:.0%}: coverage {selective.coverage:.1%}, "
-        f"error rate {selective.error:.1%} on the covered images"
+        f"unsure below a probability of {percent(selective.threshold)}: coverage {percent(selective.coverage)}, "
+        f"error rate {percent(selective.error)} on the covered images"
         if selective.threshold <= 1
         else "unsure of every image: no threshold reaches the target error"
     )

@@ -12,6 +12,7 @@ import typer
 from tinysight._util import optional_deps
 from tinysight._util.console import escape_control, print_error, print_result, progress
 from tinysight._util.errors import InputError
+from tinysight._util.formatting import percent
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrFileArgument
 
 if TYPE_CHECKING:
@@ -106,6 +107,6 @@ def _open(path: Path) -> ModelSource:
 
 
 def _format(prediction: Prediction) -> str:
-    classes = ", ".join(f"{choice['class']} {100 * choice['probability']:.1f} %" for choice in prediction["top"])
+    classes = ", ".join(f"{choice['class']} {percent(choice['probability'])}" for choice in prediction["top"])
     label = f"  (label: {prediction['label']})" if "label" in prediction else ""
     return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"

@@ -12,6 +12,7 @@ import typer
 
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
+from tinysight._util.formatting import percent
 from tinysight._util.platform import join_command
 from tinysight.cli.options import (
     DataDirOption,
@@ -99,7 +100,7 @@ def train(
 
 
 def _print_summary(summary: Summary, path: Path) -> None:
-    accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
+    accuracy = "not measured" if summary.val_accuracy is None else percent(summary.val_accuracy)
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
     stdout_console.print(
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {epochs} "
