@@ -31,7 +31,8 @@ from common import append, stamp
 from PIL import Image
 from ray.cluster_utils import Cluster
 
-from tinysight.bulk.batch_predict import BatchEngine, batch_predict
+from tinysight.bulk.batch_predict import batch_predict
+from tinysight.bulk.executors import BatchEngine
 from tinysight.data.sources import cifar10
 from tinysight.runs.run import Run
 

@@ -51,7 +51,7 @@ def operations(network: nn.Module, image_size: int) -> float:
         passes = 2 if not layer_operations else 3  # the first trained layer needs no input gradient
         layer_operations.append(2 * passes * multiply_adds)
 
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
     with torch.no_grad():

@@ -12,19 +12,10 @@ DIALECT = (
 )
 BRITISH = (
     *("colou", "centre(?!y)", "grey", "neighbour", "behaviour", "licence", "programme(?!d|r)", "favour", "honour"),
-    *(r"\w{0,12}optimis(?!t|m)", r"\w{0,12}normalis", r"\w{0,12}standardis", r"\w{0,12}recognis", r"\w{0,12}initialis", r"\w{0,12}summaris"),
-    *(
-        r"\w{0,12}organis(?!m|t)",
-        r"\w{0,12}minimis",
-        r"\w{0,12}maximis",
-        r"\w{0,12}analys(?!is|t)",
-        "catalogue",
-        "artefact",
-        "modell",
-        "labell",
-    ),
+    *("optimis(?!t|m)", "normalis", "standardis", "recognis", "initialis", "summaris", "organis(?!m|t)", "minimis"),
+    *("maximis", "analys(?!is|t)", "catalogue", "artefact", "modell", "labell"),
 )
-BANNED = re.compile(rf"(?<![a-z])(?:(?:{'|'.join(DIALECT)})(?![a-z])|(?:{'|'.join(BRITISH)}))", re.IGNORECASE)
+BANNED = re.compile(rf"(?<![a-z])(?:{'|'.join(DIALECT)})(?![a-z])|{'|'.join(BRITISH)}", re.IGNORECASE)
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`|\]\([^)]*\)|https?://\S+", re.MULTILINE | re.DOTALL)
 # A paper's title, and a seed label that fixes random draws.
 QUOTED = ("Measuring Colourfulness", 'f"strangers {name}"')

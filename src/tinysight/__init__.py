@@ -2,7 +2,7 @@
 
     import tinysight as ts
 
-    run = ts.train("fast", "pictures", minutes=2)
+    run = ts.train("fast", "images", minutes=2)
     ts.evaluate(run).accuracy
     ts.predict(run, ["cat.jpg"]).labels
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tinysight._util import console
 from tinysight._util.errors import InputError
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from tinysight.bulk.batch_predict import BatchEngine, BatchSummary
+    from tinysight.bulk.batch_predict import BatchSummary
+    from tinysight.bulk.executors import BatchEngine
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
     from tinysight.evaluation.predict import ImagePredictor
@@ -585,7 +586,7 @@ def forget(
     return Run(path)
 
 
-def export(run: RunLike, to: Literal["keras", "onnx"], path: str | Path | None = None) -> Path:
+def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:
     """Export the classifier of a run.
 
     Args:
@@ -597,21 +598,15 @@ def export(run: RunLike, to: Literal["keras", "onnx"], path: str | Path | None =
         The path.
 
     Raises:
-        InputError: the packages of the format are not installed.
-        StorageError: the path cannot be written.
+        InputError: there is no such format, or its packages are not installed.
+        ModelError: the format cannot hold this network.
+        StorageError: the path already exists or cannot be written.
     """
-    opened = open_run(run)
-    classifier, name = opened.classifier(), opened.path.name
-    if to == "onnx":
-        from tinysight.interop.onnx.exporter import export_onnx
+    from tinysight.interop.exporters import get_exporter
 
-        target = opened.path.with_name(f"{name}.onnx") if path is None else Path(path)
-        export_onnx(classifier, target)
-    else:
-        from tinysight.interop.keras.exporter import export_keras
-
-        target = opened.path.with_name(f"{name}-keras") if path is None else Path(path)
-        export_keras(classifier, target)
+    opened, exporter = open_run(run), get_exporter(to)
+    target = exporter.default_path(opened.path) if path is None else Path(path)
+    exporter.export(opened.classifier(), target)
     return target
 
 

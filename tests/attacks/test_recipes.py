@@ -67,9 +67,14 @@ def test_a_huge_integer_is_rejected_with_a_short_message(key, digits):
         "a = " + "{b = " * (MAX_RECIPE_BYTES // 5 - 10),
         "a = " + "[[" * 300 + "]]" * 300,
         "x = 1" + "0" * (MAX_RECIPE_BYTES - 10),
-        "\n".join(f"[s{number}]" for number in range(MAX_RECIPE_BYTES // 8)),
+        "\n".join(f"[s{number}]" for number in range(MAX_RECIPE_BYTES // 9)),
+        "\n".join(f"x{number}." + "a." * 990 + "a = 1" for number in range(20)),
+        "\n".join(f"x{number}." + "a." * 495 + "a = 1" for number in range(40)),
+        "\n".join(f"x{number} = " + "{b = " * 190 + "1" + "}" * 190 for number in range(100)),
+        "\n".join(["a = ["] + ["["] * 19_000),
+        "\n".join(f"[s{number}]" for number in range(19_000)),
+        "\n".join(f"key{number} = 1" for number in range(MAX_RECIPE_BYTES // 14)),
     ],
-    ids=["dots", "brackets", "braces", "balanced brackets", "digits", "sections"],
 )
 def test_pathological_toml_of_maximum_size_needs_little_memory(tmp_path, text):
     path = tmp_path / "bomb.toml"

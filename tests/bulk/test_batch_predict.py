@@ -1,6 +1,7 @@
 """Batch prediction gives one row per image, equal to its prediction alone."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.bulk.conftest import Inputs, png, pq, table
-from tinysight._util.errors import ImageError, InputError, RunError, StorageError
-from tinysight.bulk import local, output
+from tinysight._util.errors import ImageError, InputError, RunError, StorageError, TinysightError
+from tinysight.bulk import output
 from tinysight.bulk.batch_predict import batch_predict
+from tinysight.bulk.executors import run_shards
+from tinysight.bulk.job import Job
 from tinysight.data.image_io import read_image
 from tinysight.runs.run import Run
 
@@ -63,7 +66,7 @@ def test_resuming_after_interruptions_loses_and_duplicates_no_row(trained, input
     shutil.rmtree(out, ignore_errors=True)
     for stop in stops:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(local.Job, "run_shard", interrupt_after(stop, local.Job.run_shard))
+            patch.setattr(Job, "run_shard", interrupt_after(stop, Job.run_shard))
             try:
                 predict_all(trained, inputs.folder, out)
             except KeyboardInterrupt:
@@ -214,6 +217,57 @@ def test_directory_of_other_files_is_not_overwritten(trained, inputs, tmp_path):
 def test_output_inside_the_input_is_rejected(trained, inputs):
     with pytest.raises(InputError, match="Choose an output outside of it"):
         predict_all(trained, inputs.folder, inputs.folder / "out")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.CSV", "out.json", "out.xlsx"])
+def test_output_named_like_another_format_is_rejected(trained, inputs, tmp_path, name):
+    expected = r"out\.\w+: the output is a directory of Parquet files\. Name it .*out\.parquet, and convert"
+    with pytest.raises(InputError, match=expected):
+        predict_all(trained, inputs.folder, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_output_of_an_older_format_is_not_resumed(trained, inputs, tmp_path):
+    out = tmp_path / "out"
+    predict_all(trained, inputs.folder, out)
+    metadata = json.loads((out / "_tinysight.json").read_text())
+    assert metadata["format"] == 2
+    (out / "_tinysight.json").write_text(json.dumps({**metadata, "format": 1}))
+    with pytest.raises(InputError, match=r"holds predictions with a different format\. Choose another output"):
+        predict_all(trained, inputs.folder, out)
+
+
+def test_killed_worker_is_one_sentence_and_a_rerun_resumes(trained, inputs, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "__reduce__", lambda job: (os._exit, (9,)), raising=False)  # in the worker
+        with pytest.raises(TinysightError, match=r"a worker process was killed.*\. Run it again to resume\."):
+            predict_all(trained, inputs.folder, out, workers=2)
+    predict_all(trained, inputs.folder, out, workers=1)
+    assert table(out).keys() == inputs.expected.keys()
+
+
+def test_shards_are_listed_only_as_workers_become_free():
+    listed, executor = [], RecordingExecutor(capacity=3)
+    results = run_shards(executor, (listed.append(number) or (number, None) for number in range(8)))
+    assert next(results) == 0
+    assert listed == [0, 1, 2]
+    assert list(results) == list(range(1, 8))
+    assert executor.most == 3
+
+
+class RecordingExecutor:
+    """An executor that returns the number of the oldest shard as its result."""
+
+    def __init__(self, capacity):
+        self.capacity, self.queue, self.most = capacity, [], 0
+
+    def submit(self, shard):
+        self.queue.append(shard[0])
+        self.most = max(self.most, len(self.queue))
+
+    def next_result(self):
+        return self.queue.pop(0)
 
 
 @pytest.mark.parametrize(

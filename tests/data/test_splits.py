@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -93,3 +93,52 @@ def test_a_class_with_one_image_is_an_error():
 def test_a_fraction_outside_0_to_1_is_an_error(fraction):
     with pytest.raises(DataError, match="between 0 and 1"):
         splits.stratified_split(labels_of([5, 5]), fraction, seed=0)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, max_size=120),
+    fraction=st.sampled_from([0.1, 0.2, 0.5]),
+    seed=st.integers(0, 5),
+)
+def test_groups_are_held_out_whole_and_every_class_is_on_both_sides(rows, fraction, seed):
+    labels, groups = np.array([label for label, _ in rows]), [str(group) for _, group in rows]
+    try:
+        kept, held = splits.grouped_split(labels, groups, fraction, seed)
+    except DataError:
+        groups_by_class = [{group for group, own in zip(groups, labels, strict=True) if own == k} for k in set(labels)]
+        event(f"refused with {min(map(len, groups_by_class))} groups in a class")
+        return
+    assert sorted([*kept, *held]) == [*range(len(rows))]
+    assert not {groups[index] for index in kept} & {groups[index] for index in held}
+    assert set(labels[kept]) == set(labels[held]) == set(labels)
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_groups_of_one_class_hold_out_the_wanted_fraction_of_each(size):
+    labels = np.repeat([0, 1, 2], [100, 200, 700])
+    groups = [str(index // size) for index in range(1000)]
+    kept, held = splits.grouped_split(labels, groups, 0.2, seed=0)
+    assert np.bincount(labels[held]).tolist() == [20, 40, 140]
+    again, other = (splits.grouped_split(labels, groups, 0.2, seed)[1] for seed in (0, 1))
+    assert np.array_equal(held, again)
+    assert not np.array_equal(held, other)
+    assert len(kept) == 800
+
+
+def test_two_groups_that_both_have_every_class_are_split():
+    kept, held = splits.grouped_split(np.array([0, 1, 0, 1]), "aabb", 0.5, seed=0)
+    assert sorted([kept.tolist(), held.tolist()]) == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize(("labels", "groups"), [([0, 0, 1, 1], "aaab"), ([0, 1, 0, 1], "abab"), ([0, 1], "aa")])
+def test_a_class_in_too_few_groups_is_an_error(labels, groups):
+    with pytest.raises(DataError, match=r"Class (cat|dog): too few groups to split, because groups stay whole"):
+        splits.grouped_split(np.array(labels), groups, 0.5, seed=0, class_names=("cat", "dog"))
+
+
+def test_many_small_groups_are_always_split():
+    for seed in range(20):
+        labels = np.random.default_rng(seed).integers(0, 5, 300)
+        kept, held = splits.grouped_split(labels, [str(index // 3) for index in range(300)], 0.1, seed)
+        assert set(labels[kept]) == set(labels[held]) == set(range(5))
+        assert 20 <= len(held) <= 45

@@ -35,7 +35,7 @@ FAST = ["fast-73", "fast-85", "fast-90", "fast-94"]
 
 
 def test_all_built_in_recipes_are_covered():
-    assert catalog.list_recipes() == sorted([*NOTEBOOKS, *FAST, "fast"])
+    assert catalog.list_recipes() == sorted([*NOTEBOOKS, *FAST, "fast", "resnet-9"])
 
 
 @pytest.mark.parametrize("fast_name", [*FAST, "fast"])
@@ -53,6 +53,13 @@ def test_the_fast_recipes_share_architecture_and_optimizer(fast_name):
 def test_a_fast_recipe_can_be_built(fast_name):
     recipe = load_recipe(fast_name)
     assert count_parameters(build_network(recipe.model, 10, recipe.data.image_size)) > 0
+
+
+def test_the_residual_recipe_has_the_published_network():
+    recipe = load_recipe("resnet-9")
+    assert (recipe.name, recipe.model.architecture, recipe.model.channels) == ("resnet-9", "resnet-9", None)
+    assert count_parameters(build_network(recipe.model, 10, recipe.data.image_size)) == 6_573_130
+    assert parse_recipe(dump_recipe(recipe), "again") == recipe
 
 
 def test_a_recipe_has_the_name_of_its_file_and_a_description(name):

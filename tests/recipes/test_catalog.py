@@ -4,6 +4,9 @@ import pytest
 
 from tinysight._util.errors import RecipeError
 from tinysight.recipes import catalog
+from tinysight.recipes.layers import Conv2d, Rescaling
+from tinysight.recipes.loading import dump_recipe, load_recipe
+from tinysight.recipes.schema import ModelSection, Recipe
 
 
 def test_a_built_in_name_works_from_any_directory(tmp_path, monkeypatch):
@@ -22,7 +25,10 @@ def test_a_path_to_a_file_is_accepted(tmp_path, monkeypatch):
     ("name", "advice"),
     [
         ("depe", "Unknown recipe 'depe'. Did you mean 'deep'?"),
-        ("resnet", "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, simple,"),
+        (
+            "vgg",
+            "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, resnet-9, simple,",
+        ),
         ("", "Unknown recipe ''. Known: deep"),
         ("mine.toml", "mine.toml: no such recipe file. List the built-in recipes with `tinysight recipes list`."),
         ("folder/mine", "folder/mine: no such recipe file."),
@@ -60,3 +66,21 @@ def test_a_missing_file_is_an_error(tmp_path):
 def test_a_byte_order_mark_is_skipped(tmp_path):
     (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfname = 'mine'\r\n")
     assert catalog.read_recipe(tmp_path / "mine.toml") == "name = 'mine'\n"
+
+
+def test_a_recipe_of_the_most_layers_that_the_schema_takes_can_be_read(tmp_path):
+    widest = Rescaling(scale=(-1.2345678901234567e-300,) * 3, offset=(-1.2345678901234567e-300,) * 3)
+    longest = Conv2d(
+        channels=65_536, kernel=(64, 64), stride=(64, 64), dilation=(64, 64), padding="valid", groups=65_536, bias=False
+    )
+    for layer in (widest, longest):
+        model = ModelSection(architecture="layers", layers=[layer] * 1000)
+        (tmp_path / "deep.toml").write_text(dump_recipe(Recipe(name="deep", model=model)))
+        assert load_recipe(str(tmp_path / "deep.toml")).model == model
+
+
+@pytest.mark.parametrize("text", ["a." * 501 + "a = 1", "\n".join(["a = [", *["["] * 20_000])])
+def test_a_recipe_of_nothing_but_nested_keys_is_rejected(tmp_path, text):
+    (tmp_path / "nested.toml").write_text(text)
+    with pytest.raises(RecipeError, match=r"nested\.toml: too many dots and brackets for a recipe\. Simplify it"):
+        catalog.read_recipe(tmp_path / "nested.toml")

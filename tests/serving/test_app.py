@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinysight.evaluation.evaluate import evaluate
 from tinysight.runs.run import Run
 
 pytest.importorskip("fastapi")
@@ -119,8 +120,17 @@ def test_slow_request_gets_503(served):
 def test_model_describes_the_classifier(client):
     info = client.get("/model").json()
     assert len(info["classes"]) == 10
-    assert info["accuracy"] is None
+    assert (info["accuracy"], info["accuracy_ci95"], info["evaluated_on"]) == (None, None, None)
     assert any("identifying" in sentence for sentence in info["not_for"])
+
+
+def test_accuracy_has_its_number_of_images_and_an_interval(finished_run):
+    metrics = evaluate(Run(finished_run))
+    with TestClient(create_app(ServedModel(Run(finished_run)))) as client:
+        info = client.get("/model").json()
+    assert info["accuracy"] == metrics["accuracy"]
+    assert info["accuracy_ci95"] == list(metrics["accuracy_ci95"])
+    assert info["evaluated_on"] == "30 test images"
 
 
 def test_health_readiness_and_metrics(client):

@@ -13,6 +13,7 @@ pytest.importorskip("playwright")
 import uvicorn
 from playwright.sync_api import expect, sync_playwright
 
+from tinysight.evaluation.evaluate import evaluate
 from tinysight.runs.run import Run
 from tinysight.serving.app import create_app
 from tinysight.serving.served_model import ServedModel
@@ -81,6 +82,17 @@ def choose(page, *files):
 def test_page_describes_the_classifier_and_its_limits(page):
     expect(page.locator("#about")).to_contain_text("Recognizes only these classes:")
     expect(page.locator("#not-for li")).not_to_have_count(0)
+
+
+def test_page_states_the_accuracy_with_its_images(browser, page, finished_run):
+    expect(page.locator("#accuracy")).to_contain_text("Accuracy: not measured.")
+    metrics = evaluate(Run(finished_run))
+    with serving(finished_run) as address:
+        evaluated = browser.new_page()
+        evaluated.goto(address)
+        expected = f"Accuracy: {metrics['accuracy']:.1%} on 30 test images (95% confidence interval "
+        expect(evaluated.locator("#accuracy")).to_contain_text(expected)
+        evaluated.close()
 
 
 def test_chosen_image_is_classified_and_gets_bars(page, photos, trained):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from tinysight._util import optional_deps
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline
 from tinysight.auditing.context import AuditContext
 from tinysight.auditing.registry import SECTIONS
 from tinysight.auditing.section import AuditSection, ResultT
@@ -20,18 +20,6 @@ from tinysight.runs.run import Run
 from tinysight.training import precision
 
 N_SHADOW_MODELS = 4  # without a time limit; even, so that half of the shadow models train on each image
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """Time limit of an audit: `minutes` after `start` (`time.perf_counter`); None is no limit."""
-
-    minutes: float | None
-    start: float
-
-    def allows(self, seconds: float) -> bool:
-        """Return whether a step of `seconds` ends before the limit."""
-        return self.minutes is None or time.perf_counter() - self.start + seconds <= 60 * self.minutes
 
 
 def audit(
@@ -58,7 +46,7 @@ def audit(
             names other images.
     """
     optional_deps.require("cleanlab", extra="audit")  # fail before any work is done
-    deadline = Deadline(minutes, time.perf_counter())
+    deadline = Deadline.after(minutes)
     context = AuditContext.from_run(run, dataset, data_dir, progress)
     context.groups_file = groups
     results = RunArtifacts(run).audit() or Audit(weights_sha256=run.weights_checksum())
@@ -93,9 +81,7 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
     recipe, seed = _shadow_recipe(context), run.environment().seed
     dtype = precision.resolve_precision("auto", recipe, progress=progress)
     seconds = 0.5 * len(pool) / len(context.train_split.train_indices) * run.summary().train_seconds  # of the last one
-    while len(models) % 2 or (
-        len(models) < N_SHADOW_MODELS if deadline.minutes is None else deadline.allows(2 * seconds)
-    ):
+    while len(models) % 2 or (deadline.allows(2 * seconds) if deadline.has_limit else len(models) < N_SHADOW_MODELS):
         start = time.perf_counter()
         progress.start(f"shadow model {len(models) + 1}", recipe.training.epochs * len(pool) // 2, "images")
         shadow = train_shadow_model(recipe, context.dataset, pool, len(models), seed, dtype, progress)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
 
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
-from tinysight.bulk import local, ray
+from tinysight.bulk.executors import EXECUTORS, BatchEngine, run_shards
 from tinysight.bulk.job import Job, NumberedShard, ShardResult
 from tinysight.bulk.output import ParquetOutput, part_name
 from tinysight.bulk.shards import iter_shards, total_bytes
 from tinysight.bulk.storage import RemotePath
 from tinysight.evaluation.protocols import ModelSource
 
-BatchEngine = Literal["local", "ray"]
-
-_ENGINES: dict[BatchEngine, Callable[[Job, Iterator[NumberedShard], int | None], Iterator[ShardResult]]] = {
-    "local": local.run,
-    "ray": ray.run,
-}
+_OTHER_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".xlsx")
 
 
 @dataclass(frozen=True)
@@ -61,12 +55,12 @@ def batch_predict(
         progress: counts input bytes.
 
     Raises:
-        InputError: there are no images, or `output` holds something else.
+        InputError: there are no images, or `output` holds something else or is named like another format.
         StorageError: `output` cannot be written.
         TinysightError: a worker failed; the same call resumes.
     """
     images, rows_dir = RemotePath.parse(source), ParquetOutput(RemotePath.parse(output))
-    _check_output_outside_input(images, rows_dir.path)
+    _check_output(rows_dir.path, images)
     total = total_bytes(images)
     facts = {"input": str(images), "classifier": str(model.path), "weights": model.weights_checksum(), "top": top}
     rows_dir.create_or_resume(facts | {"notes": list(model.classifier().notes)})
@@ -74,11 +68,11 @@ def batch_predict(
     rows = errors = 0
     progress.start("predicting", total, "B")
     try:
-        for done in _run(engine, Job(model, top, images, rows_dir), remaining, workers):
-            rows, errors = rows + done.rows, errors + done.errors
-            progress.advance(done.input_bytes)
+        for result in _run(engine, Job(model, top, images, rows_dir), remaining, workers):
+            rows, errors = rows + result.rows, errors + result.errors
+            progress.advance(result.input_bytes)
     except KeyboardInterrupt:
-        progress.note("Rows written so far are kept. Rerun the same command to resume.")
+        progress.note("Rows written so far are kept. Run it again to resume.")
         raise
     finally:
         progress.finish()
@@ -87,10 +81,11 @@ def batch_predict(
 
 
 def _run(engine: BatchEngine, job: Job, remaining: _RemainingShards, workers: int | None) -> Iterator[ShardResult]:
-    """Process the remaining shards; if there are none, no workers are started."""
+    """Run the remaining shards; if there are none, no workers are started."""
     shards = iter(remaining)
     if (first := next(shards, None)) is not None:
-        yield from _ENGINES[engine](job, chain([first], shards), workers)
+        with EXECUTORS[engine](job, workers) as executor:
+            yield from run_shards(executor, chain([first], shards))
 
 
 class _RemainingShards:
@@ -117,8 +112,14 @@ class _RemainingShards:
             yield number, shard
 
 
-def _check_output_outside_input(images: RemotePath, output: RemotePath) -> None:
-    """Raise InputError for an output inside the input, where a rerun would take it for input."""
+def _check_output(output: RemotePath, images: RemotePath) -> None:
+    """Raise InputError for an output named like another format, or inside the input, where a rerun would read it."""
+    stem, _, suffix = str(output).rpartition(".")
+    if f".{suffix.lower()}" in _OTHER_FORMATS:
+        raise InputError(
+            f"{output}: the output is a directory of Parquet files. Name it {stem}.parquet, and convert it "
+            f"afterwards, for example with pandas.read_parquet."
+        )
     inside = f"{output.path}/".startswith(f"{images.path.rstrip('/')}/")
     if images.scheme == output.scheme and inside:
         raise InputError(f"{output}: is inside the input {images}. Choose an output outside of it.")

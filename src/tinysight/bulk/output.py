@@ -19,11 +19,21 @@ from pyarrow.fs import FileSelector, FileType
 
 from tinysight._util.errors import InputError, StorageError
 from tinysight._util.files import write_bytes
-from tinysight.bulk.rows import SCHEMA
 from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import RemotePath
 
-FORMAT = 1
+SCHEMA = pa.schema(
+    [
+        ("input", pa.string()),  # location of the image: a file, FILE.tar:MEMBER, or FILE.parquet:ROW
+        ("class", pa.string()),  # the most probable one
+        ("probability", pa.float32()),  # of that class, 0..1
+        ("unsure", pa.bool_()),
+        ("top", pa.list_(pa.struct([("class", pa.string()), ("probability", pa.float32())]))),  # in descending order
+        ("error", pa.string()),  # why there is no prediction, as a sentence; all other columns but input are null
+    ]
+)
+
+FORMAT = 2
 METADATA_FILE = "_tinysight.json"  # Parquet readers skip files that begin with an underscore
 _PART = re.compile(r"part-(\d+)-([0-9a-f]{16})\.parquet")
 

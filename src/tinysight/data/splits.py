@@ -123,7 +123,7 @@ def grouped_split(
     """
     _check_fraction(fraction)
     classes, class_of = np.unique(labels, return_inverse=True)
-    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+    names, group_of = np.unique(list(groups), return_inverse=True)
     counts = np.zeros((len(names), len(classes)))
     np.add.at(counts, (group_of, class_of), 1)
     shares = counts / counts.sum(0)  # fraction of each class that is in each group

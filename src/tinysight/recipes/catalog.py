@@ -8,6 +8,10 @@ from pathlib import Path
 from tinysight._util.errors import RecipeError, did_you_mean
 
 RECIPE_DIR = Path(__file__).parent
+MAX_LAYERS = 1000
+MAX_RECIPE_BYTES = 10_000 + 600 * MAX_LAYERS  # the longest layer, with all its values, has less than 600 bytes
+_MAX_NESTING = 20 * MAX_LAYERS  # dots and brackets: a nested table takes kilobytes to parse
+_MAX_LINE_NESTING = 500  # the parser keeps all prefixes of a dotted key
 _NOTEBOOK_RECIPES = (  # kept to reproduce the notebooks; the others are faster and more accurate
     "simple",
     "strided",
@@ -17,7 +21,6 @@ _NOTEBOOK_RECIPES = (  # kept to reproduce the notebooks; the others are faster 
     "deep-augmented",
     "early-stopping",
 )
-MAX_RECIPE_BYTES = 10_000  # bytes
 
 
 def list_recipes() -> list[str]:
@@ -53,14 +56,18 @@ def read_recipe(path: Path) -> str:
     """Return the text of a recipe file.
 
     Raises:
-        RecipeError: the file cannot be read, is not UTF-8 text, or is larger than `MAX_RECIPE_BYTES`.
+        RecipeError: the file cannot be read, is not UTF-8 text, or is larger than any recipe of `MAX_LAYERS` layers.
     """
     try:
         if path.stat().st_size > MAX_RECIPE_BYTES:
             size = f"{path.stat().st_size:,} bytes"
             raise RecipeError(f"{path}: {size}, too large for a recipe. Check the path.")
-        return path.read_text(encoding="utf-8-sig")  # skips a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # skips a byte order mark
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a text file. A recipe is a TOML file.") from error
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    nesting = [sum(map(line.count, ".[{")) for line in text.splitlines()]
+    if sum(nesting) > _MAX_NESTING or max(nesting, default=0) > _MAX_LINE_NESTING:
+        raise RecipeError(f"{path}: too many dots and brackets for a recipe. Simplify it.")
+    return text

@@ -6,14 +6,17 @@ import hashlib
 import json
 import re
 import reprlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
-from tinysight.data.dataset import Provenance
+from tinysight.data.dataset import LabelType, Provenance
 from tinysight.models.classifier import ClassifierSpec
 
 RUN_FORMAT: Final = 4
@@ -49,6 +52,12 @@ class DatasetRecord(FrozenModel):
     provenance: Provenance
     is_official: bool | None
     notes: tuple[str, ...]
+    label_type: LabelType = "str"
+
+    def parse_labels(self, class_names: Sequence[str]) -> NDArray[Any]:
+        """Return the labels that the class names stand for, (classes,), of the type that was trained on."""
+        parse: dict[LabelType, Callable[[str], object]] = {"int": int, "float": float, "bool": "True".__eq__}
+        return np.array([parse.get(self.label_type, str)(name) for name in class_names])
 
 
 class Summary(Record):

@@ -46,7 +46,9 @@ class ModelInfo(BaseModel):
     classes: list[str]
     image_size: int
     abstain_below: float
-    accuracy: float | None = Field(description="on the test images; null if not measured")
+    accuracy: float | None = Field(description="fraction of correct predictions, 0..1; null if not measured")
+    accuracy_ci95: tuple[float, float] | None = Field(description="95% confidence interval of the accuracy")
+    evaluated_on: str | None = Field(description="images of the accuracy", examples=["10,000 test images"])
     notes: list[str]
     not_for: list[str]
 

@@ -53,14 +53,16 @@ class ServedModel:
     def info(self) -> ModelInfo:
         """Description of the classifier, from its model card."""
         card = Card.from_run(self.run)
-        accuracy = next((metric.value for metric in card.metrics if metric.name == "accuracy"), None)
+        accuracy = next((metric for metric in card.metrics if metric.name == "accuracy"), None)
         return ModelInfo(
             recipe=card.recipe,
             dataset=card.dataset,
             classes=list(card.classes),
             image_size=card.image_size,
             abstain_below=self.classifier.abstain_below,
-            accuracy=accuracy,
+            accuracy=accuracy and accuracy.value,
+            accuracy_ci95=accuracy and accuracy.interval,
+            evaluated_on=card.evaluated_on,
             notes=list(card.notes),
             not_for=list(card.out_of_scope),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
@@ -127,9 +128,8 @@ def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
             return [socket.create_server((host, port), family=_family(host))] * count
         return [socket.create_server((host, port), family=_family(host), reuse_port=True) for _ in range(count)]
     except OSError as error:
-        raise InputError(
-            f"{host}:{port}: cannot be listened on ({error.strerror}). Choose another port or host."
-        ) from error
+        reason = os.strerror(error.errno or 0)  # `error.strerror` repeats the address
+        raise InputError(f"{host}, port {port}: cannot listen ({reason}). Choose another port or host.") from error
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os.path
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SILENT, Progress
@@ -38,6 +40,7 @@ class TrainRequest:
         device: requested device.
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
+        initial_weights: state dict that training starts from, or None for random weights.
     """
 
     recipe: Recipe
@@ -50,6 +53,7 @@ class TrainRequest:
     device: DeviceOption = "auto"
     resume: bool = False
     start_time: float = field(default_factory=time.time)
+    initial_weights: Mapping[str, Tensor] | None = None
 
     @property
     def data_source(self) -> str:
@@ -72,6 +76,7 @@ class TrainConfig:
         device: the device to train on.
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
+        initial_weights: state dict that training starts from, or None for random weights.
     """
 
     recipe: Recipe
@@ -84,6 +89,7 @@ class TrainConfig:
     device: Device = "cpu"
     resume: bool = False
     start_time: float = field(default_factory=lambda: time.perf_counter())
+    initial_weights: Mapping[str, Tensor] | None = None
 
     @property
     def deadline(self) -> Deadline:
@@ -129,6 +135,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         device=device,
         resume=request.resume,
         start_time=start_time,
+        initial_weights=request.initial_weights,
     )
 
 

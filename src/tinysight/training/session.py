@@ -91,7 +91,11 @@ class Session:
                 "Load them at that size."
             )
         split = split_dataset(config.dataset, config.recipe.data, config.seed)
-        return Trainer(config.recipe, config.dataset, split, config.seed, config.precision, config.device, self.group)
+        options = (config.seed, config.precision, config.device, self.group)
+        trainer = Trainer(config.recipe, config.dataset, split, *options)
+        if config.initial_weights is not None:
+            trainer.network.load_state_dict(config.initial_weights)
+        return trainer
 
     def _set_time_budget(self) -> None:
         """Give the trainer the rest of the time budget, if the recipe has one."""

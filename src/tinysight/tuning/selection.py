@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t as student
 
 from tinysight._util.errors import TrainingError
-from tinysight.tuning.study import Study
 from tinysight.tuning.trial import AccuracyPairs, Trial, accuracy_pairs, best_trial, gains, is_rejected
 
 _MIN_RANKED_PAIRS = 2  # challengers with at least as many pairs are ranked by mean gain
@@ -57,19 +57,23 @@ class Selection:
         return mean - reach / math.sqrt(len(differences)), mean + reach / math.sqrt(len(differences))
 
 
-def select_best(study: Study) -> Selection:
+def select_best(trials: Sequence[Trial], reseeded: Sequence[Trial], baseline: Trial | None) -> Selection:
     """Select the best recipe from the trials so far.
+
+    Args:
+        trials: trials of the search.
+        reseeded: trainings of some of them with new seeds.
+        baseline: the trial of the unchanged recipe, or None if it has not finished.
 
     Raises:
         TrainingError: no trial has finished.
     """
-    trials, reseeded = study.trials(), study.reseeded_trials()
-    best, baseline = best_trial(trials), study.baseline
+    best = best_trial(trials)
     if best is None:
         errors = [trial.error for trial in trials if trial.error]
         first_error = f" First error: {errors[0]}" if errors else ""
         raise TrainingError(
-            f"{study.path}: no trial has finished. Tune again with this output directory to resume.{first_error}"
+            f"Study: no trial has finished. Tune again with the same output directory to resume.{first_error}"
         )
     if baseline is None or best == baseline:
         return Selection(best, best, baseline, (), None, len(trials))

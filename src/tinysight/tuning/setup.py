@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinysight._util.errors import InputError, RunError, TrainingError
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
 from tinysight.recipes.schema import SECTIONS, Recipe
 from tinysight.training import device as devices
@@ -20,7 +21,7 @@ from tinysight.training.trainer import EpochState, Trainer
 from tinysight.tuning.space import get_value
 from tinysight.tuning.study import Study, StudyRecord
 from tinysight.tuning.trial import TrialContext
-from tinysight.tuning.worker import SEARCH_FRACTION, TimeWindow
+from tinysight.tuning.worker import SEARCH_FRACTION
 
 TARGET_TRIALS = 12  # unpruned trials that should fit into the search; determines their epochs
 MIN_TRIALS = 4  # minimum number of trainings in a study
@@ -93,7 +94,7 @@ def create_study(
     path: Path,
     request: TuneRequest,
     dataset: Dataset,
-    window: TimeWindow,
+    deadline: Deadline,
     workers: int = 1,
     progress: Progress = SILENT,
 ) -> Study:
@@ -107,7 +108,7 @@ def create_study(
     precision = precisions.resolve_precision(request.precision, request.recipe, device, progress)
     context = TrialContext.create(dataset, request.recipe, request.seed, precision, device)
     epoch = measure_epoch_seconds(context, request.recipe, request.seed)
-    trial_epochs = _trial_epochs(request.recipe, epoch / workers, window)
+    trial_epochs = _trial_epochs(request.recipe, epoch / workers, deadline)
     if trial_epochs < request.recipe.training.epochs:
         progress.note(_shortened_notice(request.recipe, trial_epochs, epoch / workers))
     record = StudyRecord(
@@ -136,20 +137,20 @@ def measure_epoch_seconds(context: TrialContext, recipe: Recipe, seed: int) -> f
     return (trainer.loader.images_per_epoch + EVAL_COST * len(context.split.validation)) / images_per_second
 
 
-def _trial_epochs(recipe: Recipe, epoch: float, window: TimeWindow) -> int:
+def _trial_epochs(recipe: Recipe, epoch: float, deadline: Deadline) -> int:
     """Return the number of epochs of a trial.
 
     Args:
         recipe: the recipe; its epochs are the maximum.
         epoch: seconds per epoch, divided by the number of processes.
-        window: start and deadline.
+        deadline: end of the search.
 
     Raises:
         TrainingError: the time is too short for four trials of one epoch.
     """
-    remaining = window.end - time.perf_counter()
+    remaining = deadline.remaining()
     if remaining < MIN_TRIALS * epoch:
-        needed = math.ceil((MIN_TRIALS * epoch + window.end - window.start - remaining + 10) / 6) / 10
+        needed = math.ceil((MIN_TRIALS * epoch + deadline.seconds - remaining + 10) / 6) / 10
         raise TrainingError(
             f"{recipe.name}: the time is too short to tune it, because one epoch takes {epoch:.1f} s. Allow at least "
             f"{needed:g} minutes or use fewer images."

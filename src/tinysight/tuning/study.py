@@ -214,10 +214,11 @@ class Study:
 
         Under the lock, a running trial without a worker belongs to a process that died while it took the trial.
         """
-        for study, trials in ((self._search, self.trials()), (self._fresh, self.reseeded_trials())):
-            for trial in trials:
-                alive = trial.worker is not None and is_locked(self._worker_lock(trial.worker))
-                if trial.state == "running" and not alive:
+        for study, list_trials in ((self._search, self.trials), (self._fresh, self.reseeded_trials)):
+            workers = {trial.worker for trial in list_trials() if trial.state == "running"}
+            dead = {worker for worker in workers if worker is None or not is_locked(self._worker_lock(worker))}
+            for trial in list_trials():  # listed again: a process may have finished its trial before it exited
+                if trial.state == "running" and trial.worker in dead:
                     study.tell(trial.number, state=TrialState.FAIL)
 
     @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinysight._util.allocator import translate_oom, tune_malloc
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.session import OOM_ADVICE
@@ -16,7 +17,7 @@ from tinysight.tuning.selection import Selection, select_best
 from tinysight.tuning.setup import TuneRequest, check_same_images, check_same_settings, create_study
 from tinysight.tuning.study import Study
 from tinysight.tuning.trial import Trial
-from tinysight.tuning.worker import TimeWindow, divided_threads, run_trials, trial_context, worker_processes
+from tinysight.tuning.worker import divided_threads, run_trials, trial_context, worker_processes
 
 CLOSING_SECONDS = EXIT_SECONDS + 5.0  # seconds reserved for importance, plots and exit
 
@@ -73,26 +74,26 @@ def tune(
         TrainingError: the time is too short, or no trial finished.
         StorageError: the disk is full or read-only.
     """
-    window = TimeWindow(start, start + 60 * minutes - CLOSING_SECONDS)
+    deadline = Deadline.after(minutes, start).earlier(CLOSING_SECONDS)
     tune_malloc()
     with catch_signals() as interruption, divided_threads(workers), translate_oom(OOM_ADVICE):
         study = (
             Study.open(path)
             if Study.exists_at(path)
-            else create_study(path, request, dataset, window, workers, progress)
+            else create_study(path, request, dataset, deadline, workers, progress)
         )
         check_same_settings(study, request)
         check_same_images(study, dataset.without_test())
         context = trial_context(study.record, dataset)
         try:
             with (
-                worker_processes(path, workers - 1, window.end, request.data_dir, interruption, progress),
+                worker_processes(path, workers - 1, deadline, request.data_dir, interruption, progress),
                 study.join(),
             ):
-                run_trials(study, context, window, interruption, progress)
+                run_trials(study, context, deadline, interruption, progress)
         finally:
             progress.finish()  # removes the live bar after an error, too
         study.fail_orphans()
-        selection = select_best(study)
+        selection = select_best(study.trials(), study.reseeded_trials(), study.baseline)
         write_results(study, selection, dataset.name)
         return TuneResult(study, selection, interruption.requested)

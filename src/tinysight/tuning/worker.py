@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,6 +15,7 @@ from tinysight._util.allocator import tune_malloc
 from tinysight._util.files import storage_errors
 from tinysight._util.platform import NEW_PROCESS_GROUP, request_stop
 from tinysight._util.progress import SILENT, Progress
+from tinysight._util.timing import Deadline
 from tinysight.data import load
 from tinysight.data.dataset import Dataset
 from tinysight.training.signals import StopRequest, catch_signals
@@ -26,41 +25,28 @@ from tinysight.tuning.trial import TrialContext, TrialResult, TrialTask, train_t
 SEARCH_FRACTION = 0.7  # fraction of the time for the search; the rest trains the best and the baseline with new seeds
 
 
-@dataclass(frozen=True)
-class TimeWindow:
-    """Start and deadline of the work, by `time.perf_counter`."""
-
-    start: float
-    end: float
-
-    @property
-    def search_end(self) -> float:
-        """Deadline of the trials of the search."""
-        return self.start + SEARCH_FRACTION * (self.end - self.start)
-
-
 def trial_context(record: StudyRecord, dataset: Dataset) -> TrialContext:
     """Return the data and settings that all trials of a study share."""
     return TrialContext.create(dataset, record.recipe, record.seed, record.precision, record.device)
 
 
 def run_trials(
-    study: Study, context: TrialContext, window: TimeWindow, interruption: StopRequest, progress: Progress = SILENT
+    study: Study, context: TrialContext, deadline: Deadline, interruption: StopRequest, progress: Progress = SILENT
 ) -> None:
     """Run trials of the study while another one fits into the time."""
     with storage_errors(study.journal_path):
-        while not interruption.requested and (task := _next_task(study, window)):
-            result = _train(study, task, context, window, interruption, progress)
+        while not interruption.requested and (task := _next_task(study, deadline)):
+            result = _train(study, task, context, deadline, interruption, progress)
             task.finish(result)
             progress.finish(_format_line(task, result, study.record.epochs))
 
 
-def _next_task(study: Study, window: TimeWindow) -> TrialTask | None:
+def _next_task(study: Study, deadline: Deadline) -> TrialTask | None:
     """Return the next training that is expected to end in time; the first trial is always started."""
-    now, seconds = time.perf_counter(), study.median_trial_seconds()
-    if now + seconds <= window.search_end or not study.trials():
+    seconds = study.median_trial_seconds()
+    if deadline.part(SEARCH_FRACTION).allows(seconds) or not study.trials():
         return study.next_trial()
-    if now + seconds <= window.end:
+    if deadline.allows(seconds):
         return study.next_reseeded() or study.next_trial()
     return None
 
@@ -69,7 +55,7 @@ def _train(
     study: Study,
     task: TrialTask,
     context: TrialContext,
-    window: TimeWindow,
+    deadline: Deadline,
     interruption: StopRequest,
     progress: Progress,
 ) -> TrialResult:
@@ -80,7 +66,7 @@ def _train(
         recipe,
         task.seed,
         task.report,
-        lambda: interruption.requested or time.perf_counter() > window.end,
+        lambda: interruption.requested or deadline.passed,
         progress,
     )
 
@@ -107,7 +93,12 @@ WorkerProcess = subprocess.Popen[bytes]
 
 @contextmanager
 def worker_processes(
-    path: Path, others: int, end: float, data_dir: Path | None, interruption: StopRequest, progress: Progress = SILENT
+    path: Path,
+    others: int,
+    deadline: Deadline,
+    data_dir: Path | None,
+    interruption: StopRequest,
+    progress: Progress = SILENT,
 ) -> Iterator[None]:
     """Run `others` further worker processes during the block, each with as many threads as this one.
 
@@ -116,16 +107,16 @@ def worker_processes(
     Args:
         path: the study's directory.
         others: number of processes besides this one.
-        end: their deadline, by `time.perf_counter` of this process.
+        deadline: when they stop.
         data_dir: directory of CIFAR-10, or None for the default.
         interruption: whether the user has asked to stop.
         progress: receives a notice about processes that died.
     """
-    processes = [_start(path, end, data_dir) for _ in range(others)]
+    processes = [_start(path, deadline, data_dir) for _ in range(others)]
     try:
         yield
         for process in processes:
-            _wait(process, 0 if interruption.requested else end + _GRACE_SECONDS - time.perf_counter())
+            _wait(process, 0 if interruption.requested else deadline.remaining() + _GRACE_SECONDS)
         if died := sum(bool(process.poll()) for process in processes):
             progress.note(f"{died} of {others + 1} processes died early. The others completed the search.")
     finally:
@@ -146,9 +137,8 @@ def divided_threads(workers: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _start(path: Path, end: float, data_dir: Path | None) -> WorkerProcess:
-    wall_end = time.time() + end - time.perf_counter()
-    command = [sys.executable, "-m", "tinysight.tuning.worker", str(path), repr(wall_end), str(data_dir or "")]
+def _start(path: Path, deadline: Deadline, data_dir: Path | None) -> WorkerProcess:
+    command = [sys.executable, "-m", "tinysight.tuning.worker", str(path), repr(deadline.wall_end), str(data_dir or "")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     null = subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603
@@ -174,7 +164,7 @@ def _wait(process: WorkerProcess, seconds: float) -> None:
 def main() -> None:
     """Run trials of the study at PATH until END, in seconds since 1970; an empty DATA_DIR is the default."""
     path, end, data_dir = sys.argv[1:]
-    window = TimeWindow(time.perf_counter(), time.perf_counter() + float(end) - time.time())
+    deadline = Deadline.at_wall_time(float(end))
     tune_malloc()
     with catch_signals() as interruption:
         study = Study.open(Path(path))
@@ -182,7 +172,7 @@ def main() -> None:
         cifar_dir = Path(data_dir) if data_dir else None
         dataset = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_unreadable)
         with study.join():
-            run_trials(study, trial_context(record, dataset), window, interruption)
+            run_trials(study, trial_context(record, dataset), deadline, interruption)
 
 
 if __name__ == "__main__":

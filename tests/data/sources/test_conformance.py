@@ -65,11 +65,20 @@ def cifar10_example(_, request):
     return Example("cifar10", size=32, options={"data_dir": folder})
 
 
+def table_example(tmp_path, _):
+    paint(tmp_path / "pets")
+    lines = [f"pets/{name}/{number}.png,{name}" for number in range(5) for name in ("cat", "dog")]
+    table = tmp_path / "pets.csv"
+    table.write_text("\n".join(["image,label", *lines]))
+    return Example(table, [str(table), os.path.relpath(table)])
+
+
 EXAMPLES = {
     "arrays": arrays_example,
     "cifar10": cifar10_example,
     "folder": folder_example,
     "shapes": shapes_example,
+    "table": table_example,
 }
 
 

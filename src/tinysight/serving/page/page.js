@@ -11,16 +11,24 @@ async function request(address, options = {}) {
   const response = await fetch(address, { ...options, headers });
   if (response.status !== 401) return response;
   token = prompt("This server requires a token:") ?? "";
-  return token ? request(address, options) : answer;
+  return token ? request(address, options) : response;
 }
 
 async function describeModel() {
   const response = await request("model");
   if (!response.ok) return;
   const model = await response.json();
-  const accuracy = model.accuracy === null ? "accuracy not measured" : `${(100 * model.accuracy).toFixed(1)} % correct on the test images`;
-  find("#about").textContent = `Recognizes only these classes: ${model.classes.join(", ")}; ${accuracy}. (${model.recipe} on ${model.dataset})`;
+  find("#about").textContent = `Recognizes only these classes: ${model.classes.join(", ")}.`;
+  find("#accuracy").textContent = `${accuracy(model)} Trained with the recipe ${model.recipe} on ${model.dataset}.`;
   find("#not-for").replaceChildren(...[...model.notes, ...model.not_for].map((sentence) => element("li", sentence)));
+}
+
+const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
+
+function accuracy(model) {
+  if (model.accuracy === null) return "Accuracy: not measured.";
+  const [low, high] = model.accuracy_ci95.map(percent);
+  return `Accuracy: ${percent(model.accuracy)} on ${model.evaluated_on} (95% confidence interval ${low} to ${high}).`;
 }
 
 function element(name, text) {
@@ -66,12 +74,12 @@ function show(result, prediction, name) {
 }
 
 function bar(choice) {
-  const line = document.createElement("li"), percent = `${(100 * choice.probability).toFixed(1)} %`;
+  const line = document.createElement("li"), probability = percent(choice.probability);
   const progress = document.createElement("progress");
   progress.max = 1;
   progress.value = choice.probability;
-  progress.setAttribute("aria-label", `${choice.name} ${percent}`);
-  line.append(element("span", choice.name), element("span", percent), progress);
+  progress.setAttribute("aria-label", `${choice.name} ${probability}`);
+  line.append(element("span", choice.name), element("span", probability), progress);
   return line;
 }
 
