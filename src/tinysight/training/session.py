@@ -8,6 +8,7 @@ from tinysight._util.allocator import translate_oom, tune_malloc
 from tinysight._util.errors import DataError, RunError, TrainingError
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
+from tinysight.data.splits import split_dataset
 from tinysight.models.summary import count_parameters
 from tinysight.runs.records import Environment, EpochRecord, RunStatus, Summary
 from tinysight.runs.run import Run
@@ -16,7 +17,6 @@ from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.environment import describe_environment, diff
 from tinysight.training.request import TrainConfig, check_resumable
 from tinysight.training.signals import StopRequest, catch_signals
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer, show_progress
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints: at most this much work is lost in a crash

@@ -16,6 +16,7 @@ from torch import Tensor
 from tinysight._util.errors import TrainingError
 from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
+from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
@@ -29,12 +30,11 @@ from tinysight.training.device import Device
 from tinysight.training.distributed.gradient_sync import GradientSync
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.early_stopping import EarlyStoppingState
-from tinysight.training.loader import BatchLoader
+from tinysight.training.loader import BatchLoader, fit_normalization
 from tinysight.training.lr_schedule import lr_scale
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 from tinysight.training.temperature_scaling import fit_temperature
-from tinysight.training.train_split import TrainSplit, fit_normalization
 
 
 @dataclass
