@@ -303,6 +303,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
     from tinysight.estimator import Predictions
     from tinysight.models.classifier import Classifier
     from tinysight.models.tta import average_over_crops
+    from tinysight.runs.run import Run
 
     classifier = source.classifier()
     if not tta:
@@ -313,7 +314,9 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
         raise InputError(f"{source.path}: an ONNX file predicts without TTA. Pass tta=False.")
     crops = to_crops(images, classifier.image_size, classifier.crops)
     probabilities = average_over_crops(probabilities_of, crops)
-    return Predictions(crops[:, 0], np.array(classifier.class_names), probabilities, classifier.abstain_below)
+    names = classifier.class_names
+    classes = source.environment().dataset.parse_labels(names) if isinstance(source, Run) else np.array(names)
+    return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below)
 
 
 def open_predictor(run: RunLike, *, top: int = 3) -> ImagePredictor:
