@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
+    from tinysight.training.loggers import Callback, LoggerName
     from tinysight.training.precision import PrecisionOption
     from tinysight.tuning.tune import TuneResult
 
@@ -93,6 +94,8 @@ def train(
     resume: bool = False,
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[LoggerName] = (),
     progress: Progress | None = None,
 ) -> Run:
     """Train a recipe on a dataset and write a run directory.
@@ -114,6 +117,8 @@ def train(
         resume: continue the run in `out`.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        callbacks: functions that are called with the metrics of each epoch (`EpochRecord`); they need one worker.
+        loggers: what records every epoch: "csv" and "tensorboard" in the run directory, "mlflow" on its server.
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Returns:
@@ -148,9 +153,10 @@ def train(
         precision=precision,
         device=device,
         resume=resume,
+        loggers=tuple(loggers),
         start_time=start_time,
     )
-    launch_training(request, workers, launcher, progress)
+    launch_training(request, workers, launcher, progress, callbacks)
     return Run(path)
 
 

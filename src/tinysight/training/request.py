@@ -20,6 +20,7 @@ from tinysight.runs.run import Run
 from tinysight.training import forecast
 from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
+from tinysight.training.loggers import LoggerName, check_loggers
 from tinysight.training.precision import Precision, PrecisionOption
 
 
@@ -37,6 +38,7 @@ class TrainRequest:
         precision: requested precision.
         device: requested device.
         resume: continue the run at `path`.
+        loggers: names of loggers that record every epoch.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
     """
 
@@ -49,6 +51,7 @@ class TrainRequest:
     precision: PrecisionOption = "auto"
     device: DeviceOption = "auto"
     resume: bool = False
+    loggers: tuple[LoggerName, ...] = ()
     start_time: float = field(default_factory=time.time)
 
     @property
@@ -71,6 +74,7 @@ class TrainConfig:
         data_dir: directory of CIFAR-10, or None.
         device: the device to train on.
         resume: continue the run at `path`.
+        loggers: names of loggers that record every epoch.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
     """
 
@@ -83,6 +87,7 @@ class TrainConfig:
     data_dir: Path | None = None
     device: Device = "cpu"
     resume: bool = False
+    loggers: tuple[LoggerName, ...] = ()
     start_time: float = field(default_factory=lambda: time.perf_counter())
 
     @property
@@ -106,7 +111,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         RecipeError: the network depends on a time budget that the recipe does not set.
         DataError: the dataset is invalid, or differs between the workers.
         DownloadError: CIFAR-10 is missing and cannot be downloaded.
-        InputError: the device or the precision is not available.
+        InputError: the device, the precision or a logger is not available.
     """
     recipe, precision_option, device_option = group.run_on_main(lambda: check(request))
     device = resolve_device(device_option)
@@ -128,6 +133,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         data_dir=request.data_dir if request.data_source == "cifar10" else None,
         device=device,
         resume=request.resume,
+        loggers=request.loggers,
         start_time=start_time,
     )
 
@@ -137,7 +143,9 @@ def check(request: TrainRequest) -> tuple[Recipe, PrecisionOption, DeviceOption]
 
     Raises:
         RunError, RecipeError: as for `resolve`.
+        InputError: a logger is unknown or not installed.
     """
+    check_loggers(request.loggers)
     if request.resume:
         return _resume_settings(request)
     Run.check_available(request.path)
