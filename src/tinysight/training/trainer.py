@@ -127,6 +127,11 @@ class Trainer:
         )
 
     @property
+    def stopped_early(self) -> bool:
+        """Whether training is complete because of early stopping, before its last epoch or the end of its time."""
+        return self.early_stopping is not None and self.early_stopping.should_stop and self.progress < 1
+
+    @property
     def progress(self) -> float:
         """Fraction of the training that is done, 0..1; with a time budget, as the main worker measures it."""
         progress = self.budget.progress(self.state.epoch * self.loader.steps_per_epoch + self.state.step)
@@ -223,16 +228,11 @@ class Trainer:
             "best": self.best_weights,
         }
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
-        watch = self.early_stopping and {
-            "best": self.early_stopping.best,
-            "epoch": self.early_stopping.best_epoch,
-            "wait": self.early_stopping.wait,
-        }
         state = {
             "position": asdict(self.state),
             "optimizer_steps": self.optimizer.steps,
             "history": [epoch.model_dump() for epoch in self.history],
-            "early_stopping": watch if self.history else None,
+            "early_stopping": self.early_stopping.state() if self.early_stopping and self.history else None,
             "time_budget": self.budget.state(),
         }
         return Checkpoint(tensors, state)
@@ -251,10 +251,7 @@ class Trainer:
         self.history = [EpochRecord.model_validate(epoch) for epoch in state["history"]]
         self.budget = TimeBudget(self.budget.steps, **state["time_budget"])
         if self.early_stopping and state["early_stopping"]:
-            watch = state["early_stopping"]
-            self.early_stopping = EarlyStoppingState(
-                self.early_stopping.config, watch["best"], watch["epoch"], watch["wait"]
-            )
+            self.early_stopping = EarlyStoppingState(self.early_stopping.config, **state["early_stopping"])
 
     @property
     def _checks_bf16(self) -> bool:
