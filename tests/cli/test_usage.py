@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from tinysight import __version__, cli
+from tinysight.cli.usage import with_flags
 from tinysight.recipes.schema import Recipe
 
 
@@ -150,6 +151,13 @@ def test_a_mistyped_run_gets_a_suggestion(tinysight, finished_run, typed):
     Path("runs").mkdir()
     finished_run.rename("runs/cats-1")
     assert tinysight("card", typed).refusal() == f"{typed}: no run directory. Did you mean 'runs/cats-1'?"
+
+
+def test_messages_of_the_library_name_options_instead_of_parameters(tinysight, tmp_path):
+    refusal = tinysight("data", "info", "--data-dir", tmp_path).refusal()
+    assert "Set --data-dir to a complete copy" in refusal
+    assert tinysight("recipes", "check", "deep", "--set", "x").refusal().startswith("--set x: not of the form")
+    assert with_flags("Set `data_dir` or `colour` or resume.") == "Set --data-dir or `colour` or resume."
 
 
 NEXT_STEPS = [

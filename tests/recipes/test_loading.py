@@ -98,8 +98,11 @@ def test_an_override_can_create_a_section():
         (f"training.epochs={'[' * 5000}", "It should be a valid integer"),
         ("training=5", "training is a section, not a value such as 5. Set one of its keys."),
         ("early_stopping=true", "early_stopping is a section, not a value such as True"),
-        ("name.first=a", "--set name.first=a: name is not a section. Use the form section.key=value."),
-        ("training.epochs", "--set training.epochs: not of the form section.key=value. Example: training.epochs=5."),
+        ("name.first=a", "`overrides` name.first=a: name is not a section. Use the form section.key=value."),
+        (
+            "training.epochs",
+            "`overrides` training.epochs: not of the form section.key=value. Example: training.epochs=5.",
+        ),
         ("=5", "not of the form section.key=value"),
         ("training.=5", "not of the form section.key=value"),
         ("", "not of the form section.key=value"),

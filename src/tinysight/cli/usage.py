@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 import typer
@@ -56,6 +57,14 @@ _SYNONYMS = {
 }
 
 
+# Parameters of the public functions that error messages name, and the options that set them.
+_FLAGS = {
+    "data_dir": "--data-dir",
+    "overrides": "--set",
+    "skip_unreadable": "--skip-unreadable",
+}
+
+
 class HelpfulCommand(TyperCommand):
     """Command whose help lists flags without a value type."""
 
@@ -97,6 +106,15 @@ def usage_message(error: TyperException) -> str:
     problem, _, fix = text.partition(". ")
     ending = f"See {path} --help." if not fix else fix if fix.endswith("?") else f"{fix}."
     return f"{command}: {problem[:1].lower()}{problem[1:]}. {ending}"
+
+
+def with_flags(message: str) -> str:
+    """Return a message of the library with options in place of the parameters that it names in backticks.
+
+    >>> with_flags("pets: 3 cannot be read. Repair them or pass `skip_unreadable=True`.")
+    'pets: 3 cannot be read. Repair them or pass --skip-unreadable.'
+    """
+    return re.sub(r"`(\w+)(=True)?`", lambda match: _FLAGS.get(match[1], match[0]), message)
 
 
 def _right_option(option: str, valid: list[str], path: str) -> str:

@@ -78,11 +78,11 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *sections, last = key.strip().split(".")
     if not equals or not last:
-        raise RecipeError(f"--set {override}: not of the form section.key=value. Example: training.epochs=5.")
+        raise RecipeError(f"`overrides` {override}: not of the form section.key=value. Example: training.epochs=5.")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise RecipeError(f"--set {override}: {section} is not a section. Use the form section.key=value.")
+            raise RecipeError(f"`overrides` {override}: {section} is not a section. Use the form section.key=value.")
     values[last] = _parse_value(text.strip())
 
 
