@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.protocols import ModelSource
     from tinysight.evaluation.significance import RunComparison
+    from tinysight.models.network import NetworkFactory
     from tinysight.models.summary import LayerRow
     from tinysight.recipes.schema import Recipe
     from tinysight.reporting.card import Card
@@ -94,6 +95,7 @@ def train(
     resume: bool = False,
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
+    network: NetworkFactory | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train a recipe on a dataset and write a run directory.
@@ -115,6 +117,8 @@ def train(
         resume: continue the run in `out`.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        network: a function of (num_classes, image_size) that builds your own network, instead of the recipe's. Later,
+            open the run with `Run.open(path, network)`: its files do not name the function.
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Returns:
@@ -130,6 +134,12 @@ def train(
     resolved = _recipe(recipe, overrides, epochs, minutes)  # before the slow import of torch
     if resume and out is None:
         raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
+    if network is not None:
+        if workers > 1 or launcher:
+            raise InputError("network: cannot be sent to other processes. Use one worker.")
+        from tinysight.recipes.schema import ModelSection
+
+        resolved = resolved.model_copy(update={"model": ModelSection(architecture="custom")})
 
     from tinysight.data.load import resolve_source
     from tinysight.runs.run import Run
@@ -150,9 +160,10 @@ def train(
         device=device,
         resume=resume,
         start_time=start_time,
+        network=network,
     )
     launch_training(request, workers, launcher, progress)
-    return Run(path)
+    return Run(path, network)
 
 
 def tune(
@@ -292,6 +303,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
     from tinysight.estimator import Predictions
     from tinysight.models.classifier import Classifier
     from tinysight.models.tta import average_over_crops
+    from tinysight.runs.run import Run
 
     classifier = source.classifier()
     if not tta:
@@ -302,7 +314,9 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
         raise InputError(f"{source.path}: an ONNX file predicts without TTA. Pass tta=False.")
     crops = to_crops(images, classifier.image_size, classifier.crops)
     probabilities = average_over_crops(probabilities_of, crops)
-    return Predictions(crops[:, 0], np.array(classifier.class_names), probabilities, classifier.abstain_below)
+    names = classifier.class_names
+    classes = source.environment().dataset.parse_labels(names) if isinstance(source, Run) else np.array(names)
+    return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below)
 
 
 def open_predictor(run: RunLike, *, top: int = 3) -> ImagePredictor:
@@ -583,7 +597,7 @@ def forget(
     progress = _shown(progress)
     images = _run_dataset(opened, dataset, data_dir, progress)
     retrain_without(opened, ids, path, _path(data_dir), resume, progress, images)
-    return Run(path)
+    return Run(path, opened.network)
 
 
 def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:

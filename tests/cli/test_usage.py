@@ -156,8 +156,8 @@ def test_a_mistyped_run_gets_a_suggestion(tinysight, finished_run, typed):
 def test_messages_of_the_library_name_options_instead_of_parameters(tinysight, tmp_path):
     refusal = tinysight("data", "info", "--data-dir", tmp_path).refusal()
     assert "Set --data-dir to a complete copy" in refusal
-    assert tinysight("recipes", "check", "deep", "--set", "x").refusal().startswith("--set x: not of the form")
-    assert with_flags("Set `data_dir` or `colour` or resume.") == "Set --data-dir or `colour` or resume."
+    assert with_flags("Set data_dir or pass skip_unreadable=True.") == "Set --data-dir or pass --skip-unreadable."
+    assert with_flags("data_dir/a: not in /data_dir") == "data_dir/a: not in /data_dir"
 
 
 NEXT_STEPS = [
@@ -198,3 +198,16 @@ def test_json_output_comes_alone(tinysight, finished_run, photos, arguments):
     Path("cat.png").write_bytes((photos / "cat" / "00.png").read_bytes())
     outcome = tinysight(*(str(finished_run) if word == "RUN" else word for word in arguments.split()))
     assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Repair them or pass skip_unreadable=True:", "Repair them or set --skip-unreadable:"),
+        ("pets: no CIFAR-10. Set data_dir to a copy.", "pets: no CIFAR-10. Set --data-dir to a copy."),
+        ("Override 'x': not of the form section.key=value.", "--set 'x': not of the form section.key=value."),
+        ("my/data_dir/Override 'x': no such file.", "my/data_dir/Override 'x': no such file."),
+    ],
+)
+def test_arguments_of_python_become_flags(message, expected):
+    assert with_flags(message) == expected

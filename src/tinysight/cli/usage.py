@@ -58,11 +58,7 @@ _SYNONYMS = {
 
 
 # Parameters of the public functions that error messages name, and the options that set them.
-_FLAGS = {
-    "data_dir": "--data-dir",
-    "overrides": "--set",
-    "skip_unreadable": "--skip-unreadable",
-}
+_FLAGS = {"data_dir": "--data-dir", "skip_unreadable": "--skip-unreadable"}
 
 
 class HelpfulCommand(TyperCommand):
@@ -93,6 +89,24 @@ def _plain_flags(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+_FLAGS = {
+    r"\bpass skip_unreadable=True": "set --skip-unreadable",
+    r"\bSet data_dir\b": "Set --data-dir",
+    r"^Override '": "--set '",
+}
+
+
+def with_flags(message: str) -> str:
+    """Return an error of the library with the command line's words for arguments.
+
+    >>> with_flags("CIFAR-10: no complete copy. Set data_dir to a folder with a copy.")
+    'CIFAR-10: no complete copy. Set --data-dir to a folder with a copy.'
+    """
+    for pattern, flag in _FLAGS.items():
+        message = re.sub(pattern, flag, message)
+    return message
+
+
 def usage_message(error: TyperException) -> str:
     """Return a usage error in the form of all errors: command, problem, fix."""
     context: Any = getattr(error, "ctx", None)
@@ -109,12 +123,12 @@ def usage_message(error: TyperException) -> str:
 
 
 def with_flags(message: str) -> str:
-    """Return a message of the library with options in place of the parameters that it names in backticks.
+    """Return a message of the library with options in place of the parameters that it names; paths stay.
 
-    >>> with_flags("pets: 3 cannot be read. Repair them or pass `skip_unreadable=True`.")
+    >>> with_flags("pets: 3 cannot be read. Repair them or pass skip_unreadable=True.")
     'pets: 3 cannot be read. Repair them or pass --skip-unreadable.'
     """
-    return re.sub(r"`(\w+)(=True)?`", lambda match: _FLAGS.get(match[1], match[0]), message)
+    return re.sub(rf"(?<= )({'|'.join(_FLAGS)})(=True)?(?![\w/])", lambda match: _FLAGS[match[1]], message)
 
 
 def _right_option(option: str, valid: list[str], path: str) -> str:

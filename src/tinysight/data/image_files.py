@@ -159,7 +159,7 @@ def _report_failures(path: Path, files: Sequence[str], failures: Sequence[Decode
         names = [_one_line(files[index]) for index, _ in failures]
         return f"{count} in {_one_line(str(path))} cannot be read and are skipped: {_truncated(names, ', ')}."
     raise DataError(
-        f"{_one_line(str(path))}: {count} cannot be read. Repair them or pass `skip_unreadable=True`:\n"
+        f"{_one_line(str(path))}: {count} cannot be read. Repair them or pass skip_unreadable=True:\n"
         + _truncated([message for _, message in failures], "\n")
     )
 

@@ -17,6 +17,7 @@ from tinysight._util.timing import Deadline, perf_counter_at
 from tinysight.data import load
 from tinysight.data.dataset import Dataset
 from tinysight.data.image_ids import read_image_ids
+from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.training import forecast
@@ -41,6 +42,7 @@ class TrainRequest:
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
         initial_weights: state dict that training starts from, or None for random weights.
+        network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
     recipe: Recipe
@@ -54,6 +56,7 @@ class TrainRequest:
     resume: bool = False
     start_time: float = field(default_factory=time.time)
     initial_weights: Mapping[str, Tensor] | None = None
+    network: NetworkFactory | None = None
 
     @property
     def data_source(self) -> str:
@@ -77,6 +80,7 @@ class TrainConfig:
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
         initial_weights: state dict that training starts from, or None for random weights.
+        network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
     recipe: Recipe
@@ -90,6 +94,7 @@ class TrainConfig:
     resume: bool = False
     start_time: float = field(default_factory=lambda: time.perf_counter())
     initial_weights: Mapping[str, Tensor] | None = None
+    network: NetworkFactory | None = None
 
     @property
     def deadline(self) -> Deadline:
@@ -122,7 +127,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)
     recipe, precision = group.run_on_main(
-        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress)
+        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress, request.network)
     )
     return TrainConfig(
         recipe=recipe,
@@ -136,6 +141,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         resume=request.resume,
         start_time=start_time,
         initial_weights=request.initial_weights,
+        network=request.network,
     )
 
 

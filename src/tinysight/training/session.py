@@ -91,7 +91,7 @@ class Session:
                 "Load them at that size."
             )
         split = split_dataset(config.dataset, config.recipe.data, config.seed)
-        options = (config.seed, config.precision, config.device, self.group)
+        options = (config.seed, config.precision, config.device, self.group, config.network)
         trainer = Trainer(config.recipe, config.dataset, split, *options)
         if config.initial_weights is not None:
             trainer.network.load_state_dict(config.initial_weights)

@@ -17,6 +17,7 @@ from tinysight._util.errors import TrainingError
 from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
+from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
 from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
@@ -75,13 +76,14 @@ class Trainer:
         precision: Precision,
         device: Device = "cpu",
         group: ProcessGroup = SINGLE,
+        network: NetworkFactory | None = None,
     ) -> None:
         self.recipe, self.split, self.seed, self.precision, self.device = recipe, split, seed, precision, device
         self.group = group
         torch.manual_seed(derive_seed(seed, "weights"))
         normalization = fit_normalization(recipe, split)
         self.loader = BatchLoader(split, recipe, normalization, seed, device, len(dataset.class_names))
-        family, image_size = family_of(recipe.model), recipe.data.image_size
+        family, image_size = family_of(recipe.model, network), recipe.data.image_size
         self.network = family.build(recipe.model, len(dataset.class_names), image_size)
         family.initialize(self.network, image_size, self.loader.sample)
         # The signs of the fast family's eigenvectors may differ between machines.
