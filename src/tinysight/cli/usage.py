@@ -57,10 +57,6 @@ _SYNONYMS = {
 }
 
 
-# Parameters of the public functions that error messages name, and the options that set them.
-_FLAGS = {"data_dir": "--data-dir", "skip_unreadable": "--skip-unreadable"}
-
-
 class HelpfulCommand(TyperCommand):
     """Command whose help lists flags without a value type."""
 
@@ -91,7 +87,7 @@ def _plain_flags(parameters: list[Any]) -> list[Any]:
 
 _FLAGS = {
     r"\bpass skip_unreadable=True": "set --skip-unreadable",
-    r"\bSet data_dir\b": "Set --data-dir",
+    r"\b([Ss]et) data_dir\b": r"\1 --data-dir",
     r"^Override '": "--set '",
 }
 
@@ -120,15 +116,6 @@ def usage_message(error: TyperException) -> str:
     problem, _, fix = text.partition(". ")
     ending = f"See {path} --help." if not fix else fix if fix.endswith("?") else f"{fix}."
     return f"{command}: {problem[:1].lower()}{problem[1:]}. {ending}"
-
-
-def with_flags(message: str) -> str:
-    """Return a message of the library with options in place of the parameters that it names; paths stay.
-
-    >>> with_flags("pets: 3 cannot be read. Repair them or pass skip_unreadable=True.")
-    'pets: 3 cannot be read. Repair them or pass --skip-unreadable.'
-    """
-    return re.sub(rf"(?<= )({'|'.join(_FLAGS)})(=True)?(?![\w/])", lambda match: _FLAGS[match[1]], message)
 
 
 def _right_option(option: str, valid: list[str], path: str) -> str:
