@@ -146,7 +146,7 @@ def _cifar10(data_dir: Path | None) -> CheckResult:
     location = cifar10.find(data_dir)
     if location:
         return CheckResult("data", "CIFAR-10", f"{location.path} ({location.layout})")
-    advice = "run tinysight data download, or set --data-dir; `shapes` needs no download"
+    advice = "run tinysight data download, or set data_dir; `shapes` needs no download"
     return CheckResult("data", "CIFAR-10", f"not in {data_dir}" if data_dir else "not found", "note", advice)
 
 
