@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from tinysight._util import console
 from tinysight._util.files import storage_errors
+from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
@@ -372,7 +373,7 @@ class Predictions:
         """Return the three most probable classes, one per line, the first in bold or marked as unsure."""
         order = top_k(self.probabilities[index], 3)
         first, *others = (
-            f"{escape(str(self.classes[label]))} {100 * self.probabilities[index, label]:.0f} %" for label in order
+            f"{escape(str(self.classes[label]))} {percent(self.probabilities[index, label])}" for label in order
         )
         head = f"<em>unsure: {first}</em>" if self.unsure[index] else f"<strong>{first}</strong>"
         return "<br>".join([head, *others])

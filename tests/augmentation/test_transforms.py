@@ -25,6 +25,7 @@ EXAMPLES = {
     "Contrast": {"contrast": 0.4},
     "Saturation": {"saturation": 0.4},
     "Cutout": {"cutout": 4},
+    "Mixup": {"mixup": 1.0},
 }
 """Settings that turn each transform on. A new transform adds a line here and its own tests."""
 
@@ -252,10 +253,9 @@ def test_the_description_lists_exactly_the_active_settings(config, line):
 
 
 def test_every_setting_appears_in_the_description():
-    config = Augmentation(
-        rotation=1, width_shift=0.1, height_shift=0.2, shear=3, zoom=0.4, horizontal_flip=True, crop_padding=5,
-        cutout=6, brightness=0.7, contrast=0.8, saturation=0.9,
-    )  # fmt: skip
+    every = {name: value for settings in EXAMPLES.values() for name, value in settings.items()}
+    affine = {"rotation": 1, "width_shift": 0.1, "height_shift": 0.2, "shear": 3, "zoom": 0.4, "horizontal_flip": True}
+    config = Augmentation(**every | affine)
     words = config.describe().replace(" shift", "_shift")
     for name in Augmentation.model_fields.keys() - {"alternating_flip"}:  # excluded by horizontal_flip
         stem = name.removeprefix("horizontal_").removesuffix("_padding").removesuffix("_value").removesuffix("_mode")

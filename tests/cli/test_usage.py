@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from tinysight import __version__, cli
+from tinysight.cli.usage import with_flags
 from tinysight.recipes.schema import Recipe
 
 
@@ -190,3 +191,16 @@ def test_json_output_comes_alone(tinysight, finished_run, photos, arguments):
     Path("cat.png").write_bytes((photos / "cat" / "00.png").read_bytes())
     outcome = tinysight(*(str(finished_run) if word == "RUN" else word for word in arguments.split()))
     assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Repair them or pass skip_unreadable=True:", "Repair them or set --skip-unreadable:"),
+        ("pets: no CIFAR-10. Set data_dir to a copy.", "pets: no CIFAR-10. Set --data-dir to a copy."),
+        ("Override 'x': not of the form section.key=value.", "--set 'x': not of the form section.key=value."),
+        ("my/data_dir/Override 'x': no such file.", "my/data_dir/Override 'x': no such file."),
+    ],
+)
+def test_arguments_of_python_become_flags(message, expected):
+    assert with_flags(message) == expected

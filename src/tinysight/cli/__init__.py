@@ -37,7 +37,7 @@ from tinysight.cli import (
     train,
     tune,
 )
-from tinysight.cli.usage import HelpfulCommand, HelpfulGroup, print_version, usage_message
+from tinysight.cli.usage import HelpfulCommand, HelpfulGroup, print_version, usage_message, with_flags
 
 _CTRL_C = 130  # the exit code that typer gives a KeyboardInterrupt
 _TRAIN, _EVALUATE, _PREDICT = "Train", "Evaluate and trust", "Predict and deploy"
@@ -102,7 +102,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except TinysightError as error:
         progress.finish()
-        print_error(str(error).replace("pass skip_unreadable=True", "set --skip-unreadable"))
+        print_error(with_flags(str(error)))
         sys.exit(error.exit_code)
     finally:
         progress.finish()

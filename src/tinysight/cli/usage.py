@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 import typer
@@ -82,6 +83,24 @@ def _plain_flags(parameters: list[Any]) -> list[Any]:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
     return parameters
+
+
+_FLAGS = {
+    r"\bpass skip_unreadable=True": "set --skip-unreadable",
+    r"\bSet data_dir\b": "Set --data-dir",
+    r"^Override '": "--set '",
+}
+
+
+def with_flags(message: str) -> str:
+    """Return an error of the library with the command line's words for arguments.
+
+    >>> with_flags("CIFAR-10: no complete copy. Set data_dir to a folder with a copy.")
+    'CIFAR-10: no complete copy. Set --data-dir to a folder with a copy.'
+    """
+    for pattern, flag in _FLAGS.items():
+        message = re.sub(pattern, flag, message)
+    return message
 
 
 def usage_message(error: TyperException) -> str:

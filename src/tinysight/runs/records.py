@@ -176,7 +176,7 @@ class ScoreIntervals(FrozenModel):
 
 
 class MetricIntervals(FrozenModel):
-    """95 % intervals of the metrics, (low, high); `accuracy_tta` is None if it was not computed."""
+    """95% intervals of the metrics, (low, high); `accuracy_tta` is None if it was not computed."""
 
     method: str
     accuracy_tta: Interval | None
@@ -193,7 +193,7 @@ class Metrics(Record):
     Attributes:
         split: the evaluated split.
         n: number of images.
-        accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95 % interval.
+        accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95% interval.
         loss: mean negative log-likelihood, nats per image.
         accuracy_tta: accuracy with TTA, or None if it was not computed.
         per_class: scores by class name.

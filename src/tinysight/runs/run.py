@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
 from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
+from tinysight._util.formatting import percent, percent_interval
 from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
 from tinysight.models.classifier import Classifier
@@ -359,7 +360,7 @@ def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
         "recipe": f"{summary.recipe} on {summary.dataset}",
         "status": f"{summary.status} after {summary.epochs_text}, {summary.train_seconds:,.0f} s of training",
         "parameters": f"{summary.parameters:,}",
-        "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
+        "validation accuracy": "" if summary.val_accuracy is None else percent(summary.val_accuracy),
         "accuracy": "not measured; call evaluate(run)" if metrics is None else _accuracy_text(metrics),
     }
     rows = "".join(
@@ -372,6 +373,5 @@ def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
 
 
 def _accuracy_text(metrics: Metrics) -> str:
-    low, high = metrics.accuracy_ci95
-    images = f"{metrics.n:,} {metrics.split} images"
-    return f"{metrics.accuracy:.2%} of {images} (95 % interval {low:.2%} to {high:.2%})"
+    interval = percent_interval(metrics.accuracy_ci95)
+    return f"{percent(metrics.accuracy)} of {metrics.n:,} {metrics.split} images (95% confidence interval {interval})"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinysight._util.errors import RecipeError
+from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
@@ -156,7 +157,7 @@ class Forecast:
         )
         if not self.has_accuracy:
             return f"{training}; no accuracy forecast for this dataset"
-        return f"{training}; about {self.accuracy:.1%} ± {100 * self.accuracy_spread:.1f}"
+        return f"{training}; about {percent(self.accuracy)} ± {100 * self.accuracy_spread:.1f} points"
 
     def describe_with_end_time(self) -> str:
         """Return the forecast in words, with the time of day at which training ends."""
