@@ -85,9 +85,9 @@ def losses(name: str, data: str, workers: int, threads: int) -> list[float]:
 def write_losses(name: str, data: str, to: Path) -> None:
     """Train as one worker, and write the losses of its steps."""
     from tinysight.data.load import load
+    from tinysight.data.splits import split_dataset
     from tinysight.recipes import loading
     from tinysight.training.distributed.process_group import SINGLE, join_group
-    from tinysight.training.train_split import split_dataset
     from tinysight.training.trainer import Trainer
 
     recipe = loading.load_recipe(name.split(",")[0], EQUAL[name])

@@ -18,10 +18,10 @@ from tinysight.auditing.sections import membership_inference
 from tinysight.auditing.shadow_models import ShadowModels, float32_logits, train_shadow_model
 from tinysight.data.dataset import Split
 from tinysight.data.load import load
+from tinysight.data.splits import TrainSplit
 from tinysight.recipes import loading
 from tinysight.training import precision
 from tinysight.training.fit import fit
-from tinysight.training.train_split import TrainSplit
 from tinysight.training.trainer import Trainer
 
 IMAGES, SHADOWS = 4000, 4

@@ -19,12 +19,12 @@ from common import append, mean_and_range, stamp
 from scipy.stats import spearmanr
 
 from tinysight.data.sources import shapes
+from tinysight.data.splits import split_dataset
 from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.training import precision
 from tinysight.training.fit import fit
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer
 
 RECIPES = {"simple": 12, "deep": 10, "strided": 12, "early-stopping": 10, "fast-73": 8, "fast-85": 6}  # epochs

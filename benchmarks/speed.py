@@ -24,6 +24,7 @@ from common import append, stamp
 from tinysight._util.allocator import tune_malloc
 from tinysight.data.dataset import Pixels
 from tinysight.data.load import load
+from tinysight.data.splits import split_dataset
 from tinysight.interop.onnx.exporter import EXPORTER
 from tinysight.interop.onnx.runtime import OnnxClassifier, OnnxFile
 from tinysight.models.classifier import Classifier
@@ -33,7 +34,6 @@ from tinysight.runs.records import Environment, Summary
 from tinysight.runs.run import Run
 from tinysight.training import precision
 from tinysight.training.environment import describe_environment
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer
 
 WARM_UP, STEPS = 20, 100  # like the peer: 12,800 images in batches of 128

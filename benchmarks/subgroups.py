@@ -17,9 +17,9 @@ from common import append, stamp
 from tinysight.auditing.sections.subgroups import find_subgroup_gaps
 from tinysight.data.sources import shapes
 from tinysight.data.sources.shapes import NO_DEFECTS, Flaws
+from tinysight.data.splits import split_dataset
 from tinysight.recipes import loading
 from tinysight.training.fit import fit
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer
 
 TRAIN, TEST, SHARE = 3000, 1500, 0.5

@@ -72,6 +72,13 @@ def test_train_takes_a_recipe_object(tmp_path):
         ts.train(recipe, SHAPES, out=tmp_path / "other", epochs=2)
 
 
+def test_train_calls_back_after_every_epoch(tmp_path):
+    epochs = []
+    run = ts.train("early-stopping", SHAPES, out=tmp_path / "run", callbacks=[epochs.append], loggers=["csv"], **QUICK)
+    assert epochs == run.history()
+    assert len((run.path / "history.csv").read_text().splitlines()) == 1 + len(epochs)
+
+
 def test_train_takes_images_and_labels(tmp_path, arrays):
     run = ts.train("early-stopping", arrays, out=tmp_path / "run", **QUICK)
     assert run.classifier().class_names == tuple(sorted(shapes.CLASS_NAMES))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
+    from tinysight.training.loggers import Callback, LoggerName
     from tinysight.training.precision import PrecisionOption
     from tinysight.tuning.tune import TuneResult
 
@@ -96,6 +97,8 @@ def train(
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
     network: NetworkFactory | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[LoggerName] = (),
     progress: Progress | None = None,
 ) -> Run:
     """Train a recipe on a dataset and write a run directory.
@@ -119,6 +122,8 @@ def train(
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
         network: a function of (num_classes, image_size) that builds your own network, instead of the recipe's. Later,
             open the run with `Run.open(path, network)`: its files do not name the function.
+        callbacks: functions that are called with the metrics of each epoch (`EpochRecord`); they need one worker.
+        loggers: what records every epoch: "csv" and "tensorboard" in the run directory, "mlflow" on its server.
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Returns:
@@ -159,10 +164,11 @@ def train(
         precision=precision,
         device=device,
         resume=resume,
+        loggers=tuple(loggers),
         start_time=start_time,
         network=network,
     )
-    launch_training(request, workers, launcher, progress)
+    launch_training(request, workers, launcher, progress, callbacks)
     return Run(path, network)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinysight._util import hardware, optional_deps
-from tinysight.data.cache import cache_folder
+from tinysight._util.files import cache_folder
 from tinysight.data.sources import cifar10
 
 Severity = Literal["ok", "note", "error"]

@@ -12,10 +12,10 @@ from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.pipeline import build_augmentation, build_label_mixing
 from tinysight.augmentation.transforms.mixup import Mixup
 from tinysight.data.load import load
+from tinysight.data.splits import split_dataset
 from tinysight.models.classifier import Normalization
 from tinysight.recipes.loading import load_recipe
 from tinysight.training.loader import BatchLoader
-from tinysight.training.train_split import split_dataset
 
 
 def seeded(seed):

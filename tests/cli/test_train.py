@@ -42,6 +42,17 @@ def test_notices_and_one_line_per_epoch_go_to_standard_error(tinysight):
     assert len(second) <= 80
 
 
+def test_loggers_are_chosen_by_name(tinysight, monkeypatch):
+    assert tinysight("train", "strided", *SHAPES, "--epochs", 1, "--log", "csv", "--out", "run").code == 0
+    header, row = Path("run/history.csv").read_text().splitlines()
+    assert header.startswith("epoch,seconds,")
+    assert row.startswith("1,")
+    monkeypatch.setattr("tinysight._util.optional_deps.version", lambda name: None)
+    outcome = tinysight("train", "strided", *SHAPES, "--log", "csv", "--log", "mlflow", "--out", "other")
+    assert "Run pip install 'tinysight[mlflow]'" in outcome.refusal()
+    assert not Path("other").exists()
+
+
 def test_the_recipe_is_saved_with_every_override(tinysight):
     tinysight("train", "strided", *SHAPES, "--epochs", 1, "--set", "optimizer.name=adam", "--out", "run")
     kept = tinysight("recipes", "check", "run/recipe.toml").out
@@ -104,7 +115,7 @@ def test_resuming_with_other_settings_is_rejected(tinysight, finished_run, chang
     assert {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("arguments", [["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]])
+@pytest.mark.parametrize("arguments", [["--log", "wandb"], ["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]])
 def test_an_unknown_or_invalid_option_is_named(tinysight, arguments):
     outcome = tinysight("train", "deep", *arguments)
     assert outcome.code == 2

@@ -8,13 +8,13 @@ import torch
 from scipy.stats import spearmanr
 
 from tinysight.data.sources import shapes
+from tinysight.data.splits import split_dataset
 from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import ModelSection
 from tinysight.training.fit import fit
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer
 
 NETWORKS = [

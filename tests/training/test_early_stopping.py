@@ -72,6 +72,20 @@ def test_a_restored_state_continues_identically(config, values, restore_at):
         assert watch.wait == number - watch.best_epoch
 
 
+@pytest.mark.parametrize(("restore", "kept"), [(True, "epoch 2"), (False, "the last epoch")])
+def test_the_description_names_the_metric_and_the_kept_weights(restore, kept):
+    config = EarlyStoppingSection(monitor="val_accuracy", patience=2, restore_best_weights=restore)
+    watch = EarlyStoppingState(config)
+    for number, value in enumerate([0.25, 0.5, 0.5, 0.375], 1):
+        watch.update(epoch(number, config.monitor, value))
+
+    assert watch.should_stop
+    assert watch.describe() == (
+        "Early stopping: val_accuracy has not improved for 2 epochs, since 0.5000 in epoch 2. "
+        f"Kept the weights of {kept}."
+    )
+
+
 def test_it_returns_whether_an_epoch_is_the_best_so_far():
     watch = EarlyStoppingState(EarlyStoppingSection(monitor="val_loss", patience=2))
     losses = [1.0, 0.7, 0.8, 0.6, 0.65, 0.6]

@@ -6,8 +6,8 @@ import pytest
 from tinysight._util.errors import DataError
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.load import load
+from tinysight.data.splits import split_dataset
 from tinysight.recipes import loading
-from tinysight.training.train_split import split_dataset
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.models.classifier import Normalization
 from tinysight.training import loader
 from tinysight.training.loader import BatchLoader
-from tinysight.training.train_split import TrainSplit, split_dataset
 
 BATCH = 24  # the recipe's batch_size
 SMALL_BLOCK = 2 * BATCH * 16 * 16  # pixels of two batches: the 160 training images make four blocks

@@ -8,11 +8,11 @@ import torch
 from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SilentProgress
 from tinysight.data.load import load
+from tinysight.data.splits import split_dataset
 from tinysight.models.classifier import top2_margin
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training.request import TrainConfig
-from tinysight.training.train_split import split_dataset
 
 KEYS = ["epoch", "seconds", "images_per_second", "loss", "accuracy", "val_loss", "val_accuracy", "lr"]
 

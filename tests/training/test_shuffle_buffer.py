@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from tinysight.data import pixels
 from tinysight.data.dataset import Split
 from tinysight.data.pixels import open_pixels
+from tinysight.data.splits import split_dataset
 from tinysight.models.classifier import Normalization
 from tinysight.runs.run import Run
 from tinysight.training import loader as feeding
 from tinysight.training import shuffle_buffer
-from tinysight.training.loader import BatchLoader
+from tinysight.training.loader import BatchLoader, fit_normalization
 from tinysight.training.request import TrainConfig
 from tinysight.training.shuffle_buffer import ShuffleBuffer, shuffle_blocks
-from tinysight.training.train_split import fit_normalization, split_dataset
 from tinysight.training.trainer import Trainer
 
 IMAGE = 3 * 16 * 16

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinysight.data.splits import split_dataset
 from tinysight.recipes.schema import DataSection
-from tinysight.training.train_split import split_dataset
 
 
 def test_the_split_partitions_the_training_images(dataset):

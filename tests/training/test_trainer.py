@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight.training.train_split import TrainSplit, split_dataset
+from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.training.trainer import EpochState, Trainer
 
 FROZEN = "optimizer.learning_rate=1e-12"  # keeps the weights

@@ -1,4 +1,4 @@
-"""Atomic and durable file writes.
+"""Atomic and durable file writes, and the cache directory.
 
 Power loss, a full disk or Ctrl-C never leaves a partial file. The steps (temporary file, fsync, rename, fsync of the
 folder) follow Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014.
@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import platformdirs
+
 from tinysight._util import platform
 from tinysight._util.errors import StorageError
 
@@ -29,6 +31,12 @@ _REASONS = {
     errno.EISDIR: "a folder of that name exists. Choose another name",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }
+
+
+def cache_folder() -> Path:
+    """Return TINYSIGHT_CACHE_DIR if it is set, else the user cache directory of the operating system."""
+    chosen = os.environ.get("TINYSIGHT_CACHE_DIR")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("tinysight"))
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.auditing.shadow_models import ShadowModels
 from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import image_ids
+from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import open_dataset
-from tinysight.training.train_split import TrainSplit, split_dataset
 
 SPLITS = ("train", "validation", "test")
 MAX_PROBED = 2000  # at most so many test images are corrupted or compared with out-of-distribution images

@@ -20,6 +20,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.auditing.context import AuditContext
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.image_ids import read_image_ids, to_csv
+from tinysight.data.splits import TrainSplit, subset
 from tinysight.evaluation.significance import difference_interval
 from tinysight.models.classifier import Classifier
 from tinysight.runs.artifacts import RunArtifacts
@@ -28,7 +29,6 @@ from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.request import TrainConfig
 from tinysight.training.session import Session
-from tinysight.training.train_split import TrainSplit, subset
 
 
 def forget(

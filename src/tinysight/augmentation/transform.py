@@ -17,7 +17,7 @@ class Transform(BaseModel):
 
     Its fields are keys of a recipe's `[augmentation]` table, so no two transforms share a name. With the default
     values a transform is off. A module of `tinysight.augmentation.transforms` defines one or several transforms. It
-    imports torch only inside functions, because recipes are validated without torch.
+    imports torch and numpy only inside functions, because recipes are validated without them.
 
     Attributes:
         order: position in the sequence of transforms; smaller is earlier.

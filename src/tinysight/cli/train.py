@@ -48,6 +48,10 @@ def train(
     ] = None,
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
     skip_unreadable: SkipUnreadableOption = False,
+    log: Annotated[
+        list[Literal["csv", "tensorboard", "mlflow"]],
+        typer.Option(help="Record every epoch with this logger; can be repeated."),
+    ] = [],  # noqa: B006  (typer copies it)
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
     """Train RECIPE and write a run directory.
@@ -73,6 +77,7 @@ def train(
         resume=resume,
         data_dir=data_dir,
         skip_unreadable=skip_unreadable,
+        loggers=log,
         progress=progress,
     )
     if int(os.environ.get("RANK", "0")) > 0:  # only the first worker of an external torchrun reports

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysight._util.errors import DataError
+from tinysight._util.files import cache_folder
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.cache import cache_folder
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
 from tinysight.data.pixel_cache import decode_cached

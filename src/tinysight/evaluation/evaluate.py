@@ -10,12 +10,12 @@ import numpy as np
 from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
+from tinysight.data.splits import split_dataset
 from tinysight.evaluation.metrics import compute_metrics
 from tinysight.evaluation.protocols import Predictor
 from tinysight.runs.records import Metrics, SplitName
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, open_dataset
-from tinysight.training.train_split import split_dataset
 
 
 def evaluate(

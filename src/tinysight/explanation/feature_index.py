@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tinysight._util.errors import RunError, StorageError
+from tinysight._util.files import cache_folder
 from tinysight._util.locks import file_lock
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.cache import cache_folder
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.pixels import Pixels
+from tinysight.data.splits import split_dataset, subset
 from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.models.network import embed
 from tinysight.runs.run import Run
 from tinysight.runs.weights import read_tensors, write_tensors
-from tinysight.training.train_split import split_dataset, subset
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,19 @@ class EarlyStoppingState:
             self.wait += 1
         return improved
 
+    def state(self) -> dict[str, float]:
+        """Return the fields that change, to resume with."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
+
+    def describe(self) -> str:
+        """Return why training stopped and which weights are kept, as a sentence."""
+        epochs = "1 epoch" if self.wait == 1 else f"{self.wait} epochs"
+        kept = f"epoch {self.best_epoch}" if self.config.restore_best_weights else "the last epoch"
+        return (
+            f"Early stopping: {self.config.monitor} has not improved for {epochs}, since {self.best:.4f} in epoch "
+            f"{self.best_epoch}. Kept the weights of {kept}."
+        )
+
     @property
     def should_stop(self) -> bool:
         """Whether to stop now. As in Keras, never before the second epoch."""

@@ -18,6 +18,7 @@ from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
+from tinysight.data.splits import split_dataset
 from tinysight.models.classifier import batch_size
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network, supports_image_size
@@ -27,7 +28,6 @@ from tinysight.training import precision as precisions
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.device import Device
 from tinysight.training.precision import PROBE_IMAGES, Precision, PrecisionOption, step_seconds
-from tinysight.training.train_split import split_dataset
 
 SCALING_LAW_FILE = Path(__file__).with_name("scaling_law.toml")
 EVAL_COST = 1 / 3  # cost of a validation relative to training on as many images: the forward pass only

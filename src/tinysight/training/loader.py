@@ -12,11 +12,11 @@ from torch import Tensor
 from tinysight.augmentation import pipeline
 from tinysight.augmentation.affine import horizontal_flip
 from tinysight.data.pixels import Pixels, is_memmapped, take
-from tinysight.models.classifier import Normalization
+from tinysight.data.splits import TrainSplit
+from tinysight.models.classifier import IDENTITY, Normalization, batch_size
 from tinysight.recipes.schema import Recipe, TrainingSection
 from tinysight.training import shuffle_buffer
 from tinysight.training.seeding import derive_seed, seeded_generator
-from tinysight.training.train_split import TrainSplit
 
 # Pixels prepared at a time: 512 images of 32x32. Larger blocks were slower
 # (docs/experiments/augmentation-memory-allocation.md).
@@ -27,6 +27,18 @@ Batch = tuple[Tensor, Tensor]
 
 If the recipe mixes labels, they are soft instead: float, (n, classes), rows that sum to 1.
 """
+
+
+def fit_normalization(recipe: Recipe, split: TrainSplit) -> Normalization:
+    """Return the pixel normalization of the recipe, fitted on the training images if it standardizes."""
+    if recipe.data.normalization == "none":
+        return IDENTITY
+    if recipe.data.normalization == "scale":
+        return Normalization()
+    batches = np.array_split(
+        split.train_indices, math.ceil(len(split.train_indices) / batch_size(recipe.data.image_size))
+    )
+    return Normalization.fit(take(split.train.pixels, batch) for batch in batches)
 
 
 class BatchLoader:

@@ -23,6 +23,7 @@ from tinysight.runs.run import Run
 from tinysight.training import forecast
 from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
+from tinysight.training.loggers import LoggerName, check_loggers
 from tinysight.training.precision import Precision, PrecisionOption
 
 
@@ -40,6 +41,7 @@ class TrainRequest:
         precision: requested precision.
         device: requested device.
         resume: continue the run at `path`.
+        loggers: names of loggers that record every epoch.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
         initial_weights: state dict that training starts from, or None for random weights.
         network: builds the user's own network, for a recipe with model.architecture "custom".
@@ -54,6 +56,7 @@ class TrainRequest:
     precision: PrecisionOption = "auto"
     device: DeviceOption = "auto"
     resume: bool = False
+    loggers: tuple[LoggerName, ...] = ()
     start_time: float = field(default_factory=time.time)
     initial_weights: Mapping[str, Tensor] | None = None
     network: NetworkFactory | None = None
@@ -78,6 +81,7 @@ class TrainConfig:
         data_dir: directory of CIFAR-10, or None.
         device: the device to train on.
         resume: continue the run at `path`.
+        loggers: names of loggers that record every epoch.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
         initial_weights: state dict that training starts from, or None for random weights.
         network: builds the user's own network, for a recipe with model.architecture "custom".
@@ -92,6 +96,7 @@ class TrainConfig:
     data_dir: Path | None = None
     device: Device = "cpu"
     resume: bool = False
+    loggers: tuple[LoggerName, ...] = ()
     start_time: float = field(default_factory=lambda: time.perf_counter())
     initial_weights: Mapping[str, Tensor] | None = None
     network: NetworkFactory | None = None
@@ -117,7 +122,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         RecipeError: the network depends on a time budget that the recipe does not set.
         DataError: the dataset is invalid, or differs between the workers.
         DownloadError: CIFAR-10 is missing and cannot be downloaded.
-        InputError: the device or the precision is not available.
+        InputError: the device, the precision or a logger is not available.
     """
     recipe, precision_option, device_option = group.run_on_main(lambda: check(request))
     device = resolve_device(device_option)
@@ -139,6 +144,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         data_dir=request.data_dir if request.data_source == "cifar10" else None,
         device=device,
         resume=request.resume,
+        loggers=request.loggers,
         start_time=start_time,
         initial_weights=request.initial_weights,
         network=request.network,
@@ -150,7 +156,9 @@ def check(request: TrainRequest) -> tuple[Recipe, PrecisionOption, DeviceOption]
 
     Raises:
         RunError, RecipeError: as for `resolve`.
+        InputError: a logger is unknown or not installed.
     """
+    check_loggers(request.loggers)
     if request.resume:
         return _resume_settings(request)
     Run.check_available(request.path)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from tinysight._util.allocator import translate_oom, tune_malloc
 from tinysight._util.errors import DataError, RunError, TrainingError
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
+from tinysight.data.splits import split_dataset
 from tinysight.models.summary import count_parameters
 from tinysight.runs.records import Environment, EpochRecord, RunStatus, Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.environment import describe_environment, diff
+from tinysight.training.loggers import Callback, LoggerGroup
 from tinysight.training.request import TrainConfig, check_resumable
 from tinysight.training.signals import StopRequest, catch_signals
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer, show_progress
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints: at most this much work is lost in a crash
@@ -36,6 +38,7 @@ class Session:
         group: ProcessGroup = SINGLE,
         progress: Progress = SILENT,
         stop_request: StopRequest | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         """Prepare a session.
 
@@ -44,8 +47,10 @@ class Session:
             group: the workers of the training.
             progress: receives the images trained on, and a line per epoch.
             stop_request: ends the session after the current step; by default Ctrl-C and SIGTERM do.
+            callbacks: called on the main worker with the metrics of each epoch; an error of theirs ends the session.
         """
         self.config, self.group, self.progress, self.stop_request = config, group, progress, stop_request
+        self.callbacks, self.loggers = callbacks, LoggerGroup(progress)
         self.run_directory = Run(config.path)
         self.stopwatch = Stopwatch()
         self.trainer: Trainer
@@ -144,18 +149,27 @@ class Session:
     def _train(self, stop_request: StopRequest) -> Summary:
         """Train until the end, a stop request or an error."""
         self._save_summary("running")
+        status: RunStatus = "failed"
         try:
+            if self.group.is_main:
+                self.loggers.open(self.config.loggers, self.config.path, self.config.recipe, self.trainer.history)
             with translate_oom(OOM_ADVICE, TrainingError):
                 while not self.trainer.done:
                     if not self._epoch(stop_request):
-                        return self._end("interrupted")
-                return self._end("finished")
+                        status = "interrupted"
+                        return self._end(status)
+                if self.trainer.stopped_early and self.trainer.early_stopping:
+                    self.progress.note(self.trainer.early_stopping.describe())
+                status = "finished"
+                return self._end(status)
         except TrainingError as error:
+            status = "failed"
             if self.group.is_main:
                 self._fail(error)
             raise
         finally:
             self.progress.finish()  # close the progress bar
+            self.loggers.close(status)
 
     def _end(self, status: RunStatus, error: str | None = None) -> Summary:
         """Write the classifier and the final summary."""
@@ -190,11 +204,15 @@ class Session:
         with self.stopwatch.lap("validation"):
             epoch = self.trainer.end_epoch()
         must_save = self.config.recipe.training.minutes is None or self.trainer.done
-        if not must_save and self.stopwatch.since("save") < max(1.0, 20 * self.stopwatch.latest.get("save", 0.0)):
-            return  # a small dataset can take a hundred epochs per second
-        self.progress.finish(_format_epoch(task, epoch))
-        self._save_checkpoint()
-        self._save_summary("running")
+        # A small dataset can take a hundred epochs per second.
+        if must_save or self.stopwatch.since("save") >= max(1.0, 20 * self.stopwatch.latest.get("save", 0.0)):
+            self.progress.finish(_format_epoch(task, epoch))
+            self._save_checkpoint()
+            self._save_summary("running")
+        if self.group.is_main:
+            self.loggers.log(epoch)
+            for callback in self.callbacks:
+                callback(epoch)
 
     def _save_checkpoint(self) -> None:
         if not self.group.is_main:

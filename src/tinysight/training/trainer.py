@@ -16,6 +16,7 @@ from torch import Tensor
 from tinysight._util.errors import TrainingError
 from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
+from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
@@ -29,12 +30,11 @@ from tinysight.training.device import Device
 from tinysight.training.distributed.gradient_sync import GradientSync
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.early_stopping import EarlyStoppingState
-from tinysight.training.loader import BatchLoader
+from tinysight.training.loader import BatchLoader, fit_normalization
 from tinysight.training.lr_schedule import lr_scale
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 from tinysight.training.temperature_scaling import fit_temperature
-from tinysight.training.train_split import TrainSplit, fit_normalization
 
 
 @dataclass
@@ -125,6 +125,11 @@ class Trainer:
         return between_epochs and (
             self.progress == 1 or (self.early_stopping is not None and self.early_stopping.should_stop)
         )
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether training is complete because of early stopping, before its last epoch or the end of its time."""
+        return self.early_stopping is not None and self.early_stopping.should_stop and self.progress < 1
 
     @property
     def progress(self) -> float:
@@ -223,16 +228,11 @@ class Trainer:
             "best": self.best_weights,
         }
         tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
-        watch = self.early_stopping and {
-            "best": self.early_stopping.best,
-            "epoch": self.early_stopping.best_epoch,
-            "wait": self.early_stopping.wait,
-        }
         state = {
             "position": asdict(self.state),
             "optimizer_steps": self.optimizer.steps,
             "history": [epoch.model_dump() for epoch in self.history],
-            "early_stopping": watch if self.history else None,
+            "early_stopping": self.early_stopping.state() if self.early_stopping and self.history else None,
             "time_budget": self.budget.state(),
         }
         return Checkpoint(tensors, state)
@@ -251,10 +251,7 @@ class Trainer:
         self.history = [EpochRecord.model_validate(epoch) for epoch in state["history"]]
         self.budget = TimeBudget(self.budget.steps, **state["time_budget"])
         if self.early_stopping and state["early_stopping"]:
-            watch = state["early_stopping"]
-            self.early_stopping = EarlyStoppingState(
-                self.early_stopping.config, watch["best"], watch["epoch"], watch["wait"]
-            )
+            self.early_stopping = EarlyStoppingState(self.early_stopping.config, **state["early_stopping"])
 
     @property
     def _checks_bf16(self) -> bool:

@@ -15,12 +15,12 @@ from tinysight._util.allocator import translate_oom
 from tinysight._util.errors import TrainingError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset
+from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
 from tinysight.training.fit import train_epochs
 from tinysight.training.precision import Precision
 from tinysight.training.session import OOM_ADVICE
-from tinysight.training.train_split import TrainSplit, split_dataset
 from tinysight.training.trainer import Trainer
 from tinysight.tuning.space import RecipeValues
 

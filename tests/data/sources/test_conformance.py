@@ -151,7 +151,7 @@ def test_a_folder_named_like_a_built_in_dataset_is_a_folder(name, tmp_path, monk
     assert resolve_source(name) == name
 
 
-def test_a_dataset_is_returned_as_it_is():
+def test_a_dataset_is_returned_unchanged():
     dataset = load("shapes:train=20,test=10", SIZE)
     assert load(dataset) is dataset
 

@@ -13,7 +13,8 @@ from tinysight._util.errors import DataError
 from tinysight.data.dataset import IN_MEMORY
 from tinysight.data.load import load
 from tinysight.data.sources import table as table_source
-from tinysight.data.splits import train_validation_split
+from tinysight.data.splits import split_dataset, train_validation_split
+from tinysight.recipes.schema import DataSection
 
 CLASSES = ("cat", "dog")
 
@@ -297,3 +298,12 @@ def test_any_text_is_a_table_or_a_data_error(tmp_path_factory, text):
     except DataError:
         return
     assert all(row.image and row.label for row in table.rows)
+
+
+def test_validation_images_keep_their_files_and_groups(write):
+    dataset = load(write(rows(group=lambda n: f"scene {n // 4}")), 8)
+    split = split_dataset(dataset, DataSection(image_size=8, validation_fraction=0.25), seed=0)
+    assert [f"scene {n // 4}" for n in numbers(split.validation)] == list(split.validation.groups)
+    assert [f"images/{n}.png" for n in numbers(split.validation)] == list(split.validation.files)
+    trained = {split.train.groups[index] for index in split.train_indices}
+    assert not trained & set(split.validation.groups)

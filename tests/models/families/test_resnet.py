@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tinysight._util.errors import ModelError, RecipeError
-from tinysight._util.progress import SilentProgress
+from tinysight._util.progress import SILENT, SilentProgress
 from tinysight.data.image_io import read_crops
 from tinysight.data.load import load
 from tinysight.explanation.feature_index import FeatureIndex, extract_features
@@ -19,7 +19,8 @@ from tinysight.models.summary import count_parameters, layer_table
 from tinysight.recipes.loading import load_recipe
 from tinysight.recipes.schema import ModelSection
 from tinysight.runs.run import Run
-from tinysight.training.session import TrainConfig, train
+from tinysight.training.request import TrainConfig
+from tinysight.training.session import Session
 
 DATA = "shapes:train=100,test=30"
 
@@ -28,17 +29,18 @@ def build(classes=10, size=32, channels=None):
     return build_network(ModelSection(architecture="resnet-9", channels=channels), classes, size)
 
 
-def config(*overrides):
-    """A small network on 100 images."""
+def train(path, *overrides, resume=False, progress=SILENT):
+    """Train a small network on 100 images."""
     small = ("model.channels=[8,8,16,16]", "training.epochs=2", "training.batch_size=30", *overrides)
-    return TrainConfig(load_recipe("resnet-9", small), load(DATA), DATA, seed=0, precision="fp32")
+    config = TrainConfig(load_recipe("resnet-9", small), load(DATA), DATA, path, resume=resume)
+    return Session(config, progress=progress).run()
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """The directory of a finished run."""
     path = tmp_path_factory.mktemp("resnet") / "run"
-    train(config(), path)
+    train(path)
     return path
 
 
@@ -86,7 +88,7 @@ def test_summary_lists_the_sums():
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
 def test_network_learns_with_every_optimizer(optimizer, tmp_path):
-    train(config(f"optimizer.name={optimizer}", "training.epochs=6", "augmentation.cutout=0"), tmp_path / "run")
+    train(tmp_path / "run", f"optimizer.name={optimizer}", "training.epochs=6", "augmentation.cutout=0")
     history = Run(tmp_path / "run").history()
     assert history[-1].loss < 0.9 * history[0].loss
 
@@ -104,8 +106,8 @@ class CtrlC(SilentProgress):
 
 
 def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(path, tmp_path):
-    assert train(config(), tmp_path / "run", progress=CtrlC(4)).status == "interrupted"
-    assert train(config(), tmp_path / "run", resume=True).status == "finished"
+    assert train(tmp_path / "run", progress=CtrlC(4)).status == "interrupted"
+    assert train(tmp_path / "run", resume=True).status == "finished"
     resumed, expected = (Run(run).classifier().network.state_dict() for run in (tmp_path / "run", path))
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)

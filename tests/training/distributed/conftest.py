@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from tinysight.data.splits import split_dataset
 from tinysight.training.distributed.gradient_sync import GradientSync
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
-from tinysight.training.train_split import split_dataset
 from tinysight.training.trainer import Trainer
 
 

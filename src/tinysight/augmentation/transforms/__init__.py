@@ -1,1 +1,1 @@
-"""Transforms, found by `tinysight.augmentation.config`. The modules are importable without torch."""
+"""Transforms, found by `tinysight.augmentation.config`. The modules are imported without torch and numpy."""

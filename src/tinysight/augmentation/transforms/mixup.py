@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from pydantic import Field
 
 from tinysight.augmentation.transform import LabelMixing
@@ -42,6 +41,7 @@ class Mixup(LabelMixing):
 
     def mix(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Blend the images; see `LabelMixing.mix`."""
+        import numpy as np
         import torch
 
         n, device = len(images), generator.device

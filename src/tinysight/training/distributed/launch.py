@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tinysight._util import optional_deps
@@ -13,6 +13,7 @@ from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.distributed.process_group import join_group
 from tinysight.training.distributed.worker import start_or_resume
+from tinysight.training.loggers import Callback
 from tinysight.training.request import TrainRequest, check, resolve
 from tinysight.training.session import Session
 
@@ -20,7 +21,13 @@ Launcher = Literal["torchrun", "ray"]
 LaunchFunction = Callable[[TrainRequest, int, Progress], Summary]
 
 
-def launch_training(request: TrainRequest, count: int, launcher: Launcher | None, progress: Progress) -> Summary | None:
+def launch_training(
+    request: TrainRequest,
+    count: int,
+    launcher: Launcher | None,
+    progress: Progress,
+    callbacks: Sequence[Callback] = (),
+) -> Summary | None:
     """Train on `count` workers.
 
     Args:
@@ -28,19 +35,22 @@ def launch_training(request: TrainRequest, count: int, launcher: Launcher | None
         count: number of workers; ignored in a process that an external torchrun started.
         launcher: what starts the workers: by default torchrun, or for one worker this process trains itself.
         progress: shows the progress of the main worker.
+        callbacks: called in this process with the metrics of each epoch, so they need a single worker.
 
     Returns:
         The summary of the run, or None on the other workers of an external torchrun.
 
     Raises:
         TrainingError: the workers keep failing before the next checkpoint.
-        InputError: the launcher is not installed, or has too few processors.
+        InputError: the launcher is not installed or has too few processors, or callbacks are given for several workers.
         TinysightError: as for `resolve` and `Session.run`.
     """
     if is_torchrun_worker():
         return _join(request, progress)
     if count == 1 and launcher is None:
-        return Session(resolve(request, progress=progress), progress=progress).run()
+        return Session(resolve(request, progress=progress), progress=progress, callbacks=callbacks).run()
+    if callbacks:
+        raise InputError("callbacks: are called in this process. Use one worker, or a logger.")
     if not isinstance(request.dataset, str):
         raise InputError("workers: cannot share images in memory. Pass a folder, or use one worker.")
     check(request)  # before starting workers

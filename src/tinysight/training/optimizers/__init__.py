@@ -30,9 +30,7 @@ def build_optimizer(
             return RMSprop(parameters, config)
         case "adam":
             return Adam(parameters, config)
-        case "sgd":
-            return TorchOptimizer(parameters, config, torch.optim.SGD)
-        case "adamw":
-            return TorchOptimizer(parameters, config, torch.optim.AdamW)
+        case "sgd" | "adamw":
+            return TorchOptimizer(parameters, config)
         case "muon":
             return Muon(parameters, config, torch.bfloat16 if precision == "bf16" else torch.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,22 +12,21 @@ from tinysight.training.optimizers.base import Optimizer
 
 
 class TorchOptimizer(Optimizer):
-    """An optimizer of torch.optim.
+    """SGD or AdamW of torch.optim, as the recipe names it.
 
     All parameters get the same learning rate and weight decay. State tensors exist from a parameter's first gradient
     on, so that a restored optimizer continues bit for bit.
     """
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], config: OptimizerSection, optimizer: type[torch.optim.Optimizer]
-    ) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimizerSection) -> None:
         super().__init__(parameters, config)
-        options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-        if optimizer is torch.optim.SGD:
-            options |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
-        else:
-            options |= {"betas": (config.beta_1, config.beta_2), "eps": config.epsilon}
-        self.optimizer = optimizer(self.parameters, **options)  # each has its own options
+        lr, decay, momentum = config.learning_rate, config.weight_decay, config.momentum
+        betas = (config.beta_1, config.beta_2)
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.SGD(self.parameters, lr, momentum, weight_decay=decay, nesterov=momentum > 0)
+            if config.name == "sgd"
+            else torch.optim.AdamW(self.parameters, lr, betas, config.epsilon, decay)
+        )
 
     def step(self, lr_scale: float = 1.0) -> None:
         """Update every parameter that has a gradient."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.data.cache import cache_folder
+from tinysight._util.files import cache_folder
 from tinysight.data.sources import cifar10
 from tinysight.data.sources.cifar10 import official
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinysight._util.errors import DataError, DownloadError, StorageError
-from tinysight.data.cache import cache_folder
+from tinysight._util.files import cache_folder
 from tinysight.data.sources import cifar10
 from tinysight.data.sources.cifar10 import binary_layout, official, python_layout
 from tinysight.data.sources.cifar10.download import Archive

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from tinysight._util.errors import DataError, DownloadError
+from tinysight._util.files import cache_folder
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.cache import cache_folder
 from tinysight.data.crops import SIX_CROP
 from tinysight.data.dataset import Dataset
 from tinysight.data.sources.cifar10 import binary_layout, layout, official, python_layout

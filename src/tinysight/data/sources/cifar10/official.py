@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysight._util.files import storage_errors, sync_dir
+from tinysight._util.files import cache_folder, storage_errors, sync_dir
 from tinysight._util.locks import file_lock
 from tinysight._util.platform import replace
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.cache import cache_folder
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.sources.cifar10 import binary_layout
 from tinysight.data.sources.cifar10.download import Archive, fetch
