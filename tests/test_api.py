@@ -1,6 +1,5 @@
 """The public functions: one per verb, for Python."""
 
-import doctest
 import importlib.metadata
 import importlib.util
 import shutil
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 import tinysight as ts
-from tinysight import api
 from tinysight._util.errors import DataError, InputError, RunError
 from tinysight.data.sources import shapes
 
@@ -192,7 +190,16 @@ def test_predict_returns_labels_of_the_type_that_was_trained_on(tmp_path, arrays
     assert set(ts.predict(run, images).labels) <= set(numbers)
 
 
-def test_predictions_have_a_short_repr(trained):
+def test_objects_have_short_reprs(trained):
+    dataset = ts.load_dataset(SHAPES)
+    assert repr(dataset) == "Dataset('shapes', 100 train, 30 test images of 32x32, 10 classes)"
+    assert repr(dataset.test) == "Split(30 images of 32x32)"
+    run = ts.Run.open(str(trained))
+    assert repr(run) == f"Run(path={trained!r})"
+    parameters = sum(row.parameters for row in ts.summary(run))
+    assert repr(run.classifier()) == (
+        f"Classifier('early-stopping', {parameters:,} parameters, images of 32x32, 10 classes)"
+    )
     text = repr(ts.predict(trained, shapes.render_shapes(12, seed=1).pixels))
     assert text.startswith("Predictions(12 images, ")
     assert len(text) < 100
@@ -244,7 +251,3 @@ def test_a_path_without_a_run_is_refused(verb, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match=r"summary\.json: missing"):
         verb(tmp_path / "empty")
-
-
-def test_doctests():
-    assert doctest.testmod(api).failed == 0

@@ -57,7 +57,7 @@ def test_a_run_holds_the_listed_files(tinysight, finished_run, monkeypatch):
     for verb in ("evaluate", "audit", "card", "report"):
         assert tinysight(verb, finished_run).code == 0
     listed = RUN_DIRECTORY.read_text(encoding="utf-8").split("```")[1]
-    names = re.findall(r"(?:^|  )([a-z]+\.[a-z]+|[a-z]+/)(?:  |$)", listed, re.MULTILINE)
+    names = re.findall(r"(?:^|  )([a-z_]*\.[a-z]+|[a-z_]+/)(?:  |$)", listed, re.MULTILINE)
     assert {name.strip("/") for name in names} == {path.name for path in finished_run.iterdir()}
 
 

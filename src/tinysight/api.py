@@ -749,7 +749,7 @@ def open_run(run: RunLike) -> Run:
     """Return the run, opened if `run` is a path. Raises RunError if there is none."""
     from tinysight.runs.run import Run
 
-    return run if isinstance(run, Run) else Run.open(Path(run))
+    return run if isinstance(run, Run) else Run.open(run)
 
 
 def open_model(run: RunLike) -> ModelSource:

@@ -58,6 +58,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        _, _, height, width = self.pixels.shape
+        return f"Split({len(self):,} images of {height}x{width})"
+
     def class_counts(self, num_classes: int) -> list[int]:
         """Return the number of images of each of the `num_classes` classes."""
         return [int(count) for count in np.bincount(self.labels, minlength=num_classes)]
@@ -99,6 +103,11 @@ class Dataset:
     label_type: LabelType = "str"
     has_drawn_test: bool = False
     folder: Path | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        counts = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        return f"Dataset({self.name!r}, {counts} images of {height}x{width}, {len(self.class_names)} classes)"
 
     @property
     def splits(self) -> dict[str, Split]:

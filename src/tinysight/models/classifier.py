@@ -131,6 +131,11 @@ class Classifier:
     spec: ClassifierSpec
     network: nn.Module
 
+    def __repr__(self) -> str:
+        spec, count = self.spec, sum(parameter.numel() for parameter in self.network.parameters())
+        images = f"images of {self.image_size}x{self.image_size}, {len(self.class_names)} classes"
+        return f"Classifier({spec.model.architecture!r}, {count:,} parameters, {images})"
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """The class names, in the order of the probabilities."""

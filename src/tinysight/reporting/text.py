@@ -28,7 +28,7 @@ def drawable(text: str) -> str:
 def truncate_middle(text: str, max_length: int) -> str:
     """Return `text` as drawable characters, its middle truncated to at most `max_length` characters.
 
-    >>> elide("Cavalier King Charles Spaniel", 16)
+    >>> truncate_middle("Cavalier King Charles Spaniel", 16)
     'Cavalier…Spaniel'
     """
     text = drawable(text)
