@@ -92,8 +92,7 @@ def font(size: float = BODY, color: str = INK, **more: Any) -> dict[str, Any]:
 
 def label_axes(axes: Axes, heading: str, x_label: str, y_label: str, above: float = 18) -> None:
     """Write a heading, `above` points above the axes, and the labels of both axes; style the axes."""
-    position = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, above), "textcoords": "offset points"}
-    axes.annotate(heading, **position, **font(HEADING))
+    axes.annotate(heading, (0, 1), (0, above), "axes fraction", "offset points", **font(HEADING))
     axes.set_xlabel(x_label, labelpad=6, **font())
     axes.set_ylabel(y_label, labelpad=8, **font())
     style_axes(axes)
@@ -159,7 +158,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
     """
     buffer = StringIO()
     with _svg_lock, rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinysight"}):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
