@@ -17,10 +17,10 @@ def doctor(data_dir: DataDirOption = None) -> None:
 
     table = Table("", "", "check", "result", "advice", box=None, pad_edge=False)
     section = ""
-    for finding in run_checks(data_dir):
-        mark, style = _MARKS[finding.severity]
-        heading = "" if finding.section == section else finding.section
-        section = finding.section
-        cells = (mark, heading, finding.name, finding.value, finding.advice)
+    for result in run_checks(data_dir):
+        mark, style = _MARKS[result.severity]
+        heading = "" if result.section == section else result.section
+        section = result.section
+        cells = (mark, heading, result.name, result.value, result.advice)
         table.add_row(*(Text(cell) for cell in cells), style=style)
     stdout_console.print(table)
