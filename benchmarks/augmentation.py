@@ -26,7 +26,7 @@ from common import append, stamp
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from tinysight._util.allocator import tune_malloc
-from tinysight.augmentation.config import Augmentation, describe_augmentation
+from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.pipeline import build_augmentation
 from tinysight.training.loader import BLOCK_PIXELS
 
@@ -67,7 +67,7 @@ def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repe
     speed(theirs, 1), speed(ours, OUR_CALLS)  # warm-up
     pairs = [(speed(theirs, KERAS_CALLS), speed(ours, OUR_CALLS)) for _ in range(repeats)]
     return {
-        "augmentation": describe_augmentation(config),
+        "augmentation": config.describe(),
         "keras_images_per_second": spread([theirs for theirs, _ in pairs]),
         "tinysight_images_per_second": spread([ours for _, ours in pairs]),
         "ratio": spread([ours / theirs for theirs, ours in pairs]),

@@ -24,7 +24,7 @@ from common import append, stamp
 from tinysight._util.allocator import tune_malloc
 from tinysight.data.dataset import Pixels
 from tinysight.data.load import load
-from tinysight.interop.onnx.exporter import export_onnx
+from tinysight.interop.onnx.exporter import EXPORTER
 from tinysight.interop.onnx.runtime import OnnxClassifier, OnnxFile
 from tinysight.models.classifier import Classifier
 from tinysight.recipes import loading
@@ -96,7 +96,7 @@ def to_onnx(classifier: Classifier) -> OnnxClassifier:
     """Return the same classifier in onnxruntime."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        export_onnx(classifier, path)
+        EXPORTER.export(classifier, path)
         return OnnxFile(path).classifier()
 
 

@@ -9,7 +9,6 @@ import re
 import tomllib
 import typing
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tinysight import cli
-from tinysight.recipes import layers, schema
+from tinysight.recipes import catalog, layers, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -65,11 +64,20 @@ def recipes_page() -> str:
             continue
         parts += [f"\n## `[{name}]`\n", first_line(section) + "\n", FIELDS, *field_rows(section, section.model_fields)]
     parts += ["\n## Layers\n", "The entries of `model.layers`, one table per layer. `kind` selects the layer.\n"]
-    union = typing.get_args(layers.Layer)[0]
-    for layer in typing.get_args(union):
+    for layer in layer_types(layers.Layer):
         parts += [f"### {layer.__name__}\n", first_line(layer) + "\n", FIELDS]
         parts += [*field_rows(layer, layer.model_fields), ""]
     return "\n".join(parts)
+
+
+def layer_types(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models of a union of layers, also of nested unions."""
+    if isinstance(annotation, type):
+        yield annotation
+        return
+    options = typing.get_args(annotation)
+    for option in options[:1] if hasattr(annotation, "__metadata__") else options:
+        yield from layer_types(option)
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
@@ -83,8 +91,8 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
 def builtin_recipes() -> str:
     """Return the table of the recipes in the package."""
     rows = ["| recipe | description |", "|---|---|"]
-    for path in sorted(RECIPES.glob("*.toml")):
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    for name in catalog.recipes_in_order_of_use():
+        values = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
         rows.append(f"| `{values['name']}` | {cell(values.get('description', ''))} |")
     return "\n".join(rows)
 
@@ -163,7 +171,9 @@ def cli_page() -> str:
     context = root.make_context("tinysight", [], resilient_parsing=True)
     parts = ["# Command line", CLI_INTRO]
     for name, command in commands(root, context, "tinysight"):
-        parts += [f"## `{name}`\n", one_line(command.help or "") + "\n", "```", usage(name, command), "```\n"]
+        description, _, example = (command.help or "").partition("Example: ")
+        parts += [f"## `{name}`\n", one_line(description) + "\n", "```", usage(name, command), "```\n"]
+        parts += ["Example:\n", "```", one_line(example), "```\n"] if example else []
         parts += parameters(command)
     return "\n".join(parts)
 
@@ -196,8 +206,8 @@ def metavar(parameter: Any) -> str:
     if is_argument(parameter):
         return str(parameter.name).upper()
     kind = parameter.type_descriptor.annotation
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "|".join(str(choice.value) for choice in kind)
+    if choices := [str(choice) for choice in parameter.type_descriptor.choices or ()]:
+        return "|".join(choices)
     return {int: "N", float: "X", Path: "PATH"}.get(kind, "TEXT")
 
 
@@ -231,7 +241,7 @@ def default_of(option: Any) -> str:
     value = option.default
     if option.is_flag or callable(value) or value is None or value == [] or value == () or value == "":
         return ""
-    return f"`{value.value if isinstance(value, Enum) else value}`"
+    return f"`{value}`"
 
 
 def help_of(option: Any) -> str:

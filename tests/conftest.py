@@ -82,6 +82,12 @@ class Outcome:
     out: str
     err: str
 
+    @property
+    def next(self):
+        """The next step: the last line of standard error, without "next: "."""
+        assert self.err.splitlines()[-1].startswith("next: ")
+        return self.err.splitlines()[-1].removeprefix("next: ")
+
     def refusal(self, code=2):
         """Check the exit code, and return the only error message, without "error: "."""
         *notices, last = self.err.splitlines()

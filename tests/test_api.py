@@ -178,6 +178,19 @@ def test_predict_takes_paths_and_arrays(trained, photos):
         ts.predict(trained, str(files[0]))
 
 
+def test_predict_returns_labels_of_the_type_that_was_trained_on(tmp_path, arrays):
+    images, names = arrays
+    numbers = np.unique(names, return_inverse=True)[1] * 2 + 10
+    run = ts.train("early-stopping", (images, numbers), out=tmp_path / "run", **QUICK)
+    assert set(ts.predict(run, images).labels) <= set(numbers)
+
+
+def test_predictions_have_a_short_repr(trained):
+    text = repr(ts.predict(trained, shapes.render_shapes(12, seed=1).pixels))
+    assert text.startswith("Predictions(12 images, ")
+    assert len(text) < 100
+
+
 def test_card_and_report_are_written_into_the_run(finished_run):
     assert ts.card(finished_run, write=False).dataset == "shapes"
     assert not (finished_run / "card.md").exists()

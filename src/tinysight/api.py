@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tinysight._util import console
 from tinysight._util.errors import InputError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.protocols import ModelSource
     from tinysight.evaluation.significance import RunComparison
+    from tinysight.models.network import NetworkFactory
     from tinysight.models.summary import LayerRow
     from tinysight.recipes.schema import Recipe
     from tinysight.reporting.card import Card
@@ -94,6 +95,7 @@ def train(
     resume: bool = False,
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
+    network: NetworkFactory | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train a recipe on a dataset and write a run directory.
@@ -115,6 +117,8 @@ def train(
         resume: continue the run in `out`.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        network: a function of (num_classes, image_size) that builds your own network, instead of the recipe's. Later,
+            open the run with `Run.open(path, network)`: its files do not name the function.
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Returns:
@@ -130,6 +134,12 @@ def train(
     resolved = _recipe(recipe, overrides, epochs, minutes)  # before the slow import of torch
     if resume and out is None:
         raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
+    if network is not None:
+        if workers > 1 or launcher:
+            raise InputError("network: cannot be sent to other processes. Use one worker.")
+        from tinysight.recipes.schema import ModelSection
+
+        resolved = resolved.model_copy(update={"model": ModelSection(architecture="custom")})
 
     from tinysight.data.load import resolve_source
     from tinysight.runs.run import Run
@@ -150,9 +160,10 @@ def train(
         device=device,
         resume=resume,
         start_time=start_time,
+        network=network,
     )
     launch_training(request, workers, launcher, progress)
-    return Run(path)
+    return Run(path, network)
 
 
 def tune(
@@ -292,6 +303,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
     from tinysight.estimator import Predictions
     from tinysight.models.classifier import Classifier
     from tinysight.models.tta import average_over_crops
+    from tinysight.runs.run import Run
 
     classifier = source.classifier()
     if not tta:
@@ -302,7 +314,9 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
         raise InputError(f"{source.path}: an ONNX file predicts without TTA. Pass tta=False.")
     crops = to_crops(images, classifier.image_size, classifier.crops)
     probabilities = average_over_crops(probabilities_of, crops)
-    return Predictions(crops[:, 0], np.array(classifier.class_names), probabilities, classifier.abstain_below)
+    names = classifier.class_names
+    classes = source.environment().dataset.parse_labels(names) if isinstance(source, Run) else np.array(names)
+    return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below)
 
 
 def open_predictor(run: RunLike, *, top: int = 3) -> ImagePredictor:
@@ -583,10 +597,10 @@ def forget(
     progress = _shown(progress)
     images = _run_dataset(opened, dataset, data_dir, progress)
     retrain_without(opened, ids, path, _path(data_dir), resume, progress, images)
-    return Run(path)
+    return Run(path, opened.network)
 
 
-def export(run: RunLike, to: Literal["keras", "onnx"], path: str | Path | None = None) -> Path:
+def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:
     """Export the classifier of a run.
 
     Args:
@@ -598,21 +612,15 @@ def export(run: RunLike, to: Literal["keras", "onnx"], path: str | Path | None =
         The path.
 
     Raises:
-        InputError: the packages of the format are not installed.
-        StorageError: the path cannot be written.
+        InputError: there is no such format, or its packages are not installed.
+        ModelError: the format cannot hold this network.
+        StorageError: the path already exists or cannot be written.
     """
-    opened = open_run(run)
-    classifier, name = opened.classifier(), opened.path.name
-    if to == "onnx":
-        from tinysight.interop.onnx.exporter import export_onnx
+    from tinysight.interop.exporters import get_exporter
 
-        target = opened.path.with_name(f"{name}.onnx") if path is None else Path(path)
-        export_onnx(classifier, target)
-    else:
-        from tinysight.interop.keras.exporter import export_keras
-
-        target = opened.path.with_name(f"{name}-keras") if path is None else Path(path)
-        export_keras(classifier, target)
+    opened, exporter = open_run(run), get_exporter(to)
+    target = exporter.default_path(opened.path) if path is None else Path(path)
+    exporter.export(opened.classifier(), target)
     return target
 
 

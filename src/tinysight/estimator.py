@@ -6,25 +6,28 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from html import escape
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
 
 from tinysight._util import console
 from tinysight._util.files import storage_errors
+from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import to_crops, to_pixels
 from tinysight.data.sources.arrays import dataset_from_arrays
@@ -56,6 +59,9 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         tta: whether to average predictions over several views of an image; slower and slightly more accurate.
         precision: "auto", "fp32" or "bf16".
         device: "auto", "cpu" or "cuda".
+        class_weight: weights of the classes in the loss: a dict from label to weight; "balanced" for weights inversely
+            proportional to the class counts; None for equal weights.
+        warm_start: whether `fit` continues from the weights of the previous call, on images of the same classes.
         random_state: seed of all random numbers: an integer, a `numpy.random.RandomState`, or None for NumPy's global
             random state. With an integer and a fixed number of epochs, repeated calls of `fit` give equal weights.
         verbose: whether to show training progress. None shows it in a terminal or a notebook only.
@@ -84,6 +90,8 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         tta: bool = False,
         precision: PrecisionOption = "auto",
         device: devices.DeviceOption = "auto",
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = 0,
         verbose: bool | None = None,
     ) -> None:
@@ -94,26 +102,48 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         self.tta = tta
         self.precision = precision
         self.device = device
+        self.class_weight = class_weight
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: ArrayLike) -> Self:  # noqa: N803  (scikit-learn's names)
+    def fit(
+        self,
+        X: Any,  # noqa: N803  (scikit-learn's names)
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[Any, ArrayLike] | None = None,
+    ) -> Self:
         """Train on images and their labels.
 
         Args:
             X: images, as described for the class.
             y: labels, (n,), of at least two classes.
+            sample_weight: weight of each image in the loss, (n,), 0 or more; by default equal weights. Only ratios
+                matter: the weights are scaled to a mean of 1.
+            validation_data: images and labels to validate, stop early and calibrate on; by default the recipe sets
+                some of `X` aside.
 
         Raises:
             InputError: `X` does not contain images.
-            ValueError: the number of labels differs from the number of images, or there are fewer than two classes.
+            ValueError: the number of labels differs from the number of images, there are fewer than two classes, or a
+                weight is negative; with `warm_start`, the classes differ from those of the previous call.
             RecipeError: the recipe is invalid.
             TrainingError: training failed.
         """
         start_time, progress = time.time(), self._progress()
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
+        previous: Classifier | None = getattr(self, "classifier_", None) if self.warm_start else None
+        if previous:
+            recipe = recipe.model_copy(update={"model": previous.spec.model})
         forecast.check_time_budget(recipe)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
+        if previous and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"y: its classes differ from those of the previous fit, {self.classes_.tolist()}.")
+        weights = _weights(y, sample_weight, self.class_weight)
+        dataset = replace(dataset, train=replace(dataset.train, weights=weights))
+        if validation_data is not None:
+            dataset = replace(dataset, validation=_validation_split(*validation_data, classes, recipe.data.image_size))
         run = _temporary_run()
         request = TrainRequest(
             recipe,
@@ -123,6 +153,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             precision=self.precision,
             device=self.device,
             start_time=start_time,
+            initial_weights=previous.network.state_dict() if previous else None,
         )
         Session(resolve(request, progress=progress), progress=progress).run()
         self._set_fitted(run, run.classifier(), classes)
@@ -176,15 +207,16 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
     def load(cls, path: str | Path) -> Self:
         """Load a classifier from a run directory, written by `save` or by the command line.
 
-        The labels are the class names, as strings.
+        The labels have the type that the classifier was trained on; those of image folders are strings.
 
         Raises:
             RunError: `path` is not a run, or its files were altered.
         """
         run = Run.open(Path(path))
         classifier = run.classifier()
-        loaded = cls(recipe=str(run.path / "recipe.toml"), random_state=run.environment().seed)
-        loaded._set_fitted(run, classifier, np.array(classifier.class_names))
+        environment = run.environment()
+        loaded = cls(recipe=str(run.path / "recipe.toml"), random_state=environment.seed)
+        loaded._set_fitted(run, classifier, environment.dataset.parse_labels(classifier.class_names))
         return loaded
 
     def _progress(self) -> Progress:
@@ -265,6 +297,30 @@ def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArr
     return dataset_from_arrays(images, targets, image_size), classes
 
 
+def _weights(y: ArrayLike, sample_weight: ArrayLike | None, class_weight: Any) -> NDArray[np.float32] | None:
+    """Return the product of sample and class weights with a mean of 1, or None if neither is given."""
+    if sample_weight is None and class_weight is None:
+        return None
+    labels = column_or_1d(y)
+    weights = compute_sample_weight(class_weight, labels) * _check_sample_weight(
+        sample_weight, labels, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("sample_weight and class_weight: all weights are 0. Give at least one positive weight.")
+    scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
+    return scaled
+
+
+def _validation_split(images: Any, y: ArrayLike, classes: NDArray[Any], image_size: int) -> Split:
+    labels = column_or_1d(y)
+    check_consistent_length(images, labels)
+    unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
+    if unknown or not len(labels):
+        problem = f"the label {unknown[0]!r} is not in y" if unknown else "there are no images"
+        raise ValueError(f"validation_data: {problem}. Pass images of the classes that you train on.")
+    return Split(to_pixels(images, image_size), np.searchsorted(classes, labels).astype(np.int64))
+
+
 _MAX_SHOWN = 50  # images; more make a notebook slow
 
 
@@ -317,7 +373,7 @@ class Predictions:
         """Return the three most probable classes, one per line, the first in bold or marked as unsure."""
         order = top_k(self.probabilities[index], 3)
         first, *others = (
-            f"{escape(str(self.classes[label]))} {100 * self.probabilities[index, label]:.0f} %" for label in order
+            f"{escape(str(self.classes[label]))} {percent(self.probabilities[index, label])}" for label in order
         )
         head = f"<em>unsure: {first}</em>" if self.unsure[index] else f"<strong>{first}</strong>"
         return "<br>".join([head, *others])

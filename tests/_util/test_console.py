@@ -53,6 +53,28 @@ def test_the_bar_shows_progress_speed_metrics_and_time_left_in_80_columns(termin
     assert terminal.lines[-2:] == ["epoch 12/25  done", ""]
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown", "hidden"),
+    [
+        (100, ["━", " 85%", " images/s", "loss 1.235", "accuracy 0.571", " left"], []),
+        (60, [" 85%", "loss 1.235", "accuracy 0.571", " left"], ["━", "images/s"]),
+        (45, [" 85%", "accuracy 0.571", " left"], ["loss"]),
+        (30, [" 85%", " left"], ["accuracy"]),
+    ],
+)
+def test_the_bar_keeps_what_fits_into_a_narrow_terminal(terminal, monkeypatch, columns, shown, hidden):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with redirect_stderr(terminal):
+        report_progress()
+        progress.finish()
+    frame = next(line for line in reversed(terminal.lines) if "%" in line)
+    assert frame.startswith("epoch 12/25 ")
+    assert all(part in frame for part in shown)
+    assert not any(part in frame for part in hidden)
+    assert max(len(line) for line in terminal.lines) <= columns
+    assert "…" not in frame
+
+
 def test_a_download_is_shown_in_bytes_with_a_truncated_url(terminal):
     with redirect_stderr(terminal):
         progress.start("Fetching https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_000_000, "B")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
-from tinysight.augmentation.affine import AffineParameters, apply_affine, sample_affine
-from tinysight.augmentation.config import Augmentation
+from tinysight.augmentation.affine import AffineParameters, apply_affine
+from tinysight.augmentation.transforms.geometry import Affine
 
-EVERYTHING = Augmentation(rotation=30, width_shift=0.1, height_shift=0.25, shear=10, zoom=0.4, horizontal_flip=True)
+EVERYTHING = Affine(rotation=30, width_shift=0.1, height_shift=0.25, shear=10, zoom=0.4, horizontal_flip=True)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_zoom_factor_below_one_magnifies(identity):
 
 
 def test_draws_are_uniform_in_their_ranges(generator):
-    draws = sample_affine(4000, EVERYTHING, height=40, width=20, generator=generator)
+    draws = EVERYTHING.sample(4000, height=40, width=20, generator=generator)
     ranges = {"theta": (0, 30), "tx": (0, 2), "ty": (0, 10), "shear": (0, 10), "zx": (1, 0.4), "zy": (1, 0.4)}
     for name, (center, radius) in ranges.items():
         values = getattr(draws, name).numpy()
@@ -64,13 +64,13 @@ def test_draws_are_uniform_in_their_ranges(generator):
 
 
 def test_the_two_zoom_factors_are_independent(generator):
-    draws = sample_affine(4000, EVERYTHING, 32, 32, generator)
+    draws = EVERYTHING.sample(4000, 32, 32, generator)
     assert abs(torch.corrcoef(torch.stack([draws.zx, draws.zy]))[0, 1]) < 0.05
 
 
 def test_changing_one_range_does_not_change_other_draws():
     def draw(config):
-        return sample_affine(5, config, 32, 32, torch.Generator().manual_seed(3))
+        return config.sample(5, 32, 32, torch.Generator().manual_seed(3))
 
     before, after = draw(EVERYTHING), draw(EVERYTHING.model_copy(update={"rotation": 0.0}))
     assert (after.theta == 0).all()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from scipy import stats
 
-from tinysight.augmentation.affine import AffineParameters, apply_affine, sample_affine
-from tinysight.augmentation.config import Augmentation
+from tinysight.augmentation.affine import AffineParameters, apply_affine
+from tinysight.augmentation.transforms.geometry import Affine
 
 N = 60
 TOLERANCE = 1e-2  # of 255
@@ -92,8 +92,8 @@ def test_draws_have_the_distribution_of_keras(keras_generator: Callable[..., Any
     state = np.random.get_state()
     theirs = [keras.get_random_transform((32, 32, 3), seed=seed) for seed in range(n)]
     np.random.set_state(state)
-    config = Augmentation(rotation=40, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.2)
-    ours = sample_affine(n, config, 32, 32, torch.Generator().manual_seed(0))
+    config = Affine(rotation=40, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.2)
+    ours = config.sample(n, 32, 32, torch.Generator().manual_seed(0))
     for name in names:
         test = stats.ks_2samp(getattr(ours, name).numpy(), [parameters[name] for parameters in theirs])
         assert test.pvalue > 0.001, name

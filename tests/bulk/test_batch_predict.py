@@ -315,8 +315,8 @@ def test_command_line_prints_counts_and_how_to_read_the_output(tinysight, finish
     assert outcome.out.splitlines() == [
         f"{len(inputs.expected)} rows written to out.parquet",
         "3 images failed; see column `error`",
-        "next: pandas.read_parquet('out.parquet'), or any other reader of Parquet folders",
     ]
+    assert outcome.next == "pandas.read_parquet('out.parquet'), or any other reader of Parquet folders"
     metadata = json.loads(Path("out.parquet", "_tinysight.json").read_text())
     assert metadata["classifier"] == str(finished_run)
     assert metadata["notes"] == list(Run.open(finished_run).classifier().notes)

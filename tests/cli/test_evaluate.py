@@ -43,10 +43,11 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
     circle = metrics["per_class"]["circle"]
     assert report[2].split() == ["circle", *(f"{circle[score]:.4f}" for score in ("precision", "recall", "f1")), "3"]
     assert (
-        f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 30 images" in outcome.out
+        f"test accuracy {metrics['accuracy']:.1%} (n = 30), 95% interval {low:.1%} to {high:.1%}, loss " in outcome.out
     )
-    assert f"(TTA): {metrics['accuracy_tta']:.4f}" in outcome.out
-    assert report[-1] == f"files: {run / 'metrics.json'}, plots in {run / 'plots'}"
+    assert f"(TTA): {metrics['accuracy_tta']:.1%} (n = 30)" in outcome.out
+    assert report[-1] == f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}"
+    assert outcome.next == f"tinysight audit {run}"
 
 
 def test_all_files_contain_the_note_on_shapes(evaluated):

@@ -36,7 +36,7 @@ def imported(tinysight, finished_run):
         *("--data", "shapes:train=100,test=30", "--out", "imported"),
     )
     assert outcome.code == 0
-    assert outcome.out.splitlines()[-1] == "next: tinysight evaluate imported"
+    assert outcome.next == "tinysight evaluate imported"
     return Path("imported")
 
 

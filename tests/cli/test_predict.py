@@ -31,7 +31,7 @@ def test_line_has_three_most_probable_classes(predict):
     name, _, text = outcome.out.strip().partition(": ")
     assert name == "photos/cat/00.png"
     assert text.startswith("unsure: ")
-    probabilities = [float(choice.split()[1]) for choice in text.removeprefix("unsure: ").split(", ")]
+    probabilities = [float(choice.split()[1].removesuffix("%")) for choice in text.removeprefix("unsure: ").split(", ")]
     assert len(probabilities) == 3
     assert probabilities == sorted(probabilities, reverse=True)
 

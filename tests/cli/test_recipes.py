@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.recipes import catalog
+from tinysight.recipes import catalog, loading
 
 
-def test_every_built_in_recipe_is_listed(tinysight):
+def test_every_built_in_recipe_is_listed_on_one_line_in_the_order_of_use(tinysight):
     outcome = tinysight("recipes", "list")
     assert outcome.code == 0
-    names = [line.split()[0] for line in outcome.out.splitlines() if line and not line.startswith((" ", "next"))]
-    assert names == ["recipe", *catalog.list_recipes()]
+    lines = outcome.out.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert sorted(names) == catalog.list_recipes()
+    assert names[:5] == ["fast", "fast-73", "fast-85", "fast-90", "fast-94"]
+    assert names[-7:-5] == ["simple", "strided"]
+    assert all(line.split(maxsplit=1)[1] == loading.load_recipe(line.split()[0]).description for line in lines)
 
 
 def test_show_prints_the_recipe_file(tinysight):
@@ -21,7 +25,8 @@ def test_show_prints_the_recipe_file(tinysight):
 
 def test_a_copy_is_identical_and_valid(tinysight):
     outcome = tinysight("recipes", "copy", "deep-augmented", "mine.toml")
-    assert outcome.out == "mine.toml\nnext: edit it, then tinysight train mine.toml\n"
+    assert outcome.out == "file: mine.toml\n"
+    assert outcome.next == "edit it, then tinysight train mine.toml"
     assert Path("mine.toml").read_text() == (catalog.RECIPE_DIR / "deep-augmented.toml").read_text()
     assert tinysight("recipes", "check", "mine.toml").out == tinysight("recipes", "check", "deep-augmented").out
     tinysight("recipes", "copy", "deep")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tinysight.recipes import loading
-from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import TimeBudget
 from tinysight.training.trainer import Trainer
@@ -26,15 +25,16 @@ def test_a_run_gets_the_first_free_name(tinysight):
     Path("runs/strided-1").mkdir(parents=True)
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
     assert outcome.code == 0
-    pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy 0\.\d{4}"
+    pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy \d+\.\d% \(n = 10\)"
     assert re.fullmatch(pattern, outcome.out.splitlines()[0])
-    assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2", "next: tinysight evaluate runs/strided-2"]
+    assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2"]
+    assert outcome.next == "tinysight evaluate runs/strided-2"
     assert json.loads(Path("runs/strided-2/summary.json").read_text())["status"] == "finished"
 
 
 def test_notices_and_one_line_per_epoch_go_to_standard_error(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
-    notice, first, second = outcome.err.splitlines()
+    notice, first, second, _ = outcome.err.splitlines()
     assert "synthetic images" in notice
     assert first.startswith("epoch 1/2  ")
     assert second.startswith("epoch 2/2  ")
@@ -135,8 +135,7 @@ def test_a_read_only_directory_is_rejected(tinysight, disk):
 
 
 def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch):
-    interrupted = Summary(status="interrupted", recipe="deep", dataset="pets", history_sha256="")
-    monkeypatch.setattr("tinysight.training.session.Session.run", lambda session: interrupted)
+    monkeypatch.setattr(Trainer, "step", lambda trainer: signal.raise_signal(signal.SIGINT) or STEP(trainer))
     options = ["--data", str(photos), "--out", "my run", "--seed", "3", "--data-dir", "over there"]
     options += [
         "--precision",
@@ -149,8 +148,7 @@ def test_the_resume_command_repeats_every_option(tinysight, photos, monkeypatch)
     ]
     outcome = tinysight("train", "deep", *options)
     assert outcome.code == 1
-    command = outcome.out.splitlines()[-1].removeprefix("resume with: ")
-    assert shlex.split(command) == ["tinysight", "train", "deep", *options, "--resume"]
+    assert shlex.split(outcome.next) == ["tinysight", "train", "deep", *options, "--resume"]
 
 
 def test_unavailable_cuda_is_rejected(tinysight, monkeypatch):
@@ -229,8 +227,9 @@ def test_ctrl_c_saves_the_run_and_prints_the_resume_command(tmp_path):
     assert training.returncode == 1
     assert "Traceback" not in err
     assert out.startswith("interrupted: strided on shapes, ")
-    line = next(line for line in out.splitlines() if line.startswith("resume with: "))
-    resume_command = shlex.split(line.removeprefix("resume with: "))
+    line = err.splitlines()[-1]
+    assert line.startswith("next: ")
+    resume_command = shlex.split(line.removeprefix("next: "))
     assert resume_command[0] == "tinysight"
 
     epochs = json.loads((tmp_path / "my run" / "summary.json").read_text())["epochs"]

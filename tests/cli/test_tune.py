@@ -38,12 +38,11 @@ def test_prints_the_best_trials_and_the_next_command(tinysight):
     assert f"files: {folder}/best.toml" in outcome.out
     assert "none (baseline)" in outcome.out  # its changes
     assert re.search(r"Best trial: \d, validation accuracy 0\.\d{4} after 1 epoch", outcome.out)
-    again = next(line for line in outcome.out.splitlines() if line.startswith("resume with:"))
-    assert again.endswith(f"--out {folder}")
-    notices = outcome.err.splitlines()
+    assert outcome.next.endswith(f" --out {folder}")
+    notices = outcome.err.splitlines()[:-1]
     assert [line.split(":")[0] for line in notices if line.startswith("trial")] == ["trial 0", "trial 1", "trial 2"]
     assert max(map(len, notices[1:])) <= 80
-    assert tinysight(*shlex.split(again)[3:]).code == 1
+    assert tinysight(*shlex.split(outcome.next)[1:]).code == 1
     assert len((folder / "trials.jsonl").read_text().splitlines()) == 6
 
 

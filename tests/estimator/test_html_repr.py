@@ -21,7 +21,7 @@ def test_dataset_html_has_counts_and_one_image_per_class():
 def test_run_html_has_status_and_accuracy(run):
     assert "not measured" in run._repr_html_()
     metrics = evaluate(run)
-    assert f"{metrics.accuracy:.2%} of 30 test images" in run._repr_html_()
+    assert f"{metrics.accuracy:.1%} of 30 test images" in run._repr_html_()
     assert "finished after 2 epochs" in run._repr_html_()
 
 

@@ -158,6 +158,84 @@ def test_log_probabilities(images, fitted):
     assert np.exp(fitted.predict_log_proba(pixels)) == pytest.approx(fitted.predict_proba(pixels))
 
 
+@pytest.mark.parametrize("names", [("round", "flat"), (10, 9), (True, False), (1.0, 2.0)])
+def test_labels_keep_their_type_in_a_saved_classifier(images, names, tmp_path):
+    pixels, labels = images[0][::4], np.array(names)[(images[1][::4] == "flat").astype(int)]
+    fitted = ImageClassifier("early-stopping", epochs=1).fit(pixels, labels)
+    loaded = ImageClassifier.load(fitted.save(tmp_path / "run"))
+    assert loaded.classes_.dtype == fitted.classes_.dtype
+    assert np.array_equal(loaded.predict(pixels), fitted.predict(pixels))
+
+
+def test_equal_weights_change_nothing(images, fitted):
+    pixels, labels = images
+    weighted = ImageClassifier(**QUICK).fit(pixels, labels, sample_weight=np.full(120, 3.0))
+    assert weighted.predict_proba(pixels) == pytest.approx(fitted.predict_proba(pixels), abs=1e-4)
+
+
+def test_labels_of_images_of_weight_zero_do_not_matter(images):
+    pixels, labels = images
+    ignored = np.arange(120) % 3 == 0
+    wrong = np.where(ignored, np.where(labels == "flat", "round", "flat"), labels)
+
+    def probabilities(targets, weights):
+        classifier = ImageClassifier("early-stopping", epochs=1, precision="fp32")
+        classifier.fit(pixels, targets, sample_weight=weights, validation_data=(pixels, labels))
+        return classifier.predict_proba(pixels)
+
+    assert np.array_equal(probabilities(wrong, 1.0 - ignored), probabilities(labels, 1.0 - ignored))
+    assert not np.array_equal(probabilities(wrong, None), probabilities(labels, None))
+
+
+def test_class_weights_shift_the_predictions(images):
+    pixels, labels = images
+
+    def share_of_flat(class_weight):
+        classifier = ImageClassifier(**QUICK, class_weight=class_weight).fit(pixels, labels)
+        return classifier.predict_proba(pixels)[:, 0].mean()
+
+    equal, balanced = share_of_flat(None), share_of_flat("balanced")
+    assert balanced == pytest.approx(equal, abs=1e-4)  # the classes are of the same size
+    assert share_of_flat({"flat": 9.0, "round": 1.0}) > equal + 0.1 > share_of_flat({"flat": 1.0, "round": 9.0})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sample_weight": [1.0] * 119}, "sample_weight"),
+        ({"sample_weight": [-1.0] * 120}, "[Nn]egative"),
+        ({"sample_weight": [0.0] * 120}, "all weights are 0|non-zero"),
+        ({"validation_data": (np.zeros((1, 32, 32, 3), np.uint8), ["square"])}, "the label 'square' is not in y"),
+        ({"validation_data": ([], [])}, "there are no images"),
+    ],
+)
+def test_invalid_options_of_fit_are_value_errors(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        ImageClassifier(**QUICK).fit(*images, **options)
+
+
+def test_validation_data_is_validated_on(images):
+    pixels, labels = images
+    swapped = np.where(labels == "flat", "round", "flat")
+    classifier = ImageClassifier(**QUICK).fit(pixels, labels, validation_data=(pixels, swapped))
+    validated = [epoch["val_accuracy"] for epoch in classifier.history_]
+    assert 1 - classifier.score(pixels, labels) in [pytest.approx(accuracy) for accuracy in validated]
+    whole = ImageClassifier(**QUICK).fit(pixels, labels)
+    assert not np.array_equal(whole.predict_proba(pixels), classifier.predict_proba(pixels))
+
+
+def test_warm_start_continues_from_the_previous_weights(images):
+    pixels, labels = images
+    warm = ImageClassifier("early-stopping", epochs=2, precision="fp32", warm_start=True)
+    first_losses = [epoch["loss"] for epoch in warm.fit(pixels, labels).history_]
+    second_losses = [epoch["loss"] for epoch in warm.fit(pixels, labels).history_]
+    assert second_losses[0] < first_losses[0] - 0.02
+    cold = ImageClassifier("early-stopping", epochs=2, precision="fp32").fit(pixels, labels)
+    assert [epoch["loss"] for epoch in cold.fit(pixels, labels).history_] == first_losses
+    with pytest.raises(ValueError, match="differ from those of the previous fit"):
+        warm.fit(pixels, labels == "flat")
+
+
 def test_embeddings_are_similar_within_a_class(images, fitted):
     pixels, labels = images
     embeddings = fitted.transform(pixels)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysight._util.errors import RecipeError
-from tinysight.recipes.loading import dump_recipe, load_recipe, parse_recipe
+from tinysight.recipes.loading import dump_recipe, load_recipe, load_with_overrides, parse_recipe
 from tinysight.recipes.schema import SECTIONS, Recipe
 
 KEYS = [f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields]
@@ -72,7 +72,11 @@ def test_an_override_can_create_a_section():
         ("model.architecture=depe", "model.architecture cannot be 'depe'. Did you mean 'deep'?"),
         ("model.architecture=vgg", "Known: simple, deep, strided, early-stopping, fast, resnet-9, layers, custom."),
         ("data.split=random", "Known: stratified, last-20%, first-10000."),
-        ("optimizer.name=sgd", "optimizer.name cannot be 'sgd'. Known: rmsprop, adam, muon."),
+        ("optimizer.name=lamb", "optimizer.name cannot be 'lamb'. Known: rmsprop, adam, sgd, adamw, muon."),
+        ("optimizer.momentum=0.9", "momentum needs optimizer sgd or muon, not rmsprop. Remove it."),
+        ("optimizer.muon_momentum=0.9", "muon_momentum needs optimizer muon, not rmsprop. Remove it."),
+        ("optimizer.name=muon", "optimizer.bias_learning_rate is missing. Its default suits the scaled head of"),
+        ("optimizer.warmup_epochs=20", "optimizer.warmup_epochs is 20, but it must be less than training.epochs"),
         ("training.epochs=0", "training.epochs is 0. It should be greater than or equal to 1."),
         ("training.epochs=100001", "training.epochs is 100001. It should be less than or equal to 100000."),
         ("training.batch_size=1000001", "It should be less than or equal to 1000000."),
@@ -94,8 +98,11 @@ def test_an_override_can_create_a_section():
         (f"training.epochs={'[' * 5000}", "It should be a valid integer"),
         ("training=5", "training is a section, not a value such as 5. Set one of its keys."),
         ("early_stopping=true", "early_stopping is a section, not a value such as True"),
-        ("name.first=a", "--set name.first=a: name is not a section. Use the form section.key=value."),
-        ("training.epochs", "--set training.epochs: not of the form section.key=value. Example: training.epochs=5."),
+        ("name.first=a", "Override 'name.first=a': name is not a section. Use the form section.key=value."),
+        (
+            "training.epochs",
+            "Override 'training.epochs': not of the form section.key=value. Example: training.epochs=5.",
+        ),
         ("=5", "not of the form section.key=value"),
         ("training.=5", "not of the form section.key=value"),
         ("", "not of the form section.key=value"),
@@ -185,3 +192,15 @@ def test_any_text_gives_a_recipe_or_an_error(text, overrides):
 def test_any_override_gives_a_recipe_or_an_error_with_its_key(key, value):
     result = parse_or_error("name = 'mine'", [f"{key}={value}"])
     assert isinstance(result, Recipe) or key.split(".")[0] in result
+
+
+@pytest.mark.parametrize(
+    ("length", "message"), [({"epochs": 0}, "training.epochs is 0"), ({"minutes": 0}, "minutes is 0")]
+)
+def test_a_training_length_of_zero_is_an_error(length, message):
+    with pytest.raises(RecipeError, match=message):
+        load_with_overrides("deep", **length)
+
+
+def test_a_long_override_is_shortened_in_the_message():
+    assert len(parse_error(overrides=["a" * 10_000])) < 200

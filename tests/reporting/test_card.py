@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
+from markdown_it import MarkdownIt
 
 from tinysight.auditing.registry import report_sections
 from tinysight.data.load import find_source
@@ -96,3 +98,53 @@ def test_the_provenance_of_a_folder_is_not_stated_whatever_its_name(name, tmp_pa
     origin = find_source(f"./{name}").provenance
     assert origin.consent.startswith("Not stated.")
     assert origin.license.startswith("Not stated.")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "![](http://x/y.png)",
+        "[a](javascript:alert(1))",
+        "<img src=x>",
+        "a | b",
+        "# a",
+        "*a*",
+        "`a`",
+        "a\n\n# b",
+        "1. a",
+        "- a",
+        "&lt;",
+    ],
+)
+def test_names_are_escaped_everywhere_in_the_card(cards, name):
+    """A Markdown parser finds the same elements as in a card with a harmless name."""
+    _, card, _ = cards
+    plain, escaped = (_with_name(card, text).to_markdown() for text in ("name", name))
+    kinds = [[token.type for token in _tokens(text)] for text in (plain, escaped)]
+    assert kinds[0] == kinds[1]
+    visible = "".join(token.content for token in _tokens(escaped) if token.type == "text")
+    assert " ".join(name.split()) in visible
+
+
+def test_ordinary_text_in_the_card_is_not_escaped(cards):
+    text = cards[1].to_markdown()
+    assert "- machine: " in text
+    assert "\\(" not in text
+    assert "\\#" not in text
+
+
+def _with_name(card, name):
+    """Return a card in which a class, the dataset and a note have the name."""
+    classes = (name, *card.classes[1:])
+    scores = [
+        {new: metrics[old] for new, old in zip(classes, card.classes, strict=True)}
+        for metrics in (card.recall, card.precision)
+    ]
+    return replace(card, classes=classes, recall=scores[0], precision=scores[1], dataset=name, notes=(name,))
+
+
+def _tokens(text):
+    """Return the block and inline tokens of the card without its front matter."""
+    body = text.split("---\n", 2)[2]
+    parser = MarkdownIt("commonmark").enable("table")
+    return [inner for token in parser.parse(body) for inner in (token.children or [token])]

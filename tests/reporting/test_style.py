@@ -1,7 +1,9 @@
 import errno
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from xml.etree import ElementTree
 
 import matplotlib.style
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from tinysight._util.errors import StorageError
 from tinysight.reporting import style
-from tinysight.reporting.confusion_plot import plot_confusion_matrix
+from tinysight.reporting.confusion_plot import confusion_panel, plot_confusion_matrix
 from tinysight.reporting.learning_curves import plot_learning_curves
 
 # Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency",
@@ -129,3 +131,49 @@ def test_drawing_does_not_import_pyplot():
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_svg_is_text_in_the_colors_and_the_font_of_the_page(history):
+    svg = style.to_svg(plot_learning_curves(history(3), "a title"), "Loss by epoch")
+
+    assert svg.startswith('<svg viewBox="0 0 864 ')
+    assert 'role="img" aria-label="Loss by epoch"' in svg
+    assert "a title</text>" in svg
+    assert "var(--training)" in svg
+    assert "var(--validation)" in svg
+    assert "DejaVu" not in svg
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def test_svg_refers_to_nothing_outside(history):
+    svg = style.to_svg(plot_learning_curves(history(3), "title"), "label")
+
+    assert not re.search(r"url\(|<style|<!|<\?|https?://", svg.replace("http://www.w3.org", ""))
+    ids = re.findall(r' id="([^"]+)"', svg)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', svg)) == set(ids)
+
+
+def test_equal_figures_give_equal_svgs(history):
+    first, second = (style.to_svg(plot_learning_curves(history(3), "title"), "label") for _ in range(2))
+
+    assert first == second
+
+
+def test_names_in_an_svg_are_escaped():
+    evil = '"><script>alert(1)</script>'
+    _, figure = confusion_panel([[3, 1], [2, 4]], [evil[:20], "#222222"])
+
+    svg = style.to_svg(figure, evil)
+
+    ElementTree.fromstring(svg.replace("xlink:href", "href"))  # noqa: S314 (made here)
+    assert "<script" not in svg
+    assert ">#222222<" in svg  # text is not taken for a color
+
+
+def test_svg_does_not_change_the_settings_of_matplotlib(history):
+    before = dict(matplotlib.rcParams)
+
+    style.to_svg(plot_learning_curves(history(1), "title"), "label")
+
+    assert dict(matplotlib.rcParams) == before

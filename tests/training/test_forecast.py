@@ -107,7 +107,9 @@ def test_an_exhausted_budget_still_gives_a_forecast(recipe, elapsed):
 
 def test_the_forecast_text_has_network_epochs_accuracy_and_spread(recipe):
     words = forecast_training(recipe(10), WORK, law=law(SMALL, spread=0.012)).describe()
-    assert words.startswith("stem stride 2, channels 16/32, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2")
+    assert words.startswith(
+        "stem stride 2, channels 16/32, about 382.5 epochs at 640 images/s; about 78.3% ± 1.2 points"
+    )
 
 
 @pytest.mark.parametrize(("pace_spread", "seen"), [(0.5, 900.0), (2.0, 90_000.0)])

@@ -25,6 +25,18 @@ SETTINGS = {
         "early_stopping.restore_best_weights=true",
     ),
     "bf16": ("optimizer.name=adam",),
+    "sgd, cosine, warm-up": (
+        *("optimizer.name=sgd", "optimizer.learning_rate=0.05", "optimizer.momentum=0.9"),
+        *("optimizer.weight_decay=0.001", "optimizer.lr_schedule=cosine", "optimizer.warmup_epochs=1.5"),
+    ),
+    "adamw, batch norm, ghost batches": (
+        *("model.architecture=early-stopping", "optimizer.name=adamw", "optimizer.learning_rate=0.003"),
+        *("optimizer.weight_decay=0.05", "training.ghost_batch_size=10", "early_stopping.restore_best_weights=true"),
+    ),
+    "muon, no batch norm": (
+        *("model.architecture=strided", "optimizer.name=muon", "optimizer.learning_rate=0.05"),
+        *("optimizer.bias_learning_rate=0.05", "optimizer.head_learning_rate=0.05", "optimizer.warmup_epochs=1"),
+    ),
     "muon, ghost batches, alternating flips": (
         *("model.architecture=fast", "model.stem_stride=1", "model.channels=[16]", "data.normalization=standardize"),
         *("optimizer.name=muon", "optimizer.learning_rate=0.1", "optimizer.lr_schedule=linear"),

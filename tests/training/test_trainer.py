@@ -214,6 +214,27 @@ def test_the_fast_network_learns(dataset, recipe):
     assert epoch.val_accuracy >= 0.9
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["optimizer.name=sgd", "optimizer.learning_rate=0.05", "optimizer.momentum=0.9"],
+        ["optimizer.name=adamw", "optimizer.learning_rate=0.003", "optimizer.weight_decay=0.01"],
+        [
+            *("optimizer.name=muon", "optimizer.learning_rate=0.05"),
+            *("optimizer.bias_learning_rate=0.05", "optimizer.head_learning_rate=0.05"),
+        ],
+    ],
+    ids=["sgd", "adamw", "muon"],
+)
+def test_a_network_without_batch_normalization_learns_with_every_optimizer(trainer, changes):
+    learning = trainer(*changes, "training.epochs=6", "optimizer.lr_schedule=cosine", "optimizer.warmup_epochs=1")
+    while not learning.done:
+        _, epoch = train_epoch(learning)
+
+    assert epoch.lr == pytest.approx(0, abs=1e-9)
+    assert epoch.val_accuracy >= 0.8
+
+
 def test_a_partial_batch_has_a_smaller_gradient(dataset, recipe):
     """Learning rates for full batches would be too large for it."""
     settled = recipe(

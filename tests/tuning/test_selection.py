@@ -40,7 +40,7 @@ def test_without_new_seeds_the_best_trial_is_selected_with_a_caveat(study, searc
     search(0.5, 0.7, 0.6)
     selection = select(study)
     assert (selection.chosen.number, selection.gain, selection.gain_interval) == (1, None, None)
-    assert "validation accuracy 0.7000 after 2 epochs (baseline 0.5000)" in summary(study)
+    assert "validation accuracy 70.0% after 2 epochs (baseline 50.0%)" in summary(study)
     assert "the gain may be due to chance" in summary(study)
 
 
@@ -52,7 +52,9 @@ def test_gain_and_interval_equal_a_paired_t_test(study, search, reseed):
     assert selection.chosen.number == 1
     assert selection.gain == pytest.approx((best - baseline).mean())
     assert selection.gain_interval == pytest.approx((expected.low, expected.high))
-    assert "with the same 4 new seeds: trial 1 0.6100, baseline 0.5250, difference +0.0850" in summary(study)
+    assert "with the same 4 new seeds: trial 1 61.0%, baseline 52.5%, difference +8.50 percentage points" in summary(
+        study
+    )
 
 
 def test_lucky_trial_is_not_selected(study, search, reseed):

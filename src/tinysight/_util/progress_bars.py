@@ -13,14 +13,25 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.table import Column
 from rich.text import Text
 
+_MAX_TASK = 28  # columns of the task's name
+_MIN_BAR = 6  # columns of the bar
+_WIDE = 70  # columns of a terminal that has room for a bar
+
 
 class _StatusColumn(ProgressColumn):
-    """Column with speed, metrics and remaining time."""
+    """Column with speed, metrics and remaining time, as far as they fit into the terminal."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._console = console
 
     def render(self, task: Task) -> Text:
         """Return for example "1,368 images/s  loss 1.203  accuracy 0.571  0:32 left"."""
+        bar = _MIN_BAR + 1 if self._console.width >= _WIDE else 0
+        width = self._console.width - min(len(task.description), _MAX_TASK) - bar - len(" 100% ")
+        fields = task.fields
         return Text(
-            format_status(task.speed, task.fields["unit"], task.fields["metrics"], task.time_remaining), style="cyan"
+            format_status(task.speed, fields["unit"], fields["metrics"], task.time_remaining, width), style="cyan"
         )
 
 
@@ -33,11 +44,12 @@ class TerminalBar:
     """
 
     def __init__(self, console: Console, redirect_stdout: bool, task: str, total: int, unit: str) -> None:
+        bar = BarColumn(bar_width=None, table_column=Column(min_width=_MIN_BAR, max_width=30))
         self._bar = Progress(
-            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=28)),
-            BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=30)),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=_MAX_TASK)),
+            *([bar] if console.width >= _WIDE else []),
             TaskProgressColumn(table_column=Column(no_wrap=True)),
-            _StatusColumn(table_column=Column(no_wrap=True)),
+            _StatusColumn(console),
             console=console,
             redirect_stdout=redirect_stdout,
             transient=True,
@@ -54,10 +66,18 @@ class TerminalBar:
         self._bar.stop()
 
 
-def format_status(speed: float | None, unit: str, metrics: Mapping[str, float], seconds_left: float | None) -> str:
-    """Return speed, metrics and seconds left, such as "1,368 images/s  loss 1.203  0:32 left"."""
-    values = [f"{name} {value:.3f}" for name, value in metrics.items()]
-    return "  ".join([*_speed(speed, unit), *values, *_remaining(seconds_left)])
+def format_status(
+    speed: float | None, unit: str, metrics: Mapping[str, float], seconds_left: float | None, width: int = 1000
+) -> str:
+    """Return speed, metrics and seconds left, such as "1,368 images/s  loss 1.203  0:32 left".
+
+    In less than `width` columns, leave out the speed, then the first metrics; the time left stays.
+    """
+    parts = [*_speed(speed, unit), *(f"{name} {value:.3f}" for name, value in metrics.items())]
+    left = _remaining(seconds_left)
+    while parts and len("  ".join([*parts, *left])) > width:
+        parts.pop(0)
+    return "  ".join([*parts, *left])
 
 
 def _speed(speed: float | None, unit: str) -> list[str]:

@@ -79,12 +79,12 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
     models = [ShadowModel(in_mask, logits) for in_mask, logits in artifacts.shadow_models()]
     n_earlier = len(models)
     recipe, seed = _shadow_recipe(context), run.environment().seed
-    dtype = precision.resolve_precision("auto", recipe, progress=progress)
+    dtype = precision.resolve_precision("auto", recipe, progress=progress, network_factory=run.network)
     seconds = 0.5 * len(pool) / len(context.train_split.train_indices) * run.summary().train_seconds  # of the last one
     while len(models) % 2 or (deadline.allows(2 * seconds) if deadline.has_limit else len(models) < N_SHADOW_MODELS):
         start = time.perf_counter()
         progress.start(f"shadow model {len(models) + 1}", recipe.training.epochs * len(pool) // 2, "images")
-        shadow = train_shadow_model(recipe, context.dataset, pool, len(models), seed, dtype, progress)
+        shadow = train_shadow_model(recipe, context.dataset, pool, len(models), seed, dtype, progress, run.network)
         progress.finish()
         artifacts.write_shadow_model(len(models), shadow.in_mask, shadow.logits)
         models.append(shadow)

@@ -13,7 +13,7 @@ from tinysight.reporting.section import ReportSection
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
 
-MAX_ROWS = 12  # of each table in the report
+MAX_ROWS = 16  # of each table in the report
 
 _NOT_MEASURED = "not measured"
 _REASONS: dict[Requirement, str] = {

@@ -16,6 +16,7 @@ from scipy.special import softmax
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.models.classifier import Classifier
+from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
 from tinysight.training.fit import fit
 from tinysight.training.precision import Precision
@@ -86,12 +87,16 @@ def train_shadow_model(
     seed: int,
     precision: Precision,
     progress: Progress = SILENT,
+    network: NetworkFactory | None = None,
 ) -> ShadowModel:
-    """Train shadow model `number` on its half of `pool` and predict the whole pool."""
+    """Train shadow model `number` on its half of `pool` and predict the whole pool.
+
+    `network` builds the network if it is the user's own.
+    """
     in_mask = training_half(len(pool), number, seed)
     validation = subset(pool, np.flatnonzero(~in_mask)[:MAX_VALIDATION])
     images = TrainSplit(pool, np.flatnonzero(in_mask), validation)
-    trainer = Trainer(recipe, dataset, images, derive_seed(seed, "shadow training", number), precision)
+    trainer = Trainer(recipe, dataset, images, derive_seed(seed, "shadow training", number), precision, network=network)
     classifier = fit(trainer, progress)
     return ShadowModel(in_mask, float32_logits(classifier, pool))
 

@@ -73,10 +73,11 @@ def forget(
             precision=environment.precision,
             data_dir=directory,
             resume=resume,
+            network=run.network,
         )
         summary = Session(config, progress=progress).run()
     if summary.status == "finished":
-        after = Run(out)
+        after = Run(out, run.network)
         report = build_report(before, AuditContext.from_run(after, before.dataset), names)
         RunArtifacts(after).write_unlearning(report, "\n".join(report_lines(report)))
     return summary

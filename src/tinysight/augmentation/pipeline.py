@@ -7,22 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tinysight.augmentation.affine import apply_affine, sample_affine
 from tinysight.augmentation.config import Augmentation
-from tinysight.augmentation.transforms import (
-    adjust_brightness,
-    adjust_contrast,
-    adjust_saturation,
-    cutout,
-    horizontal_flip,
-    padded_crop,
-    sample_centers,
-    sample_color_factors,
-    sample_crop_offsets,
-    sample_flips,
-)
+from tinysight.augmentation.transform import LabelMixing
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+MixBatch = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def build_augmentation(config: Augmentation) -> Augment:
@@ -31,9 +20,9 @@ def build_augmentation(config: Augmentation) -> Augment:
     The function takes images, (n, 3, height, width), uint8 or float, 0..255, and a random generator. It returns new
     float images, 0..255 up to rounding. The order is affine map and flip, crop, color, cutout. The same images and
     generator state give the same result. The generator may be on another device than the images. The caller applies
-    alternating flips, because they depend on the epoch.
+    alternating flips, because they depend on the epoch, and label mixing, because it needs the labels.
     """
-    steps = [*_geometry(config), *_color(config), *_cutout(config)]
+    steps = [transform for transform in config.transforms if not isinstance(transform, LabelMixing)]
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         images = images.float()
@@ -44,45 +33,22 @@ def build_augmentation(config: Augmentation) -> Augment:
     return augment
 
 
-def _geometry(config: Augmentation) -> list[Augment]:
-    def affine(images: Tensor, generator: torch.Generator) -> Tensor:
-        n, _, height, width = images.shape
-        parameters = sample_affine(n, config, height, width, generator)
-        return apply_affine(images, parameters, config.fill_mode, config.fill_value)
+def build_label_mixing(config: Augmentation, num_classes: int) -> MixBatch | None:
+    """Return a function that mixes the images and labels of one batch, or None if `config` mixes none.
 
-    def flip(images: Tensor, generator: torch.Generator) -> Tensor:
-        return horizontal_flip(images, sample_flips(len(images), generator))
+    The function takes augmented images, (n, 3, height, width), their labels, int64 (n,), and a random generator. It
+    returns mixed images and soft labels, float (n, num_classes), whose rows sum to 1.
+    """
+    steps = [transform for transform in config.transforms if isinstance(transform, LabelMixing)]
+    if not steps:
+        return None
 
-    def crop(images: Tensor, generator: torch.Generator) -> Tensor:
-        rows, columns = sample_crop_offsets(len(images), config.crop_padding, generator)
-        return padded_crop(images, rows, columns, config.crop_padding)
+    def mix(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        soft = torch.nn.functional.one_hot(labels, num_classes).float()
+        for step in steps:
+            images, others, weights = step.mix(images, generator)
+            weights = weights.to(soft).unsqueeze(1)
+            soft = weights * soft + (1 - weights) * soft[others.to(soft.device)]
+        return images, soft
 
-    steps: list[Augment] = []
-    if config.is_affine:  # The affine map includes the flip at no cost.
-        steps.append(affine)
-    elif config.horizontal_flip:
-        steps.append(flip)
-    if config.crop_padding:
-        steps.append(crop)
-    return steps
-
-
-def _color(config: Augmentation) -> list[Augment]:
-    def jitter(transform: Callable[[Tensor, Tensor], Tensor], strength: float) -> Augment:
-        return lambda images, generator: transform(images, sample_color_factors(len(images), strength, generator))
-
-    strengths = {
-        adjust_brightness: config.brightness,
-        adjust_contrast: config.contrast,
-        adjust_saturation: config.saturation,
-    }
-    return [jitter(transform, strength) for transform, strength in strengths.items() if strength]
-
-
-def _cutout(config: Augmentation) -> list[Augment]:
-    def fill_square(images: Tensor, generator: torch.Generator) -> Tensor:
-        n, _, height, width = images.shape
-        rows, columns = sample_centers(n, height, width, generator)
-        return cutout(images, rows, columns, config.cutout)
-
-    return [fill_square] if config.cutout else []
+    return mix

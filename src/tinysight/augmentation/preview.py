@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tinysight._util.files import write_bytes
 from tinysight._util.progress import SILENT, Progress
-from tinysight.augmentation.config import Augmentation, describe_augmentation
+from tinysight.augmentation.config import Augmentation
 from tinysight.augmentation.pipeline import build_augmentation
 from tinysight.data.dataset import Pixels
 from tinysight.data.display import replace_unprintable
@@ -46,7 +46,7 @@ def render_preview(
     left = _MARGIN + int(max(_font().getlength(label) for label in labels)) + 2 * _GAP
     line = left + originals.width + 2 * _GAP
     start = line + 2 * _GAP
-    title = _wrap(f"augmentation: {describe_augmentation(config)}", start + augmented.width - _MARGIN)
+    title = _wrap(f"augmentation: {config.describe()}", start + augmented.width - _MARGIN)
     top = _MARGIN + (len(title) + 1) * _LINE + _GAP
 
     sheet = Image.new("RGB", (start + augmented.width + _MARGIN, top + originals.height + _MARGIN), (_PAPER,) * 3)

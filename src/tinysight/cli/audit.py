@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.output import command, print_next
 
 _HINTS = {"groups_file": "give a file with --groups", "shadow_models": "no time for shadow models; give more --minutes"}
 
@@ -26,14 +28,16 @@ def audit(
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage."""
-    from tinysight.auditing.audit import audit as run_audit
+    """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage.
+
+    Example: tinysight audit runs/fast-1 --minutes 5
+    """
+    results = api.audit(run, minutes=minutes, groups=groups, data_dir=data_dir, progress=progress)
+
     from tinysight.auditing.registry import report_sections
     from tinysight.runs.artifacts import RunArtifacts
-    from tinysight.runs.run import Run
 
-    opened = Run.open(run)
-    results = run_audit(opened, minutes, groups, data_dir, progress)
+    opened = api.open_run(run)
     for note in opened.summary().notes:
         progress.note(note)
     sections = report_sections(opened)
@@ -47,4 +51,4 @@ def audit(
             f"       {RunArtifacts(opened).label_issues_path} "
             "(exclude these images with `train --set data.exclude_file=...`)"
         )
-    stdout_console.print(f"next:  tinysight report {run}")
+    print_next(command("report", run))

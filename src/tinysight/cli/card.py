@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 
+from tinysight import api
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import JsonOption, RunArgument
+from tinysight.cli.output import print_next
 
 
 def card(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Write a model card to RUN/card.md; missing measurements are marked as such."""
-    from tinysight.auditing.registry import report_sections
-    from tinysight.reporting.card import Card
-    from tinysight.runs.artifacts import RunArtifacts
-    from tinysight.runs.run import Run
+    """Write a model card to RUN/card.md; missing measurements are marked as such.
 
-    opened = Run.open(run)
-    model_card = Card.from_run(opened, report_sections(opened))
+    Example: tinysight card runs/fast-1
+    """
+    model_card = api.card(run, write=not as_json)
     if as_json:
         stdout_console.print(json.dumps(model_card.to_dict(), indent=2, ensure_ascii=False))
         return
-    path = RunArtifacts(opened).write_card(model_card.to_markdown())
-    stdout_console.print(f'card: {path}\nnext: fill in the fields marked "not stated"')
+    stdout_console.print(f"card: {run / 'card.md'}")
+    print_next('fill in the fields marked "not stated"')

@@ -8,37 +8,32 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight.cli.options import DataDirOption
+from tinysight._util.formatting import points
+from tinysight.cli.options import DataDirOption, complete_run
+from tinysight.cli.output import print_next
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Evaluated run directories.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN RUN...", help="Evaluated run directories.", autocompletion=complete_run),
+    ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("compare.html"),
     data_dir: DataDirOption = None,
 ) -> None:
-    """Test whether accuracies differ significantly, and write a page of the images where runs disagree."""
-    from tinysight._util.files import write_text
-    from tinysight.evaluation.significance import compare_runs
-    from tinysight.reporting.comparison import render_comparison
-    from tinysight.runs.run import Run
-    from tinysight.runs.run_dataset import open_dataset
+    """Test whether accuracies differ significantly, and write a page of the images where runs disagree.
 
-    opened = [Run.open(run) for run in runs]
-    results = compare_runs(opened)
-    table = Table("run", "compared with", "difference", "95 % interval", "p-value", box=None, pad_edge=False)
+    Example: tinysight compare runs/fast-1 runs/fast-2
+    """
+    results = api.compare(*runs, out=out, data_dir=data_dir, progress=progress)
+    table = Table("run", "compared with", "points", "95% interval", "p-value", box=None, pad_edge=False)
     for pair in results.comparisons:
         low, high = pair.interval
         p_value = f"{pair.p_value_holm:.2g}" if pair.p_value_holm >= 1e-4 else "less than 0.0001"
-        difference = f"{pair.difference:+.2%}"
-        table.add_row(
-            escape_control(pair.first), escape_control(pair.second), difference, f"{low:+.2%} to {high:+.2%}", p_value
-        )
+        names = (escape_control(pair.first), escape_control(pair.second))
+        table.add_row(*names, points(pair.difference), f"{points(low)} to {points(high)}", p_value)
     stdout_console.print(table)
-    dataset = open_dataset(opened[0], data_dir=data_dir, progress=progress)
-    only_correct = {name: results.only_correct(name) for name in results.runs}
-    html = render_comparison(
-        results.runs, results.comparisons, only_correct, results.predictions, dataset, results.split
-    )
-    write_text(out, html)
     stdout_console.print(f"page: {out}")
+    print_next(f"open {out} in a browser")

@@ -8,13 +8,16 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
+from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight.cli.options import DataDirOption, DataOption, SkipUnreadableOption
+from tinysight.cli.output import command, print_next
+from tinysight.cli.usage import HelpfulCommand, HelpfulGroup
 
-app = typer.Typer(help="Inspect a dataset, or download CIFAR-10.", no_args_is_help=True)
+app = typer.Typer(cls=HelpfulGroup, help="Inspect a dataset, or download CIFAR-10.")
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def info(
     data: DataOption = "cifar10", data_dir: DataDirOption = None, skip_unreadable: SkipUnreadableOption = False
 ) -> None:
@@ -22,11 +25,12 @@ def info(
 
     The built-in `shapes` dataset has options for its size and for injected defects (fractions, 0 to 1) to test audits:
     shapes:train=500,wrong-labels=0.05,background=0.5,near-duplicates=0.1
+
+    Example: tinysight data info --data shapes
     """
     from tinysight.data.display import counts_table
-    from tinysight.data.load import load
 
-    dataset = load(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
+    dataset = api.load_dataset(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
     height, width = dataset.image_size
     title = f"{escape_control(dataset.name)}: {len(dataset.class_names)} classes, {height}x{width} RGB"
     table = Table("class", title=title)
@@ -41,9 +45,10 @@ def info(
     stdout_console.print(f"official:    {official[dataset.is_official]}")
     for note in dataset.notes:
         stdout_console.print(f"note:        {escape_control(note)}")
+    print_next(command("train", "fast", "--data", data, "--minutes", "2"))
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def show(
     index: Annotated[int, typer.Argument(help="Index of the image, from 0.")],
     data: DataOption = "cifar10",
@@ -54,11 +59,13 @@ def show(
     out: Annotated[Path | None, typer.Option(help="Image file to write; default: SPLIT-INDEX.png.")] = None,
     skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
-    """Save an enlarged image with its label."""
-    from tinysight.data.display import captioned_image, save_png
-    from tinysight.data.load import load
+    """Save an enlarged image with its label.
 
-    dataset = load(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
+    Example: tinysight data show 0 --data shapes
+    """
+    from tinysight.data.display import captioned_image, save_png
+
+    dataset = api.load_dataset(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
     split: Literal["train", "test"] = "test" if test else "train"
     enlarged = captioned_image(dataset, index, split)
     label = dataset.class_names[(dataset.test if test else dataset.train).labels[index]]
@@ -67,12 +74,17 @@ def show(
     for note in dataset.notes:
         progress.note(note)
     stdout_console.print(f"{split} image {index}: {escape_control(label)}\nfile: {path}")
+    print_next(command("data", "info", "--data", data))
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def download() -> None:
-    """Download CIFAR-10 into the cache, unless it is already there."""
+    """Download CIFAR-10 into the cache, unless it is already there.
+
+    Example: tinysight data download
+    """
     from tinysight.data.sources.cifar10 import official
 
     folder = official.download(progress)
-    stdout_console.print(f"CIFAR-10 is in {folder}\nnext: tinysight data info")
+    stdout_console.print(f"CIFAR-10 is in {folder}")
+    print_next(command("data", "info"))

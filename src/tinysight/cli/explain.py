@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import print_error, progress, stdout_console
 from tinysight._util.errors import InputError
 from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.output import command, print_next
 
 
 def explain(
@@ -19,26 +21,26 @@ def explain(
     out: Annotated[Path | None, typer.Option(help="Image file to write; default: RUN/plots/explanation.png.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Plot an occlusion map and the nearest training images for each IMAGE."""
+    """Plot an occlusion map and the nearest training images for each IMAGE.
+
+    Example: tinysight explain runs/fast-1 cat.jpg
+    """
     if not images and not test_index:
         raise InputError("explain: no images were given. Pass files, globs or folders, or --test-index.")
-
-    from tinysight.explanation.explain import Explainer
-    from tinysight.reporting.explanation_plot import plot_explanations
-    from tinysight.reporting.style import save
-    from tinysight.runs.run import Run
-
-    opened = Run.open(run)
-    explainer = Explainer(opened, data_dir=data_dir, progress=progress)
-    explained, failures = explainer.explain_images(images)
-    explained += explainer.explain_test_images(test_index)
+    failures: list[str] = []
+    explanations = api.explain(
+        run,
+        images,
+        test_indices=test_index,
+        out=out,
+        on_error=failures.append,
+        data_dir=data_dir,
+        progress=progress,
+    )
     for failure in failures:
         print_error(failure)
-    if explained:
-        summary = opened.summary()
-        path = out or opened.plot_path("explanation")
-        title = f"Predictions of {summary.recipe}, trained on {summary.dataset}, explained"
-        save(plot_explanations(explained, title, " ".join(summary.notes)), path)
-        stdout_console.print(f"file: {path}")
+    if explanations:
+        stdout_console.print(f"file: {out or api.open_run(run).plot_path('explanation')}")
     if failures:
         raise typer.Exit(2)
+    print_next(command("audit", run))

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import RunArgument
-
-
-class ExportFormat(StrEnum):
-    """Values of --to."""
-
-    keras = "keras"
-    onnx = "onnx"
+from tinysight.cli.output import command, print_next
+from tinysight.interop.exporters import exporter_names, get_exporter
 
 
 def export(
     run: RunArgument,
-    to: Annotated[ExportFormat, typer.Option(help="keras writes a folder, onnx a single file.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(exporter_names()),
+            autocompletion=exporter_names,
+            help="Format; keras writes a folder, onnx a single file.",
+        ),
+    ],
     out: Annotated[Path | None, typer.Argument(help="Output path; default: RUN.onnx or RUN-keras.")] = None,
 ) -> None:
-    """Export RUN's classifier, and print a code example that loads it."""
-    from tinysight.interop import usage
-    from tinysight.runs.run import Run
+    """Export RUN's classifier, and print a code example that loads it.
 
-    classifier = Run.open(run).classifier()
-    if to is ExportFormat.onnx:
-        from tinysight.interop.onnx.exporter import export_onnx
-
-        path = out or run.with_name(f"{run.name}.onnx")
-        export_onnx(classifier, path)
-        stdout_console.print(f"file: {path}\n\n{usage.onnx_usage(path, classifier.image_size)}")
+    Example: tinysight export runs/fast-1 --to onnx
+    """
+    path = api.export(run, to, out)
+    usage = get_exporter(to).usage(path, api.open_run(run).classifier().image_size)
+    is_folder = path.is_dir()
+    stdout_console.print(f"{'folder' if is_folder else 'file'}: {path}\n\n{usage}")
+    if is_folder:
+        print_next("load the model with the program above")
     else:
-        from tinysight.interop.keras.exporter import export_keras
-
-        path = out or run.with_name(f"{run.name}-keras")
-        export_keras(classifier, path)
-        stdout_console.print(f"folder: {path}\n\n{usage.keras_usage(path, classifier.image_size)}")
+        print_next(command("evaluate", path, "--data", "DIR"))

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight._util.platform import join_command
 from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.output import command, print_next
 
 
 def forget(
@@ -21,22 +22,24 @@ def forget(
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted `forget`.")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Retrain RUN from scratch without the given images, and record the evidence."""
-    from tinysight.auditing.unlearning import forget as retrain_without
-    from tinysight.auditing.unlearning import report_lines
+    """Retrain RUN from scratch without the given images, and record the evidence.
+
+    Example: tinysight forget runs/fast-1 train/17
+    """
     from tinysight.data.image_ids import read_image_ids
-    from tinysight.runs.artifacts import RunArtifacts
-    from tinysight.runs.run import Run
 
     ids = [id_ for value in images for id_ in (read_image_ids(Path(value)) if value.endswith(".csv") else (value,))]
-    path = out or run.with_name(f"{run.name}-forgotten")
-    summary = retrain_without(Run.open(run), ids, path, data_dir, resume, progress)
-    if summary.status == "interrupted":
-        command = ["tinysight", "forget", str(run), *images, "--out", str(path), "--resume"]
-        stdout_console.print(f"resume with: {join_command(command)}")
+    retrained = api.forget(run, ids, out=out, resume=resume, data_dir=data_dir, progress=progress)
+    if retrained.summary().status == "interrupted":
+        print_next(command("forget", run, *images, "--out", retrained.path, "--resume"))
         raise typer.Exit(1)
-    record = RunArtifacts(Run(path)).unlearning()
+
+    from tinysight.auditing.unlearning import report_lines
+    from tinysight.runs.artifacts import RunArtifacts
+
+    record = RunArtifacts(retrained).unlearning()
     if record:
         for line in report_lines(record):
             stdout_console.print(escape_control(line))
-    stdout_console.print(f"run:  {path}")
+    stdout_console.print(f"run:  {retrained.path}")
+    print_next(command("evaluate", retrained.path))

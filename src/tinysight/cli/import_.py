@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import progress, stdout_console
-from tinysight._util.errors import InputError
 from tinysight.cli.options import DataDirOption, DataOption
+from tinysight.cli.output import command, print_next
 
 
 def import_(
@@ -20,18 +21,11 @@ def import_(
     data_dir: DataDirOption = None,
     classes: Annotated[str, typer.Option(help="Class names, separated by commas; default: those of --data.")] = "",
 ) -> None:
-    """Import a saved Keras model as a run, for evaluate, predict, audit and the other commands."""
-    from tinysight.data import load
-    from tinysight.interop.keras.importer import KerasFiles, import_model
-    from tinysight.runs.run import Run
+    """Import a saved Keras model as a run, for evaluate, predict, audit and the other commands.
 
-    path = out or Path("runs", model.stem)
-    Run.check_available(path)
-    sources = KerasFiles.open(model, weights)
-    argument = load.resolve_source(data)
-    dataset = load.load(argument, sources.architecture.image_size, data_dir, progress=progress)
+    Example: tinysight import model.json weights.h5
+    """
     names = [name.strip() for name in classes.split(",")] if classes else []
-    if len(set(names)) < len(names):
-        raise InputError(f"--classes {classes}: class names are repeated. Give each class a different name.")
-    run = import_model(sources, path, dataset, argument, names)
-    stdout_console.print(f"run:  {run.path}\nnext: tinysight evaluate {run.path}")
+    run = api.import_keras(model, weights, data, class_names=names, out=out, data_dir=data_dir, progress=progress)
+    stdout_console.print(f"run:  {run.path}")
+    print_next(command("evaluate", run.path))

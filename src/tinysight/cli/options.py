@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,33 +11,49 @@ ONNX_SUFFIX = ".onnx"
 _LARGEST_SEED = 2**63 - 1  # signed 64-bit; torch rejects much larger seeds
 
 
-class PrecisionChoice(StrEnum):
-    """Values of --precision."""
+def complete_recipe() -> list[str]:
+    """Return the built-in recipes and the recipe files here, for shell completion."""
+    from tinysight.recipes.catalog import list_recipes
 
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class DeviceChoice(StrEnum):
-    """Values of --device."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
+    return [*list_recipes(), *(path.name for path in Path().glob("*.toml"))]
 
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe or a TOML file.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory written by `train`.")]
+def complete_run(incomplete: str) -> list[str]:
+    """Return the runs in the typed folder and in runs/, for shell completion."""
+    from tinysight.runs.find import RUNS_DIR, list_runs
+
+    folder = Path(f"{incomplete}x").parent  # also that of "runs/"
+    return [str(run) for run in dict.fromkeys([*list_runs(folder), *list_runs(RUNS_DIR)])]
+
+
+def _check_seed(seed: int) -> int:
+    """Return the seed; a `max` of the option would fill the help with 19 digits."""
+    if seed > _LARGEST_SEED:
+        raise typer.BadParameter("the largest seed is 2**63 - 1")
+    return seed
+
+
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A built-in recipe or a TOML file.", autocompletion=complete_recipe),
+]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory written by `train`.", autocompletion=complete_run)
+]
 RunOrFileArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run directory written by `train`, or an ONNX file written by `export`.")
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run directory written by `train`, or an ONNX file written by `export`.",
+        autocompletion=complete_run,
+    ),
 ]
 DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        metavar="cifar10|shapes|DIR",
-        help="Built-in dataset, or a folder with one subfolder per class.",
+        metavar="cifar10|shapes|DIR|FILE.csv",
+        help="Built-in dataset, a folder with one subfolder per class, or a CSV file of images and labels.",
     ),
 ]
 DataDirOption = Annotated[
@@ -53,8 +68,9 @@ SeedOption = Annotated[
     int,
     typer.Option(
         "--seed",
+        metavar="N",
         min=0,
-        max=_LARGEST_SEED,
+        callback=_check_seed,
         help="Random seed; results are reproducible on the same machine with the same epochs.",
     ),
 ]
@@ -63,18 +79,13 @@ MinutesOption = Annotated[
     typer.Option("--minutes", metavar="M", min=0.05, help="Time budget in minutes (instead of epochs)."),
 ]
 EpochsOption = Annotated[
-    int | None, typer.Option("--epochs", min=1, help="Number of epochs; short for --set training.epochs=N.")
+    int | None,
+    typer.Option("--epochs", metavar="N", min=1, help="Number of epochs; short for --set training.epochs=N."),
 ]
-DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="auto uses CUDA when available.")]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto uses CUDA when available.")
+]
 PrecisionOption = Annotated[
-    PrecisionChoice, typer.Option("--precision", help="auto uses bf16 when the hardware supports it.")
+    Literal["auto", "fp32", "bf16"], typer.Option("--precision", help="auto uses bf16 when the hardware supports it.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-def next_free_run(stem: str) -> Path:
-    """Return runs/STEM-N with the first N, from 1, that does not exist."""
-    number = 1
-    while Path("runs", f"{stem}-{number}").exists():
-        number += 1
-    return Path("runs", f"{stem}-{number}")

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tinysight._util import optional_deps
+from tinysight import api
 from tinysight._util.console import escape_control, print_error, print_result, progress
 from tinysight._util.errors import InputError
+from tinysight._util.formatting import percent
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrFileArgument
+from tinysight.cli.output import command, print_next
 
 if TYPE_CHECKING:
     from tinysight.evaluation.predict import Prediction
-    from tinysight.evaluation.protocols import ModelSource
-
-
-class EngineChoice(StrEnum):
-    """Values of --engine."""
-
-    local = "local"
-    ray = "ray"
 
 
 def predict(
@@ -42,26 +35,26 @@ def predict(
         ),
     ] = None,
     engine: Annotated[
-        EngineChoice, typer.Option(help="With --output: local (this machine) or ray (a cluster).")
-    ] = EngineChoice.local,
+        Literal["local", "ray"], typer.Option(help="With --output: local (this machine) or ray (a cluster).")
+    ] = "local",
     workers: Annotated[
         int | None, typer.Option(min=1, help="With --output: number of workers; default: one per core.")
     ] = None,
 ) -> None:
-    """Predict the class of each IMAGE, with probabilities."""
+    """Predict the class of each IMAGE, with probabilities.
+
+    Example: tinysight predict runs/fast-1 cat.jpg
+    """
     if output is not None:
         if len(images) != 1 or test_index or as_json:
             raise InputError(
                 "--output: takes one input, without --test-index or --json. Pass one folder, glob, Parquet or tar file."
             )
-        _predict_in_bulk(run, images[0], output, engine, workers, top)
+        _predict_batch(run, images[0], output, engine, workers, top)
         return
-    if engine is not EngineChoice.local or workers:
+    if engine != "local" or workers:
         raise InputError("--engine and --workers: need --output. Add --output OUT.parquet.")
-
-    from tinysight.evaluation.predict import ImagePredictor
-
-    predictor = ImagePredictor(_open(run), top)
+    predictor = api.open_predictor(run, top=top)
     predictions: list[Prediction] = []
     failed = False
     for result in predictor.predict(images, test_index, data_dir, progress):
@@ -79,33 +72,30 @@ def predict(
             progress.note(note)
     if failed:
         raise typer.Exit(2)
+    if not as_json:
+        print_next(_next_step(run, images, test_index))
 
 
-def _predict_in_bulk(run: Path, images: str, output: str, engine: EngineChoice, workers: int | None, top: int) -> None:
-    optional_deps.require("pyarrow", extra="scale")
+def _next_step(run: Path, images: list[str], test_index: list[int]) -> str:
+    if run.suffix == ONNX_SUFFIX:
+        return command("evaluate", run, "--data", "DIR")
+    files = [image for image in images[:1] if image != "-"]
+    index = ["--test-index", str(test_index[0])] if test_index and not files else []
+    return command("explain", run, *(files or index or ["IMAGE"]))
 
-    from tinysight.bulk.batch_predict import batch_predict as predict_in_bulk
 
-    total = predict_in_bulk(_open(run.resolve()), images, output, engine.value, workers, top, progress)
+def _predict_batch(
+    run: Path, source: str, output: str, engine: Literal["local", "ray"], workers: int | None, top: int
+) -> None:
+    total = api.predict_batch(run, source, output, engine=engine, workers=workers, top=top, progress=progress)
     skipped = f" ({total.skipped:,} shards already done)" if total.skipped else ""
     print_result(escape_control(f"{total.rows:,} rows written to {output}{skipped}"))
     if total.errors:
         print_result(f"{total.errors:,} images failed; see column `error`")
-    print_result(escape_control(f"next: pandas.read_parquet({output!r}), or any other reader of Parquet folders"))
-
-
-def _open(path: Path) -> ModelSource:
-    if path.suffix == ONNX_SUFFIX:
-        from tinysight.interop.onnx.runtime import OnnxFile
-
-        return OnnxFile(path)
-
-    from tinysight.runs.run import Run
-
-    return Run.open(path)
+    print_next(f"pandas.read_parquet({output!r}), or any other reader of Parquet folders")
 
 
 def _format(prediction: Prediction) -> str:
-    classes = ", ".join(f"{choice['class']} {100 * choice['probability']:.1f} %" for choice in prediction["top"])
+    classes = ", ".join(f"{choice['class']} {percent(choice['probability'])}" for choice in prediction["top"])
     label = f"  (label: {prediction['label']})" if "label" in prediction else ""
     return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import progress, stdout_console
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipUnreadableOption
+from tinysight.cli.output import command, print_next
 
 
 def preview(
@@ -25,23 +27,24 @@ def preview(
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
     skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
-    """Plot a grid of augmented training images."""
-    from tinysight.recipes import loading
+    """Plot a grid of augmented training images.
 
-    resolved = loading.load_recipe(recipe, overrides)
-
-    from tinysight.augmentation.preview import render_preview as draw_grid
-    from tinysight.augmentation.preview import save_augmented_images
-    from tinysight.data.display import save_png
-    from tinysight.data.load import load
-
-    dataset = load(data, resolved.data.image_size, data_dir, skip_unreadable, progress)
-    for note in dataset.notes:
-        progress.note(note)
-    pixels = dataset.train.pixels[:images]
-    names = [dataset.class_names[label] for label in dataset.train.labels[:images]]
-    save_png(draw_grid(pixels, names, resolved.augmentation, copies, seed), out)
+    Example: tinysight preview deep-augmented --data shapes
+    """
+    api.preview(
+        recipe,
+        data,
+        out=out,
+        images=images,
+        copies=copies,
+        files=files,
+        seed=seed,
+        overrides=overrides,
+        data_dir=data_dir,
+        skip_unreadable=skip_unreadable,
+        progress=progress,
+    )
     stdout_console.print(f"file:   {out}")
     if files:
-        written = save_augmented_images(pixels, resolved.augmentation, files, copies, seed, progress)
-        stdout_console.print(f"copies: {len(written)} in {files}")
+        stdout_console.print(f"copies: {len(list(files.glob('*.jpg')))} in {files}")
+    print_next(command("train", recipe, "--data", data))

@@ -7,35 +7,41 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import MinutesOption, RecipeArgument, SetOption
+from tinysight.cli.output import command, print_next
+from tinysight.cli.usage import HelpfulCommand, HelpfulGroup
 
-app = typer.Typer(help="List, show, copy and check recipes.", no_args_is_help=True)
+app = typer.Typer(cls=HelpfulGroup, help="List, show, copy and check recipes.")
 
 
-@app.command("list")
+@app.command("list", cls=HelpfulCommand)
 def list_() -> None:
-    """List the built-in recipes."""
+    """List the built-in recipes in the order of use: fast first, then longer ones, then those of the notebooks.
+
+    Example: tinysight recipes list
+    """
     from tinysight.recipes import catalog, loading
 
-    table = Table("recipe", "network", "epochs", "description", box=None, pad_edge=False)
-    for name in catalog.list_recipes():
-        recipe = loading.load_recipe(name)
-        epochs = "by --minutes" if recipe.model.needs_time_budget else str(recipe.training.epochs)
-        table.add_row(name, recipe.model.architecture, epochs, recipe.description)
-    stdout_console.print(table)
-    stdout_console.print("\nnext: tinysight recipes show NAME, or tinysight train NAME")
+    names = catalog.recipes_in_order_of_use()
+    width = max(map(len, names))
+    for name in names:
+        stdout_console.print(f"{name:<{width}}  {loading.load_recipe(name).description}")
+    print_next(f"{command('recipes', 'show', 'NAME')}, or {command('train', 'NAME')}")
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def show(recipe: RecipeArgument, minutes: MinutesOption = None) -> None:
-    """Print a recipe; with --minutes, resolved for that time budget on CIFAR-10 and this machine."""
+    """Print a recipe; with --minutes, resolved for that time budget on CIFAR-10 and this machine.
+
+    Example: tinysight recipes show fast --minutes 2
+    """
     from tinysight.recipes import catalog, loading
 
     if minutes is None:
         stdout_console.print(catalog.read_recipe(catalog.find_recipe(recipe)), end="")
+        print_next(command("recipes", "copy", recipe))
         return
     resolved = loading.load_recipe(recipe, [f"training.minutes={minutes}"])
     if resolved.model.needs_time_budget:
@@ -46,14 +52,18 @@ def show(recipe: RecipeArgument, minutes: MinutesOption = None) -> None:
         stdout_console.print(f"# {forecast.describe()}.\n")
         resolved = forecast.recipe
     stdout_console.print(loading.dump_recipe(resolved), end="")
+    print_next(command("train", recipe, "--minutes", f"{minutes:g}"))
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def copy(
     recipe: RecipeArgument,
     to: Annotated[Path | None, typer.Argument(help="File to write; default: NAME.toml in the current folder.")] = None,
 ) -> None:
-    """Copy a recipe to a file that you can edit and train."""
+    """Copy a recipe to a file that you can edit and train.
+
+    Example: tinysight recipes copy deep mine.toml
+    """
     from tinysight._util.errors import InputError
     from tinysight._util.files import write_text
     from tinysight.recipes import catalog
@@ -63,12 +73,17 @@ def copy(
     if os.path.lexists(target):
         raise InputError(f"{target}: already exists. Choose another file name.")
     write_text(target, catalog.read_recipe(source))
-    stdout_console.print(f"{target}\nnext: edit it, then tinysight train {target}")
+    stdout_console.print(f"file: {target}")
+    print_next(f"edit it, then {command('train', target)}")
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006  (typer copies it)
-    """Validate a recipe and print all its values, including defaults."""
+    """Validate a recipe and print all its values, including defaults.
+
+    Example: tinysight recipes check mine.toml --set training.epochs=5
+    """
     from tinysight.recipes import loading
 
     stdout_console.print(loading.dump_recipe(loading.load_recipe(recipe, overrides)), end="")
+    print_next(command("train", recipe, *(word for override in overrides for word in ("--set", override))))

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import progress, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.output import print_next
 
 
 def report(
@@ -16,16 +18,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="HTML file to write; default: RUN/report.html.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Write an HTML report of RUN: setup, results, calibration and audit."""
-    from tinysight._util.files import write_text
-    from tinysight.auditing.registry import report_sections
-    from tinysight.reporting.report import render_report
-    from tinysight.runs.artifacts import RunArtifacts
-    from tinysight.runs.run import Run
-    from tinysight.runs.run_dataset import open_dataset
+    """Write an HTML report of RUN: setup, results, calibration and audit.
 
-    opened = Run.open(run)
-    html = render_report(opened, open_dataset(opened, data_dir=data_dir, progress=progress), report_sections(opened))
-    if out:
-        write_text(out, html)
-    stdout_console.print(f"page: {out or RunArtifacts(opened).write_report(html)}")
+    Example: tinysight report runs/fast-1
+    """
+    api.report(run, out=out, data_dir=data_dir, progress=progress)
+    page = out or run / "report.html"
+    stdout_console.print(f"page: {page}")
+    print_next(f"open {page} in a browser")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import stdout_console
 from tinysight._util.errors import InputError
 from tinysight._util.hardware import usable_cores
 from tinysight.cli.options import RunArgument
+from tinysight.cli.output import print_next
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -26,20 +27,20 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve RUN over HTTP with an upload page."""
+    """Serve RUN over HTTP with an upload page.
+
+    Example: tinysight serve runs/fast-1
+    """
     if host not in _LOOPBACK and not token:
         raise InputError(f"--host {host}: exposes the server to the network. Set --token or TINYSIGHT_TOKEN.")
 
     from tinysight._util import optional_deps
 
     optional_deps.require("fastapi", extra="serve")
-    from tinysight.runs.run import Run
     from tinysight.serving.supervisor import listen, run_server
 
-    Run.open(run).classifier()  # reports a damaged run before the server starts
+    api.open_run(run).classifier()  # reports a damaged run before the server starts
     sockets = listen(host, port, usable_cores())
-    stdout_console.print(
-        f"page: http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}/\nstop: Ctrl-C"
-    )
-    sys.stdout.flush()  # a parent process may be waiting for the address
+    stdout_console.print(f"page: http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}/")
+    print_next("open the page in a browser; stop the server with Ctrl-C")
     run_server(run, sockets, token)

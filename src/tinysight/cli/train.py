@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from enum import StrEnum
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
-from tinysight._util.platform import join_command
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
-    DeviceChoice,
     DeviceOption,
     EpochsOption,
     MinutesOption,
-    PrecisionChoice,
     PrecisionOption,
     RecipeArgument,
     SeedOption,
     SetOption,
     SkipUnreadableOption,
-    next_free_run,
 )
+from tinysight.cli.output import accuracy_of, command, print_next, print_resume
 
 if TYPE_CHECKING:
-    from tinysight.runs.records import Summary
-
-
-class LauncherChoice(StrEnum):
-    """Values of --launcher."""
-
-    torchrun = "torchrun"
-    ray = "ray"
+    from tinysight.runs.run import Run
 
 
 def train(
@@ -48,68 +37,58 @@ def train(
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
     minutes: MinutesOption = None,
-    device: DeviceOption = DeviceChoice.auto,
-    precision: PrecisionOption = PrecisionChoice.auto,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of data-parallel processes, which split every batch.")
     ] = 1,
     launcher: Annotated[
-        LauncherChoice | None,
+        Literal["torchrun", "ray"] | None,
         typer.Option(help="Launcher for the workers: torchrun (default, local) or ray (cluster)."),
     ] = None,
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
     skip_unreadable: SkipUnreadableOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
-    """Train RECIPE and write a run directory."""
-    start_time = time.time()
+    """Train RECIPE and write a run directory.
+
+    Example: tinysight train fast --data shapes --minutes 1
+    """
     if resume and not out:
         raise InputError("--resume: needs the run to resume. Set --out RUN.")
-
-    from tinysight.recipes import loading
-
-    resolved = loading.load_with_overrides(recipe, overrides, epochs, minutes)  # before the slow import of torch
-
-    from tinysight.data import load
-    from tinysight.training.distributed.launch import is_torchrun_worker, launch_training
-    from tinysight.training.request import TrainRequest
-
-    if is_torchrun_worker() and not out:
+    if "TORCHELASTIC_RUN_ID" in os.environ and not out:  # started by an external torchrun
         raise InputError("torchrun: its workers need a common run directory. Set --out RUN.")
-
-    request = TrainRequest(
-        resolved,
-        load.resolve_source(data),
-        out or next_free_run(resolved.name),
-        seed,
-        data_dir,
-        skip_unreadable,
-        precision.value,
-        device.value,
-        resume,
-        start_time,
+    run = api.train(
+        recipe,
+        data,
+        out=out,
+        seed=seed,
+        epochs=epochs,
+        minutes=minutes,
+        overrides=overrides,
+        device=device,
+        precision=precision,
+        workers=workers,
+        launcher=launcher,
+        resume=resume,
+        data_dir=data_dir,
+        skip_unreadable=skip_unreadable,
+        progress=progress,
     )
-    summary = launch_training(request, workers, launcher.value if launcher else None, progress)
-    if summary is None:
+    if int(os.environ.get("RANK", "0")) > 0:  # only the first worker of an external torchrun reports
         return
-    _print_summary(summary, request.path)
-    if summary.status == "interrupted":
-        _print_resume_command(request.path, new=not resume, named=out is not None)
+    _print_summary(run)
+    if run.summary().status == "interrupted":
+        print_resume(*([] if out else ["--out", str(run.path)]), *([] if resume else ["--resume"]))
         raise typer.Exit(1)
+    print_next(command("evaluate", run.path))
 
 
-def _print_summary(summary: Summary, path: Path) -> None:
-    accuracy = "not measured" if summary.val_accuracy is None else f"{summary.val_accuracy:.4f}"
-    epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
+def _print_summary(run: Run) -> None:
+    summary = run.summary()
+    accuracy = "not measured" if summary.val_accuracy is None else accuracy_of(summary.val_accuracy, summary.val_images)
     stdout_console.print(
-        f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {epochs} "
+        f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
         f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}"
     )
-    stdout_console.print(f"run:  {path}")
-    if summary.status == "finished":
-        stdout_console.print(f"next: tinysight evaluate {join_command([str(path)])}")
-
-
-def _print_resume_command(path: Path, new: bool, named: bool) -> None:
-    command = ["tinysight", *sys.argv[1:], *([] if named else ["--out", str(path)]), *(["--resume"] if new else [])]
-    stdout_console.print(f"resume with: {join_command(command)}")
+    stdout_console.print(f"run:  {run.path}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from tinysight.data.pixels import Pixels as Pixels
 from tinysight.data.pixels import iter_chunks
 
 Labels = NDArray[np.int64]
+LabelType = Literal["str", "int", "float", "bool"]
 
 _MAX_SHOWN_CLASSES = 10  # classes with a sample image in the notebook display
 
@@ -44,12 +46,14 @@ class Split:
         files: the file of each image, or empty if the images did not come from single files.
         groups: the group of each image (a patient, a scene, a burst), or empty. Groups are never split between
             training, validation and test.
+        weights: float32, (n,), the weight of each image in the training loss, 1 on average; or None for equal weights.
     """
 
     pixels: Pixels
     labels: Labels
     files: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -76,6 +80,7 @@ class Dataset:
         crops: the crops that classifiers trained on this dataset take from larger images.
         provenance: source, consent and license of the images, as far as the kind of source implies them.
         argument: what `load_dataset` takes to load the same images again, or `IN_MEMORY`.
+        label_type: type of the labels that the class names stand for.
         has_drawn_test: whether the test images were drawn at random, because there was no test split.
         folder: the folder that the splits' files are relative to, or None.
     """
@@ -91,6 +96,7 @@ class Dataset:
     crops: Crops = CENTER_CROP
     provenance: Provenance = Provenance()
     argument: str = IN_MEMORY
+    label_type: LabelType = "str"
     has_drawn_test: bool = False
     folder: Path | None = None
 

@@ -75,7 +75,7 @@ def load(
             - A CSV file with the columns image and label, and optionally split and group.
             - A pandas DataFrame with these columns.
             - Arrays (X, y): images as `ImageClassifier.fit` takes them, and a label for each.
-            - A Dataset, which is returned as it is.
+            - A Dataset, which is returned unchanged.
         image_size: side of the images in pixels. Image files and arrays are resized, shapes are drawn at this size.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable image files instead of raising an error.

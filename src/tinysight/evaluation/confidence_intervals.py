@@ -13,7 +13,7 @@ from tinysight.evaluation.calibration import bin_indices, bin_sums, negative_log
 from tinysight.runs.records import Interval, MetricIntervals, ScoreIntervals
 
 N_RESAMPLES = 1000
-METHOD = "95 %: Wilson score for accuracies, percentile bootstrap over images (1,000 resamples) for all others"
+METHOD = "95%: Wilson score for accuracies, percentile bootstrap over images (1,000 resamples) for all others"
 
 Statistics = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ Statistics = NDArray[np.float64]
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Return the Wilson score interval of a proportion.
 
-    Unlike the normal approximation, it stays within 0..1 and has a positive width at 0 and 100 %
+    Unlike the normal approximation, it stays within 0..1 and has a positive width at 0 and 100%
     (Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927).
 
     Args:
@@ -40,7 +40,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
 def bootstrap(
     statistics: Callable[[NDArray[np.int64]], Statistics], n: int, seed: int = 0, resamples: int = N_RESAMPLES
 ) -> tuple[Statistics, Statistics]:
-    """Return the lower and upper bounds, (k,) each, of 95 % percentile intervals of k statistics.
+    """Return the lower and upper bounds, (k,) each, of 95% percentile intervals of k statistics.
 
     The method is that of Efron, "Bootstrap Methods: Another Look at the Jackknife" (The Annals of Statistics 7, 1979).
 

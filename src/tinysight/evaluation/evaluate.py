@@ -51,7 +51,9 @@ def evaluate(
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
     run.history()  # a damaged run is refused before a file is written
     opened = open_dataset(run, data_dir=data_dir, progress=progress) if dataset is None else dataset
-    opened = match_classes(opened, classifier)
+    is_own = is_dataset_of(run, opened)
+    if not is_own:
+        opened = match_classes(opened, classifier)
     images = select_split(run, opened, split)
     probabilities = classifier.probabilities(images.pixels)
     metrics = compute_metrics(
@@ -65,7 +67,7 @@ def evaluate(
     )
     origin = {"recipe": run.summary().recipe, "dataset": opened.name, "notes": opened.notes}
     metrics = metrics.model_copy(update={**origin, "weights_sha256": weights_checksum})
-    if is_dataset_of(run, opened):
+    if is_own:
         run.write_metrics(metrics)
         run.write_predictions(probabilities, images.labels, opened.notes)
     return metrics

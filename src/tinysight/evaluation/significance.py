@@ -55,7 +55,7 @@ def holm_correction(p_values: list[float]) -> list[float]:
 
 
 def difference_interval(first: CorrectMask, second: CorrectMask) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two accuracies on the same images.
+    """Return the 95% interval of the difference of two accuracies on the same images.
 
     It combines the Wilson intervals of both accuracies with their correlation: method 10 of Newcombe, "Improved
     confidence intervals for the difference between binomial proportions based on paired data" (Statistics in

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tinysight.models.classifier import Classifier
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.families.sequential import build_sequential
 from tinysight.models.portable import stateful_modules
 from tinysight.models.registry import family_of
 from tinysight.recipes import layers
 from tinysight.recipes.layers import Layer
+
+PerChannel = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,9 @@ def to_portable(classifier: Classifier) -> PortableModel:
     """
     spec = classifier.spec
     body = family_of(spec.model).to_portable(spec.model, classifier.network)
-    scale = tuple(1 / std for std in spec.std)
-    offset = tuple(-mean / std for mean, std in zip(spec.mean, spec.std, strict=True))
-    rescaling = [layers.Rescaling(scale=scale, offset=offset)] if (scale, offset) != _IDENTITY else []
-    specs = [*rescaling, *body.specs]
+    scale, offset = rescaling(spec)
+    first = [layers.Rescaling(scale=scale, offset=offset)] if (scale, offset) != _IDENTITY else []
+    specs = [*first, *body.specs]
     network = build_sequential(specs, len(spec.class_names), spec.image_size).eval()
     stateful = stateful_modules(network)
     for module, state in zip(stateful, body.states, strict=True):
@@ -58,3 +59,9 @@ def to_portable(classifier: Classifier) -> PortableModel:
 
 
 _IDENTITY = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+
+
+def rescaling(spec: ClassifierSpec) -> tuple[PerChannel, PerChannel]:
+    """Return the scale and offset per channel that normalize pixels of 0..255: x * scale + offset."""
+    red, green, blue = ((1 / std, -mean / std) for mean, std in zip(spec.mean, spec.std, strict=True))
+    return (red[0], green[0], blue[0]), (red[1], green[1], blue[1])

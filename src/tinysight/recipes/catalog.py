@@ -12,11 +12,26 @@ MAX_LAYERS = 1000
 MAX_RECIPE_BYTES = 10_000 + 600 * MAX_LAYERS  # the longest layer, with all its values, has less than 600 bytes
 _MAX_NESTING = 20 * MAX_LAYERS  # dots and brackets: a nested table takes kilobytes to parse
 _MAX_LINE_NESTING = 500  # the parser keeps all prefixes of a dotted key
+_NOTEBOOK_RECIPES = (  # kept to reproduce the notebooks; the others are faster and more accurate
+    "simple",
+    "strided",
+    "strided-augmented",
+    "strided-augmented-shear",
+    "deep",
+    "deep-augmented",
+    "early-stopping",
+)
 
 
 def list_recipes() -> list[str]:
     """Return the names of the built-in recipes in alphabetical order."""
     return sorted(path.stem for path in RECIPE_DIR.glob("*.toml"))
+
+
+def recipes_in_order_of_use() -> list[str]:
+    """Return the names of the built-in recipes: fast, longer and more accurate ones, then those of the notebooks."""
+    notebooks = {name: number for number, name in enumerate(_NOTEBOOK_RECIPES, start=1)}
+    return sorted(list_recipes(), key=lambda name: notebooks.get(name, 0))
 
 
 def find_recipe(name: str) -> Path:

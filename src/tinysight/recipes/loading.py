@@ -6,13 +6,13 @@ import re
 import reprlib
 import tomllib
 from collections.abc import Sequence
-from typing import Any
 
 import tomli_w
 from pydantic import ValidationError
 
 from tinysight._util.errors import InputError, RecipeError, did_you_mean
 from tinysight.recipes.catalog import find_recipe, read_recipe
+from tinysight.recipes.overrides import apply_override
 from tinysight.recipes.schema import SECTIONS, Recipe
 
 
@@ -44,11 +44,13 @@ def load_with_overrides(
         InputError: epochs is combined with minutes, or with a recipe that sets training.minutes.
         RecipeError: see `load_recipe`.
     """
-    if epochs and minutes:
+    if epochs is not None and minutes is not None:
         raise InputError("epochs and minutes: both set the training length. Use one of them.")
     shorthands = {"training.epochs": epochs, "training.minutes": minutes}
-    recipe = load_recipe(name, [*overrides, *(f"{key}={value}" for key, value in shorthands.items() if value)])
-    if epochs and recipe.training.minutes:
+    recipe = load_recipe(
+        name, [*overrides, *(f"{key}={value}" for key, value in shorthands.items() if value is not None)]
+    )
+    if epochs is not None and recipe.training.minutes is not None:
         raise InputError(f"Recipe {recipe.name}: sets training.minutes, so epochs has no effect. Remove one of them.")
     return recipe
 
@@ -62,7 +64,7 @@ def parse_recipe(text: str, source: str, overrides: Sequence[str] = ()) -> Recip
     except (ValueError, RecursionError) as error:  # integers with thousands of digits, deeply nested brackets
         raise RecipeError(f"{source}: a number is too long or brackets are nested too deeply. Shorten it.") from error
     for override in overrides:
-        _apply_override(values, override)
+        apply_override(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -72,26 +74,6 @@ def parse_recipe(text: str, source: str, overrides: Sequence[str] = ()) -> Recip
 def dump_recipe(recipe: Recipe) -> str:
     """Return the recipe as TOML with all values, including defaults. `parse_recipe` restores it exactly."""
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
-
-
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    *sections, last = key.strip().split(".")
-    if not equals or not last:
-        raise RecipeError(f"--set {override}: not of the form section.key=value. Example: training.epochs=5.")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"--set {override}: {section} is not a section. Use the form section.key=value.")
-    values[last] = _parse_value(text.strip())
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return parsed["value"] if len(parsed) == 1 else text
 
 
 def _explain(error: ValidationError) -> str:

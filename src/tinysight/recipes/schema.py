@@ -13,6 +13,7 @@ from tinysight.recipes.layers import Layer
 from tinysight.recipes.search_space import Choices, LogScale, Multiples, Uniform
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Architecture = Literal["simple", "deep", "strided", "early-stopping", "fast", "resnet-9", "layers", "custom"]
 ChannelCount = Annotated[int, Field(ge=8, le=4096)]
 
 _RMSPROP, _ADAM, _MUON = (("optimizer.name", name) for name in ("rmsprop", "adam", "muon"))
@@ -45,8 +46,8 @@ class DataSection(Section):
 class ModelSection(Section):
     """Network architecture."""
 
-    architecture: Literal["simple", "deep", "strided", "early-stopping", "fast", "resnet-9", "layers", "custom"] = (
-        Field("simple", description="network family; custom: a network that is passed as network=factory")
+    architecture: Architecture = Field(
+        "simple", description="network family; custom: a network that is passed as network=factory"
     )
     stem_stride: Literal[1, 2] | None = Field(
         None, description="fast: stride of the first convolution; 2 needs a quarter of the computing time"
@@ -82,26 +83,45 @@ class ModelSection(Section):
         return self.architecture == "fast" and self.channels is None
 
 
-class OptimizerSection(Section):
-    """Optimizer and its hyperparameters; rmsprop and adam follow Keras."""
+# Keys that the other optimizers ignore.
+_OPTIMIZERS_WITH = {
+    "muon_momentum": ("muon",),
+    "bias_learning_rate": ("muon",),
+    "head_learning_rate": ("muon",),
+    "momentum": ("sgd", "muon"),
+    "weight_decay": ("sgd", "adamw", "muon"),
+}
 
-    name: Literal["rmsprop", "adam", "muon"] = "rmsprop"
-    learning_rate: Annotated[float, LogScale(4)] = Field(
-        0.001, gt=0, le=100, description="muon: learning rate of convolution filters"
+
+class OptimizerSection(Section):
+    """Optimizer and its hyperparameters; rmsprop and adam follow Keras, sgd and adamw follow torch.optim."""
+
+    name: Literal["rmsprop", "adam", "sgd", "adamw", "muon"] = Field(
+        "rmsprop", description="sgd: with Nesterov momentum; muon: orthogonalized momentum for filters"
     )
-    lr_schedule: Annotated[Literal["constant", "linear"], Choices(("constant", "linear"))] = Field(
-        "constant", description="linear: all learning rates decay to 0 at the end of training"
+    learning_rate: Annotated[float, LogScale(4)] = Field(
+        0.001, gt=0, le=100, description="muon: learning rate of filters"
+    )
+    lr_schedule: Annotated[Literal["constant", "linear", "cosine"], Choices(("constant", "linear"))] = Field(
+        "constant", description="linear, cosine: all learning rates decay to 0 at the end of training"
+    )
+    warmup_epochs: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="epochs in which the learning rates rise linearly; with training.minutes, the same fraction of "
+        "the time as of training.epochs",
     )
     rho: Annotated[Fraction, Uniform(0.8, 0.99, condition=_RMSPROP)] = Field(
         0.9, description="rmsprop: decay rate of the squared-gradient average"
     )
     beta_1: Annotated[Fraction, Uniform(0.8, 0.98, condition=_ADAM)] = Field(
-        0.9, description="adam: decay rate of the gradient average"
+        0.9, description="adam, adamw: decay rate of the gradient average"
     )
-    beta_2: Fraction = Field(0.999, description="adam: decay rate of the squared-gradient average")
+    beta_2: Fraction = Field(0.999, description="adam, adamw: decay rate of the squared-gradient average")
     epsilon: float = Field(1e-7, gt=0, le=1, description="added to the denominator for numerical stability")
     muon_momentum: Annotated[Fraction, Uniform(0.3, 0.9, condition=_MUON)] = Field(
-        0.6, description="muon: momentum of convolution filters"
+        0.6, description="muon: momentum of filters"
     )
     # airbench94_muon: 0.053 and 0.67 with a summed loss. Here the loss is the mean of 500 images, so times 500.
     bias_learning_rate: Annotated[float, LogScale(4, condition=_MUON)] = Field(
@@ -111,17 +131,21 @@ class OptimizerSection(Section):
         335.0, gt=0, le=10_000, description="muon: learning rate of the last layer"
     )
     momentum: Annotated[Fraction, Uniform(0.6, 0.95, condition=_MUON)] = Field(
-        0.85, description="muon: momentum of biases and the last layer"
+        0.85, description="sgd: momentum of all parameters; muon: of biases and the last layer"
     )
     weight_decay: Annotated[float, Uniform(0, 0.004, condition=_MUON)] = Field(
-        0.0, ge=0, le=1, description="muon: weight decay per step of biases and the last layer, without momentum"
+        0.0,
+        ge=0,
+        le=1,
+        description="sgd: added to the gradient times the weight; adamw: per step, times the learning rate; muon: per "
+        "step, of biases and the last layer",
     )
 
     @model_validator(mode="after")
-    def _check_muon_keys(self) -> Self:
-        for key in ("muon_momentum", "bias_learning_rate", "head_learning_rate", "momentum", "weight_decay"):
-            if self.name != "muon" and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"{key} needs optimizer muon, not {self.name}. Remove it")
+    def _check_keys_of_other_optimizers(self) -> Self:
+        for key, optimizers in _OPTIMIZERS_WITH.items():
+            if self.name not in optimizers and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} needs optimizer {' or '.join(optimizers)}, not {self.name}. Remove it")
         return self
 
 
@@ -171,11 +195,23 @@ class Recipe(Section):
         return self.model_copy(update={"data": self.data.model_copy(update={"exclude_file": str(path)})})
 
     @model_validator(mode="after")
-    def _check_muon_architecture(self) -> Self:
-        if self.optimizer.name == "muon" and self.model.architecture != "fast":
+    def _check_muon_rates(self) -> Self:
+        rates = {"bias_learning_rate", "head_learning_rate"}
+        missing = sorted(rates - self.optimizer.model_fields_set)
+        if self.optimizer.name == "muon" and self.model.architecture != "fast" and missing:
             raise ValueError(
-                f"optimizer.name is 'muon', which needs architecture fast, not {self.model.architecture}. "
-                "Use rmsprop or adam"
+                f"optimizer.{missing[0]} is missing. Its default suits the scaled head of architecture fast only. Set "
+                "it, for example to 0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_warmup(self) -> Self:
+        warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
+        if warmup and warmup >= epochs:
+            raise ValueError(
+                f"optimizer.warmup_epochs is {warmup:g}, but it must be less than training.epochs, which is {epochs}. "
+                "Use a smaller value"
             )
         return self
 

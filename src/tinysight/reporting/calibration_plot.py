@@ -12,7 +12,7 @@ from tinysight._util.formatting import percent
 from tinysight.reporting import style
 from tinysight.runs.records import ReliabilityBin, SelectiveMetrics
 
-_HOW_TO_READ = (
+HOW_TO_READ = (
     "Left: on the dotted line, accuracy equals confidence; above it, the classifier is underconfident. Right: error on "
     "the most confident predictions, by the share of images that they cover."
 )
@@ -28,10 +28,18 @@ def plot_calibration(bins: Sequence[ReliabilityBin], selective: SelectiveMetrics
         title: title of the plot: dataset, split, n, recipe.
         note: a caveat below the title.
     """
-    figure = style.new_figure(5.6, title, note, _HOW_TO_READ)
+    figure = style.new_figure(5.6, title, note, HOW_TO_READ)
     _draw_reliability(style.add_axes(figure, 0.95, 0.8, 4.4, 4.1), bins)
     _draw_coverage(style.add_axes(figure, 7.0, 0.8, 4.4, 4.1), selective)
     return figure
+
+
+def calibration_panels(bins: Sequence[ReliabilityBin], selective: SelectiveMetrics) -> list[tuple[str, Figure]]:
+    """Return both plots as separate figures for a page, each with its description."""
+    reliability, coverage = style.new_panel(5.4, 4.5), style.new_panel(5.4, 4.5)
+    _draw_reliability(style.add_axes(reliability, 0.85, 0.7, 4.3, 3.3), bins)
+    _draw_coverage(style.add_axes(coverage, 0.85, 0.7, 4.3, 3.3), selective)
+    return [("Accuracy by confidence", reliability), ("Error rate by coverage", coverage)]
 
 
 def _draw_reliability(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
@@ -57,10 +65,7 @@ def _draw_coverage(axes: Axes, selective: SelectiveMetrics) -> None:
 
 
 def _frame(axes: Axes, heading: str, x_label: str, y_label: str) -> None:
-    axes.text(0, 1.06, heading, transform=axes.transAxes, **style.font(style.HEADING))
+    style.label_axes(axes, heading, x_label, y_label)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_xlabel(x_label, labelpad=6, **style.font())
-    axes.set_ylabel(y_label, labelpad=8, **style.font())
     for scale in (axes.xaxis, axes.yaxis):
         scale.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
-    style.style_axes(axes)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
@@ -21,11 +21,12 @@ Matrix = NDArray[np.float64]
 CellMask = NDArray[np.bool_]
 
 # Two hues with two scales: on one scale, the large diagonal would hide the mistakes. Each runs from light to dark,
-# which all types of color blindness preserve.
-_RIGHT = LinearSegmentedColormap.from_list("right", ["#dfedf7", "#6fb1dc"])
-_WRONG = LinearSegmentedColormap.from_list("wrong", ["#fefaf5", "#f6a54c", "#b34700", "#6b2a00"])
-_NO_IMAGES = "#d9d9d9"
+# which all types of color blindness preserve. The light end is transparent, so that it suits the dark theme of a page.
+_RIGHT = LinearSegmentedColormap.from_list("right", ["#0072b21f", "#0072b299"])
+_WRONG = LinearSegmentedColormap.from_list("wrong", ["#d55e0008", "#d55e008c", "#b34700ff"])
+_NO_IMAGES = style.RULE
 
+_MOST_VECTORS = 40  # classes; with more, cells are an image also in vector formats
 _MOST_NUMBERS = 20  # classes; with more, numbers do not fit into the cells
 _LONGEST_NAME = 22  # characters
 _KEYS, _NAMES = 0.8, 1.7  # inches above and below the matrix
@@ -44,21 +45,48 @@ def plot_confusion_matrix(
         note: a caveat below the title.
     """
     counts = np.asarray(matrix, dtype=np.float64)
-    values, number, unit = (
-        (_row_percentages(counts), "{:.1f}", "% of the true class") if rates else (counts, "{:,.0f}", "images")
-    )
+    values, number, unit = _values(counts, rates)
     names = [truncate_middle(name, _LONGEST_NAME) for name in class_names]
-    side = min(max(0.72 * len(names), 3.0), 9.9)  # inches
+    height = _KEYS + _side(names) + _NAMES
+    figure = style.new_figure(height, title, note, _most_frequent(values, names, number + "%" * rates))
+    _draw_figure(figure, counts, values, names, number, unit)
+    return figure
+
+
+def confusion_panel(matrix: ArrayLike, class_names: Sequence[str]) -> tuple[str, Figure]:
+    """Return the confusion matrix of counts as a figure for a page, with the most frequent mistakes in words."""
+    counts = np.asarray(matrix, dtype=np.float64)
+    values, number, unit = _values(counts, rates=False)
+    names = [truncate_middle(name, _LONGEST_NAME) for name in class_names]
+    longest = max(map(len, names))
+    width = max(0.25 + _side(names) + 0.11 * longest + 0.9, 7.7)
+    figure = style.new_panel(width, _KEYS + _side(names) + _NAMES)
+    _draw_figure(figure, counts, values, names, number, unit)
+    return _most_frequent(values, names, number), figure
+
+
+def _values(counts: Matrix, rates: bool) -> tuple[Matrix, str, str]:
+    """Return the values of the cells, their number format and their unit."""
+    return (_row_percentages(counts), "{:.1f}", "% of the true class") if rates else (counts, "{:,.0f}", "images")
+
+
+def _side(names: Sequence[str]) -> float:
+    """Return the side of the matrix in inches."""
+    return min(max(0.72 * len(names), 3.0), 9.9)
+
+
+def _draw_figure(figure: Figure, counts: Matrix, values: Matrix, names: Sequence[str], number: str, unit: str) -> None:
+    """Draw the matrix and the keys of its two color scales into the lower part of a figure."""
+    side = _side(names)
     below = side + _NAMES
-    figure = style.new_figure(_KEYS + below, title, note, _most_frequent(values, names, number + "%" * rates))
     axes = _square(figure, below)
-    correct, wrong = _draw(axes, values, whole=100.0 if rates else counts.sum(axis=1).max())
+    whole = counts.sum(axis=1).max() if values is counts else 100.0
+    correct, wrong = _draw(axes, values, whole)
     for cells, left, meaning in (correct, 0.25, "correct"), (wrong, 4.25, "mistakes"):
         _draw_key(style.add_axes(figure, left, below + 0.35, 3.2, 0.16), cells, f"{meaning}, {unit}")
         if len(names) <= _MOST_NUMBERS:
             _write_numbers(axes, cells, number, side)
     _write_names(axes, names, counts.sum(axis=1) > 0, side)
-    return figure
 
 
 def _row_percentages(counts: Matrix) -> Matrix:
@@ -80,7 +108,7 @@ def _most_frequent(values: Matrix, names: Sequence[str], number: str) -> str:
 def _square(figure: Figure, height: float) -> Axes:
     """Return square axes in the lowest `height` inches of the figure; the layout leaves room for the labels."""
     figure.set_layout_engine("constrained", rect=(0.015, 0.01, 0.97, height / figure.get_size_inches()[1] - 0.01))
-    axes = figure.add_subplot(facecolor=_NO_IMAGES, aspect="equal", anchor="NW")
+    axes = figure.add_subplot(facecolor=style.PAPER, aspect="equal", anchor="NW")
     axes.spines[:].set_visible(False)
     return axes
 
@@ -88,6 +116,8 @@ def _square(figure: Figure, height: float) -> Axes:
 def _draw(axes: Axes, values: Matrix, whole: float) -> tuple[QuadMesh, QuadMesh]:
     """Draw the diagonal and the mistakes, each with its own color scale."""
     wrong = ~np.eye(len(values), dtype=bool)
+    empty = np.ma.masked_where(~np.isnan(values), np.zeros_like(values))
+    axes.pcolormesh(empty, cmap=ListedColormap([_NO_IMAGES]), edgecolor=style.PAPER)
     # At least a twentieth of the diagonal's scale: a few mistakes of a good classifier stay pale.
     most_wrong = max(np.nanmax(values[wrong]), whole / 20)
     return _cells(axes, values, ~wrong, _RIGHT, whole), _cells(axes, values, wrong, _WRONG, most_wrong)
@@ -96,7 +126,7 @@ def _draw(axes: Axes, values: Matrix, whole: float) -> tuple[QuadMesh, QuadMesh]
 def _cells(axes: Axes, values: Matrix, where: CellMask, colors: Colormap, largest: float) -> QuadMesh:
     masked = np.ma.masked_where(~where | np.isnan(values), values)
     cells = axes.pcolormesh(masked, cmap=colors, vmin=0, vmax=largest)
-    cells.set(edgecolor=style.PAPER, linewidth=min(1.5, 10 / len(values)))
+    cells.set(edgecolor=style.PAPER, linewidth=min(1.5, 10 / len(values)), rasterized=len(values) > _MOST_VECTORS)
     return cells
 
 
@@ -114,7 +144,8 @@ def _write_numbers(axes: Axes, cells: QuadMesh, number: str, side: float) -> Non
     size = min(style.BODY, 85 * side / len(values) / len(number.format(values.max())))
     for row, column in np.argwhere(values):
         value = values[row, column]
-        red, green, blue, _ = cells.cmap(cells.norm(value))
+        *color, alpha = cells.cmap(cells.norm(value))
+        red, green, blue = (alpha * channel + 1 - alpha for channel in color)  # on white
         text_style = style.font(size, style.text_color_on((red, green, blue)))
         axes.text(column + 0.5, row + 0.5, number.format(value), ha="center", va="center", **text_style)
 

@@ -68,19 +68,21 @@ def _draw_row(figure: Figure, row: Explanation, top: int) -> None:
     figure.figimage(image, _LEFT, top - len(image), origin="upper")
     figure.figimage(overlay_map(image, row.occlusion_map), _LEFT + _SIDE + _GAP, top - len(image), origin="upper")
     label = f"label: {row.label}" if row.label else ""
-    _write(figure, _LEFT, top - len(image) - 6, [(truncate_middle(row.name, 24), style.MUTED), (label, style.MUTED)])
+    style.write_lines(
+        figure, _LEFT, top - len(image) - 6, [(truncate_middle(row.name, 24), style.MUTED), (label, style.MUTED)]
+    )
     left = _LEFT + 2 * (_SIDE + _GAP) + 10
     heading = "unsure:" if row.unsure else "prediction:"
     lines = [
         (heading, style.MUTED),
         *((f"{percent(p)}  {truncate_middle(name, 18)}", style.INK) for name, p in row.top_classes),
     ]
-    _write(figure, left, top - 4, lines, style.BODY)
+    style.write_lines(figure, left, top - 4, lines, style.BODY)
     for number, (pixels, name) in enumerate(row.neighbors):
         neighbor = scale_to_box(pixels.transpose(1, 2, 0), _SMALL)
         x = left + 210 + number * (_SMALL + _GAP)
         figure.figimage(neighbor, x, top - len(neighbor), origin="upper")
-        _write(figure, x, top - len(neighbor) - 4, [(truncate_middle(name, 11), style.INK)])
+        style.write_lines(figure, x, top - len(neighbor) - 4, [(truncate_middle(name, 11), style.INK)])
 
 
 def overlay_map(image: Pixels, occlusion_map: NDArray[np.float32]) -> Pixels:
@@ -95,9 +97,3 @@ def overlay_map(image: Pixels, occlusion_map: NDArray[np.float32]) -> Pixels:
     alpha = 0.25 + (_MAX_ALPHA - 0.25) * enlarged
     mixed: Pixels = ((1 - alpha) * image + alpha * colors).round().astype(np.uint8)
     return mixed
-
-
-def _write(figure: Figure, left: int, top: int, lines: Sequence[tuple[str, str]], size: float = style.SMALL) -> None:
-    width, height = figure.get_size_inches() * style.DPI
-    for number, (line, color) in enumerate(lines):
-        figure.text(left / width, (top - 19 * number) / height, line, va="top", **style.font(size, color))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,12 +16,12 @@ from tinysight.reporting import style
 Epoch = Mapping[str, Any]
 
 # Explains why validation accuracy can exceed training accuracy.
-_HOW_MEASURED = (
+HOW_MEASURED = (
     "Training metrics are averaged during each epoch, with any dropout, augmentation and label smoothing. Validation "
     "metrics are computed after it, without these."
 )
 _MOST_MARKERS = 40  # more would overlap
-_LABEL_HEIGHT = 0.13  # of the axes: two lines of text
+_LABEL_HEIGHT = 0.46  # inches: two lines of text
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ _MEASURES = (
 )
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """The values of one split, epoch by epoch."""
 
     name: str
@@ -69,17 +68,30 @@ def plot_learning_curves(history: Sequence[Epoch], title: str, note: str = "") -
         title: title of the plot: dataset, recipe.
         note: a caveat below the title.
     """
-    figure = style.new_figure(4.95, title, note, _HOW_MEASURED)
+    figure = style.new_figure(4.95, title, note, HOW_MEASURED)
     for left, measure in zip((0.85, 6.8), _MEASURES, strict=True):
-        axes = style.add_axes(figure, left, 0.75, 4.0, 3.5)
-        lines = _lines(history, measure.key) if history else []
-        for line in lines:
-            _draw(axes, line)
-        _frame(axes, measure, history)
-        _label_ends(axes, measure, lines)
-        legend = _mark_best(axes, measure, lines[-1]) if lines else "no epoch finished"
-        axes.text(0, 1.05, legend, transform=axes.transAxes, **style.font(color=style.VALIDATION))
+        _draw_panel(style.add_axes(figure, left, 0.75, 4.0, 3.5), measure, history)
     return figure
+
+
+def learning_curve_panels(history: Sequence[Epoch]) -> list[tuple[str, Figure]]:
+    """Return the loss and the accuracy as separate figures for a page, each with its description."""
+    panels = []
+    for measure in _MEASURES:
+        figure = style.new_panel(5.7, 4.35)
+        _draw_panel(style.add_axes(figure, 0.75, 0.65, 3.75, 3.0), measure, history)
+        panels.append((f"{measure.heading} by epoch", figure))
+    return panels
+
+
+def _draw_panel(axes: Axes, measure: _Measure, history: Sequence[Epoch]) -> None:
+    lines = _lines(history, measure.key) if history else []
+    for line in lines:
+        _draw(axes, line)
+    _frame(axes, measure, history)
+    _label_ends(axes, measure, lines)
+    legend = _mark_best(axes, measure, lines[-1]) if lines else "no epoch finished"
+    axes.text(0, 1.05, legend, transform=axes.transAxes, **style.font(color=style.VALIDATION))
 
 
 def _lines(history: Sequence[Epoch], key: str) -> list[_Line]:
@@ -98,8 +110,7 @@ def _draw(axes: Axes, line: _Line) -> None:
 
 def _frame(axes: Axes, measure: _Measure, history: Sequence[Epoch]) -> None:
     """Set the heading, ticks and limits; both axes start at 0, so that plots of two runs are comparable."""
-    axes.text(0, 1.13, measure.heading, transform=axes.transAxes, **style.font(style.HEADING))
-    axes.set_xlabel("epoch", labelpad=6, **style.font())
+    style.label_axes(axes, measure.heading, "epoch", "", above=33)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(measure.ticks())
@@ -107,7 +118,6 @@ def _frame(axes: Axes, measure: _Measure, history: Sequence[Epoch]) -> None:
     margin = max(0.02 * (epochs[-1] - epochs[0]), 0.25)
     axes.set_xlim(epochs[0] - margin, epochs[-1] + margin)
     axes.set_ylim(bottom=0, top=measure.top)
-    style.style_axes(axes)
 
 
 def _mark_best(axes: Axes, measure: _Measure, line: _Line) -> str:
@@ -121,16 +131,18 @@ def _mark_best(axes: Axes, measure: _Measure, line: _Line) -> str:
 
 def _label_ends(axes: Axes, measure: _Measure, lines: Sequence[_Line]) -> None:
     """Label each line with its name and last value at its end; move the labels apart where they would overlap."""
-    heights = _apart([axes.transLimits.transform(line.points[-1])[1] for line in lines])
+    least = _LABEL_HEIGHT * style.DPI / axes.bbox.height
+    heights = _apart([axes.transLimits.transform(line.points[-1])[1] for line in lines], least)
     for line, height in zip(lines, heights, strict=True):
         text = f"{line.name}\n{measure.written(line.points[-1][1])}"
         text_style = style.font(color=line.color, va="center", linespacing=1.15)
         axes.text(1.02, height, text, transform=axes.transAxes, **text_style)
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    if not heights or abs(heights[0] - heights[1]) >= _LABEL_HEIGHT:
+def _apart(heights: Sequence[float], least: float) -> list[float]:
+    """Return two heights that differ by at least `least`."""
+    if not heights or abs(heights[0] - heights[1]) >= least:
         return list(heights)
     middle = sum(heights) / 2
-    shift = _LABEL_HEIGHT / 2 if heights[0] > heights[1] else -_LABEL_HEIGHT / 2
+    shift = least / 2 if heights[0] > heights[1] else -least / 2
     return [middle + shift, middle - shift]

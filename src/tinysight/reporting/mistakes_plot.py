@@ -47,7 +47,9 @@ def plot_mistakes(
         left, top = _LEFT + column * _STEP_X, (rows - row) * _STEP_Y
         image = scale_to_box(part.pixels[index].transpose(1, 2, 0), _BOX)
         figure.figimage(image, left, top - len(image), origin="upper")
-        _write(figure, left, top - len(image), _caption(part, index, probabilities[index], class_names))
+        caption = _caption(part, index, probabilities[index], class_names)
+        colors = (style.INK, style.VALIDATION, style.MUTED)
+        style.write_lines(figure, left, top - len(image) - 5, list(zip(caption, colors, strict=True)))
     return figure
 
 
@@ -66,13 +68,6 @@ def _caption(part: Split, index: int, probabilities: Probabilities, class_names:
         f"pred: {truncate_middle(class_names[predicted], 12)} {percent(confidence)}",
         truncate_middle(PurePath(part.files[index]).name, 20) if part.files else f"image {index}",
     )
-
-
-def _write(figure: Figure, left: int, top: int, lines: Sequence[str]) -> None:
-    width, height = figure.get_size_inches() * style.DPI
-    styles = [style.font(style.SMALL, color) for color in (style.INK, style.VALIDATION, style.MUTED)]
-    for number, (line, text_style) in enumerate(zip(lines, styles, strict=True)):
-        figure.text(left / width, (top - 5 - 19 * number) / height, line, va="top", **text_style)
 
 
 def scale_to_box(image: Pixels, box: int) -> Pixels:

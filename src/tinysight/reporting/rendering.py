@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from html import escape
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from tinysight._util.formatting import percent, percent_interval, points
 
@@ -13,6 +15,20 @@ from tinysight._util.formatting import percent, percent_interval, points
 def render(template: str, **values: object) -> str:
     """Return a rendered template; values in `.html` templates are escaped."""
     return _environment().get_template(template).render(**values)
+
+
+def escape_markdown(text: object) -> Markup:
+    """Return `text` as one line of Markdown without markup.
+
+    Class and dataset names are often folder names, which can hold anything, such as an image that a reader's browser
+    would load. Line breaks become spaces.
+    """
+    if isinstance(text, Markup):
+        return text
+    one_line = " ".join(str(text).split())
+    escaped = re.sub(r"([\\`*_\[\]<>|~&$])", r"\\\1", one_line)
+    escaped = re.sub(r"^(\d*)([-#+=.)])", r"\1\\\2", escaped)  # headings and lists
+    return Markup(escaped.replace("://", ":\\//"))  # noqa: S704 (escaped above); no automatic links
 
 
 @cache
@@ -27,6 +43,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "md": escape_markdown,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "percent": percent,
         "percent_interval": percent_interval,

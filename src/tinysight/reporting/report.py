@@ -6,22 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from tinysight._util.formatting import percent
 from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
 from tinysight.recipes import loading
-from tinysight.reporting import charts
+from tinysight.reporting.calibration_plot import HOW_TO_READ, calibration_panels
 from tinysight.reporting.card import Card, load_metrics
+from tinysight.reporting.confusion_plot import confusion_panel
+from tinysight.reporting.learning_curves import HOW_MEASURED, learning_curve_panels
 from tinysight.reporting.mistakes_plot import most_confident_mistakes
 from tinysight.reporting.rendering import HtmlPage, render
 from tinysight.reporting.section import ListedImage, ReportSection
+from tinysight.reporting.style import to_svg
 from tinysight.runs.records import Metrics
 from tinysight.runs.run import Run
 
 _MAX_MISTAKES = 24  # on the page
-_MAX_CLASSES = 40  # larger confusion matrices are left out
 
 
 @dataclass(frozen=True)
@@ -51,20 +55,22 @@ def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) ->
         summary=run.summary(),
         recipe=loading.dump_recipe(run.recipe()),
         history=history,
-        learning=[charts.learning_curve(history, key) for key in ("accuracy", "loss")] if history else [],
+        learning=_svgs(learning_curve_panels([epoch.model_dump() for epoch in history])) if history else [],
+        how_measured=HOW_MEASURED,
         metrics=metrics,
-        confusion=_confusion(metrics) if metrics else (),
+        confusion=_confusion(metrics) if metrics else ("", ""),
         mistakes=_mistakes(run, metrics, dataset) if metrics else [],
         n_mistakes=_n_mistakes(metrics) if metrics else 0,
-        sure=_sure(metrics) if metrics else [],
+        calibration=_svgs(calibration_panels(metrics.calibration.bins, metrics.selective)) if metrics else [],
+        how_to_read=HOW_TO_READ,
         audit=audit,
         show=images.show,
     )
     return HtmlPage(page)
 
 
-def _sure(metrics: Metrics) -> list[charts.LineChart]:
-    return [charts.reliability_diagram(metrics.calibration.bins), charts.risk_coverage_curve(metrics.selective)]
+def _svgs(panels: Sequence[tuple[str, Figure]]) -> list[Markup]:
+    return [to_svg(figure, label) for label, figure in panels]
 
 
 class _ImageLookup:
@@ -80,16 +86,10 @@ class _ImageLookup:
         return Thumbnail("" if pixels is None else to_data_uri(pixels), (*listed.lines, listed.image))
 
 
-def _confusion(metrics: Metrics) -> list[tuple[str, list[tuple[int, float]]]]:
-    """Return each true class with the counts of its row and their shares; empty above `_MAX_CLASSES` classes."""
-    names, matrix = list(metrics.per_class), np.array(metrics.confusion_matrix)
-    if len(names) > _MAX_CLASSES:
-        return []
-    shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
-    return [
-        (name, [(int(count), float(share)) for count, share in zip(counts, row, strict=True)])
-        for name, counts, row in zip(names, matrix, shares, strict=True)
-    ]
+def _confusion(metrics: Metrics) -> tuple[str, Markup]:
+    """Return the most frequent mistakes in words, and the confusion matrix."""
+    mistakes, figure = confusion_panel(metrics.confusion_matrix, list(metrics.per_class))
+    return mistakes, to_svg(figure, "Confusion matrix: true classes by predicted classes")
 
 
 def _mistakes(run: Run, metrics: Metrics, dataset: Dataset) -> list[Thumbnail]:

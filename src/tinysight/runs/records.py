@@ -6,14 +6,17 @@ import hashlib
 import json
 import re
 import reprlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
-from tinysight.data.dataset import Provenance
+from tinysight.data.dataset import LabelType, Provenance
 from tinysight.models.classifier import ClassifierSpec
 
 RUN_FORMAT: Final = 4
@@ -49,6 +52,12 @@ class DatasetRecord(FrozenModel):
     provenance: Provenance
     is_official: bool | None
     notes: tuple[str, ...]
+    label_type: LabelType = "str"
+
+    def parse_labels(self, class_names: Sequence[str]) -> NDArray[Any]:
+        """Return the labels that the class names stand for, (classes,), of the type that was trained on."""
+        parse: dict[LabelType, Callable[[str], object]] = {"int": int, "float": float, "bool": "True".__eq__}
+        return np.array([parse.get(self.label_type, str)(name) for name in class_names])
 
 
 class Summary(Record):
@@ -61,6 +70,7 @@ class Summary(Record):
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
+    val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
@@ -166,7 +176,7 @@ class ScoreIntervals(FrozenModel):
 
 
 class MetricIntervals(FrozenModel):
-    """95 % intervals of the metrics, (low, high); `accuracy_tta` is None if it was not computed."""
+    """95% intervals of the metrics, (low, high); `accuracy_tta` is None if it was not computed."""
 
     method: str
     accuracy_tta: Interval | None
@@ -183,7 +193,7 @@ class Metrics(Record):
     Attributes:
         split: the evaluated split.
         n: number of images.
-        accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95 % interval.
+        accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95% interval.
         loss: mean negative log-likelihood, nats per image.
         accuracy_tta: accuracy with TTA, or None if it was not computed.
         per_class: scores by class name.

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinysight._util import hardware, optional_deps
 from tinysight._util.errors import RunError
 from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, storage_errors, write_bytes, write_text
+from tinysight._util.formatting import percent, percent_interval
 from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
 from tinysight.models.classifier import Classifier
+from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.find import suggest_run
 from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
 
 _TRAINING_FILES = (
@@ -45,9 +48,15 @@ _TRAINING_FILES = (
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory at `path`. Reading raises RunError, writing StorageError; both name the file."""
+    """A run directory. Reading raises RunError, writing StorageError; both name the file.
+
+    Attributes:
+        path: the directory.
+        network: builds the network of the run if it is the user's own: the factory that the run was trained with.
+    """
 
     path: Path
+    network: NetworkFactory | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -79,11 +88,14 @@ class Run:
             return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
     @classmethod
-    def open(cls, path: Path) -> Run:
-        """Return the run at `path`. Raises RunError if there is none."""
+    def open(cls, path: str | Path, network: NetworkFactory | None = None) -> Run:
+        """Return the run at `path`. Raises RunError if there is none.
+
+        A run of a user's own network needs the factory that it was trained with, as `network`.
+        """
         if not os.path.isdir(path):  # Path.is_dir raises an error for very long names
-            raise RunError(f"{path}: no run directory. Train a run first.")
-        run = cls(path)
+            raise RunError(f"{path}: no run directory. {suggest_run(Path(path))}")
+        run = cls(Path(path), network)
         run.summary()
         return run
 
@@ -188,13 +200,25 @@ class Run:
         if checksum != record.weights_sha256:
             raise RunError(f"{path}: does not match model.json in the same directory. Restore both from one copy.")
         weights.check_finite(tensors, path)
-        with torch.device("meta"):  # allocates no memory: model.json can name any size
-            network = build_network(record.model, len(record.class_names), record.image_size)
+        network = self._build_network(record)
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
         classifier = Classifier(record.spec, network)
         return classifier if self._same_bf16() else classifier.with_spec(bf16_margin=None)
+
+    def _build_network(self, record: ModelRecord) -> nn.Module:
+        """Build the network of model.json, whose weights the caller assigns."""
+        is_custom = record.model.architecture == "custom"
+        if is_custom and self.network is None:
+            raise RunError(
+                f"{self.path}: its network is built by the code that trained it. Open the run from Python with "
+                "Run.open(path, network=factory)."
+            )
+        factory = self.network if is_custom else None
+        # Built-in networks allocate no memory, since model.json can name any size. A user's own may not support that.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu" if is_custom else "meta"):
+            return build_network(record.model, len(record.class_names), record.image_size, factory)
 
     def _same_bf16(self) -> bool:
         """Return whether torch and the processor are those for which bfloat16 was compared with float32."""
@@ -336,7 +360,7 @@ def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
         "recipe": f"{summary.recipe} on {summary.dataset}",
         "status": f"{summary.status} after {summary.epochs_text}, {summary.train_seconds:,.0f} s of training",
         "parameters": f"{summary.parameters:,}",
-        "validation accuracy": "" if summary.val_accuracy is None else f"{summary.val_accuracy:.2%}",
+        "validation accuracy": "" if summary.val_accuracy is None else percent(summary.val_accuracy),
         "accuracy": "not measured; call evaluate(run)" if metrics is None else _accuracy_text(metrics),
     }
     rows = "".join(
@@ -349,6 +373,5 @@ def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
 
 
 def _accuracy_text(metrics: Metrics) -> str:
-    low, high = metrics.accuracy_ci95
-    images = f"{metrics.n:,} {metrics.split} images"
-    return f"{metrics.accuracy:.2%} of {images} (95 % interval {low:.2%} to {high:.2%})"
+    interval = percent_interval(metrics.accuracy_ci95)
+    return f"{percent(metrics.accuracy)} of {metrics.n:,} {metrics.split} images (95% confidence interval {interval})"

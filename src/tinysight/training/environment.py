@@ -50,6 +50,7 @@ def describe_environment(
             provenance=dataset.provenance,
             is_official=dataset.is_official,
             notes=dataset.notes,
+            label_type=dataset.label_type,
         ),
     )
 

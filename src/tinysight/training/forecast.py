@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from tinysight._util.errors import RecipeError
+from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
 from tinysight.models.classifier import batch_size
+from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network, supports_image_size
 from tinysight.recipes import loading
 from tinysight.recipes.schema import ModelSection, Recipe
@@ -155,7 +157,7 @@ class Forecast:
         )
         if not self.has_accuracy:
             return f"{training}; no accuracy forecast for this dataset"
-        return f"{training}; about {self.accuracy:.1%} ± {100 * self.accuracy_spread:.1f}"
+        return f"{training}; about {percent(self.accuracy)} ± {100 * self.accuracy_spread:.1f} points"
 
     def describe_with_end_time(self) -> str:
         """Return the forecast in words, with the time of day at which training ends."""
@@ -301,13 +303,14 @@ def resolve_recipe(
     precision: PrecisionOption = "auto",
     device: Device = "cpu",
     progress: Progress = SILENT,
+    network: NetworkFactory | None = None,
 ) -> tuple[Recipe, Precision]:
     """Return the recipe with its network filled in, and the precision to train in.
 
-    If the network was open, the forecast is sent to `progress` as a note.
+    If the network was open, the forecast is sent to `progress` as a note. `network` builds a custom network.
     """
     if not recipe.model.needs_time_budget:
-        return recipe, precisions.resolve_precision(precision, recipe, device, progress)
+        return recipe, precisions.resolve_precision(precision, recipe, device, progress, network)
     workload = Workload.from_dataset(dataset, recipe)
     forecast = forecast_training(recipe, workload, deadline, precision, device, progress=progress)
     progress.note(forecast.describe_with_end_time())

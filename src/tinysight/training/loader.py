@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tinysight.augmentation import pipeline
-from tinysight.augmentation.transforms import horizontal_flip
+from tinysight.augmentation.affine import horizontal_flip
 from tinysight.data.pixels import Pixels, is_memmapped, take
 from tinysight.models.classifier import Normalization
 from tinysight.recipes.schema import Recipe, TrainingSection
@@ -23,7 +23,10 @@ from tinysight.training.train_split import TrainSplit
 BLOCK_PIXELS = 2**19
 
 Batch = tuple[Tensor, Tensor]
-"""Normalized float images, (n, 3, height, width) in channels_last, and labels, int64, (n,)."""
+"""Normalized float images, (n, 3, height, width) in channels_last, and labels, int64, (n,).
+
+If the recipe mixes labels, they are soft instead: float, (n, classes), rows that sum to 1.
+"""
 
 
 class BatchLoader:
@@ -39,10 +42,19 @@ class BatchLoader:
     """
 
     def __init__(
-        self, split: TrainSplit, recipe: Recipe, normalization: Normalization, seed: int, device: str = "cpu"
+        self,
+        split: TrainSplit,
+        recipe: Recipe,
+        normalization: Normalization,
+        seed: int,
+        device: str = "cpu",
+        num_classes: int | None = None,
     ) -> None:
         self.split, self.normalization, self.seed, self.device = split, normalization, seed, device
         self.augment = pipeline.build_augmentation(recipe.augmentation)
+        self.mix_labels = pipeline.build_label_mixing(
+            recipe.augmentation, num_classes or int(split.train.labels.max()) + 1
+        )
         self.alternating_flip = recipe.augmentation.alternating_flip
         self.batch_size = recipe.training.batch_size
         self.steps_per_epoch = _steps(len(split.train_indices), recipe.training)
@@ -65,6 +77,14 @@ class BatchLoader:
             self._blocks = {(epoch, block): self._make_block(epoch, block)}
         return self._blocks[epoch, block][index]
 
+    def weights(self, epoch: int, step: int) -> Tensor | None:
+        """Return the loss weight of each image of a batch, float32 (n,), or None for equal weights."""
+        weights = self.split.train.weights
+        if weights is None:
+            return None
+        chosen = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        return torch.from_numpy(weights[chosen]).to(self.device)
+
     def sample(self, count: int) -> Tensor:
         """Return up to `count` training images on the CPU, normalized but not augmented.
 
@@ -80,9 +100,14 @@ class BatchLoader:
         chosen = self._order(epoch)[start:end]
         pixels = self._buffer(epoch, start).take(chosen) if self._is_mapped else self.split.train.pixels[chosen]
         flipped = self._flip(epoch, chosen, pixels)
-        augmented = self.augment(flipped, seeded_generator(self.seed, "augmentation", epoch, block))
+        generator = seeded_generator(self.seed, "augmentation", epoch, block)
+        augmented, labels = self.augment(flipped, generator), torch.from_numpy(self.split.train.labels[chosen])
+        labels = labels.to(self.device)
+        if self.mix_labels:
+            batches = zip(augmented.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            mixed = [self.mix_labels(images, targets, generator) for images, targets in batches]
+            augmented, labels = (torch.cat(tensors) for tensors in zip(*mixed, strict=True))
         images = self.normalization(augmented).contiguous(memory_format=torch.channels_last)
-        labels = torch.from_numpy(self.split.train.labels[chosen]).to(self.device)
         return tuple(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
 
     def _flip(self, epoch: int, chosen: NDArray[np.int64], pixels: Pixels) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tinysight._util.errors import InputError
 from tinysight._util.hardware import native_bf16
 from tinysight._util.progress import SILENT, Progress
+from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
@@ -28,7 +29,11 @@ _CHECK_IMAGES = 8  # per correctness check
 
 
 def resolve_precision(
-    option: PrecisionOption, recipe: Recipe, device: Device = "cpu", progress: Progress = SILENT
+    option: PrecisionOption,
+    recipe: Recipe,
+    device: Device = "cpu",
+    progress: Progress = SILENT,
+    network_factory: NetworkFactory | None = None,
 ) -> Precision:
     """Return the precision to train in.
 
@@ -41,7 +46,7 @@ def resolve_precision(
     if option == "fp32" or (option == "auto" and not _native(device)):
         return "fp32"
     size = recipe.data.image_size
-    network = build_network(recipe.model, num_classes=10, image_size=size).to(device)
+    network = build_network(recipe.model, num_classes=10, image_size=size, network=network_factory).to(device)
     if fault := find_bf16_fault(network, size):
         if option == "bf16":
             raise InputError(f"precision bf16: results on this machine are wrong in {fault}. Use precision fp32.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os.path
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SILENT, Progress
@@ -15,6 +17,7 @@ from tinysight._util.timing import Deadline, perf_counter_at
 from tinysight.data import load
 from tinysight.data.dataset import Dataset
 from tinysight.data.image_ids import read_image_ids
+from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.training import forecast
@@ -38,6 +41,8 @@ class TrainRequest:
         device: requested device.
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
+        initial_weights: state dict that training starts from, or None for random weights.
+        network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
     recipe: Recipe
@@ -50,6 +55,8 @@ class TrainRequest:
     device: DeviceOption = "auto"
     resume: bool = False
     start_time: float = field(default_factory=time.time)
+    initial_weights: Mapping[str, Tensor] | None = None
+    network: NetworkFactory | None = None
 
     @property
     def data_source(self) -> str:
@@ -72,6 +79,8 @@ class TrainConfig:
         device: the device to train on.
         resume: continue the run at `path`.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
+        initial_weights: state dict that training starts from, or None for random weights.
+        network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
     recipe: Recipe
@@ -84,6 +93,8 @@ class TrainConfig:
     device: Device = "cpu"
     resume: bool = False
     start_time: float = field(default_factory=lambda: time.perf_counter())
+    initial_weights: Mapping[str, Tensor] | None = None
+    network: NetworkFactory | None = None
 
     @property
     def deadline(self) -> Deadline:
@@ -116,7 +127,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)
     recipe, precision = group.run_on_main(
-        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress)
+        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress, request.network)
     )
     return TrainConfig(
         recipe=recipe,
@@ -129,6 +140,8 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         device=device,
         resume=request.resume,
         start_time=start_time,
+        initial_weights=request.initial_weights,
+        network=request.network,
     )
 
 

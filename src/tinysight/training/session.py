@@ -91,7 +91,11 @@ class Session:
                 "Load them at that size."
             )
         split = split_dataset(config.dataset, config.recipe.data, config.seed)
-        return Trainer(config.recipe, config.dataset, split, config.seed, config.precision, config.device, self.group)
+        options = (config.seed, config.precision, config.device, self.group, config.network)
+        trainer = Trainer(config.recipe, config.dataset, split, *options)
+        if config.initial_weights is not None:
+            trainer.network.load_state_dict(config.initial_weights)
+        return trainer
 
     def _set_time_budget(self) -> None:
         """Give the trainer the rest of the time budget, if the recipe has one."""
@@ -223,6 +227,7 @@ class Session:
             epochs=len(self.trainer.history),
             parameters=count_parameters(self.trainer.network),
             val_accuracy=self.trainer.val_accuracy,
+            val_images=len(self.trainer.split.validation),
             train_seconds=self.stopwatch.total(without="validation"),
             total_seconds=self.stopwatch.total(),
             error=error,

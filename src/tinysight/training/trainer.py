@@ -17,6 +17,7 @@ from tinysight._util.errors import TrainingError
 from tinysight._util.progress import Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
+from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
 from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
@@ -29,6 +30,7 @@ from tinysight.training.distributed.gradient_sync import GradientSync
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.early_stopping import EarlyStoppingState
 from tinysight.training.loader import BatchLoader
+from tinysight.training.lr_schedule import lr_scale
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 from tinysight.training.temperature_scaling import fit_temperature
@@ -74,13 +76,14 @@ class Trainer:
         precision: Precision,
         device: Device = "cpu",
         group: ProcessGroup = SINGLE,
+        network: NetworkFactory | None = None,
     ) -> None:
         self.recipe, self.split, self.seed, self.precision, self.device = recipe, split, seed, precision, device
         self.group = group
         torch.manual_seed(derive_seed(seed, "weights"))
         normalization = fit_normalization(recipe, split)
-        self.loader = BatchLoader(split, recipe, normalization, seed, device)
-        family, image_size = family_of(recipe.model), recipe.data.image_size
+        self.loader = BatchLoader(split, recipe, normalization, seed, device, len(dataset.class_names))
+        family, image_size = family_of(recipe.model, network), recipe.data.image_size
         self.network = family.build(recipe.model, len(dataset.class_names), image_size)
         family.initialize(self.network, image_size, self.loader.sample)
         # The signs of the fast family's eigenvectors may differ between machines.
@@ -133,11 +136,15 @@ class Trainer:
         """Train on the next batch of this epoch and return its number of images."""
         start, position, training = time.perf_counter(), self.state, self.recipe.training
         images, labels = self.loader.batch(position.epoch, position.step)
+        weights = self.loader.weights(position.epoch, position.step)
         self._seed_dropout()
         self.network.train()
         # A dataset smaller than a batch gets a smaller gradient, since the learning rates suit full batches.
         size = training.batch_size if training.drop_last else len(labels)
-        sums = [self._backward(images[part], labels[part], size) for part in self.gradient_sync.shard(len(labels))]
+        sums = [
+            self._backward(images[part], labels[part], size, None if weights is None else weights[part])
+            for part in self.gradient_sync.shard(len(labels))
+        ]
         loss, correct = self.gradient_sync.reduce([sum(column) for column in zip((0.0, 0), *sums, strict=True)])
         position.loss_sum, position.correct = position.loss_sum + self._finite(loss), position.correct + int(correct)
         self.optimizer.step(self.lr_scale)
@@ -149,7 +156,7 @@ class Trainer:
     @property
     def lr_scale(self) -> float:
         """Current factor of the learning-rate schedule, 0..1."""
-        return 1.0 if self.recipe.optimizer.lr_schedule == "constant" else 1 - self.progress
+        return lr_scale(self.recipe, self.progress, self.budget.steps)
 
     def end_epoch(self) -> EpochRecord:
         """Validate, record the epoch's metrics and move to the next epoch."""
@@ -263,14 +270,21 @@ class Trainer:
         else:
             torch.cuda.manual_seed(seed)
 
-    def _backward(self, images: Tensor, labels: Tensor, size: int) -> tuple[float, int]:
-        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct."""
+    def _backward(self, images: Tensor, labels: Tensor, size: int, weights: Tensor | None = None) -> tuple[float, int]:
+        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct.
+
+        Of soft labels, (n, classes), the largest counts as the correct one.
+        """
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         smoothing = self.recipe.training.label_smoothing
-        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        if weights is None:
+            loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        else:
+            loss = (F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing) * weights).sum()
         (loss / size).backward()
-        return loss.item(), int((logits.argmax(1) == labels).sum())
+        correct_labels = labels if labels.ndim == 1 else labels.argmax(1)
+        return loss.item(), int((logits.argmax(1) == correct_labels).sum())
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:

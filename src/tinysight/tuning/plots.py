@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from tinysight._util.formatting import percent
 from tinysight.reporting import style
 from tinysight.tuning.selection import Selection
 from tinysight.tuning.trial import Trial
@@ -57,11 +58,11 @@ def plot_importance(shares: Mapping[str, float], n_finished: int, title: str) ->
     positions = range(len(names))
     axes.barh(positions, values, color=style.TRAINING, height=0.6)
     for position, value in zip(positions, values, strict=True):
-        axes.text(value + 0.01, position, f"{100 * value:.0f} %", va="center", **style.font(style.SMALL))
+        axes.text(value + 0.01, position, percent(value), va="center", **style.font(style.SMALL))
     axes.set_yticks(positions, labels=names)
     axes.set_xlim(0, max(values) * 1.12)
     axes.set_xlabel("share of the variance of validation accuracy", labelpad=6, **style.font())
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     style.style_axes(axes)
     axes.grid(visible=False, axis="y")
     return figure
@@ -107,12 +108,12 @@ def _label_lines(axes: Axes, selection: Selection) -> None:
 
 def _label(axes: Axes, height: float, name: str, color: str, side: str) -> None:
     font = style.font(color=color, va=side, linespacing=1.15)
-    axes.text(1.02, height, f"{name}\n{100 * height:.1f} %", transform=axes.get_yaxis_transform(), **font)
+    axes.text(1.02, height, f"{name}\n{percent(height)}", transform=axes.get_yaxis_transform(), **font)
 
 
 def _frame(axes: Axes) -> None:
     axes.set_xlabel("trial", labelpad=6, **style.font())
     axes.set_ylabel("validation accuracy", labelpad=8, **style.font())
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %", decimals=None))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
     style.style_axes(axes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysight._util.files import write_text
+from tinysight._util.formatting import percent, points
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.reporting import style
@@ -53,9 +54,9 @@ def summarize(study: Study, selection: Selection) -> list[str]:
     length = f"{record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     if record.epochs < record.recipe.training.epochs:
         length += f" of {record.recipe.training.epochs}"
-    reference = f"baseline {baseline.accuracy:.4f}" if baseline else "the baseline never finished"
+    reference = f"baseline {percent(baseline.accuracy)}" if baseline else "the baseline never finished"
     sentences = [
-        f"Best trial: {selection.best.number}, validation accuracy {selection.best.accuracy:.4f} after {length} "
+        f"Best trial: {selection.best.number}, validation accuracy {percent(selection.best.accuracy)} after {length} "
         f"({reference})."
     ]
     if selection.challenger is not None:
@@ -74,14 +75,13 @@ def _comparison(trial: Trial, selection: Selection) -> str:
     n = len(selection.pairs)
     baseline, challenger = (sum(values) / n for values in zip(*selection.pairs, strict=True))
     seeds = "1 new seed" if n == 1 else f"the same {n} new seeds"
-    interval = (
-        ""
-        if selection.gain_interval is None
-        else " (95 % interval {:+.4f} to {:+.4f})".format(*selection.gain_interval)
-    )
+    interval = ""
+    if selection.gain_interval is not None:
+        low, high = selection.gain_interval
+        interval = f" (95% confidence interval {points(low)} to {points(high)})"
     return (
-        f"Mean accuracy with {seeds}: trial {trial.number} {challenger:.4f}, baseline {baseline:.4f}, difference "
-        f"{challenger - baseline:+.4f}{interval}."
+        f"Mean accuracy with {seeds}: trial {trial.number} {percent(challenger)}, baseline {percent(baseline)}, "
+        f"difference {points(challenger - baseline)} percentage points{interval}."
     )
 
 

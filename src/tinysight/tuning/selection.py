@@ -48,7 +48,7 @@ class Selection:
 
     @property
     def gain_interval(self) -> tuple[float, float] | None:
-        """The 95 % confidence interval of `gain` by Student's t; None for fewer than three pairs."""
+        """The 95% confidence interval of `gain` by Student's t; None for fewer than three pairs."""
         if len(self.pairs) < 3:
             return None
         differences = gains(self.pairs)

@@ -14,6 +14,7 @@ import torch
 
 from tinysight._util.allocator import tune_malloc
 from tinysight._util.files import storage_errors
+from tinysight._util.formatting import percent
 from tinysight._util.platform import NEW_PROCESS_GROUP, request_stop
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
@@ -74,7 +75,7 @@ def _train(
 
 def _format_line(task: TrialTask, result: TrialResult, epochs: int) -> str:
     """Return the summary line of a training; at most 80 columns unless it failed."""
-    accuracy = "" if not result.epochs else f"validation accuracy {result.accuracy:.4f}, "
+    accuracy = "" if not result.epochs else f"validation accuracy {percent(result.accuracy)}, "
     length = f"{result.epochs} of {epochs} epochs, {result.seconds:.0f} s"
     match result.ending:
         case "finished":

@@ -115,10 +115,10 @@ def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(path, tmp_path)
 def test_keras_export_is_a_functional_model_with_the_same_probabilities(classifier, pixels, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
-    from tinysight.interop.keras.exporter import export_keras
+    from tinysight.interop.keras.exporter import EXPORTER
     from tinysight.interop.keras.importer import KerasFiles
 
-    export_keras(classifier, tmp_path / "exported")
+    EXPORTER.export(classifier, tmp_path / "exported")
     model = keras.models.load_model(tmp_path / "exported" / "model.keras")
     assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == 2
     probabilities = np.asarray(model(pixels.transpose(0, 2, 3, 1).astype("float32"), training=False).detach())
@@ -130,10 +130,10 @@ def test_keras_export_is_a_functional_model_with_the_same_probabilities(classifi
 def test_onnx_export_has_the_same_probabilities(classifier, pixels, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from tinysight.interop.onnx.exporter import export_onnx
+    from tinysight.interop.onnx.exporter import EXPORTER
     from tinysight.interop.onnx.runtime import OnnxFile
 
-    export_onnx(classifier, tmp_path / "model.onnx")
+    EXPORTER.export(classifier, tmp_path / "model.onnx")
     probabilities = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
     assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 

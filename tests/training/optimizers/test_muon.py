@@ -59,6 +59,26 @@ def test_filters_follow_orthogonalized_momentum_and_keep_their_norm():
     assert np.linalg.norm(difference) < 1e-3 * np.linalg.norm(expected)
 
 
+def test_hidden_dense_layers_are_filters_and_the_last_matrix_is_the_head():
+    random = np.random.default_rng(0)
+    shapes = [(6, 10), (6,), (4, 6), (4,)]  # hidden layer, bias, head, bias
+    parameters = [nn.Parameter(torch.from_numpy(random.normal(size=shape))) for shape in shapes]
+    alone = [nn.Parameter(parameter.detach().clone()) for parameter in parameters[1:]]
+    gradients = [torch.from_numpy(random.normal(size=shape)) for shape in shapes]
+    for group in (parameters, alone):
+        for parameter, gradient in zip(group, gradients[-len(group) :], strict=True):
+            parameter.grad = gradient.clone()
+        build_optimizer(group, CONFIG).step()
+
+    hidden = parameters[0].detach().numpy()
+    step = (1 + CONFIG.muon_momentum) * gradients[0].numpy()
+    initial = np.random.default_rng(0).normal(size=(6, 10))
+    expected = initial * math.sqrt(6) / np.linalg.norm(initial) - CONFIG.learning_rate * reference(step)
+    assert np.linalg.norm(hidden - expected) < 1e-3 * np.linalg.norm(expected)
+    for parameter, expected in zip(parameters[1:], alone, strict=True):  # the head and the biases are as without it
+        assert torch.equal(parameter, expected)
+
+
 @pytest.mark.parametrize(("shape", "rate"), [((5,), CONFIG.bias_learning_rate), ((3, 4), CONFIG.head_learning_rate)])
 def test_other_parameters_follow_nesterov_momentum(shape, rate):
     random = np.random.default_rng(0)

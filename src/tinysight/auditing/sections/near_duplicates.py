@@ -208,8 +208,8 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
     def rows(self, result: DuplicateStatistics, limit: int) -> tuple[Table, ...]:
         """Return pairs of images, those across splits first."""
         rows = tuple(Row(images=(ListedImage(pair.first), ListedImage(pair.second))) for pair in result.pairs[:limit])
-        counts = ", ".join(f"{n:,} within {split}" for split, n in result.within_split.items())
-        note = f"Pairs {counts}; {result.cross_split:,} test images with a near-duplicate in another split."
+        counts = ", ".join(f"{split} {n:,}" for split, n in result.within_split.items())
+        note = f"Pairs within a split: {counts}. Test images with a near-duplicate in another: {result.cross_split:,}."
         return (Table((), rows, len(result.pairs), "pairs in audit.json", note),)
 
 

@@ -233,7 +233,7 @@ class _GapSection(AuditSection[tuple[SubgroupGap, ...]]):
         n = max((gap.n for gap in result), default=0)
         findings = [gap for gap in result if gap.significant]
         if not findings:
-            return f"no group does significantly worse in {len(result):,} comparisons (n <= {n:,} images per group)"
+            return f"no group does significantly worse in {len(result):,} comparisons (n = {n:,} images at most)"
         widest = max(findings, key=lambda gap: abs(gap.difference))
         return f"{len(findings):,} significant of {len(result):,} comparisons; widest: {_describe(widest)}"
 

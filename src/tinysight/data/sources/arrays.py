@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from tinysight._util.errors import DataError
-from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance, Split
+from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Provenance, Split
 from tinysight.data.image_io.from_arrays import default_crops, to_pixels
 from tinysight.data.source import DataSource, LoadOptions
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, check_class_sizes, stratified_split
@@ -67,10 +67,14 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
     if len(classes) < 2:
         raise DataError(f"y: the single class {classes.tolist()}. Pass at least two classes.")
     codes = codes.astype(np.int64)
-    names = tuple(str(label) for label in classes.tolist())
+    values = classes.tolist()
+    names = tuple(str(label) for label in values)
+    type_names = {type(label).__name__ for label in values}
+    label_types: tuple[LabelType, ...] = get_args(LabelType)
+    label_type: LabelType = next((name for name in label_types if type_names == {name}), "str")
     empty = Split(pixels[:0], codes[:0])
     crops = default_crops(images, image_size)
-    return Dataset("images", Split(pixels, codes), empty, names, "images in memory", crops=crops)
+    return Dataset("images", Split(pixels, codes), empty, names, "images in memory", crops=crops, label_type=label_type)
 
 
 def _require_images(spec: tuple[Any, Any] | str) -> tuple[Any, Any]:

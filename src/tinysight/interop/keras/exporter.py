@@ -12,8 +12,8 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
-from tinysight._util import optional_deps
 from tinysight._util.files import atomic_dir, write_text
+from tinysight.interop.exporters import IMAGE_EXAMPLE, Exporter
 from tinysight.interop.keras.architecture import KerasArchitecture, KerasLayer
 from tinysight.interop.keras.weights import weight_specs
 from tinysight.interop.portable import PortableModel, to_portable
@@ -25,22 +25,39 @@ ARCHITECTURE_FILE, WEIGHTS_FILE, MODEL_FILE = "architecture.json", "model.weight
 CLASS_NAMES_FILE = "class_names.json"
 
 
-def export_keras(classifier: Classifier, directory: Path) -> None:
-    """Write a classifier to a new directory, for Keras 3 on any backend.
+_EXAMPLE = """import json
+import keras
+
+model = keras.models.load_model({model!r})
+names = json.load(open({names!r}))
+probabilities = model.predict(np.asarray(image, "float32")[None])  # (n, {size}, {size}, 3), 0..255
+print(names[probabilities[0].argmax()], probabilities[0].max())
+"""
+
+
+class KerasExporter(Exporter):
+    """Writes a folder for Keras 3 on any backend.
 
     The model takes float images of 0..255, (n, height, width, 3), and returns probabilities (n, classes).
-
-    Raises:
-        InputError: Keras is not installed.
-        StorageError: `directory` already exists, or the disk is full.
     """
-    optional_deps.require("keras", extra="keras")
-    model = to_keras(to_portable(classifier))
-    with atomic_dir(directory) as draft:
-        write_text(draft / ARCHITECTURE_FILE, model.to_json(indent=1))
-        model.save_weights(draft / WEIGHTS_FILE)
-        model.save(draft / MODEL_FILE)
-        write_text(draft / CLASS_NAMES_FILE, json.dumps(classifier.class_names, ensure_ascii=False) + "\n")
+
+    name, package, suffix = "keras", "keras", "-keras"
+
+    def _write(self, classifier: Classifier, path: Path) -> None:
+        model = to_keras(to_portable(classifier))
+        with atomic_dir(path) as draft:
+            write_text(draft / ARCHITECTURE_FILE, model.to_json(indent=1))
+            model.save_weights(draft / WEIGHTS_FILE)
+            model.save(draft / MODEL_FILE)
+            write_text(draft / CLASS_NAMES_FILE, json.dumps(classifier.class_names, ensure_ascii=False) + "\n")
+
+    def usage(self, path: Path, image_size: int) -> str:
+        """Return a program that classifies `cat.jpg` with Keras."""
+        model, names = str(path / MODEL_FILE), str(path / CLASS_NAMES_FILE)
+        return (IMAGE_EXAMPLE + _EXAMPLE).format(model=model, names=names, size=image_size)
+
+
+EXPORTER = KerasExporter()
 
 
 def to_keras(portable: PortableModel) -> Any:

@@ -13,54 +13,79 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinysight._util import optional_deps
-from tinysight._util.files import atomic_writer
+from tinysight._util.files import write_bytes
+from tinysight.interop.exporters import IMAGE_EXAMPLE, Exporter
 from tinysight.interop.onnx.runtime import Metadata
-from tinysight.interop.portable import to_portable
+from tinysight.interop.portable import rescaling, to_portable
 from tinysight.models.classifier import Classifier
+from tinysight.models.layers import ChannelAffine
 
 OPSET_VERSION = 18
+
+
+_EXAMPLE = """import json
+import onnxruntime
+
+session = onnxruntime.InferenceSession({path!r})
+images = np.asarray(image).transpose(2, 0, 1)[None]  # uint8, (n, 3, {size}, {size}), 0..255
+(probabilities,) = session.run(None, {{"images": images}})
+names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
+print(names[probabilities[0].argmax()], probabilities[0].max())
+"""
+
+
+class OnnxExporter(Exporter):
+    """Writes one ONNX file.
+
+    The input `images` is uint8, (n, 3, height, width); the output `probabilities` is float32, (n, classes). The
+    metadata properties are those of `Metadata`, each as JSON.
+    """
+
+    name, package, suffix = "onnx", "onnxscript", ".onnx"
+
+    def _write(self, classifier: Classifier, path: Path) -> None:
+        import onnx
+
+        model = _to_onnx(classifier)
+        onnx.helper.set_model_props(model, Metadata.of(classifier.spec).to_properties())
+        content = io.BytesIO()
+        onnx.save_model(model, content)
+        write_bytes(path, content.getvalue())
+
+    def usage(self, path: Path, image_size: int) -> str:
+        """Return a program that classifies `cat.jpg` with onnxruntime."""
+        return (IMAGE_EXAMPLE + _EXAMPLE).format(path=str(path), size=image_size)
+
+
+EXPORTER = OnnxExporter()
 
 
 class _ProbabilityNetwork(nn.Module):
     """Maps uint8 images to probabilities."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, logits: nn.Module, temperature: float) -> None:
         super().__init__()
-        self.network = network
+        self.logits, self.temperature = logits, temperature
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, classes) for (n, 3, height, width)."""
-        probabilities: Tensor = self.network(images.float()).softmax(1)
+        probabilities: Tensor = (self.logits(images.float()) / self.temperature).softmax(1)
         return probabilities
 
 
-def export_onnx(classifier: Classifier, path: Path) -> None:
-    """Write a classifier to an ONNX file.
-
-    The input `images` is uint8, (n, 3, height, width); the output `probabilities` is float32, (n, classes). The
-    metadata properties are those of `Metadata`, each as JSON.
-
-    Raises:
-        InputError: onnx or onnxscript is not installed.
-        StorageError: the disk is full or read-only.
-    """
-    optional_deps.require("onnxscript", extra="onnx")
-    import onnx
-
-    model = _to_onnx(classifier)
-    onnx.helper.set_model_props(model, Metadata.of(classifier.spec).to_properties())
-    content = io.BytesIO()
-    onnx.save_model(model, content)
-    with atomic_writer(path) as file:
-        file.write(content.getvalue())
+def _probability_network(classifier: Classifier) -> nn.Module:
+    """Return a user's own network as it is, since it may have no standard layers; others as standard layers."""
+    spec = classifier.spec
+    if spec.model.architecture != "custom":
+        return _ProbabilityNetwork(to_portable(classifier).network, temperature=1)
+    return _ProbabilityNetwork(nn.Sequential(ChannelAffine(*rescaling(spec)), classifier.network), spec.temperature)
 
 
 def _to_onnx(classifier: Classifier) -> Any:
     images = torch.zeros(2, 3, classifier.image_size, classifier.image_size, dtype=torch.uint8)
     with _quiet_exporter():
         program = torch.onnx.export(
-            _ProbabilityNetwork(to_portable(classifier).network).eval(),
+            _probability_network(classifier).eval(),
             (images,),
             input_names=["images"],
             output_names=["probabilities"],

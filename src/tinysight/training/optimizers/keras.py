@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
-from tinysight.recipes.schema import OptimizerSection as OptimiserConfig
+from tinysight.recipes.schema import OptimizerSection
 from tinysight.training.optimizers.base import BaseOptimizer
 
 CHUNK_SIZE = 2**18  # numbers; three chunks of float32 take 3 MB, a tenth of a common last-level cache
@@ -33,7 +33,7 @@ class _ElementwiseOptimizer(BaseOptimizer):
 class RMSprop(_ElementwiseOptimizer):
     """Divides by the running root mean square of the gradients (Hinton 2012), epsilon inside the root."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimizerSection) -> None:
         super().__init__(parameters, config, ("mean_square",))
 
     def _update_chunk(self, lr_scale: float, value: Tensor, gradient: Tensor, *state: Tensor) -> None:
@@ -46,7 +46,7 @@ class RMSprop(_ElementwiseOptimizer):
 class Adam(_ElementwiseOptimizer):
     """Adam (Kingma & Ba 2015) in the form of its section 2: epsilon is added before the bias correction."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimizerSection) -> None:
         super().__init__(parameters, config, ("mean", "mean_square"))
 
     def _update_chunk(self, lr_scale: float, value: Tensor, gradient: Tensor, *state: Tensor) -> None:

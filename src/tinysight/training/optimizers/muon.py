@@ -1,4 +1,4 @@
-"""Muon: orthogonalized momentum for convolution filters (Jordan et al. 2024).
+"""Muon: orthogonalized momentum for filters (Jordan et al. 2024).
 
 See https://kellerjordan.github.io/posts/muon. The learning rates and the renormalized filters follow airbench94_muon.py
 of Jordan's cifar10-airbench. torch's own Muon supports only matrices.
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from tinysight.recipes.schema import OptimizerSection as OptimiserConfig
+from tinysight.recipes.schema import OptimizerSection
 from tinysight.training.optimizers.base import BaseOptimizer
 
 # Three iterations of this polynomial bring the singular values of a matrix of norm 1 close to 1.
@@ -21,19 +21,22 @@ _ITERATIONS = 3
 
 
 class Muon(BaseOptimizer):
-    """Muon for convolution filters, SGD with Nesterov momentum for all other parameters.
+    """Muon for filters, SGD with Nesterov momentum for the head, biases and normalization layers.
 
-    Before each step the filters of a layer are rescaled to norm sqrt(number of filters). Their norm has no effect
-    before a normalization layer, but it sets how far a step of a given length turns them.
+    Filters are the weights of convolutions and hidden dense layers: all parameters of two or more dimensions but the
+    head, which is the last matrix. Before each step the filters of a layer are rescaled to norm
+    sqrt(number of filters). Their norm has no effect before a normalization layer, but it sets how far a step of a
+    given length turns them.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig, dtype: torch.dtype) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimizerSection, dtype: torch.dtype) -> None:
         super().__init__(parameters, config, ("momentum",))
         self.dtype = dtype
+        self._head = next((parameter for parameter in reversed(self.parameters) if parameter.dim() == 2), None)
 
     def _update(self, parameter: Tensor, gradient: Tensor, state: list[Tensor], lr_scale: float) -> None:
         (momentum,) = state
-        if parameter.dim() == 4:
+        if parameter.dim() >= 2 and parameter is not self._head:
             parameter.mul_(math.sqrt(len(parameter)) / parameter.norm())
             step = _nesterov(gradient, momentum, self.config.muon_momentum)
             direction = orthogonalize(step.flatten(1), self.dtype).view_as(parameter)

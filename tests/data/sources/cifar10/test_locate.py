@@ -99,7 +99,7 @@ def test_the_argument_overrides_the_environment(binary_folder, tmp_path, monkeyp
     assert cifar10.find(tmp_path) is None
 
 
-@pytest.fixture(params=["--data-dir", "TINYSIGHT_DATA_DIR"])
+@pytest.fixture(params=["data_dir", "TINYSIGHT_DATA_DIR"])
 def named_by(request):
     """The option or variable that names the folder."""
     return request.param
@@ -189,7 +189,7 @@ def test_a_failed_download_names_the_searched_folders(isolated, monkeypatch):
     monkeypatch.setattr(official, "ARCHIVE", unreachable)
     with pytest.raises(DownloadError) as caught:
         cifar10.load()
-    for text in ("cache", "home/.keras/datasets", "/data,", "example.org", "--data-dir", "TINYSIGHT_DATA_DIR"):
+    for text in ("cache", "home/.keras/datasets", "/data,", "example.org", "data_dir", "TINYSIGHT_DATA_DIR"):
         assert text in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from tinysight.data.dataset import Dataset
 from tinysight.data.sources.cifar10 import binary_layout, layout, official, python_layout
 from tinysight.data.sources.cifar10.layout import CLASS_NAMES
 
-_OPTION, _VARIABLE = "--data-dir", "TINYSIGHT_DATA_DIR"
+_ARGUMENT, _VARIABLE = "data_dir", "TINYSIGHT_DATA_DIR"
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def verify(dataset: Dataset) -> Dataset:
 
 
 def _named_folder(data_dir: Path | None) -> tuple[Path, str] | None:
-    """Return the only folder to search and the option or variable that names it, or None."""
+    """Return the only folder to search and the argument or variable that names it, or None."""
     variable = os.environ.get(_VARIABLE)
     if variable and data_dir in (None, Path(variable)):  # the command line passes on the value of the variable
         return Path(variable).expanduser(), _VARIABLE
-    return None if data_dir is None else (data_dir, _OPTION)
+    return None if data_dir is None else (data_dir, _ARGUMENT)
 
 
 def _default_folders() -> list[Path]:
@@ -149,7 +149,7 @@ def _download(progress: Progress) -> Location:
     except DownloadError as error:
         folders = ", ".join(str(folder) for folder in _default_folders())
         raise DownloadError(
-            f"CIFAR-10: no complete copy in {folders}, and the download failed. {error} Set {_OPTION} or {_VARIABLE} "
+            f"CIFAR-10: no complete copy in {folders}, and the download failed. {error} Set {_ARGUMENT} or {_VARIABLE} "
             "to a folder with a copy, or run `tinysight data download` when online."
         ) from error
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight._util.errors import DataError
+from tinysight._util.formatting import percent
 from tinysight.data.dataset import Labels
 from tinysight.data.sources.shapes.render import Masks, RenderedBatch, spawn_rng
 from tinysight.data.sources.shapes.sdf import SIGNED_DISTANCES
@@ -45,7 +46,7 @@ class Defects:
 
     def note(self) -> str:
         """Return the note on the dataset that lists its defects."""
-        injected = ", ".join(f"{name} {fraction:.1%}" for name, fraction in self._fractions().items() if fraction)
+        injected = ", ".join(f"{name} {percent(fraction)}" for name, fraction in self._fractions().items() if fraction)
         return f"Defects were injected on purpose: {injected}."
 
     def _fractions(self) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""Transforms, found by `tinysight.augmentation.config`. The modules are importable without torch."""

@@ -1,0 +1,35 @@
+"""Output shared by the commands: the next step, percentages of n images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tinysight._util.console import escape_control, stderr_console
+from tinysight._util.formatting import percent
+from tinysight._util.platform import join_command
+
+
+def command(*words: str | Path) -> str:
+    """Return a tinysight command, quoted for the shell."""
+    return join_command(["tinysight", *map(str, words)])
+
+
+def print_next(step: str) -> None:
+    """Print what to do next, on standard error: results on standard output stay machine-readable."""
+    sys.stdout.flush()  # so that the step comes last if both streams go to one file
+    stderr_console.print(f"next: {escape_control(step)}", style="cyan")
+
+
+def print_resume(*options: str) -> None:
+    """Print the command that resumes this one: the same, with `options` added."""
+    print_next(command(*sys.argv[1:], *options))
+
+
+def accuracy_of(accuracy: float, n: int) -> str:
+    """Return an accuracy, 0..1, with the number of images it was measured on.
+
+    >>> accuracy_of(0.9684, 1900)
+    '96.8% (n = 1,900)'
+    """
+    return f"{percent(accuracy)} (n = {n:,})"

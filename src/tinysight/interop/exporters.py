@@ -1,0 +1,78 @@
+"""Export formats: the interface, and the formats by name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinysight import interop
+from tinysight._util import optional_deps
+from tinysight._util.errors import InputError, StorageError, did_you_mean
+
+if TYPE_CHECKING:
+    from tinysight.models.classifier import Classifier
+
+IMAGE_EXAMPLE = """import numpy as np
+from PIL import Image, ImageOps
+
+image = ImageOps.fit(Image.open("cat.jpg").convert("RGB"), ({size}, {size}))
+"""
+"""The beginning of every example program."""
+
+
+class Exporter(ABC):
+    """A format that classifiers can be exported to.
+
+    To add a format, add a package to `interop` with a module `exporter` that defines its `EXPORTER`.
+    `tests/interop/test_exporters.py` checks every format.
+
+    Attributes:
+        name: name of the format and of the extra that installs its packages.
+        package: the package that writes it.
+        suffix: of the default path, which is the run's with this suffix.
+    """
+
+    name: str
+    package: str
+    suffix: str
+
+    def export(self, classifier: Classifier, path: Path) -> None:
+        """Write a classifier to `path`.
+
+        Raises:
+            InputError: the package of the format is not installed.
+            ModelError: the format cannot hold this network.
+            StorageError: `path` already exists, or the disk is full or read-only.
+        """
+        optional_deps.require(self.package, extra=self.name)
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise StorageError(f"{path}: already exists. Choose another path.")
+        self._write(classifier, path)
+
+    @abstractmethod
+    def _write(self, classifier: Classifier, path: Path) -> None:
+        """Write a classifier to a new file or folder."""
+
+    @abstractmethod
+    def usage(self, path: Path, image_size: int) -> str:
+        """Return a program that classifies `cat.jpg` with the export at `path`."""
+
+    def default_path(self, run_path: Path) -> Path:
+        """Return the path that the classifier of a run is exported to by default."""
+        return run_path.with_name(run_path.name + self.suffix)
+
+
+def exporter_names() -> list[str]:
+    """Return the names of the formats, without importing them."""
+    return sorted(info.name for info in pkgutil.iter_modules(interop.__path__) if info.ispkg)
+
+
+def get_exporter(name: str) -> Exporter:
+    """Return the exporter of a format. Raises InputError if there is none of this name."""
+    if name not in exporter_names():
+        raise InputError(f"export: unknown format {name!r}.{did_you_mean(name, exporter_names())}")
+    exporter: Exporter = importlib.import_module(f"{interop.__name__}.{name}.exporter").EXPORTER
+    return exporter

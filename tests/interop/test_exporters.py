@@ -1,0 +1,122 @@
+"""Every export format fulfills the interface; a new format is checked as soon as it exists."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tinysight._util import optional_deps
+from tinysight._util.errors import InputError, ModelError, StorageError
+from tinysight.data.sources import shapes
+from tinysight.interop.exporters import exporter_names, get_exporter
+from tinysight.models.classifier import Classifier, ClassifierSpec
+from tinysight.recipes.schema import ModelSection
+from tinysight.runs.run import Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised inside Keras
+
+
+@pytest.fixture(params=exporter_names())
+def exporter(request):
+    """Every format whose package is installed."""
+    exporter = get_exporter(request.param)
+    pytest.importorskip(exporter.package)
+    return exporter
+
+
+def check_exporter(exporter, classifier, folder):
+    """The export stands alone, and its example program gives the classifier's prediction."""
+    path = folder / "exported"
+    exporter.export(classifier, path)
+    assert [file.name for file in folder.iterdir()] == ["exported"]
+    size = classifier.image_size
+    pixels = shapes.render_shapes(1, seed=4, size=size).pixels
+    Image.fromarray(pixels[0].transpose(1, 2, 0)).save(folder / "cat.jpg", format="png")
+    program = [sys.executable, "-c", exporter.usage(path, size)]
+    completed = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    name, probability = completed.stdout.split()[-2:]
+    (expected,) = classifier.probabilities(pixels)
+    assert name == classifier.class_names[expected.argmax()]
+    assert float(probability) == pytest.approx(expected.max(), abs=1e-4)
+    with pytest.raises(StorageError, match=r"exported: already exists\. Choose another path"):
+        exporter.export(classifier, path)
+
+
+def test_exported_run_stands_alone(exporter, trained, tmp_path):
+    check_exporter(exporter, Run(trained).classifier(), tmp_path)
+
+
+@pytest.mark.slow
+def test_every_family_is_exported_to_every_format(exporter, classifier, tmp_path):
+    check_exporter(exporter, classifier, tmp_path)
+
+
+def test_names_are_those_of_the_exporters_and_default_paths_differ(tmp_path):
+    exporters = [get_exporter(name) for name in exporter_names()]
+    assert {"keras", "onnx"} <= set(exporter_names())
+    assert [exporter.name for exporter in exporters] == exporter_names()
+    paths = {exporter.default_path(tmp_path / "run.1") for exporter in exporters}
+    assert len(paths) == len(exporters)
+    assert {path.parent for path in paths} == {tmp_path}
+    assert all(path.name.startswith("run.1") for path in paths)
+
+
+def test_missing_package_is_named_with_its_extra(exporter, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(optional_deps, "version", lambda name: None)
+    with pytest.raises(InputError, match=rf"{exporter.package}: not installed\. Run pip install .*\[{exporter.name}\]"):
+        exporter.export(Run(trained).classifier(), tmp_path / "exported")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_format_is_rejected_with_a_suggestion():
+    with pytest.raises(InputError, match=r"unknown format 'onx'\. Did you mean 'onnx'"):
+        get_exporter("onx")
+
+
+def test_registry_of_formats_imports_none_of_them():
+    program = (
+        "import sys, tinysight.interop.exporters as e; e.exporter_names(); print({'torch', 'keras'} & {*sys.modules})"
+    )
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
+
+
+class Custom(torch.nn.Module):
+    """A user's network with an operation that has no standard layer."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.convolution, self.output = torch.nn.Conv2d(3, 4, 3, 2, padding=1), torch.nn.Linear(4, num_classes)
+
+    def forward(self, images):
+        return self.output(torch.sin(self.convolution(images)).mean((2, 3)))
+
+
+@pytest.fixture
+def custom():
+    torch.manual_seed(0)
+    values = {"class_names": ("a", "b"), "image_size": 16, "mean": (9.0, 8.0, 7.0), "std": (5.0, 6.0, 7.0)}
+    spec = ClassifierSpec(model=ModelSection(architecture="custom"), temperature=0.3, **values)
+    return Classifier(spec, Custom(2))
+
+
+def test_custom_network_is_exported_to_onnx(custom, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    check_exporter(get_exporter("onnx"), custom, tmp_path)
+    from tinysight.interop.onnx.runtime import OnnxFile
+
+    pixels = shapes.render_shapes(20, seed=4, size=16).pixels
+    probabilities = OnnxFile(tmp_path / "exported").classifier().probabilities(pixels)
+    assert np.abs(probabilities - custom.probabilities(pixels)).max() < 1e-4
+
+
+def test_custom_network_without_standard_layers_is_not_exported_to_keras(custom, tmp_path):
+    pytest.importorskip("keras")
+    with pytest.raises(ModelError, match=r"has no equivalent standard layer\. Export to onnx"):
+        get_exporter("keras").export(custom, tmp_path / "exported")
+    assert list(tmp_path.iterdir()) == []
