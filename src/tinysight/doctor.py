@@ -146,8 +146,7 @@ def _cifar10(data_dir: Path | None) -> CheckResult:
     location = cifar10.find(data_dir)
     if location:
         return CheckResult("data", "CIFAR-10", f"{location.path} ({location.layout})")
-<<<OURS     advice = "run tinysight data download, or set data_dir; `shapes` needs no download"
->>>THEIRS     advice = "run tinysight data download, or set TINYSIGHT_DATA_DIR to its folder; `shapes` needs no download"
+    advice = "run tinysight data download, or set data_dir; `shapes` needs no download"
     return CheckResult("data", "CIFAR-10", f"not in {data_dir}" if data_dir else "not found", "note", advice)
 
 
