@@ -21,8 +21,7 @@ from tinysight.data.load import load
 from tinysight.data.splits import TrainSplit
 from tinysight.recipes import loading
 from tinysight.training import precision
-from tinysight.training.fit import fit
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Trainer, fit
 
 IMAGES, SHADOWS = 4000, 4
 

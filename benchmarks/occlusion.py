@@ -24,8 +24,7 @@ from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.training import precision
-from tinysight.training.fit import fit
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Trainer, fit
 
 RECIPES = {"simple": 12, "deep": 10, "strided": 12, "early-stopping": 10, "fast-73": 8, "fast-85": 6}  # epochs
 TRAIN, TEST = 6000, 200

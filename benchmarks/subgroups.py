@@ -19,8 +19,7 @@ from tinysight.data.sources import shapes
 from tinysight.data.sources.shapes import NO_DEFECTS, Flaws
 from tinysight.data.splits import split_dataset
 from tinysight.recipes import loading
-from tinysight.training.fit import fit
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Trainer, fit
 
 TRAIN, TEST, SHARE = 3000, 1500, 0.5
 

@@ -14,8 +14,7 @@ from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import ModelSection
-from tinysight.training.fit import fit
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Trainer, fit
 
 NETWORKS = [
     recipe.model for recipe in map(loading.load_recipe, catalog.list_recipes()) if not recipe.model.needs_time_budget

@@ -19,10 +19,9 @@ from tinysight.data.splits import TrainSplit, subset
 from tinysight.models.classifier import Classifier
 from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
-from tinysight.training.fit import fit
 from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Trainer, fit
 
 MAX_VALIDATION = 1000  # at most so many held-out images validate a shadow model (early stopping needs some)
 

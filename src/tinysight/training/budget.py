@@ -44,7 +44,7 @@ class TimeBudget:
         if self.limit_seconds is None:
             return min(1.0, steps_done / self.steps)
         elapsed = min(1.0, self.elapsed_seconds() / max(1e-9, self.limit_seconds - self.reserved_seconds))
-        self._progress = max(self._progress, elapsed)  # schedules never go back when `closing` shrinks
+        self._progress = max(self._progress, elapsed)  # schedules never go back when `reserved_seconds` shrinks
         return self._progress
 
     def record_validation(self, seconds: float) -> None:

@@ -101,9 +101,9 @@ class Workload:
     """Size of a training task.
 
     Attributes:
-        learn: number of training images.
-        validation: number of validation images.
-        measured: whether the dataset is CIFAR-10, on which the law was fitted.
+        n_train: number of training images.
+        n_validation: number of validation images.
+        is_cifar10: whether the dataset is CIFAR-10, on which the law was fitted.
     """
 
     n_train: int
@@ -222,46 +222,52 @@ class _Planner:
         first, *larger = _usable_candidates(self.recipe, self.law)
         precision = self._precision(first)
         best, speed = first, self._speed(first, precision)
-        for rung in larger:
-            rung_speed = self._speed(rung, precision)
+        for candidate in larger:
+            candidate_speed = self._speed(candidate, precision)
             seconds = self.deadline.remaining()
-            if rung.accuracy(self._seen(rung_speed, seconds)) <= best.accuracy(self._seen(speed, seconds)):
+            if candidate.accuracy(self._image_count(candidate_speed, seconds)) <= best.accuracy(
+                self._image_count(speed, seconds)
+            ):
                 break
-            best, speed = rung, rung_speed
+            best, speed = candidate, candidate_speed
         chosen = precision if best is first else self._precision(best)
-        return self._outlook(best, speed if chosen == precision else self._speed(best, chosen), chosen)
+        return self._forecast(best, speed if chosen == precision else self._speed(best, chosen), chosen)
 
-    def _outlook(self, rung: Candidate, speed: float, precision: Precision) -> Forecast:
+    def _forecast(self, candidate: Candidate, speed: float, precision: Precision) -> Forecast:
         seconds = self.deadline.remaining()
-        seen = self._seen(speed, seconds)
-        epochs = seen / self.workload.n_train
+        n_images = self._image_count(speed, seconds)
+        epochs = n_images / self.workload.n_train
         return Forecast(
-            recipe=scale_lr_for_short_run(_with_model(self.recipe, rung), epochs),
+            recipe=scale_lr_for_short_run(_with_model(self.recipe, candidate), epochs),
             precision=precision,
             images_per_second=speed,
             epochs=epochs,
-            accuracy=rung.accuracy(seen),
-            accuracy_spread=self.law.expected_spread(rung, seen),
+            accuracy=candidate.accuracy(n_images),
+            accuracy_spread=self.law.expected_spread(candidate, n_images),
             end_time=time.time() + seconds,
             has_accuracy=self.workload.is_cifar10 and self.device == "cpu" and _is_shipped_recipe(self.recipe),
         )
 
-    def _seen(self, speed: float, seconds: float) -> float:
+    def _image_count(self, speed: float, seconds: float) -> float:
         """Return how many images are trained on in `seconds`, which include validation, setup and exit."""
         validation = EVAL_COST * self.workload.n_validation
         warmup = EVAL_COST * WARMUP_EVALS * min(self.workload.n_validation, batch_size(self.recipe.data.image_size))
         images = speed * (seconds - self.law.setup_seconds - EXIT_SECONDS) - FINAL_EVALS * validation - warmup
         return max(0.0, images) * self.workload.n_train / (self.workload.n_train + validation)
 
-    def _precision(self, rung: Candidate) -> Precision:
-        return precisions.resolve_precision(self.precision, _with_model(self.recipe, rung), self.device, self.progress)
+    def _precision(self, candidate: Candidate) -> Precision:
+        return precisions.resolve_precision(
+            self.precision, _with_model(self.recipe, candidate), self.device, self.progress
+        )
 
-    def _speed(self, rung: Candidate, precision: Precision) -> float:
-        return rung.efficiency * probe_images_per_second(_with_model(self.recipe, rung), precision, self.device)
+    def _speed(self, candidate: Candidate, precision: Precision) -> float:
+        return candidate.efficiency * probe_images_per_second(
+            _with_model(self.recipe, candidate), precision, self.device
+        )
 
 
 def scale_lr_for_short_run(recipe: Recipe, epochs: float) -> Recipe:
-    """Return the recipe with the learning rate scaled up if the run is shorter than `BRIEF` epochs."""
+    """Return the recipe with the learning rate scaled up if the run is shorter than `SHORT_RUN_EPOCHS`."""
     if epochs >= SHORT_RUN_EPOCHS:
         return recipe
     rate = round(SHORT_RUN_LR_FACTOR * recipe.optimizer.learning_rate, 4)
@@ -275,13 +281,15 @@ def probe_images_per_second(recipe: Recipe, precision: Precision, device: Device
     return PROBE_IMAGES / seconds
 
 
-def _with_model(recipe: Recipe, rung: Candidate) -> Recipe:
-    return recipe.model_copy(update={"model": rung.model})
+def _with_model(recipe: Recipe, candidate: Candidate) -> Recipe:
+    return recipe.model_copy(update={"model": candidate.model})
 
 
 def _usable_candidates(recipe: Recipe, law: ScalingLaw) -> list[Candidate]:
     """Return the candidates that support the recipe's image size, at least one."""
-    candidates = [rung for rung in law.candidates if supports_image_size(rung.model, recipe.data.image_size)]
+    candidates = [
+        candidate for candidate in law.candidates if supports_image_size(candidate.model, recipe.data.image_size)
+    ]
     if not candidates:
         size = recipe.data.image_size
         raise RecipeError(

@@ -38,7 +38,7 @@ def resolve_precision(
     """Return the precision to train in.
 
     `auto` chooses bfloat16 if it is native rather than emulated, if this network's convolutions are correct in it (in
-    some torch versions they were not), and if a step takes less than `CLEARLY` of the float32 time.
+    some torch versions they were not), and if a step takes less than `MAX_BF16_TIME_RATIO` of the float32 time.
 
     Raises:
         InputError: bf16 was requested and a convolution is wrong in it on this machine.
@@ -76,7 +76,7 @@ def find_bf16_fault(network: nn.Module, image_size: int) -> str:
 
 
 def step_seconds(network: nn.Module, image_size: int, precisions: Sequence[Precision]) -> list[float]:
-    """Return the seconds of one forward and backward pass of `PROBED` images in each precision.
+    """Return the seconds of one forward and backward pass of `PROBE_IMAGES` images in each precision.
 
     Each is the minimum of at least three. The precisions alternate, so that load from other processes affects all.
     """

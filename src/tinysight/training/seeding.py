@@ -19,5 +19,5 @@ def derive_seed(seed: int, purpose: str, *position: int) -> int:
 
 
 def seeded_generator(seed: int, purpose: str, *position: int) -> torch.Generator:
-    """Return a new torch generator seeded by `derive`."""
+    """Return a new torch generator seeded by `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *position))

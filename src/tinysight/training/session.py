@@ -183,14 +183,14 @@ class Session:
 
     def _epoch(self, stop_request: StopRequest) -> bool:
         """Train the rest of the current epoch; return False if interrupted."""
-        trainer, position = self.trainer, self.trainer.state
+        trainer, state = self.trainer, self.trainer.state
         training = self.config.recipe.training
-        task = f"epoch {position.epoch + 1}" + (f"/{training.epochs}" if training.minutes is None else "")
+        task = f"epoch {state.epoch + 1}" + (f"/{training.epochs}" if training.minutes is None else "")
         self.progress.start(task, trainer.loader.images_per_epoch, "images")
-        if position.images:
-            show_progress(self.progress, position, position.images)
-        while position.step < trainer.loader.steps_per_epoch and (position.step == 0 or trainer.progress < 1):
-            show_progress(self.progress, position, trainer.step())
+        if state.images:
+            show_progress(self.progress, state, state.images)
+        while state.step < trainer.loader.steps_per_epoch and (state.step == 0 or trainer.progress < 1):
+            show_progress(self.progress, state, trainer.step())
             if self.group.any_rank(stop_request.requested):
                 self.progress.finish()
                 self._save_checkpoint()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinysight._util.errors import TrainingError
-from tinysight._util.progress import Progress
+from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
@@ -139,9 +140,9 @@ class Trainer:
 
     def step(self) -> int:
         """Train on the next batch of this epoch and return its number of images."""
-        start, position, training = time.perf_counter(), self.state, self.recipe.training
-        images, labels = self.loader.batch(position.epoch, position.step)
-        weights = self.loader.weights(position.epoch, position.step)
+        start, state, training = time.perf_counter(), self.state, self.recipe.training
+        images, labels = self.loader.batch(state.epoch, state.step)
+        weights = self.loader.weights(state.epoch, state.step)
         self._seed_dropout()
         self.network.train()
         # A dataset smaller than a batch gets a smaller gradient, since the learning rates suit full batches.
@@ -151,11 +152,11 @@ class Trainer:
             for part in self.gradient_sync.shard(len(labels))
         ]
         loss, correct = self.gradient_sync.reduce([sum(column) for column in zip((0.0, 0), *sums, strict=True)])
-        position.loss_sum, position.correct = position.loss_sum + self._finite(loss), position.correct + int(correct)
+        state.loss_sum, state.correct = state.loss_sum + self._finite(loss), state.correct + int(correct)
         self.optimizer.step(self.lr_scale)
         self.optimizer.zero_grad()
-        position.images, position.step = position.images + len(labels), position.step + 1
-        position.seconds += time.perf_counter() - start
+        state.images, state.step = state.images + len(labels), state.step + 1
+        state.seconds += time.perf_counter() - start
         return len(labels)
 
     @property
@@ -165,22 +166,22 @@ class Trainer:
 
     def end_epoch(self) -> EpochRecord:
         """Validate, record the epoch's metrics and move to the next epoch."""
-        position = self.state
+        state = self.state
         start = time.perf_counter()
         val_loss, val_accuracy = self._validate()
         self.budget.record_validation(time.perf_counter() - start)
         epoch = EpochRecord(
-            epoch=position.epoch + 1,
-            seconds=position.seconds,
-            images_per_second=position.images / position.seconds,
-            loss=position.loss_sum / position.images,
-            accuracy=position.correct / position.images,
+            epoch=state.epoch + 1,
+            seconds=state.seconds,
+            images_per_second=state.images / state.seconds,
+            loss=state.loss_sum / state.images,
+            accuracy=state.correct / state.images,
             val_loss=self._finite(val_loss),
             val_accuracy=val_accuracy,
             lr=self.recipe.optimizer.learning_rate * self.lr_scale,
         )
         self.history.append(epoch)
-        self.state = EpochState(epoch=position.epoch + 1)
+        self.state = EpochState(epoch=state.epoch + 1)
         if (
             self.early_stopping
             and self.early_stopping.update(epoch)
@@ -325,3 +326,37 @@ class Trainer:
 def show_progress(progress: Progress, state: EpochState, amount: int) -> None:
     """Advance the progress by `amount` images and show the epoch's loss and accuracy so far."""
     progress.advance(amount, loss=state.loss_sum / state.images, accuracy=state.correct / state.images)
+
+
+def fit(trainer: Trainer, progress: Progress = SILENT) -> Classifier:
+    """Train to the end and return the classifier.
+
+    The caller starts `progress`; it advances by every image trained on.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    for _ in train_epochs(trainer, progress):
+        pass
+    return trainer.finish()
+
+
+def train_epochs(
+    trainer: Trainer, progress: Progress = SILENT, stop: Callable[[], bool] = lambda: False
+) -> Iterator[EpochRecord]:
+    """Train and yield the metrics of each epoch.
+
+    Args:
+        trainer: trained to its end, unless the caller stops between two epochs.
+        progress: as for `fit`.
+        stop: called after every step; True ends the training in mid-epoch.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    while not trainer.done:
+        while trainer.state.step < trainer.loader.steps_per_epoch:
+            show_progress(progress, trainer.state, trainer.step())
+            if stop():
+                return
+        yield trainer.end_epoch()

@@ -15,9 +15,8 @@ from tinysight.data.dataset import Dataset
 from tinysight.recipes.schema import SECTIONS, Recipe
 from tinysight.training import device as devices
 from tinysight.training import precision as precisions
-from tinysight.training.fit import train_epochs
 from tinysight.training.forecast import EVAL_COST
-from tinysight.training.trainer import EpochState, Trainer
+from tinysight.training.trainer import EpochState, Trainer, train_epochs
 from tinysight.tuning.space import get_value
 from tinysight.tuning.study import Study, StudyRecord
 from tinysight.tuning.trial import TrialContext

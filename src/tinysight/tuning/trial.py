@@ -18,10 +18,9 @@ from tinysight.data.dataset import Dataset
 from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
-from tinysight.training.fit import train_epochs
 from tinysight.training.precision import Precision
 from tinysight.training.session import OOM_ADVICE
-from tinysight.training.trainer import Trainer
+from tinysight.training.trainer import Trainer, train_epochs
 from tinysight.tuning.space import RecipeValues
 
 TrialEnding = Literal["finished", "pruned", "stopped", "failed"]
