@@ -23,14 +23,14 @@ def isolated_folders(tmp_path, monkeypatch):
 
 
 def _find(name: str, section: str, data_dir: Path | None = None) -> doctor.CheckResult:
-    [finding] = [item for item in doctor.run_checks(data_dir) if (item.section, item.name) == (section, name)]
-    return finding
+    [result] = [item for item in doctor.run_checks(data_dir) if (item.section, item.name) == (section, name)]
+    return result
 
 
 def test_exactly_the_problems_have_advice():
-    for finding in doctor.run_checks():
-        assert bool(finding.advice) == (finding.severity != "ok"), finding
-        assert finding.value
+    for result in doctor.run_checks():
+        assert bool(result.advice) == (result.severity != "ok"), result
+        assert result.value
 
 
 def test_versions_match_the_installed_packages():
@@ -50,9 +50,9 @@ def test_an_incomplete_extra_lists_the_missing_packages(monkeypatch):
     monkeypatch.setattr(optional_deps, "version", lambda name: "2.0")
     assert _find("keras", "extras").value == "keras 2.0, h5py 2.0"
     monkeypatch.setattr(optional_deps, "version", lambda name: None if name == "h5py" else "2.0")
-    finding = _find("keras", "extras")
-    assert (finding.value, finding.severity) == ("missing: h5py", "note")
-    assert "pip install -e '.[keras]'" in finding.advice
+    result = _find("keras", "extras")
+    assert (result.value, result.severity) == ("missing: h5py", "note")
+    assert "pip install 'tinysight[keras]'" in result.advice
 
 
 def test_requirements_are_grouped_by_extra(monkeypatch):
@@ -72,8 +72,8 @@ def test_the_checks_run_without_an_installed_package(monkeypatch):
 
 def test_a_failing_torch_import_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    broken = [finding for finding in doctor.run_checks() if finding.value.startswith("does not load")]
-    assert [finding.severity for finding in broken] == ["error"]
+    broken = [result for result in doctor.run_checks() if result.value.startswith("does not load")]
+    assert [result.severity for result in broken] == ["error"]
 
 
 def test_features_have_readable_names(monkeypatch):
@@ -85,15 +85,15 @@ def test_features_have_readable_names(monkeypatch):
 
 def test_a_thread_count_other_than_the_cores_is_a_note(monkeypatch):
     monkeypatch.setattr(hardware, "usable_cores", lambda: 4096)
-    finding = _find("torch", "threads")
-    assert finding.severity == "note"
-    assert "OMP_NUM_THREADS=4096" in finding.advice
+    result = _find("torch", "threads")
+    assert result.severity == "note"
+    assert "OMP_NUM_THREADS=4096" in result.advice
 
 
 def test_low_memory_is_an_error(monkeypatch):
     monkeypatch.setattr(hardware, "usable_memory", lambda: 500_000_000)
-    finding = _find("usable", "memory")
-    assert (finding.value, finding.severity) == ("0.5 GB", "error")
+    result = _find("usable", "memory")
+    assert (result.value, result.severity) == ("0.5 GB", "error")
 
 
 def test_the_cache_size_is_reported(tmp_path):
@@ -101,15 +101,15 @@ def test_the_cache_size_is_reported(tmp_path):
     folder.mkdir(parents=True)
     with (folder / "pixels").open("wb") as file:
         file.truncate(300_000_000)
-    finding = _find("folder", "cache")
-    assert finding.value == f"{tmp_path / 'cache'}, 0.3 GB"
+    result = _find("folder", "cache")
+    assert result.value == f"{tmp_path / 'cache'}, 0.3 GB"
 
 
 def test_an_unwritable_cache_is_an_error(monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
-    finding = _find("folder", "cache")
-    assert finding.severity == "error"
-    assert "TINYSIGHT_CACHE_DIR" in finding.advice
+    result = _find("folder", "cache")
+    assert result.severity == "error"
+    assert "TINYSIGHT_CACHE_DIR" in result.advice
 
 
 def test_a_full_disk_is_an_error(monkeypatch):
@@ -119,9 +119,9 @@ def test_a_full_disk_is_an_error(monkeypatch):
 
 
 def test_missing_cifar10_has_download_advice(tmp_path):
-    finding = _find("CIFAR-10", "data", tmp_path)
-    assert finding.value == f"not in {tmp_path}"
-    assert "tinysight data download" in finding.advice
+    result = _find("CIFAR-10", "data", tmp_path)
+    assert result.value == f"not in {tmp_path}"
+    assert "tinysight data download" in result.advice
 
 
 def test_the_location_of_cifar10_is_reported(tmp_path, monkeypatch):

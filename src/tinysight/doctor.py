@@ -80,7 +80,7 @@ def _extras() -> Iterator[CheckResult]:
             continue
         missing = [name for name in names if not optional_deps.version(name)]
         if missing:
-            advice = f"optional: pip install -e '.[{extra}]'"
+            advice = f"optional: pip install 'tinysight[{extra}]'"
             yield CheckResult("extras", extra, f"missing: {', '.join(missing)}", "note", advice)
         else:
             yield CheckResult("extras", extra, ", ".join(f"{name} {optional_deps.version(name)}" for name in names))
@@ -146,7 +146,7 @@ def _cifar10(data_dir: Path | None) -> CheckResult:
     location = cifar10.find(data_dir)
     if location:
         return CheckResult("data", "CIFAR-10", f"{location.path} ({location.layout})")
-    advice = "run tinysight data download, or set --data-dir; `shapes` needs no download"
+    advice = "run tinysight data download, or set data_dir; `shapes` needs no download"
     return CheckResult("data", "CIFAR-10", f"not in {data_dir}" if data_dir else "not found", "note", advice)
 
 

@@ -168,4 +168,4 @@ def test_doctor_prints_results_and_advice(tinysight, monkeypatch):
     for text in ("python", "torch", "processor", "threads", "CIFAR-10", "cache"):
         assert text in outcome.out
     assert f"not in {catalog.RECIPE_DIR}" in outcome.out
-    assert "pip install -e '.[color]'" in outcome.out
+    assert "pip install 'tinysight[color]'" in outcome.out

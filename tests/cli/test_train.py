@@ -115,7 +115,9 @@ def test_resuming_with_other_settings_is_rejected(tinysight, finished_run, chang
     assert {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("arguments", [["--log", "wandb"], ["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--log", "wandb"], ["--epoch", "3"], ["--epochs", "0"], ["--precision", "fp64"], ["--seed", "-1"]]
+)
 def test_an_unknown_or_invalid_option_is_named(tinysight, arguments):
     outcome = tinysight("train", "deep", *arguments)
     assert outcome.code == 2

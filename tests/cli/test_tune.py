@@ -37,7 +37,7 @@ def test_prints_the_best_trials_and_the_next_command(tinysight):
     folder = Path("runs/early-stopping-tuned-1")
     assert f"files: {folder}/best.toml" in outcome.out
     assert "none (baseline)" in outcome.out  # its changes
-    assert re.search(r"Best trial: \d, validation accuracy 0\.\d{4} after 1 epoch", outcome.out)
+    assert re.search(r"Best trial: \d, validation accuracy \d+\.\d% after 1 epoch", outcome.out)
     assert outcome.next.endswith(f" --out {folder}")
     notices = outcome.err.splitlines()[:-1]
     assert [line.split(":")[0] for line in notices if line.startswith("trial")] == ["trial 0", "trial 1", "trial 2"]

@@ -153,6 +153,15 @@ def test_a_mistyped_run_gets_a_suggestion(tinysight, finished_run, typed):
     assert tinysight("card", typed).refusal() == f"{typed}: no run directory. Did you mean 'runs/cats-1'?"
 
 
+def test_messages_of_the_library_name_options_instead_of_parameters(tinysight, tmp_path):
+    refusal = tinysight("data", "info", "--data-dir", tmp_path).refusal()
+    assert "Set --data-dir to a complete copy" in refusal
+    assert (
+        with_flags("Or set data_dir, or pass skip_unreadable=True.") == "Or set --data-dir, or set --skip-unreadable."
+    )
+    assert with_flags("data_dir/a: not in /data_dir") == "data_dir/a: not in /data_dir"
+
+
 NEXT_STEPS = [
     ("recipes list", "tinysight recipes show NAME, or tinysight train NAME"),
     ("recipes show deep", "tinysight recipes copy deep"),

@@ -128,8 +128,8 @@ def test_accuracy_has_its_number_of_images_and_an_interval(finished_run):
     metrics = evaluate(Run(finished_run))
     with TestClient(create_app(ServedModel(Run(finished_run)))) as client:
         info = client.get("/model").json()
-    assert info["accuracy"] == metrics["accuracy"]
-    assert info["accuracy_ci95"] == list(metrics["accuracy_ci95"])
+    assert info["accuracy"] == metrics.accuracy
+    assert info["accuracy_ci95"] == list(metrics.accuracy_ci95)
     assert info["evaluated_on"] == "30 test images"
 
 

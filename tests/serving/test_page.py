@@ -90,7 +90,7 @@ def test_page_states_the_accuracy_with_its_images(browser, page, finished_run):
     with serving(finished_run) as address:
         evaluated = browser.new_page()
         evaluated.goto(address)
-        expected = f"Accuracy: {metrics['accuracy']:.1%} on 30 test images (95% confidence interval "
+        expected = f"Accuracy: {metrics.accuracy:.1%} on 30 test images (95% confidence interval "
         expect(evaluated.locator("#accuracy")).to_contain_text(expected)
         evaluated.close()
 

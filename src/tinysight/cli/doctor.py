@@ -8,6 +8,7 @@ from rich.text import Text
 from tinysight._util.console import stdout_console
 from tinysight.cli.options import DataDirOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.usage import with_flags
 
 _MARKS = {"ok": ("ok", ""), "note": ("--", "yellow"), "error": ("!!", "bold red")}
 
@@ -26,7 +27,7 @@ def doctor(data_dir: DataDirOption = None) -> None:
         mark, style = _MARKS[finding.severity]
         heading = "" if finding.section == section else finding.section
         section = finding.section
-        cells = (mark, heading, finding.name, finding.value, finding.advice)
+        cells = (mark, heading, finding.name, finding.value, with_flags(finding.advice))
         table.add_row(*(Text(cell) for cell in cells), style=style)
     stdout_console.print(table)
     if any(finding.severity == "error" for finding in findings):

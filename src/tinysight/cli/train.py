@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     from tinysight.runs.run import Run
 
 
+class LoggerChoice(StrEnum):
+    """Values of --log; Typer takes no list of Literal."""
+
+    csv = "csv"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+
+
 def train(
     recipe: RecipeArgument,
     data: DataOption = "cifar10",
@@ -49,7 +58,7 @@ def train(
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
-        list[Literal["csv", "tensorboard", "mlflow"]],
+        list[LoggerChoice],
         typer.Option(help="Record every epoch with this logger; can be repeated."),
     ] = [],  # noqa: B006  (typer copies it)
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
@@ -77,7 +86,7 @@ def train(
         resume=resume,
         data_dir=data_dir,
         skip_unreadable=skip_unreadable,
-        loggers=log,
+        loggers=[choice.value for choice in log],
         progress=progress,
     )
     if int(os.environ.get("RANK", "0")) > 0:  # only the first worker of an external torchrun reports

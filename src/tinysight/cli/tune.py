@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.formatting import percent
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -79,7 +80,7 @@ def _print_study(tuned: TuneResult) -> None:
 
     table = Table("trial", "accuracy", "changes to the recipe", box=None, pad_edge=False)
     for trial in tuned.top_trials(_TABLE_ROWS):
-        table.add_row(str(trial.number), f"{trial.accuracy:.4f}", escape_control(tuned.describe_changes(trial)))
+        table.add_row(str(trial.number), percent(trial.accuracy), escape_control(tuned.describe_changes(trial)))
     stdout_console.print(table)
     for sentence in summarize(tuned.study, tuned.selection):
         stdout_console.print(sentence)

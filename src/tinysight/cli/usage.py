@@ -87,7 +87,7 @@ def _plain_flags(parameters: list[Any]) -> list[Any]:
 
 _FLAGS = {
     r"\bpass skip_unreadable=True": "set --skip-unreadable",
-    r"\bSet data_dir\b": "Set --data-dir",
+    r"\b([Ss]et) data_dir\b": r"\1 --data-dir",
     r"^Override '": "--set '",
 }
 

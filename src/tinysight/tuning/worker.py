@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -139,7 +140,8 @@ def divided_threads(workers: int) -> Iterator[None]:
 
 
 def _start(path: Path, deadline: Deadline, data_dir: Path | None) -> WorkerProcess:
-    command = [sys.executable, "-m", "tinysight.tuning.worker", str(path), repr(deadline.wall_end), str(data_dir or "")]
+    settings = {"study": str(path), "end": deadline.wall_end, "data_dir": data_dir and str(data_dir)}
+    command = [sys.executable, "-m", "tinysight.tuning.worker", json.dumps(settings)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     null = subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603
@@ -163,14 +165,14 @@ def _wait(process: WorkerProcess, seconds: float) -> None:
 
 
 def main() -> None:
-    """Run trials of the study at PATH until END, in seconds since 1970; an empty DATA_DIR is the default."""
-    path, end, data_dir = sys.argv[1:]
-    deadline = Deadline.at_wall_time(float(end))
+    """Run trials of a study; the only argument is the JSON document of `_start`."""
+    settings = json.loads(sys.argv[1])
+    deadline = Deadline.at_wall_time(settings["end"])
     tune_malloc()
     with catch_signals() as interruption:
-        study = Study.open(Path(path))
+        study = Study.open(Path(settings["study"]))
         record = study.record
-        cifar_dir = Path(data_dir) if data_dir else None
+        cifar_dir = Path(settings["data_dir"]) if settings["data_dir"] else None
         dataset = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_unreadable)
         with study.join():
             run_trials(study, trial_context(record, dataset), deadline, interruption)

@@ -59,7 +59,7 @@ def test_download_with_a_complete_cache_needs_no_network(tinysight, offline, bin
     cache_folder().mkdir()
     binary_folder.rename(cache_folder() / BINARY)
     outcome = tinysight("data", "download")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "next: tinysight data info\n")
 
 
 def test_training_on_a_truncated_file_suggests_a_download(tinysight, offline, truncated_file):
