@@ -81,12 +81,10 @@ def _free_folder() -> Path:
 
 def _print_summary(run: Run, seconds: float) -> None:
     metrics, summary = run.metrics(), run.summary()
-    low, high = metrics["accuracy_ci95"]
+    low, high = metrics.accuracy_ci95
     dataset = "real CIFAR-10 photographs" if summary.dataset == "cifar10" else "built-in shapes (NOT real photographs)"
-    stdout_console.print(
-        f"\nAccuracy: {metrics['accuracy']:.1%} on {metrics['n']:,} test images, {dataset}", style="bold"
-    )
-    stdout_console.print(f"95 % interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; total time {seconds:.0f} s.")
+    stdout_console.print(f"\nAccuracy: {metrics.accuracy:.1%} on {metrics.n:,} test images, {dataset}", style="bold")
+    stdout_console.print(f"95% interval {low:.1%} to {high:.1%}; {summary.epochs} epochs; total time {seconds:.0f} s.")
     stdout_console.print("\nOpen these next:")
     for name, description in (
         ("plots/mistakes.png", "the most confident mistakes"),

@@ -149,7 +149,7 @@ def test_history_has_one_entry_per_epoch(fitted):
 def test_network_is_the_module_that_predicts(images, fitted):
     batch = torch.from_numpy(images[0][:4].transpose(0, 3, 1, 2)).float()
     with torch.no_grad():
-        logits = fitted.network_(fitted.classifier_.normalization(batch))
+        logits = fitted.network_(fitted.classifier_.spec.normalization(batch))
     assert list(logits.argmax(1)) == [list(fitted.classes_).index(label) for label in fitted.predict(images[0][:4])]
 
 

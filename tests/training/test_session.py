@@ -115,7 +115,7 @@ def test_training_does_not_depend_on_the_test_images(train, plan, weights, tmp_p
     assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
     first, second = (Run(tmp_path / name) for name in ("one", "other"))
     assert first.summary().val_accuracy == second.summary().val_accuracy
-    assert first.classifier().temperature == second.classifier().temperature
+    assert first.classifier().spec.temperature == second.classifier().spec.temperature
 
 
 def test_the_temperature_is_fitted_on_the_validation_images(train, plan, tmp_path):
@@ -137,7 +137,7 @@ def test_bf16_training_fits_the_margin_for_bf16_predictions(train, plan, monkeyp
     monkeypatch.setattr("tinysight.models.classifier.native_bf16", lambda: True)
     for precision in ("fp32", "bf16"):
         train(plan("training.epochs=1", precision=precision), tmp_path / precision)
-    assert Run(tmp_path / "fp32").classifier().bf16_margin is None
+    assert Run(tmp_path / "fp32").classifier().spec.bf16_margin is None
 
     settled, classifier = plan("training.epochs=1"), Run(tmp_path / "bf16").classifier()
     held_back = split_dataset(settled.dataset, settled.recipe.data, settled.seed).validation

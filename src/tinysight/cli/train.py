@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,17 +28,14 @@ from tinysight.cli.output import accuracy_of, command, print_next, print_resume
 
 if TYPE_CHECKING:
     from tinysight.runs.run import Run
-    from tinysight.training.loggers import LoggerName
-
-_LOGGERS = ("csv", "tensorboard", "mlflow")
 
 
-def _check_loggers(names: list[str]) -> list[str]:
-    """Return the names of loggers; typer supports no lists of `Literal`."""
-    for name in names:
-        if name not in _LOGGERS:
-            raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, _LOGGERS))}")
-    return names
+class LoggerChoice(StrEnum):
+    """Values of --log; Typer takes no list of Literal."""
+
+    csv = "csv"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
 
 
 def train(
@@ -60,13 +58,8 @@ def train(
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
-        list[str],
-        typer.Option(
-            metavar="|".join(_LOGGERS),
-            autocompletion=lambda: list(_LOGGERS),
-            callback=_check_loggers,
-            help="Record every epoch with this logger; can be repeated.",
-        ),
+        list[LoggerChoice],
+        typer.Option(help="Record every epoch with this logger; can be repeated."),
     ] = [],  # noqa: B006  (typer copies it)
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
@@ -93,7 +86,7 @@ def train(
         resume=resume,
         data_dir=data_dir,
         skip_unreadable=skip_unreadable,
-        loggers=cast("list[LoggerName]", log),
+        loggers=[choice.value for choice in log],
         progress=progress,
     )
     if int(os.environ.get("RANK", "0")) > 0:  # only the first worker of an external torchrun reports

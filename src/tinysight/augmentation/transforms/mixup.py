@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from tinysight.augmentation.transform import LabelMixing
-from tinysight.recipes.search_space import Uniform
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +22,7 @@ class Mixup(LabelMixing):
 
     order = 90
 
-    mixup: Annotated[float, Uniform(0, 0.4, only_if_nonzero=True)] = Field(
+    mixup: float = Field(
         0.0,
         ge=0,
         le=10,
