@@ -16,7 +16,7 @@ BRITISH = (
     *("maximis", "analys(?!is|t)", "catalogue", "artefact", "modell", "labell"),
 )
 BANNED = re.compile(rf"(?<![a-z])(?:{'|'.join(DIALECT)})(?![a-z])|{'|'.join(BRITISH)}", re.IGNORECASE)
-CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`|\]\([^)]*\)|https?://\S+", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`|\]\([^)]*\)|https?://\S+|<!--.*?-->", re.MULTILINE | re.DOTALL)
 # A paper's title, and a seed label that fixes random draws.
 QUOTED = ("Measuring Colourfulness", 'f"strangers {name}"')
 # The changelog and the glossary name old words.

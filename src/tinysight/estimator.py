@@ -70,7 +70,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         classes_: the class labels, sorted, of the type that was given to `fit`.
         n_features_in_: number of values per image, 3 * image_size ** 2.
         history_: one dict per epoch: epoch, seconds, images_per_second, loss, accuracy, val_loss, val_accuracy, lr.
-        network_: the trained `torch.nn.Module`; it maps images that `classifier_.spec.normalization` normalized to logits.
+        network_: the trained `torch.nn.Module`: logits of images that `classifier_.spec.normalization` normalized.
         classifier_: the network with its normalization and calibration, a `tinysight.Classifier`.
         run_: the training run, a `tinysight.Run` in a temporary directory until `save`.
 

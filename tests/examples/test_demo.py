@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tinysight._util.errors import StorageError
+from tinysight.api import evaluate
 from tinysight.data.sources.cifar10 import official
 from tinysight.data.sources.cifar10.download import Archive
-from tinysight.evaluation.evaluate import evaluate
 from tinysight.runs.run import Run
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "demo.py"

@@ -74,7 +74,7 @@ class _ProbabilityNetwork(nn.Module):
 
 
 def _probability_network(classifier: Classifier) -> nn.Module:
-    """Return a user's own network as it is, since it may have no standard layers; others as standard layers."""
+    """Return a user's own network unchanged, since it may have no standard layers; others as standard layers."""
     spec = classifier.spec
     if spec.model.architecture != "custom":
         return _ProbabilityNetwork(to_portable(classifier).network, temperature=1)
