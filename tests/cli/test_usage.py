@@ -125,6 +125,10 @@ def test_completion_can_be_installed(tinysight):
             "train deep --precision fp64",
             "train: invalid value for '--precision': 'fp64' is not one of 'auto', 'fp32', 'bf16'. See tinysight train",
         ),
+        (
+            "train deep --log wandb",
+            "train: invalid value for '--log': 'wandb' is not one of 'csv', 'tensorboard', 'mlfl",
+        ),
         ("train deep --seed 9223372036854775808", "train: invalid value for '--seed': the largest seed is 2**63 - 1."),
     ],
 )
