@@ -2,7 +2,7 @@
 
     python benchmarks/mutation.py --mutants 300 --seed 0
 
-A mutant changes one comparison, operator, constant, condition or return value in evaluation/, audit/, runs/ or
+A mutant changes one comparison, operator, constant, condition or return value in evaluation/, auditing/, runs/ or
 data/image_io/. It is killed if a quick test fails that executes the changed line. Coverage contexts select these tests,
 so that a mutant costs seconds. Survivors are printed; each is either an equivalent program or a missing test.
 """
@@ -29,8 +29,8 @@ from queue import Queue
 from common import ROOT, append, stamp
 from coverage.numbits import numbits_to_nums
 
-PACKAGES = ("evaluation", "audit", "runs", "data/image_io")
-TESTS = ("tests/evaluation", "tests/audit", "tests/runs", "tests/data/image_io", "tests/attacks", "tests/cli")
+PACKAGES = ("evaluation", "auditing", "runs", "data/image_io")
+TESTS = ("tests/evaluation", "tests/auditing", "tests/runs", "tests/data/image_io", "tests/attacks", "tests/cli")
 TIMEOUT = 300  # seconds; a mutant that runs longer counts as killed
 MAX_TESTS = 40  # tests run for one mutant
 
@@ -101,10 +101,9 @@ def sources() -> Iterator[Path]:
 
 def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
     """Return the quick tests that execute each line, by file and line; module level: all tests that use the file."""
-    options = ("--cov", "--cov-context=test", "--cov-report=", "-q", "-p", "no:cacheprovider")
-    completed = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *TESTS], cwd=ROOT, env=os.environ | {"COVERAGE_FILE": str(data)}
-    )
+    options = ("--cov", "--cov-context=test", "--cov-report=", "-q", "-p", "no:cacheprovider", "-n", "logical")
+    environment = os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": str(ROOT / "src")}
+    completed = subprocess.run([sys.executable, "-m", "pytest", *options, *TESTS], cwd=ROOT, env=environment)
     if completed.returncode != 0:
         raise SystemExit("The tests fail without any mutant. Fix them first.")
     found: defaultdict[tuple[Path, int], list[str]] = defaultdict(list)
@@ -129,8 +128,14 @@ def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
                 found[Path(name), number].append(test)
     for path in sources():
         for number in range(1, len(path.read_text(encoding="utf-8").splitlines()) + 1):
-            found[path, number] = sorted(set(found[path, number]) or of_file[path])[:MAX_TESTS]
+            tests = set(found[path, number]) or of_file[path]
+            found[path, number] = sorted(tests, key=lambda test: _distance(test, path))[:MAX_TESTS]
     return found
+
+
+def _distance(test: str, path: Path) -> tuple[bool, bool, str]:
+    """Return a sort key that puts the tests of a file first, then those of its package."""
+    return path.stem not in test, f"tests/{path.parent.name}/" not in test, test
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:

@@ -18,8 +18,7 @@ from common import append, stamp
 from PIL import Image, ImageOps
 
 from tinysight.data.crops import SIX_CROP
-from tinysight.data.image_io.cropping import apply_exif_orientation, extract_crops, to_rgb
-from tinysight.data.image_io.image_file import FORMATS
+from tinysight.data.image_io.image_file import FORMATS, apply_exif_orientation, extract_crops, to_rgb
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
     from tinysight.evaluation.predict import ImagePredictor
-    from tinysight.evaluation.protocols import ModelSource
     from tinysight.evaluation.significance import RunComparison
     from tinysight.models.network import NetworkFactory
+    from tinysight.models.predictor import ModelSource
     from tinysight.models.summary import LayerRow
     from tinysight.recipes.schema import Recipe
     from tinysight.reporting.card import Card

@@ -158,6 +158,11 @@ def test_custom_network_without_a_factory_is_rejected():
     assert not supports_image_size(CUSTOM, 16)
 
 
+def test_unknown_architecture_is_rejected_with_a_suggestion():
+    with pytest.raises(RecipeError, match=r"model\.architecture: 'depe' is not a network family\. Did you mean 'deep'"):
+        family_of(ModelSection(architecture="depe"))
+
+
 def test_factory_for_a_built_in_architecture_is_rejected():
     with pytest.raises(RecipeError, match="it is simple, but network is given"):
         family_of(ModelSection(), lambda num_classes, image_size: Plain(num_classes))

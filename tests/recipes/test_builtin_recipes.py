@@ -1,16 +1,14 @@
 """The built-in recipes; those of the notebooks have the published settings."""
 
 import tomllib
-from typing import get_args
 
 import pytest
 
 from tinysight.augmentation.config import Augmentation
-from tinysight.models.registry import FAMILIES, build_network
+from tinysight.models.registry import build_network
 from tinysight.models.summary import count_parameters
 from tinysight.recipes import catalog
 from tinysight.recipes.loading import dump_recipe, load_recipe, parse_recipe
-from tinysight.recipes.schema import ModelSection
 
 AFFINE = {"rotation": 40, "width_shift": 0.2, "height_shift": 0.2, "zoom": 0.2, "horizontal_flip": True}
 
@@ -121,7 +119,3 @@ def test_dump_writes_all_values(name):
     recipe, written = load_recipe(name), tomllib.loads(dump_recipe(load_recipe(name)))
     assert written == recipe.model_dump(exclude_none=True)
     assert {"data", "augmentation", "model", "optimizer", "training"} <= set(written)
-
-
-def test_the_schema_lists_all_architectures():
-    assert set(get_args(ModelSection.model_fields["architecture"].annotation)) == {*FAMILIES, "custom"}

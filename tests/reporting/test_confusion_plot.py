@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.reporting.confusion_plot import plot_confusion_matrix
+from tinysight.reporting.evaluation_plots import plot_confusion_matrix
 from tinysight.reporting.style import save
 
 COUNTS = [[80, 15, 5], [30, 170, 0], [0, 1, 9]]

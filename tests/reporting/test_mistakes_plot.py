@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from matplotlib.transforms import Bbox
 
 from tinysight.data.dataset import Split
-from tinysight.reporting.mistakes_plot import most_confident_mistakes, plot_mistakes
+from tinysight.reporting.evaluation_plots import most_confident_mistakes, plot_mistakes
 
 NAMES = ["cat", "dog"]
 

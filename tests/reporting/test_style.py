@@ -13,7 +13,7 @@ from PIL import Image
 
 from tinysight._util.errors import StorageError
 from tinysight.reporting import style
-from tinysight.reporting.confusion_plot import confusion_panel, plot_confusion_matrix
+from tinysight.reporting.evaluation_plots import confusion_panel, plot_confusion_matrix
 from tinysight.reporting.learning_curves import plot_learning_curves
 
 # Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency",
@@ -125,8 +125,8 @@ def test_plots_do_not_depend_on_the_matplotlib_style(history, png):
 
 def test_drawing_does_not_import_pyplot():
     program = (
-        "import sys, tinysight.reporting.learning_curves, tinysight.reporting.confusion_plot;"
-        "import tinysight.reporting.mistakes_plot;"
+        "import sys, tinysight.reporting.learning_curves, tinysight.reporting.evaluation_plots;"
+        "import tinysight.reporting.evaluation_plots;"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
 

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinysight.reporting.text import drawable, font_families, truncate_middle
+from tinysight.reporting.style import drawable, font_families, truncate_middle
 
 
 def test_the_font_of_matplotlib_is_always_available():

@@ -13,7 +13,7 @@ from tinysight.bulk.job import Job, NumberedShard, ShardResult
 from tinysight.bulk.output import ParquetOutput, part_name
 from tinysight.bulk.shards import iter_shards, total_bytes
 from tinysight.bulk.storage import RemotePath
-from tinysight.evaluation.protocols import ModelSource
+from tinysight.models.predictor import ModelSource
 
 _OTHER_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".xlsx")
 

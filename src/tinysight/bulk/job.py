@@ -19,8 +19,8 @@ from tinysight.bulk.readers import RawImage, read_images
 from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import RemotePath
 from tinysight.data.image_io import read_crops
-from tinysight.evaluation.protocols import ModelSource, Predictor
 from tinysight.models.classifier import top_k
+from tinysight.models.predictor import ModelSource, Predictor
 from tinysight.models.tta import average_over_crops
 
 _CHUNK = 512  # images decoded before they are classified: fits into memory and fills whole batches

@@ -12,7 +12,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.splits import split_dataset
 from tinysight.evaluation.metrics import compute_metrics
-from tinysight.evaluation.protocols import Predictor
+from tinysight.models.predictor import Predictor
 from tinysight.runs.records import Metrics, SplitName
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, open_dataset

@@ -16,8 +16,8 @@ from tinysight.data.dataset import Pixels
 from tinysight.data.image_io import MAX_BYTES
 from tinysight.data.image_io.decoding import decode_in_chunks
 from tinysight.data.inputs import ImageInput, expand_inputs
-from tinysight.evaluation.protocols import ModelSource
 from tinysight.models.classifier import top_k
+from tinysight.models.predictor import ModelSource
 from tinysight.models.tta import average_over_crops
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import check_test_indices, open_dataset

@@ -21,8 +21,8 @@ class Family(ABC):
     A network is any `nn.Module` that maps normalized images (n, 3, height, width) to logits (n, classes), with a method
     `features` that returns the embedding (n, d) before its last linear layer. `models.network.Network` is one.
 
-    To add a family, add a file to `models/families/` that lists its instances in `FAMILIES`, and its names to
-    `ModelSection.architecture`. `tests/models/test_family.py` checks every registered family.
+    To add a family, add a file to `models/families/` that lists its instances in `FAMILIES`.
+    `tests/models/test_family.py` checks every registered family.
     """
 
     name: str

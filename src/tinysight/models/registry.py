@@ -7,7 +7,7 @@ import pkgutil
 
 from torch import nn
 
-from tinysight._util.errors import RecipeError
+from tinysight._util.errors import RecipeError, did_you_mean
 from tinysight.models import families
 from tinysight.models.family import CustomFamily, Family
 from tinysight.models.network import NetworkFactory
@@ -28,7 +28,8 @@ def family_of(model: ModelSection, network: NetworkFactory | None = None) -> Fam
     """Return the family of a recipe's network; `network` builds a network of architecture "custom".
 
     Raises:
-        RecipeError: `network` is given for another architecture, or `model.channels` for one with fixed widths.
+        RecipeError: the architecture is unknown, `network` is given for another one than "custom", or `model.channels`
+            for one with fixed widths.
     """
     if model.architecture == "custom":
         return CustomFamily(network)
@@ -36,7 +37,10 @@ def family_of(model: ModelSection, network: NetworkFactory | None = None) -> Fam
         raise RecipeError(
             f"model.architecture: it is {model.architecture}, but network is given. Use custom, or omit network."
         )
-    family = FAMILIES[model.architecture]
+    family = FAMILIES.get(model.architecture)
+    if family is None:
+        suggestion = did_you_mean(model.architecture, [*FAMILIES, "custom"])
+        raise RecipeError(f"model.architecture: {model.architecture!r} is not a network family.{suggestion}")
     if model.channels is not None and not family.has_channels:
         raise RecipeError(f"model.channels: the widths of architecture {family.name} are fixed. Remove it.")
     return family

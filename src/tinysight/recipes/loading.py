@@ -6,14 +6,53 @@ import re
 import reprlib
 import tomllib
 from collections.abc import Sequence
+from typing import Any
 
 import tomli_w
 from pydantic import ValidationError
 
 from tinysight._util.errors import InputError, RecipeError, did_you_mean
 from tinysight.recipes.catalog import find_recipe, read_recipe
-from tinysight.recipes.overrides import apply_override
 from tinysight.recipes.schema import SECTIONS, Recipe
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value in the content of a recipe file.
+
+    Args:
+        values: the content, modified in place.
+        override: an item `section.key=value` with a TOML value; a bare word is a string.
+
+    Raises:
+        RecipeError: the item has another form.
+
+    >>> values = {"training": {"epochs": 20}}
+    >>> apply_override(values, "training.epochs=5")
+    >>> apply_override(values, "optimizer.name=adam")
+    >>> values
+    {'training': {'epochs': 5}, 'optimizer': {'name': 'adam'}}
+    """
+    key, equals, text = override.partition("=")
+    *sections, last = key.strip().split(".")
+    if not equals or not last:
+        raise RecipeError(
+            f"Override {reprlib.repr(override)}: not of the form section.key=value. Example: training.epochs=5."
+        )
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise RecipeError(
+                f"Override {reprlib.repr(override)}: {section} is not a section. Use the form section.key=value."
+            )
+    values[last] = _parse_value(text.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:

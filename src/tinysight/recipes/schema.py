@@ -13,7 +13,6 @@ from tinysight.recipes.layers import Layer
 from tinysight.recipes.search_space import Choices, LogScale, Multiples, Uniform
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Architecture = Literal["simple", "deep", "strided", "early-stopping", "fast", "resnet-9", "layers", "custom"]
 ChannelCount = Annotated[int, Field(ge=8, le=4096)]
 
 _RMSPROP, _ADAM, _MUON = (("optimizer.name", name) for name in ("rmsprop", "adam", "muon"))
@@ -46,8 +45,11 @@ class DataSection(Section):
 class ModelSection(Section):
     """Network architecture."""
 
-    architecture: Architecture = Field(
-        "simple", description="network family; custom: a network that is passed as network=factory"
+    architecture: str = Field(
+        "simple",
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="network family: simple, deep, strided, early-stopping, fast, resnet-9; layers: the list `layers`; "
+        "custom: a network that is passed as network=factory",
     )
     stem_stride: Literal[1, 2] | None = Field(
         None, description="fast: stride of the first convolution; 2 needs a quarter of the computing time"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tinysight._util.formatting import percent
 from tinysight.data.dataset import Pixels
 from tinysight.reporting import style
-from tinysight.reporting.mistakes_plot import scale_to_box
-from tinysight.reporting.text import truncate_middle
+from tinysight.reporting.evaluation_plots import scale_to_box
+from tinysight.reporting.style import truncate_middle
 
 _SIDE, _SMALL, _ROW = 192, 96, 264  # dots: side of an image, side of a neighbor, height of a row
 _LEFT, _GAP = 26, 14

@@ -14,11 +14,14 @@ from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
 from tinysight.recipes import loading
-from tinysight.reporting.calibration_plot import HOW_TO_READ, calibration_panels
 from tinysight.reporting.card import Card, load_metrics
-from tinysight.reporting.confusion_plot import confusion_panel
+from tinysight.reporting.evaluation_plots import (
+    HOW_TO_READ,
+    calibration_panels,
+    confusion_panel,
+    most_confident_mistakes,
+)
 from tinysight.reporting.learning_curves import HOW_MEASURED, learning_curve_panels
-from tinysight.reporting.mistakes_plot import most_confident_mistakes
 from tinysight.reporting.rendering import HtmlPage, render
 from tinysight.reporting.section import ListedImage, ReportSection
 from tinysight.reporting.style import to_svg

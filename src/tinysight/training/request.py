@@ -18,6 +18,7 @@ from tinysight.data import load
 from tinysight.data.dataset import Dataset
 from tinysight.data.image_ids import read_image_ids
 from tinysight.models.network import NetworkFactory
+from tinysight.models.registry import family_of
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.training import forecast
@@ -155,10 +156,11 @@ def check(request: TrainRequest) -> tuple[Recipe, PrecisionOption, DeviceOption]
     """Check a request without loading images; return recipe, precision and device, with `resume` those of the run.
 
     Raises:
-        RunError, RecipeError: as for `resolve`.
+        RunError, RecipeError: as for `resolve`; the architecture is unknown.
         InputError: a logger is unknown or not installed.
     """
     check_loggers(request.loggers)
+    family_of(request.recipe.model, request.network)
     if request.resume:
         return _resume_settings(request)
     Run.check_available(request.path)

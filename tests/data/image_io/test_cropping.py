@@ -6,7 +6,7 @@ from PIL import Image
 
 from tinysight.data.crops import CENTER_CROP, SIX_CROP, Crop
 from tinysight.data.image_io import read_crops, read_image, to_crops, to_pixels
-from tinysight.data.image_io.cropping import extract_crops
+from tinysight.data.image_io.image_file import extract_crops
 
 SIZE = (32, 32)
 

@@ -13,8 +13,8 @@ from PIL import Image
 from tinysight._util.errors import ImageError, InputError, ShapeError
 from tinysight.data.crops import CENTER_CROP, SIX_CROP, Crops
 from tinysight.data.dataset import Pixels
-from tinysight.data.image_io.cropping import extract_crops
 from tinysight.data.image_io.decoding import decode_crops
+from tinysight.data.image_io.image_file import extract_crops
 
 CHANNELS = (1, 3)
 _SEQUENCE_KINDS = "OTU"  # dtypes of arrays of paths, or of images of different sizes

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from tinysight._util.errors import DataError
 from tinysight._util.formatting import percent
 from tinysight.data.dataset import Labels
-from tinysight.data.sources.shapes.render import Masks, RenderedBatch, spawn_rng
-from tinysight.data.sources.shapes.sdf import SIGNED_DISTANCES
+from tinysight.data.sources.shapes.render import SIGNED_DISTANCES, Masks, RenderedBatch, spawn_rng
 
 Indices = NDArray[np.int64]
 

@@ -12,8 +12,7 @@ from typing import Any
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.sources.shapes.defects import NO_DEFECTS, Defects, GroundTruth, inject_defects
-from tinysight.data.sources.shapes.render import render_shapes
-from tinysight.data.sources.shapes.sdf import SIGNED_DISTANCES
+from tinysight.data.sources.shapes.render import SIGNED_DISTANCES, render_shapes
 
 CLASS_NAMES = tuple(SIGNED_DISTANCES)
 

@@ -7,14 +7,204 @@ matrix products. So the images are identical on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Labels, Pixels
-from tinysight.data.sources.shapes.painter import Painter, Palette, PixelGrid, composite
-from tinysight.data.sources.shapes.sdf import SIGNED_DISTANCES, FloatArray
+
+FloatArray = NDArray[np.floating]
+SignedDistance = Callable[[FloatArray, FloatArray], FloatArray]
+
+_SIN_60 = 0.8660254
+# Unit normals of the five lines of a star: up, then in steps of 72 degrees.
+_STAR_NORMALS = (
+    (0.0, -1.0),
+    (0.9510565, -0.3090170),
+    (0.5877853, 0.8090170),
+    (-0.5877853, 0.8090170),
+    (-0.9510565, -0.3090170),
+)
+
+
+def _disc(x: FloatArray, y: FloatArray, radius: float) -> FloatArray:
+    return np.sqrt(x * x + y * y) - radius
+
+
+def _box(x: FloatArray, y: FloatArray, half_width: float, half_height: float) -> FloatArray:
+    return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
+
+
+def _circle(x: FloatArray, y: FloatArray) -> FloatArray:
+    return _disc(x, y, 0.86)
+
+
+def _ring(x: FloatArray, y: FloatArray) -> FloatArray:
+    return np.abs(_disc(x, y, 0.70)) - 0.21
+
+
+def _crescent(x: FloatArray, y: FloatArray) -> FloatArray:
+    return np.maximum(_disc(x, y, 0.96), -_disc(x - 0.45, y, 0.72))
+
+
+def _square(x: FloatArray, y: FloatArray) -> FloatArray:
+    return _box(x, y, 0.76, 0.76)
+
+
+def _triangle(x: FloatArray, y: FloatArray) -> FloatArray:
+    return np.maximum(np.abs(x) * _SIN_60 - y * 0.5, y) - 0.56
+
+
+def _drop(x: FloatArray, y: FloatArray) -> FloatArray:
+    # A disc and a wedge that is tangent to it from above.
+    return np.minimum(_disc(x, y - 0.30, 0.62), np.maximum(np.abs(x) * 0.8888 - (y + 1.05) * 0.4583, y))
+
+
+def _star(x: FloatArray, y: FloatArray) -> FloatArray:
+    # A point is inside the star if it is outside at most one of the five lines. So the result is the second
+    # largest distance.
+    first, second = np.full_like(x, -np.inf), np.full_like(x, -np.inf)
+    for normal_x, normal_y in _STAR_NORMALS:
+        distance = x * normal_x + y * normal_y
+        second = np.maximum(second, np.minimum(first, distance))
+        first = np.maximum(first, distance)
+    return second - 0.37
+
+
+def _cross(x: FloatArray, y: FloatArray) -> FloatArray:
+    return np.minimum(_box(x, y, 0.94, 0.30), _box(x, y, 0.30, 0.94))
+
+
+def _heart(x: FloatArray, y: FloatArray) -> FloatArray:
+    # A square rotated by 45 degrees and a disc on each of its two upper sides.
+    abs_x = np.abs(x)
+    return np.minimum((abs_x + np.abs(y) - 0.76) * 0.7071068, _disc(abs_x - 0.38, y + 0.38, 0.5374012))
+
+
+def _arrow(x: FloatArray, y: FloatArray) -> FloatArray:
+    head: FloatArray = np.maximum(y + 0.02, (np.abs(x) - (y + 1.0) * 0.82) * 0.7733)
+    return np.minimum(head, _box(x, y - 0.45, 0.25, 0.50))
+
+
+SIGNED_DISTANCES: Mapping[str, SignedDistance] = MappingProxyType(
+    {
+        "circle": _circle,
+        "ring": _ring,
+        "crescent": _crescent,
+        "square": _square,
+        "triangle": _triangle,
+        "star": _star,
+        "cross": _cross,
+        "drop": _drop,
+        "heart": _heart,
+        "arrow": _arrow,
+    }
+)
+
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Range of colors: bounds of the HSV saturation (0..1) and of the value (0..255)."""
+
+    saturation: Bounds
+    value: Bounds
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """Pixel centers, 0..1: x of shape (1, size) points right, y of shape (size, 1) points down."""
+
+    x: FloatArray
+    y: FloatArray
+
+    @classmethod
+    def from_size(cls, size: int) -> PixelGrid:
+        """Return the grid of an image of `size` x `size` pixels."""
+        centers = (np.arange(size, dtype=np.float32) + 0.5) / size
+        return cls(centers[None, :], centers[:, None])
+
+
+class Painter:
+    """Random numbers, colors and fields for one batch of images.
+
+    Args:
+        rng: the generator of all random numbers.
+        batch_size: number of images.
+        grid: pixel coordinates.
+    """
+
+    def __init__(self, rng: np.random.Generator, batch_size: int, grid: PixelGrid) -> None:
+        self.rng = rng
+        self.batch_size = batch_size
+        self.grid = grid
+        self.size = grid.x.size
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> FloatArray:
+        """Draw a number between `low` and `high` for each image."""
+        return self.rng.random((self.batch_size, 1, 1), np.float32) * (high - low) + low
+
+    def random_rotation(self, limit: float = 0.5) -> tuple[FloatArray, FloatArray]:
+        """Draw an angle of at most `limit` turns in either direction per image; return its cosine and sine."""
+        angle = 2 * np.pi * self.uniform(-limit, limit).astype(np.float64)
+        # The last digit of sin and cos differs between processors, so round it away.
+        return np.cos(angle).round(6).astype(np.float32), np.sin(angle).round(6).astype(np.float32)
+
+    def color(self, palette: Palette, hue: FloatArray | None = None) -> FloatArray:
+        """Draw a color from `palette` for each image. `hue` is in turns; by default it is random."""
+        hue = self.uniform() if hue is None else hue
+        sextants = hue[:, None] * 6 + np.array([0, 4, 2], np.float32).reshape(1, 3, 1, 1)
+        pure = (np.abs(sextants - np.floor(sextants / 6) * 6 - 3) - 1).clip(0, 1)
+        saturation = self.uniform(*palette.saturation)[:, None]
+        mixed: FloatArray = self.uniform(*palette.value)[:, None] * (1 - saturation * (1 - pure))
+        return mixed
+
+    def value_noise(self, cells: int) -> FloatArray:
+        """Return value noise, 0..1: random values on a grid of `cells` x `cells`, interpolated bilinearly."""
+        values = self.rng.random((self.batch_size, cells + 1, cells + 1), np.float32)
+        position = self.grid.x[0] * cells
+        cell = position.astype(np.intp)
+        fraction = position - cell.astype(np.float32)
+        rows = _lerp(values[:, cell], values[:, cell + 1], fraction[:, None])
+        return _lerp(rows[:, :, cell], rows[:, :, cell + 1], fraction)
+
+    def gradient(self) -> FloatArray:
+        """Return a linear gradient from about -0.5 to 0.5 in a random direction."""
+        cosine, sine = self.random_rotation()
+        return (self.grid.x - 0.5) * cosine + (self.grid.y - 0.5) * sine
+
+    def blob(self, length: Bounds, width: Bounds) -> FloatArray:
+        """Return the coverage (0..1) of a soft-edged ellipse. `length` and `width` bound its semi-axes."""
+        cosine, sine = self.random_rotation()
+        x, y = self.grid.x - self.uniform(), self.grid.y - self.uniform()
+        along = (x * cosine + y * sine) / self.uniform(*length)
+        across = (y * cosine - x * sine) / self.uniform(*width)
+        return (1.5 - (along * along + across * across)).clip(0, 1)
+
+    def line(self, half_width: Bounds) -> FloatArray:
+        """Return the coverage (0..1) of a straight line through a random point, from edge to edge."""
+        cosine, sine = self.random_rotation()
+        x, y = self.grid.x - self.uniform(), self.grid.y - self.uniform()
+        return self.coverage(np.abs(x * cosine + y * sine) - self.uniform(*half_width))
+
+    def coverage(self, distance: FloatArray) -> FloatArray:
+        """Convert a signed distance to an outline to pixel coverage, 0..1."""
+        return (0.5 - distance * self.size).clip(0, 1)
+
+
+def composite(canvas: FloatArray, coverage: FloatArray, color: FloatArray) -> None:
+    """Blend `color` onto `canvas` in place, with opacity `coverage` (0..1)."""
+    canvas += coverage[:, None] * (color - canvas)
+
+
+def _lerp(first: FloatArray, second: FloatArray, weight: FloatArray) -> FloatArray:
+    return first + (second - first) * weight
+
 
 Masks = NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path
 
-from tinysight.data.sources.shapes.sdf import SIGNED_DISTANCES
+from tinysight.data.sources.shapes.render import SIGNED_DISTANCES
 
 _SIDE = 401
 # Offset by 0.001 so that no point lies on a straight edge.

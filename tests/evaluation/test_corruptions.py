@@ -7,7 +7,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from tinysight.data.sources import shapes
-from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, blur, digital, weather
+from tinysight.evaluation import corruptions
+from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from tinysight.training.seeding import seeded_generator
 
 EVERY_CORRUPTION = pytest.mark.parametrize("name", CORRUPTIONS)
@@ -77,7 +78,7 @@ def test_pixelate_equals_pillow_box_filter(images, share):
     side = int(32 * share)
     image = Image.fromarray((images[0] * 255).byte().permute(1, 2, 0).numpy())
     reference = np.asarray(image.resize((side, side), Image.Resampling.BOX).resize((32, 32), Image.Resampling.NEAREST))
-    ours = 255 * digital.pixelate(images[:1], share)[0].permute(1, 2, 0).numpy()
+    ours = 255 * corruptions.pixelate(images[:1], share)[0].permute(1, 2, 0).numpy()
     assert np.abs(ours - reference).max() < 2  # Pillow rounds after each axis
 
 
@@ -111,15 +112,15 @@ def test_constant_images_stay_finite(name):
 def test_noise_has_the_given_standard_deviation():
     gray = torch.full((200, 3, 32, 32), 0.5)
     rng = seeded_generator(0, "noise")
-    assert float((digital.gaussian_noise(gray, 0.1, rng) - gray).std()) == pytest.approx(0.1, rel=0.01)
-    shot = digital.shot_noise(gray, 100.0, rng)
+    assert float((corruptions.gaussian_noise(gray, 0.1, rng) - gray).std()) == pytest.approx(0.1, rel=0.01)
+    shot = corruptions.shot_noise(gray, 100.0, rng)
     assert (float(shot.mean()), float(shot.std())) == pytest.approx((0.5, (0.5 / 100) ** 0.5), rel=0.01)
-    impulse = digital.impulse_noise(gray, 0.07, rng)
+    impulse = corruptions.impulse_noise(gray, 0.07, rng)
     assert [float((impulse == level).float().mean()) for level in (0.0, 1.0)] == pytest.approx([0.035, 0.035], rel=0.03)
 
 
 def test_glass_blur_without_shuffling_blurs_twice_as_scipy(images):
-    ours = blur.glass_blur(images, 0.6, 1, iterations=0, generator=torch.Generator())
+    ours = corruptions.glass_blur(images, 0.6, 1, iterations=0, generator=torch.Generator())
     reference = images.numpy()
     for _ in range(2):
         reference = gaussian_filter(reference, (0, 0, 0.6, 0.6), mode="mirror", truncate=3.4)
@@ -129,7 +130,7 @@ def test_glass_blur_without_shuffling_blurs_twice_as_scipy(images):
 def test_defocus_blur_of_a_point_is_a_disk():
     point = torch.zeros(1, 3, 33, 33)
     point[:, :, 16, 16] = 1
-    disk = blur.defocus_blur(point, 1.5, 0.1)[0, 0]
+    disk = corruptions.defocus_blur(point, 1.5, 0.1)[0, 0]
     assert float(disk.sum()) == pytest.approx(1, abs=1e-5)
     assert disk[15:18, 15:18].min() > 0.1
     assert disk[16, 18] < 1e-3
@@ -138,7 +139,7 @@ def test_defocus_blur_of_a_point_is_a_disk():
 def test_motion_blur_is_directional():
     point = torch.zeros(4, 3, 33, 33)
     point[:, :, 16, 16] = 1
-    smear = blur.directional_blur(point, torch.zeros(4), 6, 2)[0, 0]
+    smear = corruptions.directional_blur(point, torch.zeros(4), 6, 2)[0, 0]
     assert smear[16, 17] > 0.1
     assert smear[17, 16] < 1e-3
     assert smear[16, 15] < 1e-3
@@ -147,45 +148,46 @@ def test_motion_blur_is_directional():
 def test_zoom_blur_keeps_the_center():
     ring = torch.zeros(1, 3, 33, 33)
     ring[..., 16, 16] = ring[..., 16, 22] = 1
-    zoomed = blur.zoom_blur(ring, (1.0, 1.5))[0, 0]
+    zoomed = corruptions.zoom_blur(ring, (1.0, 1.5))[0, 0]
     assert zoomed[16, 16] > 0.6
     assert zoomed[16, 25] > 0.05
 
 
 def test_brightness_keeps_hue_and_saturation():
     color = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    brighter = digital.brightness(color, 0.3)
+    brighter = corruptions.brightness(color, 0.3)
     assert torch.allclose(brighter / brighter.amax(1, keepdim=True), color / color.amax(1, keepdim=True))
     assert float(brighter.amax()) == pytest.approx(0.9)
-    assert digital.brightness(torch.zeros(1, 3, 2, 2), 0.3).unique().tolist() == pytest.approx([0.3])
+    assert corruptions.brightness(torch.zeros(1, 3, 2, 2), 0.3).unique().tolist() == pytest.approx([0.3])
 
 
 def test_contrast_keeps_the_mean_of_every_channel(images):
-    pale = digital.contrast(images, 0.4)
+    pale = corruptions.contrast(images, 0.4)
     assert torch.allclose(pale.mean((2, 3)), images.mean((2, 3)), atol=1e-5)
     assert torch.allclose(pale.std((2, 3)), 0.4 * images.std((2, 3)), atol=1e-5)
 
 
 def test_pixelate_makes_blocks_of_means():
     ramp = torch.arange(32.0).expand(1, 3, 32, 32) / 32
-    coarse = digital.pixelate(ramp, 0.5)
+    coarse = corruptions.pixelate(ramp, 0.5)
     assert torch.equal(coarse[..., ::2], coarse[..., 1::2])
     assert float(coarse[0, 0, 0, 0]) == pytest.approx((0 + 1 / 32) / 2)
 
 
 def test_high_quality_jpeg_changes_smooth_image_little():
     ramp = torch.arange(32.0).expand(1, 3, 32, 32) / 40
-    assert float((digital.jpeg_compression(ramp, 95) - ramp).abs().max()) < 0.02
+    assert float((corruptions.jpeg_compression(ramp, 95) - ramp).abs().max()) < 0.02
 
 
 def test_fog_reduces_contrast(images):
-    foggy = weather.fog(images, 1.0, 2, seeded_generator(0, "fog"))
+    foggy = corruptions.fog(images, 1.0, 2, seeded_generator(0, "fog"))
     assert foggy.std((2, 3)).mean() < images.std((2, 3)).mean()
 
 
 def test_clouds_span_0_to_1_and_are_smoother_with_larger_decay():
     rough, smooth = (
-        weather.fractal_noise(torch.zeros(50, 3, 32, 32), decay, seeded_generator(0, "cloud")) for decay in (1.2, 3.0)
+        corruptions.fractal_noise(torch.zeros(50, 3, 32, 32), decay, seeded_generator(0, "cloud"))
+        for decay in (1.2, 3.0)
     )
     assert (float(rough.amin()), float(rough.amax())) == (0, 1)
     assert (rough.diff(dim=3).abs().mean()) > 2 * smooth.diff(dim=3).abs().mean()
