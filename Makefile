@@ -6,7 +6,7 @@ READY := .venv/ready
 # One test process per core; every test computes on one thread.
 TOGETHER := -n logical --dist worksteal
 
-.PHONY: demo test test-slow lint bench coverage docs package
+.PHONY: demo test test-all lint bench coverage docs package
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
@@ -14,8 +14,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest $(TOGETHER)
 
-test-slow: $(READY)
-	$(BIN)/pytest -m slow $(TOGETHER)
+# The quick and the slow tests in one session, so that no core waits for the other between the two.
+test-all: $(READY)
+	$(BIN)/pytest -m "slow or not slow" $(TOGETHER)
 
 lint: $(READY)
 	$(BIN)/ruff check
