@@ -47,7 +47,7 @@ def test_the_bar_shows_progress_speed_metrics_and_time_left_in_80_columns(termin
         report_progress()
         progress.finish("epoch 12/25  done")
     frame = next(line for line in reversed(terminal.lines) if "%" in line)
-    for part in ("epoch 12/25 ", " 85%", " images/s", "loss 1.235", "accuracy 0.571", " left"):
+    for part in ("epoch 12/25 ", " 85%", " images/s", "loss 1.235", "accuracy 57.1%", " left"):
         assert part in frame
     assert max(len(line) for line in terminal.lines) <= 80
     assert terminal.lines[-2:] == ["epoch 12/25  done", ""]
@@ -56,9 +56,9 @@ def test_the_bar_shows_progress_speed_metrics_and_time_left_in_80_columns(termin
 @pytest.mark.parametrize(
     ("columns", "shown", "hidden"),
     [
-        (100, ["━", " 85%", " images/s", "loss 1.235", "accuracy 0.571", " left"], []),
-        (60, [" 85%", "loss 1.235", "accuracy 0.571", " left"], ["━", "images/s"]),
-        (45, [" 85%", "accuracy 0.571", " left"], ["loss"]),
+        (100, ["━", " 85%", " images/s", "loss 1.235", "accuracy 57.1%", " left"], []),
+        (60, [" 85%", "loss 1.235", "accuracy 57.1%", " left"], ["━", "images/s"]),
+        (45, [" 85%", "accuracy 57.1%", " left"], ["loss"]),
         (30, [" 85%", " left"], ["accuracy"]),
     ],
 )

@@ -198,7 +198,7 @@ def test_the_progress_counts_all_images_and_epochs(train, plan, tmp_path):
     lines = [line for line in recorder.lines if line]
     assert len(lines) == 2
     assert lines[1].startswith("epoch 2/2 ")
-    assert f"(val {last.val_accuracy:.3f})" in lines[1]
+    assert f"(val {100 * last.val_accuracy:.1f}%)" in lines[1]
 
 
 def test_a_directory_that_is_not_empty_is_rejected(train, plan, tmp_path):

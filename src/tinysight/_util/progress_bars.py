@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.table import Column
 from rich.text import Text
 
+from tinysight._util.formatting import percent
+
 _MAX_TASK = 28  # columns of the task's name
 _MIN_BAR = 6  # columns of the bar
 _WIDE = 70  # columns of a terminal that has room for a bar
@@ -26,7 +28,7 @@ class _StatusColumn(ProgressColumn):
         self._console = console
 
     def render(self, task: Task) -> Text:
-        """Return for example "1,368 images/s  loss 1.203  accuracy 0.571  0:32 left"."""
+        """Return for example "1,368 images/s  loss 1.203  accuracy 57.1%  0:32 left"."""
         bar = _MIN_BAR + 1 if self._console.width >= _WIDE else 0
         width = self._console.width - min(len(task.description), _MAX_TASK) - bar - len(" 100% ")
         fields = task.fields
@@ -73,11 +75,15 @@ def format_status(
 
     In less than `width` columns, leave out the speed, then the first metrics; the time left stays.
     """
-    parts = [*_speed(speed, unit), *(f"{name} {value:.3f}" for name, value in metrics.items())]
+    parts = [*_speed(speed, unit), *(f"{name} {_format(name, value)}" for name, value in metrics.items())]
     left = _remaining(seconds_left)
     while parts and len("  ".join([*parts, *left])) > width:
         parts.pop(0)
     return "  ".join([*parts, *left])
+
+
+def _format(name: str, value: float) -> str:
+    return percent(value) if name.endswith("accuracy") else f"{value:.3f}"
 
 
 def _speed(speed: float | None, unit: str) -> list[str]:

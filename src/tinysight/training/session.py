@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from tinysight._util.allocator import translate_oom, tune_malloc
 from tinysight._util.errors import DataError, RunError, TrainingError
+from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
 from tinysight.data.splits import split_dataset
@@ -256,5 +257,5 @@ def _format_epoch(task: str, epoch: EpochRecord) -> str:
     """Return the log line of an epoch; it fits into 80 columns."""
     return (
         f"{task}  {epoch.images_per_second:,.0f} images/s  loss {epoch.loss:.3f} (val {epoch.val_loss:.3f})  "
-        f"accuracy {epoch.accuracy:.3f} (val {epoch.val_accuracy:.3f})"
+        f"accuracy {percent(epoch.accuracy)} (val {percent(epoch.val_accuracy)})"
     )
