@@ -365,7 +365,7 @@ def test_non_finite_weights_are_rejected(run, classifier, number):
 def test_unknown_architecture_is_rejected(run, classifier):
     object.__setattr__(classifier.spec.model, "architecture", "vision-transformer")
     run.write_classifier(classifier)
-    with pytest.raises(RunError, match=r"model\.json: not written by this version.*\(model\.architecture"):
+    with pytest.raises(RunError, match=r"model\.json: model\.architecture: 'vision-transformer' is not a network"):
         run.classifier()
 
 
