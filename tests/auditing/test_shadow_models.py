@@ -7,7 +7,7 @@ from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, train_sh
 from tinysight.data.load import load
 from tinysight.recipes import loading
 
-OVERFITTING = ["training.epochs=60", "early_stopping.patience=60"]
+OVERFITTING = ["training.epochs=30", "early_stopping.patience=30", "training.batch_size=20"]
 
 
 @pytest.fixture(scope="module")
