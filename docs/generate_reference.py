@@ -9,6 +9,7 @@ import re
 import tomllib
 import typing
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,7 @@ def is_argument(parameter: Any) -> bool:
 def option_name(option: Any) -> str:
     """Return an option with its value's placeholder."""
     value = "" if option.is_flag else f" {metavar(option)}"
-    return f"`{cell(', '.join(option.opts) + value)}`"
+    return cell(f"`{', '.join(option.opts) + value}`")
 
 
 def default_of(option: Any) -> str:
@@ -277,8 +278,12 @@ def one_line(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return text for a table cell."""
-    return one_line(text).replace("|", "\\|")
+    """Return text for a table cell. In a code span with a `|`, Markdown would show a backslash, so it becomes HTML."""
+    return re.sub(r"`([^`]*\|[^`]*)`", _code_html, one_line(text)).replace("|", "\\|")
+
+
+def _code_html(span: re.Match[str]) -> str:
+    return f"<code>{escape(span[1]).replace('|', '&#124;')}</code>"
 
 
 if __name__ == "__main__":
