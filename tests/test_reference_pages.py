@@ -23,7 +23,7 @@ def test_the_command_line_page_has_options_choices_defaults_and_an_example(gener
     train = page.partition("## `tinysight train`")[2].partition("\n## ")[0]
     assert "```\ntinysight train RECIPE [OPTIONS]\n```" in train
     assert "```\ntinysight train fast --data shapes --minutes 1\n```" in train
-    assert "| `--precision auto\\|fp32\\|bf16` | `auto` |" in train
+    assert "| <code>--precision auto&#124;fp32&#124;bf16</code> | `auto` |" in train
     assert "| `--resume` |  |" in train
     for command in ("recipes list", "data info", "import", "doctor"):
         assert f"## `tinysight {command}`" in page
