@@ -1,10 +1,12 @@
 """`tinysight predict` with files, globs, folders, standard input and test images."""
 
+import csv
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,44 @@ def test_damaged_run_is_rejected(predict, finished_run):
     path = finished_run / "model.json"
     path.write_text(path.read_text().replace("circle", "square", 1))
     assert "model.json: modified after it was written" in predict("photos").refusal()
+
+
+def test_csv_output_has_all_images_and_counts(predict):
+    Path("photos/cat/bad.jpg").write_text("not an image")
+    outcome = predict("photos", "--output", "out.csv", "--top", 1)
+    assert outcome.code == 0
+    with open("out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 41
+    (failed,) = [row for row in rows if row["error"]]
+    assert failed["input"] == "photos/cat/bad.jpg"
+    counts = Counter("unsure" if row["unsure"] == "true" else row["class"] for row in rows if not row["error"])
+    text = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    assert outcome.out.splitlines() == [f"41 images: {text}, unreadable 1", "file: out.csv"]
+
+
+def test_images_are_sorted_into_folders(predict):
+    outcome = predict("photos/cat", "--sort-into", "sorted")
+    assert outcome.code == 0
+    assert len(list(Path("sorted").rglob("*.png"))) == len(list(Path("photos/cat").iterdir())) == 20
+    assert outcome.out.splitlines()[-1] == "folder: sorted"
+    assert predict("photos/cat", "--sort-into", "sorted").refusal() == "sorted: is not empty. Choose a new folder."
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "out.csv", "--json"], "--output and --json: cannot be combined. Choose one of them."),
+        (
+            ["--sort-into", "new", "--test-index", 1],
+            "--sort-into: copies image files only. Leave out --test-index and -.",
+        ),
+        (["--engine", "ray"], "--engine and --workers: need Parquet output. Add --output OUT.parquet."),
+        (
+            ["--output", "o.csv", "--workers", 2],
+            "--engine and --workers: need Parquet output. Add --output OUT.parquet.",
+        ),
+    ],
+)
+def test_options_that_exclude_each_other(predict, options, message):
+    assert predict("photos", *options).refusal() == message

@@ -12,7 +12,7 @@ from tinysight._util.errors import InputError
 from tinysight.data.image_io import read_image
 from tinysight.data.load import load
 from tinysight.evaluation import predict as module
-from tinysight.evaluation.predict import ImagePredictor
+from tinysight.evaluation.predict import ImagePredictor, UnreadableImage
 from tinysight.runs.run import Run
 
 
@@ -36,7 +36,7 @@ def test_order_is_kept_across_chunks(run, photos, monkeypatch):
     names = [str(photos / "cat" / f"{number:02}.png") for number in (5, 4, 3, 2, 1, 0, 9, 8)]
     names[4:4] = ["missing.png"]
     predictions = list(ImagePredictor(run).predict(names))
-    assert predictions[4].startswith("missing.png: no such file")
+    assert predictions[4] == UnreadableImage("missing.png", "missing.png: no such file. Check the path.")
     assert [prediction["input"] for prediction in predictions[:4] + predictions[5:]] == names[:4] + names[5:]
     single = [next(ImagePredictor(run).predict([name])) for name in names]
     for first, second in zip(single, predictions, strict=True):

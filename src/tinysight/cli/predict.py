@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +18,9 @@ from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrF
 from tinysight.cli.output import command, print_next
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.predict import Prediction
+    from tinysight.evaluation.predict import ImagePredictor, Prediction, UnreadableImage
+
+    Result = Prediction | UnreadableImage
 
 
 def predict(
@@ -31,49 +35,107 @@ def predict(
     output: Annotated[
         str | None,
         typer.Option(
-            metavar="OUT.parquet", help="Bulk prediction: one row per image of a folder, glob, Parquet or tar file."
+            metavar="OUT.csv|OUT.parquet",
+            help="Write one row per image. Parquet: in bulk, from a folder, glob, Parquet or tar file.",
         ),
     ] = None,
+    sort_into: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Copy each image into DIR/CLASS, or DIR/unsure.")
+    ] = None,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="With --output: local (this machine) or ray (a cluster).")
+        Literal["local", "ray"], typer.Option(help="For Parquet output: local (this machine) or ray (a cluster).")
     ] = "local",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="With --output: number of workers; default: one per core.")
+        int | None, typer.Option(min=1, help="For Parquet output: number of workers; default: one per core.")
     ] = None,
 ) -> None:
     """Predict the class of each IMAGE, with probabilities.
 
     Example: tinysight predict runs/fast-1 cat.jpg
     """
-    if output is not None:
-        if len(images) != 1 or test_index or as_json:
+    if output is not None and not output.lower().endswith(".csv"):
+        if len(images) != 1 or test_index or as_json or sort_into:
             raise InputError(
-                "--output: takes one input, without --test-index or --json. Pass one folder, glob, Parquet or tar file."
+                "--output: Parquet output takes one input, without --test-index, --json or --sort-into. Pass one "
+                "folder, glob, Parquet or tar file."
             )
         _predict_batch(run, images[0], output, engine, workers, top)
         return
     if engine != "local" or workers:
-        raise InputError("--engine and --workers: need --output. Add --output OUT.parquet.")
+        raise InputError("--engine and --workers: need Parquet output. Add --output OUT.parquet.")
+    if output and as_json:
+        raise InputError("--output and --json: cannot be combined. Choose one of them.")
+    if sort_into and (test_index or "-" in images):
+        raise InputError("--sort-into: copies image files only. Leave out --test-index and -.")
     predictor = api.open_predictor(run, top=top)
-    predictions: list[Prediction] = []
-    failed = False
-    for result in predictor.predict(images, test_index, data_dir, progress):
-        if isinstance(result, str):
-            failed = True
-            print_error(result)
-        elif as_json:
-            predictions.append(result)
-        else:
-            print_result(escape_control(_format(result)))
-    if as_json:
-        print_result(json.dumps(predictor.document(predictions), indent=2, ensure_ascii=False))
-    elif test_index:  # notes about the dataset
-        for note in predictor.classifier.notes:
+    results = predictor.predict(images, test_index, data_dir, progress)
+    counts = _write(predictor, results, top, as_json, output, sort_into)
+    if not as_json:
+        for note in predictor.classifier.notes if test_index else ():  # notes about the dataset
             progress.note(note)
-    if failed:
+    if counts[None] and not output:
         raise typer.Exit(2)
     if not as_json:
         print_next(_next_step(run, images, test_index))
+
+
+def _write(
+    predictor: ImagePredictor,
+    results: Iterator[Result],
+    top: int,
+    as_json: bool,
+    output: str | None,
+    sort_into: Path | None,
+) -> Counter[str | None]:
+    """Write the results where they were asked for; return the number of images by class, and under None the failed."""
+    from tinysight.evaluation.prediction_files import ImageSorter, write_csv
+
+    counts: Counter[str | None] = Counter()
+    if sort_into:
+        results = ImageSorter(sort_into).copy(results)
+    results = _count(results, counts)
+    if output:
+        write_csv(results, Path(output), top)
+    elif as_json:
+        print_result(json.dumps(predictor.document(list(_readable(results))), indent=2, ensure_ascii=False))
+    else:
+        for prediction in _readable(results):
+            print_result(escape_control(_format(prediction)))
+    if not as_json and (output or sort_into):
+        print_result(escape_control(_format_counts(counts)))
+    for path in filter(None, (output, sort_into)):
+        print_result(escape_control(f"{'folder' if path == sort_into else 'file'}: {path}"))
+    return counts
+
+
+def _count(results: Iterable[Result], counts: Counter[str | None]) -> Iterator[Result]:
+    """Yield the results, and count them by class."""
+    from tinysight.evaluation.predict import UnreadableImage
+
+    for result in results:
+        if isinstance(result, UnreadableImage):
+            counts[None] += 1
+        else:
+            counts["unsure" if result["unsure"] else result["top"][0]["class"]] += 1
+        yield result
+
+
+def _readable(results: Iterable[Result]) -> Iterator[Prediction]:
+    """Yield the predictions, and print an error for each image that cannot be read."""
+    from tinysight.evaluation.predict import UnreadableImage
+
+    for result in results:
+        if isinstance(result, UnreadableImage):
+            print_error(result.error)
+        else:
+            yield result
+
+
+def _format_counts(counts: Counter[str | None]) -> str:
+    """Return for example "40 images: cat 21, dog 15, unsure 3, unreadable 1"."""
+    classes = [f"{name} {count:,}" for name, count in counts.most_common() if name is not None]
+    unreadable = [f"unreadable {counts[None]:,}"] if counts[None] else []
+    return f"{counts.total():,} images: {', '.join([*classes, *unreadable])}"
 
 
 def _next_step(run: Path, images: list[str], test_index: list[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -37,6 +38,14 @@ class Prediction(TypedDict):
     label: NotRequired[str]
 
 
+@dataclass(frozen=True)
+class UnreadableImage:
+    """An image that cannot be read: its name as it was given, and a message with the reason."""
+
+    input: str
+    error: str
+
+
 class ImagePredictor:
     """Predicts the `top` most probable classes of images with the classifier of a run or a file."""
 
@@ -49,8 +58,8 @@ class ImagePredictor:
         test_indices: Sequence[int] = (),
         data_dir: Path | None = None,
         progress: Progress = SILENT,
-    ) -> Iterator[Prediction | str]:
-        """Yield one prediction per image, in the order given, or an error message if the image is unreadable.
+    ) -> Iterator[Prediction | UnreadableImage]:
+        """Yield one prediction per image, in the order given, or why the image is unreadable.
 
         Args:
             inputs: files, globs, folders (searched recursively), or "-" for standard input.
@@ -77,7 +86,7 @@ class ImagePredictor:
         notes = list(self.classifier.notes)
         return {"format": DOCUMENT_FORMAT, "model": str(self.source.path), "notes": notes, "predictions": predictions}
 
-    def _predict_images(self, images: list[ImageInput], progress: Progress) -> Iterator[Prediction | str]:
+    def _predict_images(self, images: list[ImageInput], progress: Progress) -> Iterator[Prediction | UnreadableImage]:
         sources = [sys.stdin.buffer.read(MAX_BYTES + 1) if file is None else file for _, file in images]
         size = (self.classifier.image_size, self.classifier.image_size)
         crops = self.classifier.crops
@@ -85,7 +94,10 @@ class ImagePredictor:
         for chunk_slice, pixels, failures in decode_in_chunks(sources, size, crops, chunk):
             probabilities, reasons = self._probabilities(pixels), dict(failures)
             for index, (name, _) in enumerate(images[chunk_slice]):
-                yield reasons.get(index) or self._prediction(name, probabilities[index])
+                if index in reasons:
+                    yield UnreadableImage(name, reasons[index])
+                else:
+                    yield self._prediction(name, probabilities[index])
             progress.advance(len(pixels))
 
     def _predict_test_images(
