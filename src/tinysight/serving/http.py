@@ -112,7 +112,7 @@ class FastRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request. Raises RequestValidationError for invalid query parameters."""
-        if scope["method"] not in self.methods:
+        if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)  # status 405
             return
         request = Request(scope, receive)
