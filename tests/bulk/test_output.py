@@ -111,6 +111,15 @@ def test_missing_parts_are_predicted_again_and_leftovers_do_no_harm(trained, inp
     assert table(out) == table(whole)
 
 
+def test_of_two_parts_with_one_number_only_the_current_one_is_kept(trained, inputs, tmp_path):
+    predict_all(trained, inputs.folder, tmp_path / "out")
+    before = parts(tmp_path / "out")
+    for digest in ("0" * 16, "f" * 16):  # listed before and after the current one
+        shutil.copy(tmp_path / "out" / before[0], tmp_path / "out" / f"part-000000-{digest}.parquet")
+    total = predict_all(trained, inputs.folder, tmp_path / "out")
+    assert (total.rows, total.skipped, parts(tmp_path / "out")) == (0, len(before), before)
+
+
 class Counting(SilentProgress):
     """Progress that adds up its reports."""
 

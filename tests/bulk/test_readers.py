@@ -103,7 +103,7 @@ def test_empty_tar_file_has_no_images(tmp_path):
 MEMBERS = {f"{number}.png": bytes([number]) * (400 + 300 * number) for number in range(4)}
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(data=st.data(), mode=st.sampled_from(["w", "w:gz"]))
 def test_tar_file_cut_at_any_byte_gives_its_first_images_and_at_most_one_error(data, mode):
     content = tar_of(MEMBERS, mode)
@@ -133,7 +133,7 @@ def test_images_after_damage_between_members_are_not_lost_silently(tmp_path, dam
     assert read(path)[-1][1] == f"error: {path}: is damaged or truncated. Replace or remove it."
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(data=st.data(), mode=st.sampled_from(["w", "w:gz"]))
 def test_changed_byte_of_a_tar_file_never_raises(data, mode):
     content = bytearray(tar_of(MEMBERS, mode))

@@ -36,7 +36,7 @@ NAMES = st.lists(st.sampled_from(["a", "b", "c", "B", ".d", "e.f"]), min_size=1,
 SUFFIXES = st.sampled_from([".png", ".JPG", ".jpeg", ".webp", ".gif", ".bmp", ".txt", ".png.part", ""])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(NAMES, SUFFIXES, st.integers(0, 9)), min_size=1, max_size=12, unique_by=lambda file: file[:2])
 )
@@ -65,7 +65,7 @@ def test_image_files_are_covered_exactly_once_in_sorted_order(files):
         assert len({shard.digest for shard in shards}) == len(shards)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=10))
 def test_row_groups_are_covered_exactly_once_and_sizes_add_up(groups):
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def test_row_groups_are_covered_exactly_once_and_sizes_add_up(groups):
         assert images == [(f"{path}:{row}", cell) for row, cell in enumerate(cells)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(["image", "tar", "parquet"]), min_size=1, max_size=10))
 def test_kinds_are_never_mixed_in_a_shard(kinds):
     with tempfile.TemporaryDirectory() as folder:

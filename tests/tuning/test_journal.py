@@ -57,7 +57,7 @@ def finished_in(content):
     return sum(line["op_code"] == 6 and line["state"] == 1 for line in lines)  # set state: complete
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_journal_cut_at_any_byte_keeps_its_complete_lines(complete, data):
     whole = (complete / "study.journal").read_bytes()
@@ -108,7 +108,7 @@ def check_refused_or_opened(complete, lines):
     return "opened"
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data(), value=JSON)
 @example(data=None, value=None)
 @example(data=None, value=[])
@@ -123,7 +123,7 @@ def test_line_of_other_json_is_refused_with_a_sentence(complete, data, value):
     assert check_refused_or_opened(complete, lines) == "refused"
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data(), value=JSON)
 def test_line_with_a_changed_or_missing_value_never_raises_another_error(complete, data, value):
     lines = (complete / "study.journal").read_bytes().splitlines(keepends=True)

@@ -237,7 +237,7 @@ def test_pruning_by_hand(long_study, ended):
         assert report_all(long_study.next_trial(), curve) == epoch
 
 
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(curves=st.lists(CURVES, min_size=6, max_size=6))
 def test_pruning_equals_numpys_percentile(long_study, record, ended, curves):
     with tempfile.TemporaryDirectory() as folder:
