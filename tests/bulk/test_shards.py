@@ -141,6 +141,7 @@ def test_single_file_is_an_input_whatever_its_folder_holds(tmp_path):
         shards_of(tmp_path / "notes.txt")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_links_and_pipes_are_handled(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "outside.png").write_bytes(b"12345")

@@ -1,5 +1,7 @@
 """Listening sockets: free and taken ports, several processes on one port, and addresses that are not available."""
 
+import errno
+import os
 import re
 import socket
 
@@ -36,7 +38,8 @@ def test_port_0_picks_a_free_port_that_all_sockets_share(opened):
 
 def test_port_of_another_server_is_not_shared(opened):
     port = opened("127.0.0.1", 0)[0].getsockname()[1]
-    expected = f"127.0.0.1, port {port}: cannot listen (Address already in use). Choose another port or host."
+    reason = os.strerror(errno.EADDRINUSE)
+    expected = f"127.0.0.1, port {port}: cannot listen ({reason}). Choose another port or host."
     with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
         listen("127.0.0.1", port)
 

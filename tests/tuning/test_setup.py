@@ -1,5 +1,6 @@
 """The length of the trials follows from speed and time, and other settings or directories are refused."""
 
+import math
 import time
 
 import pytest
@@ -96,7 +97,9 @@ def test_record_states_what_the_trials_depend_on(create, dataset):
 
 def test_measured_speed_is_positive_and_finite(dataset, recipe):
     context = TrialContext.create(dataset, recipe, 0, "fp32", "cpu")
-    assert 0 < measure_epoch_seconds(context, recipe, 0) < 60
+    seconds = measure_epoch_seconds(context, recipe, 0)
+    assert seconds > 0
+    assert math.isfinite(seconds)
 
 
 def changed(recipe, **sections):
