@@ -5,9 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tinysight._util.errors import RunError
 from tinysight.tuning.study import Study
@@ -197,3 +203,94 @@ def test_importance_needs_ten_finished_trials(study, search):
     shares = study.importance()
     assert set(shares) == set(study.space.distributions)
     assert sum(shares.values()) == pytest.approx(1)
+
+
+CURVES = st.lists(st.integers(1, 99).map(lambda percent: percent / 100), min_size=9, max_size=9)
+
+
+@pytest.fixture
+def long_study(tmp_path, record):
+    """A study of nine epochs, joined: pruning starts after a third of them."""
+    study = Study.create(tmp_path / "long", record.model_copy(update={"epochs": 9}))
+    with study.join():
+        yield study
+
+
+def report_all(task, curve):
+    """Report a curve until the trial is pruned; return the epoch at which it is, or None."""
+    return next((epoch for epoch, accuracy in enumerate(curve, 1) if task.report(epoch, accuracy)), None)
+
+
+def test_pruning_by_hand(long_study, ended):
+    """After epoch 3, the worst quarter of 0.2, 0.4, 0.6 and 0.8 is below 0.35."""
+    for accuracy in (0.2, 0.4, 0.6, 0.8):
+        task = long_study.next_trial()
+        assert report_all(task, [accuracy] * 9) is None  # the first four are never pruned
+        task.finish(ended(accuracy))
+    for curve, epoch in [
+        ([0.34] * 9, 3),
+        ([0.0, 0.0, 0.0], 3),
+        ([0.36] * 9, None),
+        ([0.0, 0.36, 0.0, 0.0], None),  # its best accuracy so far counts
+        ([0.1] * 2, None),  # epochs 1 and 2 are never compared
+    ]:
+        assert report_all(long_study.next_trial(), curve) == epoch
+
+
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(curves=st.lists(CURVES, min_size=6, max_size=6))
+def test_pruning_equals_numpys_percentile(long_study, record, ended, curves):
+    with tempfile.TemporaryDirectory() as folder:
+        study, finished = Study.create(Path(folder) / "study", long_study.record), []
+        with study.join():
+            for curve in curves:
+                task, expected = study.next_trial(), None
+                if len(finished) >= 4:
+                    limits = np.percentile(finished, 25, axis=0)
+                    best = np.maximum.accumulate(curve)
+                    expected = next((epoch for epoch in range(3, 10) if best[epoch - 1] < limits[epoch - 1]), None)
+                assert report_all(task, curve) == expected
+                if expected is None:
+                    task.finish(ended(curve[-1]))
+                    finished.append(curve)
+
+
+def test_curve_and_result_of_a_trial_are_stored(long_study, ended):
+    task = long_study.next_trial()
+    assert report_all(task, [0.1, 0.3, 0.2]) is None
+    task.finish(ended(0.3, "stopped"))
+    (trial,) = Study.open(long_study.path).trials()
+    assert (trial.state, trial.curve, trial.accuracy, trial.epochs) == ("stopped", (0.1, 0.3, 0.2), 0.3, 2)
+
+
+def test_duration_of_a_trial_is_the_median_of_the_finished_ones(study, ended):
+    assert study.median_trial_seconds() == study.record.trial_seconds
+    for seconds, ending in [(9.0, "finished"), (500.0, "pruned"), (2.0, "finished"), (4.0, "finished")]:
+        study.next_trial().finish(replace(ended(0.5, ending), seconds=seconds))
+    assert study.median_trial_seconds() == 4.0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_first_trials_depend_only_on_the_seed(tmp_path, record, ended, seed):
+    def values_in(name):
+        study = Study.create(tmp_path / name, record.model_copy(update={"seed": seed}))
+        with study.join():
+            for number in range(4):
+                task = study.next_trial()
+                assert study.trial_recipe(task.values).training.epochs == record.epochs
+                task.finish(ended(0.5 + number / 10))
+        return [trial.values for trial in study.trials()]
+
+    assert values_in("a") == values_in("b")
+
+
+def test_reopened_study_continues_with_all_of_its_trials(study, search, ended):
+    search(0.5, 0.7)
+    study.next_reseeded().finish(ended(0.6))
+    again = Study.open(study.path)
+    assert (again.trials(), again.reseeded_trials()) == (study.trials(), study.reseeded_trials())
+    with again.join():
+        task = again.next_reseeded()
+        assert (task.reseed_of, task.reseed_number) == (1, 1)
+        assert again.next_trial().optuna_trial.number == 2
+    assert again.baseline == study.trials()[0]

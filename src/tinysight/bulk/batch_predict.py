@@ -12,7 +12,7 @@ from tinysight.bulk.executors import EXECUTORS, BatchEngine, run_shards
 from tinysight.bulk.job import Job, NumberedShard, ShardResult
 from tinysight.bulk.output import ParquetOutput, part_name
 from tinysight.bulk.shards import iter_shards, total_bytes
-from tinysight.bulk.storage import RemotePath
+from tinysight.bulk.storage import RemotePath, glob_to_regex
 from tinysight.models.predictor import ModelSource
 
 _OTHER_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".xlsx")
@@ -76,7 +76,7 @@ def batch_predict(
         raise
     finally:
         progress.finish()
-    rows_dir.remove_parts(remaining.stale.values())
+    rows_dir.remove_parts(chain.from_iterable(remaining.stale.values()))
     return BatchSummary(rows, errors, remaining.skipped)
 
 
@@ -102,14 +102,13 @@ class _RemainingShards:
 
     def __iter__(self) -> Iterator[NumberedShard]:
         for number, shard in enumerate(iter_shards(self.images)):
-            existing = self.stale.pop(number, None)
-            if existing == part_name(number, shard):
+            existing, name = self.stale.pop(number, []), part_name(number, shard)
+            self.output.remove_parts(part for part in existing if part != name)
+            if name in existing:
                 self.skipped += 1
                 self.progress.advance(shard.size)
-                continue
-            if existing is not None:
-                self.output.remove_parts([existing])
-            yield number, shard
+            else:
+                yield number, shard
 
 
 def _check_output(output: RemotePath, images: RemotePath) -> None:
@@ -121,5 +120,6 @@ def _check_output(output: RemotePath, images: RemotePath) -> None:
             f"afterwards, for example with pandas.read_parquet."
         )
     inside = f"{output.path}/".startswith(f"{images.path.rstrip('/')}/")
-    if images.scheme == output.scheme and inside:
+    matched = glob_to_regex(images.path).fullmatch(output.join("part.parquet").path)
+    if images.scheme == output.scheme and (inside or matched):
         raise InputError(f"{output}: is inside the input {images}. Choose an output outside of it.")

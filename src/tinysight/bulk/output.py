@@ -60,7 +60,7 @@ class ParquetOutput:
             return
         try:
             existing = json.loads(self.path.join(METADATA_FILE).read(2**20))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{self.path}: exists and is not an output of batch prediction. Choose another output."
             ) from error
@@ -83,14 +83,16 @@ class ParquetOutput:
                 f"{self.path}: is not visible from every machine. Choose a shared output, such as s3://BUCKET/NAME."
             )
 
-    def existing_parts(self) -> dict[int, str]:
-        """Return the names of the existing Parquet files, by shard number."""
+    def existing_parts(self) -> dict[int, list[str]]:
+        """Return the names of the existing Parquet files, by shard number; more than one if images have changed."""
         try:
             infos = self.path.filesystem.get_file_info(FileSelector(self.path.path))
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error}). Check its permissions.") from error
-        matches = (_PART.fullmatch(info.base_name) for info in infos)
-        return {int(match[1]): match[0] for match in matches if match}
+        parts: dict[int, list[str]] = {}
+        for match in filter(None, (_PART.fullmatch(info.base_name) for info in infos)):
+            parts.setdefault(int(match[1]), []).append(match[0])
+        return parts
 
     def write_shard(self, number: int, shard: Shard, batches: Iterable[pa.RecordBatch]) -> tuple[int, int]:
         """Write the rows of a shard as one file, atomically.

@@ -6,6 +6,8 @@ import posixpath
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
+from typing import Self
 from zlib import error as ZlibError
 
 import pyarrow as pa
@@ -23,6 +25,8 @@ RawImage = tuple[str, bytes | ImageError]
 
 _PARQUET_ROWS = 256  # rows read at a time; a whole row group may not fit into memory
 _DAMAGED = "is damaged or truncated. Replace or remove it."
+# tarfile raises TypeError for a gzip header that ends early, and ValueError for invalid numbers.
+_TAR_ERRORS = (tarfile.TarError, OSError, EOFError, ZlibError, TypeError, ValueError)
 
 
 def read_images(root: RemotePath, shard: Shard) -> Iterator[RawImage]:
@@ -65,21 +69,40 @@ def _from_tar(place: RemotePath) -> Iterator[RawImage]:
     try:
         with (
             place.filesystem.open_input_stream(place.path, compression=None) as stream,
-            tarfile.open(fileobj=stream, mode="r|*") as archive,
+            tarfile.open(fileobj=stream, mode="r|*", tarinfo=_StrictTarInfo) as archive,
         ):
             for member in archive:
                 hidden = posixpath.basename(member.name).startswith(".")
                 if member.isreg() and member.name.lower().endswith(IMAGE_SUFFIXES) and not hidden:
-                    yield f"{place}:{member.name}", _read_member(archive, member)
-    except (tarfile.TarError, OSError, EOFError, ZlibError):
+                    yield f"{place}:{_printable(member.name)}", _read_member(archive, member)
+    except _TAR_ERRORS:
         yield str(place), ImageError(f"{place}: {_DAMAGED}")
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Header of a member; a damaged or missing one raises ReadError, where tarfile would end without an error."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Read the next header; only a block of zeros ends the archive."""
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:
+            raise
+        except HeaderError as error:
+            raise ReadError(str(error)) from error
+
+
+def _printable(name: str) -> str:
+    """Return a name with an escape for every byte that is not UTF-8, because Parquet stores only UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = archive.extractfile(member)
     content = file.read(MAX_BYTES + 1) if file else b""
     if len(content) < min(member.size, MAX_BYTES + 1):
-        raise tarfile.ReadError("unexpected end of data")
+        raise ReadError("unexpected end of data")
     return content
 
 

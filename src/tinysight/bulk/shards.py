@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Literal
 
 from pyarrow import ArrowException
@@ -113,15 +113,20 @@ def _shard(kind: ShardKind, infos: list[FileInfo]) -> Shard:
 
 
 def _parquet_shards(info: FileInfo, row_groups: list[int]) -> Iterator[Shard]:
-    """Yield shards of consecutive row groups, each of at least 1000 rows unless it is the last."""
+    """Yield shards of consecutive row groups, each of at least 1000 rows unless it is the last.
+
+    Their sizes, proportional to their rows, add up to the size of the file.
+    """
     if not row_groups:  # the worker writes the error as a row
         yield _shard("parquet", [info])
     groups: list[int] = []
+    ends = list(accumulate(row_groups, initial=0))
     for number in range(len(row_groups)):
         groups.append(number)
-        rows = sum(row_groups[group] for group in groups)
-        if rows >= IMAGES_PER_SHARD or number == len(row_groups) - 1:
-            size = info.size * rows // max(1, sum(row_groups))
+        start, end, total = ends[groups[0]], ends[number + 1], max(1, ends[-1])
+        is_last = number == len(row_groups) - 1
+        if end - start >= IMAGES_PER_SHARD or is_last:
+            size = (info.size if is_last else info.size * end // total) - info.size * start // total
             yield Shard("parquet", (info.path,), size, _digest([info], groups), tuple(groups))
             groups = []
 

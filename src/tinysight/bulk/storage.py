@@ -18,6 +18,7 @@ CONCURRENT_READS = 32  # concurrent reads; hides the latency of object stores
 
 _MAGIC = re.compile(r"[*?\[]")
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_WILDCARD = re.compile(r"(\*\*/|\*\*|\*|\?|\[(?:![^/]|[^!/])[^/\]]*\])")
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,17 @@ class RemotePath:
         Lists one directory at a time, so that memory does not grow with their number.
 
         Raises:
-            InputError: a directory cannot be read.
+            InputError: a directory cannot be read, or a name in it is not UTF-8.
         """
         try:
             infos = self.filesystem.get_file_info(FileSelector(self.path))
         except OSError as error:
             raise InputError(f"{self}: cannot be read ({_reason(error)}). Check the name and permissions.") from error
-        for info in sorted(infos, key=lambda info: info.path):
+        try:
+            infos = sorted(infos, key=lambda info: info.path)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self}: has a file name that is not UTF-8. Rename the file.") from error
+        for info in infos:
             if info.base_name.startswith("."):
                 continue
             if info.type == FileType.Directory:
@@ -136,17 +141,22 @@ class RemotePath:
 
 def glob_to_regex(glob: str) -> re.Pattern[str]:
     """Translate a glob to a regular expression for whole paths."""
-    return re.compile("".join(map(_translate, re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^/\]]+\])", glob))))
+    return re.compile("".join(map(_translate, _WILDCARD.split(glob))), re.DOTALL)
 
 
 def _translate(part: str) -> str:
     """Return the regular expression for one wildcard, or for text without wildcards."""
     if part in _WILDCARDS:
         return _WILDCARDS[part]
-    if part.startswith("[") and part.endswith("]"):
-        characters = re.escape(part[1:-1].removeprefix("!")).replace(r"\-", "-")  # keep ranges such as [a-z]
-        return f"[^{characters}]" if part[1] == "!" else f"[{characters}]"
-    return re.escape(part)
+    if not _WILDCARD.fullmatch(part):
+        return re.escape(part)
+    negated = part[1] == "!"
+    items = re.findall(r"(.)-(.)|(.)", part[2 if negated else 1 : -1], re.DOTALL)
+    ranges = [f"{re.escape(low)}-{re.escape(high)}" if low else re.escape(single) for low, high, single in items]
+    ascending = [text for text, (low, high, _) in zip(ranges, items, strict=True) if low <= high]
+    if not ascending:
+        return "[^/]" if negated else "(?!)"
+    return f"(?!/)[{'^' if negated else ''}{''.join(ascending)}]"
 
 
 def _reason(error: Exception) -> str:

@@ -43,4 +43,4 @@ def serve(
     sockets = listen(host, port, usable_cores())
     stdout_console.print(f"page: http://{f'[{host}]' if ':' in host else host}:{sockets[0].getsockname()[1]}/")
     print_next("open the page in a browser; stop the server with Ctrl-C")
-    run_server(run, sockets, token)
+    run_server(run, sockets, token or None)

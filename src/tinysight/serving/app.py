@@ -8,15 +8,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
-from tinysight.serving.http import IMAGE_TYPES, FastRoute, PredictOptions, SecurityHeaders, require_token, static_routes
-from tinysight.serving.schemas import ErrorResponse, ModelInfo, PredictResponse
+from tinysight.serving.http import (
+    IMAGE_TYPES,
+    SECURITY_HEADERS,
+    FastRoute,
+    PredictOptions,
+    SecurityHeaders,
+    require_token,
+    static_routes,
+)
+from tinysight.serving.schemas import ErrorResponse, ModelInfo, PredictResponse, Readiness
 from tinysight.serving.served_model import ServedModel
 from tinysight.serving.service import PredictionService, RequestLimits
 
-_ERROR_RESPONSES = {status: {"model": ErrorResponse} for status in (400, 401, 413, 415, 422, 429, 503)}
+_ERROR_RESPONSES = {status: {"model": ErrorResponse} for status in (400, 401, 413, 415, 422, 429, 500, 503)}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _REQUEST_BODY = {"requestBody": {"required": True, "content": dict.fromkeys(IMAGE_TYPES, _BINARY)}}
 
@@ -41,6 +49,7 @@ def create_app(model: ServedModel, limits: RequestLimits | None = None, token: s
     app.add_middleware(SecurityHeaders)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(Exception)(_internal_error)
     _add_predict(app, service, token)
     app.include_router(_model_routes(service, token))
     app.include_router(_status_routes(service))
@@ -68,7 +77,7 @@ def _model_routes(service: PredictionService, token: str | None) -> APIRouter:
 
     router = APIRouter(dependencies=[Depends(authorize)])
 
-    @router.get("/model", response_model=ModelInfo)
+    @router.get("/model", response_model=ModelInfo, responses={401: {"model": ErrorResponse}})
     async def model() -> ModelInfo:
         """Describe the classifier: classes, accuracy, intended use."""
         service.build_index()  # the web page loads this first and requests explanations next
@@ -86,12 +95,12 @@ def _status_routes(service: PredictionService) -> APIRouter:
         """Liveness probe."""
         return {"status": "ok"}
 
-    @router.get("/readyz")
+    @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
     async def readyz() -> JSONResponse:
         """Readiness probe: 503 while the maximum number of requests is in flight."""
         return JSONResponse({"ready": service.is_ready}, 200 if service.is_ready else 503)
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Request counts and latencies in Prometheus format."""
         return Response(service.metrics.to_prometheus(), media_type="text/plain; version=0.0.4")
@@ -111,3 +120,8 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     first = error.errors()[0]
     return JSONResponse({"reason": f"{first['loc'][-1]}: {first['msg']}."}, 422)
+
+
+async def _internal_error(request: Request, error: Exception) -> JSONResponse:
+    """Return status 500; the server logs the error. This response does not pass the middleware."""
+    return JSONResponse({"reason": "Server: internal error. See its log."}, 500, SECURITY_HEADERS)

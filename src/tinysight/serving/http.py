@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from importlib import resources
+from pathlib import PurePath
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
+_MAX_LENGTH_DIGITS = 18  # of a Content-Length; Python refuses to convert thousands of digits
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """Return the body of a request, an image of at most `max_bytes` bytes.
 
     Raises:
-        HTTPException: 415 for another content type, 413 for too many bytes, 400 for an empty body.
+        HTTPException: 415 for another content type, 413 for too many bytes, 400 for an empty or incomplete body.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in IMAGE_TYPES:
@@ -27,14 +31,19 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
             f"Content-Type: is not an image type. Send the image as the body, with one of {', '.join(IMAGE_TYPES)}.",
         )
     too_large = f"Image: has more than {max_bytes >> 20} MiB. Send a smaller image."
-    content_length = request.headers.get("content-length", "0")
-    content = bytearray()
-    if not content_length.isdigit() or int(content_length) > max_bytes:
+    content_length = request.headers.get("content-length", "0").lstrip("0") or "0"
+    if not content_length.isdecimal():
+        raise HTTPException(400, "Content-Length: is not a number. Send the number of bytes of the image.")
+    if len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > max_bytes:
         raise HTTPException(413, too_large)
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > max_bytes:
-            raise HTTPException(413, too_large)
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > max_bytes:
+                raise HTTPException(413, too_large)
+    except ClientDisconnect as error:
+        raise HTTPException(400, "Request body: ended early. Send the image again.") from error
     if not content:
         raise HTTPException(400, "Request body: is empty. Send the image as the body.")
     return bytes(content)
@@ -44,8 +53,8 @@ def require_token(request: Request, token: str | None) -> None:
     """Raise HTTPException (401) unless the request carries `token`; None accepts every request."""
     if token is None:
         return
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not secrets.compare_digest(given.encode(), token.encode()):
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secrets.compare_digest(given.encode(), token.encode()):
         raise HTTPException(
             401,
             "Token: is missing or wrong. Send the header Authorization: Bearer TOKEN.",
@@ -58,11 +67,12 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = [
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class SecurityHeaders:
@@ -76,7 +86,7 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                message["headers"] = [*message["headers"], *_RAW_HEADERS]
             await send(message)
 
         await self.app(scope, receive, with_headers)
@@ -102,6 +112,9 @@ class FastRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request. Raises RequestValidationError for invalid query parameters."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)  # status 405
+            return
         request = Request(scope, receive)
         response = await self.endpoint(request, _options(request) if scope["query_string"] else _DEFAULTS)
         await response(scope, receive, send)
@@ -114,26 +127,19 @@ def _options(request: Request) -> PredictOptions:
         raise RequestValidationError(error.errors()) from error
 
 
-_FILES = {"page.css": "text/css", "page.js": "text/javascript"}
+_FILES = {"": "page.html", "page.css": "page.css", "page.js": "page.js"}
+_MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript"}
 
 
 def static_routes() -> APIRouter:
-    """Return the routes of the web page; other file names get status 404."""
+    """Return the routes of the web page."""
     router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    async def page() -> Response:
-        return _file("page.html", "text/html; charset=utf-8")
-
-    @router.get("/{name}")
-    async def file(name: str) -> Response:
-        if name not in _FILES:
-            raise HTTPException(404, "Not found.")
-        return _file(name, _FILES[name])
-
+    for path, name in _FILES.items():
+        router.add_api_route(f"/{path}", partial(_file, name), response_model=None)
     return router
 
 
-def _file(name: str, media_type: str) -> Response:
-    content = resources.files("tinysight.serving").joinpath("page", name).read_bytes()
-    return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
+async def _file(name: str) -> Response:
+    file = resources.files("tinysight.serving").joinpath("page", name)
+    media_type = _MEDIA_TYPES[PurePath(name).suffix]
+    return Response(file.read_bytes(), media_type=media_type, headers={"Cache-Control": "no-cache"})

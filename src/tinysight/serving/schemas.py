@@ -57,3 +57,9 @@ class ErrorResponse(BaseModel):
     """The body of an error response."""
 
     reason: str = Field(examples=["Image: empty file. Get a new copy or remove it."])
+
+
+class Readiness(BaseModel):
+    """Whether the process accepts another request."""
+
+    ready: bool

@@ -101,12 +101,13 @@ class PredictionService:
     @contextmanager
     def _admitted(self) -> Iterator[None]:
         """Count one request, and reject it with 429 if too many are in flight."""
-        start, status = time.perf_counter(), 200
+        start, status = time.perf_counter(), 500
         self._in_flight += 1
         try:
             if self._in_flight > self.limits.max_in_flight:
                 raise HTTPException(429, "Server: too many requests in flight. Try again in a second.", _RETRY_AFTER)
             yield
+            status = 200
         except HTTPException as error:
             status = error.status_code
             raise

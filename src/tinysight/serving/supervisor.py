@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import socket
 import sys
@@ -128,7 +127,7 @@ def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
             return [socket.create_server((host, port), family=_family(host))] * count
         return [socket.create_server((host, port), family=_family(host), reuse_port=True) for _ in range(count)]
     except OSError as error:
-        reason = os.strerror(error.errno or 0)  # `error.strerror` repeats the address
+        reason = (error.strerror or str(error)).partition(" (while ")[0]  # Python appends the address
         raise InputError(f"{host}, port {port}: cannot listen ({reason}). Choose another port or host.") from error
 
 

@@ -18,6 +18,8 @@ from tinysight._util.files import storage_errors
 from tinysight._util.locks import POLL_SECONDS
 
 _TAIL_BYTES = 65_536  # searched for the last complete line; lines are far shorter
+# What Optuna raises for lines that are not JSON, or JSON of another shape.
+_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, AssertionError, RecursionError)
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -30,7 +32,7 @@ def open_journal(path: Path) -> JournalStorage:
     with storage_errors(path):
         try:
             return JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
-        except (ValueError, KeyError, AssertionError) as error:
+        except _DAMAGE as error:
             raise RunError(f"{path}: is damaged. Restore it from a backup or tune in another directory.") from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tinysight._util.console import escape_control
 from tinysight._util.files import write_text
 from tinysight._util.formatting import percent, points
 from tinysight.recipes import loading
@@ -41,7 +42,8 @@ def format_best_recipe(study: Study, selection: Selection, dataset: str) -> str:
     recipe = _renamed(study.space.recipe_with(selection.chosen.values))
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     comment = [
-        f"Found by `tinysight tune {study.record.recipe.name}` on {dataset}, {selection.n_trials} trials, {today}.",
+        f"Found by `tinysight tune {study.record.recipe.name}` on {escape_control(dataset)}, "
+        f"{selection.n_trials} trials, {today}.",
         *summarize(study, selection),
         "The test images were not used.",
     ]

@@ -55,8 +55,15 @@ class SearchSpace:
     def changes(self, values: RecipeValues) -> dict[str, tuple[Scalar, Scalar]]:
         """Return the changed values by key, as pairs (recipe's value, new value)."""
         start = self.baseline
-        pairs = {key: (start[key], _rounded(value)) for key, value in values.items() if value != start[key]}
+        pairs = {key: (start[key], self._rounded(key, value)) for key, value in values.items() if value != start[key]}
         return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+
+    def _rounded(self, key: str, value: Scalar) -> Scalar:
+        """Return the value with three significant digits, but not above the range: 0.9996 must not become 1."""
+        distribution = self.distributions[key]
+        if not isinstance(distribution, FloatDistribution):
+            return value
+        return min(float(f"{value:.{_DIGITS}g}"), distribution.high)
 
 
 def get_value(recipe: Recipe, key: str) -> Any:
@@ -82,21 +89,18 @@ def _applies(note: SearchRange, recipe: Recipe, key: str) -> bool:
 
 def _distribution(recipe: Recipe, key: str, field: FieldInfo, note: SearchRange) -> BaseDistribution:
     own = get_value(recipe, key)
+    limits: list[Any] = [limit.le for limit in field.metadata if isinstance(limit, Le)]
     match note:
         case LogScale(factor):
-            limits: list[Any] = [note.le for note in field.metadata if isinstance(note, Le)]
             return FloatDistribution(own / factor, min(own * factor, *limits), log=True)
         case Uniform(low, high) if field.annotation is int:
             return IntDistribution(min(int(low), own), max(int(high), own))
         case Uniform(low, high):
             return FloatDistribution(min(low, own), max(high, own))
         case Multiples(factors):
-            return CategoricalDistribution(sorted({own, *(max(1, int(own * factor)) for factor in factors)}))
+            multiples = (min(max(1, int(own * factor)), *limits) for factor in factors)
+            return CategoricalDistribution(sorted({own, *multiples}))
         case Choices(values):
             return CategoricalDistribution(list(dict.fromkeys([*values, own])))
         case _:
             raise TypeError(f"{key} has the range {note!r}, which has no Optuna distribution.")
-
-
-def _rounded(value: Scalar) -> Scalar:
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value

@@ -176,8 +176,9 @@ class Study:
         return statistics.median(seconds) if seconds else self.record.trial_seconds
 
     def importance(self) -> dict[str, float]:
-        """Return the fANOVA importance of each key, with sum 1; empty if too few trials have finished."""
-        if sum(trial.state == "finished" for trial in self.trials()) < MIN_FOR_IMPORTANCE:
+        """Return the fANOVA importance of each key, with sum 1; empty if too few trials finished or all are equal."""
+        accuracies = [trial.accuracy for trial in self.trials() if trial.state == "finished"]
+        if len(accuracies) < MIN_FOR_IMPORTANCE or min(accuracies) == max(accuracies):
             return {}
         return get_param_importances(self._search, evaluator=FanovaImportanceEvaluator(seed=0))
 

@@ -139,6 +139,8 @@ class Trial:
         """Convert a trial of Optuna."""
         stored: dict[str, Any] = frozen.user_attrs
         ending = stored.get("ending", "lost")
+        if frozen.state == TrialState.FAIL and ending != "failed":
+            ending = "lost"  # its process died while it stored the result
         state: TrialStatus = ending if frozen.state.is_finished() else _UNFINISHED[frozen.state]
         return cls(
             frozen.number,
