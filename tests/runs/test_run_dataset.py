@@ -9,6 +9,7 @@ import pytest
 from tinysight._util.errors import DataError, InputError
 from tinysight.data.load import load
 from tinysight.data.sources import cifar10
+from tinysight.runs import run_dataset
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import check_test_indices, is_dataset_of, is_local, open_dataset
 
@@ -92,3 +93,25 @@ def test_other_indices_are_refused(shapes, index):
     with pytest.raises(InputError) as refusal:
         check_test_indices([0, index], shapes.test)
     assert str(refusal.value) == f"test index {index}: not in the test set. Use an index from 0 to 29."
+
+
+@pytest.mark.parametrize(("recorded", "exists"), [("images", True), ("missing", False), (None, False)])
+def test_the_recorded_folder_is_searched_only_if_it_still_has_the_images(
+    finished_run, shapes, tmp_path, monkeypatch, recorded, exists
+):
+    run, folders = Run(finished_run), []
+    environment = run.environment()
+    data_dir = str(tmp_path / recorded) if recorded else None
+    record = environment.dataset.model_copy(update={"data_dir": data_dir})
+    run.write_environment(environment.model_copy(update={"dataset": record}))
+
+    def load_from(argument, size, folder, skip_unreadable, progress):
+        folders.append(folder)
+        assert (argument, size, skip_unreadable) == (record.argument, run.recipe().data.image_size, True)
+        return shapes
+
+    monkeypatch.setattr(run_dataset, "load", load_from)
+    monkeypatch.setattr(cifar10, "find", lambda folder=None: folder if folder == tmp_path / "images" else None)
+    open_dataset(run)
+    open_dataset(run, data_dir=tmp_path / "mine")
+    assert folders == [tmp_path / "images" if exists else None, tmp_path / "mine"]
