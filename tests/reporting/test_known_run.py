@@ -74,12 +74,12 @@ def known_metrics(run, dataset, **changes):
     return Metrics(**values | changes), predicted
 
 
-@pytest.fixture
-def make_run(trained, dataset, tmp_path):
-    """Return a function that makes a run with known metrics, of which some are changed."""
+@pytest.fixture(scope="module")
+def make_run(trained, dataset, tmp_path_factory):
+    """Return a function that makes a new run with known metrics, of which some are changed."""
 
     def make(**changes):
-        run = Run(shutil.copytree(trained, tmp_path / "known"))
+        run = Run(shutil.copytree(trained, tmp_path_factory.mktemp("known") / "run"))
         environment = run.environment()
         run.write_environment(environment.model_copy(update={"threads": 2, "workers": 3, "processor": "a processor"}))
         totals = {"train_seconds": 3600.0, "parameters": 1_234_567, "notes": ("a note",)}
@@ -96,9 +96,16 @@ def make_run(trained, dataset, tmp_path):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(make_run):
+    """A run with known metrics; tests must not change it."""
     return make_run()
+
+
+@pytest.fixture(scope="module")
+def page(run, dataset):
+    """The report of `run` without an audit."""
+    return render_report(run, dataset, [])
 
 
 def markdown_rows(text):
@@ -183,7 +190,8 @@ def test_the_card_states_the_evaluated_images(make_run, n, text):
     assert f"On {text}, which were not used for training" in card.to_markdown()
 
 
-def test_removed_images_are_counted(run):
+def test_removed_images_are_counted(make_run):
+    run = make_run()
     assert Card.from_run(run).removed_images == ""
     assert "Removed on request" not in Card.from_run(run).to_markdown()
     hashes = ("weights_sha256_before", "weights_sha256_after", "images_sha256_before", "images_sha256_after")
@@ -202,28 +210,29 @@ def test_removed_images_are_counted(run):
     assert "- Removed on request, by retraining from scratch: 1,200 images." in Card.from_run(run).to_markdown()
 
 
-def test_metrics_are_loaded_only_if_the_run_was_evaluated(run):
+def test_metrics_are_loaded_only_if_the_run_was_evaluated(make_run):
+    run = make_run()
     assert load_metrics(run) == run.metrics()
     (run.path / "metrics.json").unlink()
     assert load_metrics(run) is None
 
 
-def test_the_head_of_the_report_states_the_accuracy_and_the_notes(run, dataset):
-    head = render_report(run, dataset, []).split("<main>")[0]
+def test_the_head_of_the_report_states_the_accuracy_and_the_notes(run, dataset, page):
+    head = page.split("<main>")[0]
     assert "13.3% test accuracy (n = 30) 95% confidence interval 5.3% to 29.7%" in words(head)
     assert '<p class="caveat">a note</p>' in head
     assert f"<title>early-stopping on {run.summary().dataset}</title>" in head
 
 
-def test_the_setup_lists_status_details_and_recipe(run, dataset):
-    setup = part(render_report(run, dataset, []), "setup")
+def test_the_setup_lists_status_details_and_recipe(page):
+    setup = part(page, "setup")
     assert "finished after 2 epochs, 3,600 s of training" in words(setup)
     assert "1,234,567" in setup
     assert "[training]" in unescape(setup.split("<pre>")[1].split("</pre>")[0])
 
 
-def test_each_class_is_a_row_of_the_report(run, dataset):
-    results = part(render_report(run, dataset, []), "results")
+def test_each_class_is_a_row_of_the_report(dataset, page):
+    results = part(page, "results")
     assert table_rows(results)[1:] == [
         [
             name,
@@ -237,8 +246,8 @@ def test_each_class_is_a_row_of_the_report(run, dataset):
     assert "Intervals: a known method." in words(results)
 
 
-def test_the_cells_of_the_confusion_matrix_are_the_counts(run, dataset):
-    results = part(render_report(run, dataset, []), "results")
+def test_the_cells_of_the_confusion_matrix_are_the_counts(run, dataset, page):
+    results = part(page, "results")
     chart = results.split('<div class="wide chart">')[1].split("</svg>")[0]
     matrix = np.array(run.metrics().confusion_matrix)
     written = re.findall(r">(\d+)</text>", chart)  # the cells, then the ticks of both color scales
@@ -247,8 +256,8 @@ def test_the_cells_of_the_confusion_matrix_are_the_counts(run, dataset):
     assert "Confusion matrix: true classes by predicted classes" in chart
 
 
-def test_the_most_confident_mistakes_are_shown_with_their_captions(run, dataset):
-    results = part(render_report(run, dataset, []), "results")
+def test_the_most_confident_mistakes_are_shown_with_their_captions(dataset, page):
+    results = part(page, "results")
     captions = [re.findall(r"<span>(.*?)</span>", item) for item in re.findall(r"<li>(.*?)</li>", results, re.DOTALL)]
     names, labels = dataset.class_names, dataset.test.labels
     assert captions == [
@@ -264,8 +273,8 @@ def test_the_mistakes_on_validation_images_are_not_shown(make_run, dataset):
     assert "Most confident mistakes" not in results
 
 
-def test_calibration_and_threshold_are_stated(run, dataset):
-    text = words(part(render_report(run, dataset, []), "calibration").split("<svg")[0])
+def test_calibration_and_threshold_are_stated(page):
+    text = words(part(page, "calibration").split("<svg")[0])
     assert text == (
         "Calibration Expected calibration error 4.6% (n = 30) at temperature 1.23. Predictions below a confidence of "
         "67.8% are marked unsure. The classifier answers 34.5% of the images, with an error of 6.7%."
@@ -319,7 +328,8 @@ def test_listed_images_are_found_by_their_id(run, dataset):
     assert re.findall(r"<span>(.*?)</span>", audit) == ["line", "test/3", "train/5", "gone", "train/999"]
 
 
-def test_a_run_without_metrics_shows_no_results(run, dataset):
+def test_a_run_without_metrics_shows_no_results(make_run, dataset):
+    run = make_run()
     (run.path / "metrics.json").unlink()
     html = render_report(run, dataset, [])
     assert "Not evaluated yet. Run tinysight evaluate ." in words(html)

@@ -1,16 +1,20 @@
 """Audit results: means by hand, and sections that survive JSON with their type."""
 
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tinysight._util.errors import RunError
+from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import Audit, OodDetection, PairedComparison, Robustness, TrueClassProbability
+from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import read_record, write_record
+from tinysight.runs.run import Run
 
 ROBUSTNESS = SimpleNamespace(name="robustness", result_type=Robustness)
 OOD = SimpleNamespace(name="ood", result_type=OodDetection)
@@ -30,6 +34,7 @@ def test_the_mean_of_three_corruptions_is_not_weighted_by_severities():
     assert result.mean == pytest.approx((0.9 + 0.2 + 0.1) / 3)
 
 
+@settings(max_examples=30)
 @given(
     n=st.integers(1, 10**6),
     clean=shares,
@@ -85,3 +90,22 @@ def test_results_of_nested_dataclasses_are_restored():
 def test_an_audit_is_immutable():
     with pytest.raises(ValidationError, match="frozen"):
         Audit(weights_sha256="a").weights_sha256 = "b"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Robustness(1, 0.5, {}),
+        OodDetection(2, {}),
+        PairedComparison("a", "b", 3, 4, -0.25, (-0.5, 0.25), 0.5, 1.0),
+        TrueClassProbability(0.1, 0.2, 0.3, 0.4),
+        Checkpoint({}, {}),
+        Run(Path("run")),
+        RunArtifacts(Run(Path("run"))),
+    ],
+    ids=lambda result: type(result).__name__,
+)
+def test_results_and_handles_are_immutable(result):
+    for name in list(vars(result)):
+        with pytest.raises(FrozenInstanceError):
+            setattr(result, name, None)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinysight._util.errors import RunError, StorageError
@@ -186,6 +186,7 @@ def test_a_latest_checkpoint_of_another_format_falls_back_to_the_previous(folder
     assert step_of(load(folder)) == 1
 
 
+@settings(max_examples=30)
 @given(
     state=st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"])).filter(lambda key: key != "format"),
