@@ -157,9 +157,7 @@ def test_unusual_class_names_are_drawn_without_warnings(tmp_path, caplog):
         assert image.width == 1200
 
 
-@pytest.mark.parametrize(
-    ("classes", "side"), [(2, 3.0), (4, 3.0), (5, 3.6), (10, 7.2), (13, 9.36), (14, 9.9), (50, 9.9)]
-)
+@pytest.mark.parametrize(("classes", "side"), [(2, 3.0), (4, 3.0), (5, 3.6), (10, 7.2), (14, 9.9)])
 def test_the_matrix_grows_with_the_classes_up_to_a_limit(classes, side):
     names = [str(n) for n in range(classes)]
     figure = plot_confusion_matrix(many(classes), names, False, "title")

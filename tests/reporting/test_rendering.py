@@ -3,7 +3,7 @@
 from html import unescape
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
@@ -42,6 +42,7 @@ def test_markup_is_not_escaped_again():
     assert escape_markdown(escape_markdown("*a*")) == r"\*a\*"
 
 
+@settings(max_examples=40)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).filter(str.strip))
 def test_escaped_text_is_one_paragraph_of_that_text(text):
     opening, inline, closing = MarkdownIt("commonmark").parse(str(escape_markdown(text)))
