@@ -1,9 +1,13 @@
 """Dataset fingerprint: equal for equal images, different for any other images."""
 
+import base64
+import io
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinysight.data.dataset import Dataset, Split
 
@@ -85,3 +89,52 @@ def test_metadata_does_not_change_the_fingerprint(dataset):
         notes=("odd",),
     )
     assert same.fingerprint == dataset.fingerprint
+
+
+def test_a_dataset_and_its_splits_state_their_sizes(dataset):
+    assert repr(dataset) == "Dataset('pets', 6 train, 6 validation, 6 test images of 4x4, 3 classes)"
+    assert repr(replace(dataset, validation=None)) == "Dataset('pets', 6 train, 6 test images of 4x4, 3 classes)"
+    assert repr(Split(np.zeros((1200, 3, 5, 7), np.uint8), np.zeros(1200, int))) == "Split(1,200 images of 5x7)"
+
+
+def test_splits_are_in_order(dataset):
+    assert list(dataset.splits) == ["train", "validation", "test"]
+    assert dataset.splits["validation"] is dataset.validation
+    assert list(replace(dataset, validation=None).splits) == ["train", "test"]
+
+
+def test_the_image_size_is_height_and_width(dataset):
+    wide = Split(np.zeros((1, 3, 5, 7), np.uint8), np.zeros(1, int))
+    assert replace(dataset, train=wide).image_size == (5, 7)
+    assert replace(dataset, train=wide).without_test().test.pixels.shape == (0, 3, 5, 7)
+
+
+def test_classes_without_images_are_counted_as_0():
+    assert Split(np.zeros((3, 3, 2, 2), np.uint8), np.array([2, 0, 2])).class_counts(5) == [1, 0, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "more"), [(3, ""), (10, ""), (11, " and 1 more class"), (1200, " and 1,190 more classes")]
+)
+def test_the_notebook_display_shows_an_image_of_each_of_ten_classes(classes, more):
+    labels = np.arange(classes)[::-1].copy()
+    random = np.random.default_rng(0)
+    train = Split(random.integers(0, 256, (classes, 3, 2, 2), dtype=np.uint8), labels)
+    names = tuple(f"<{number}>" for number in range(classes))
+    html = Dataset("<pets>", train, train, names, "here", notes=("<note>",))._repr_html_()
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="([^"]*)"', html)
+    assert [alt for _, alt in shown] == [f"&lt;{number}&gt;" for number in range(min(classes, 10))]
+    for number, (content, _) in enumerate(shown):
+        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            np.testing.assert_array_equal(np.asarray(image).transpose(2, 0, 1), train.pixels[classes - 1 - number])
+    assert html.endswith(f"{more}</div>")
+    assert (
+        f"<strong>&lt;pets&gt;</strong>: {classes:,} train, {classes:,} test images of 2x2, {classes:,} classes" in html
+    )
+    assert "<br><em>&lt;note&gt;</em>" in html
+
+
+def test_groups_change_the_fingerprint(dataset):
+    grouped = replace(dataset, train=replace(dataset.train, groups=tuple("aabbcc")))
+    other = replace(dataset, train=replace(dataset.train, groups=tuple("aabbcd")))
+    assert len({dataset.fingerprint, grouped.fingerprint, other.fingerprint}) == 3

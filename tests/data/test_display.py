@@ -80,3 +80,24 @@ def test_an_unwritable_path_is_a_storage_error(dataset, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="Cannot write"):
         display.save_png(display.captioned_image(dataset, 0, "train"), tmp_path / "file" / "one.png")
+
+
+@pytest.mark.parametrize(("side", "factor"), [(1, 320), (100, 3), (160, 2), (161, 1), (320, 1), (321, 1)])
+def test_images_are_enlarged_by_a_whole_factor_up_to_320_pixels(side, factor):
+    part = Split(np.full((1, 3, side, side), 77, np.uint8), np.zeros(1, np.int64))
+    drawn = np.asarray(display.captioned_image(Dataset("folder", part, part, ("a",), "here"), 0, "train"))
+    assert drawn.shape[0] == side * factor + 18 + 4 * 8
+    assert (drawn == 77).all(axis=2).sum() >= (side * factor) ** 2
+    assert (drawn[8 : 8 + side * factor] == 77).all(axis=2).sum() == (side * factor) ** 2
+
+
+def test_the_first_and_last_image_have_a_caption_and_an_empty_split_has_none(dataset):
+    for index in (0, 39):
+        assert display.captioned_image(dataset, index, "train").height == 320 + 50
+    with pytest.raises(DataError) as refusal:
+        display.captioned_image(dataset, 40, "train")
+    assert str(refusal.value) == "shapes: no train image 40. Choose an index from 0 to 39."
+
+
+def test_unprintable_characters_become_question_marks():
+    assert display.replace_unprintable("two\nlines\t\udce9\x00 é猫") == "two?lines??? é猫"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysight._util.errors import DataError
-from tinysight.data.dataset import Split
-from tinysight.data.image_ids import check_ids, image_ids, read_image_ids, read_rows, to_csv
+from tinysight.data.dataset import Dataset, Split
+from tinysight.data.image_ids import all_image_ids, check_ids, image_ids, read_image_ids, read_rows, to_csv
 
 PIXELS = np.zeros((2, 3, 8, 8), dtype=np.uint8)
 LABELS = np.zeros(2, dtype=np.int64)
@@ -63,3 +63,32 @@ def test_a_missing_list_is_an_error(tmp_path):
 def test_at_most_three_unknown_images_are_listed(tmp_path):
     with pytest.raises(DataError, match=r"images not in photos: a, b, c and 2 more"):
         check_ids(list("abcde"), frozenset({"x"}), tmp_path, "photos")
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(1, "a"), (3, "a, b, c"), (4, "a, b, c and 1 more"), (26, "a, b, c and 23 more")]
+)
+def test_unknown_images_are_listed_or_counted(tmp_path, n, text):
+    names = [chr(ord("a") + number) for number in range(n)]
+    with pytest.raises(DataError) as refusal:
+        check_ids(["known", *names], frozenset({"known"}), tmp_path, "pets")
+    assert str(refusal.value) == f"{tmp_path}: images not in pets: {text}. Remove these lines."
+
+
+def test_known_images_are_accepted(tmp_path):
+    check_ids([], frozenset(), tmp_path, "pets")
+    check_ids(["x", "y"], frozenset({"x", "y", "z"}), tmp_path, "pets")
+
+
+def test_the_images_of_all_splits_have_an_id():
+    named, unnamed = Split(PIXELS, LABELS, ("cat/1.png", "dog/2.png")), Split(PIXELS, LABELS)
+    dataset = Dataset("pets", named, unnamed, ("cat", "dog"), "here", validation=unnamed)
+    assert all_image_ids(dataset) == {
+        *("cat/1.png", "dog/2.png"),
+        *("validation/0", "validation/1", "test/0", "test/1"),
+    }
+
+
+def test_columns_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        to_csv(["a", "b"], label=["cat"])

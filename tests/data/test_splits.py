@@ -7,6 +7,8 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from tinysight._util.errors import DataError
 from tinysight.data import splits
 from tinysight.data.dataset import Dataset, Split
+from tinysight.data.splits import check_class_sizes, split_dataset, subset, train_validation_split
+from tinysight.recipes.schema import DataSection
 
 CLASS_SIZES = st.lists(st.integers(2, 60), min_size=2, max_size=6)
 FRACTIONS = st.floats(0.01, 0.99)
@@ -142,3 +144,130 @@ def test_many_small_groups_are_always_split():
         kept, held = splits.grouped_split(labels, [str(index // 3) for index in range(300)], 0.1, seed)
         assert set(labels[kept]) == set(labels[held]) == set(range(5))
         assert 20 <= len(held) <= 45
+
+
+def named(n_train=20, n_validation=0, files=True, groups=()):
+    """A dataset of two alternating classes, whose images are named t0, t1, ... and v0, v1, ..."""
+
+    def part(letter, n):
+        pixels = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
+        return Split(pixels, np.arange(n) % 2, tuple(f"{letter}{i}" for i in range(n)) if files else (), groups)
+
+    validation = part("v", n_validation) if n_validation else None
+    return Dataset("pets", part("t", n_train), part("e", 4), ("cat", "dog"), "here", validation=validation)
+
+
+def excluding(tmp_path, *names):
+    path = tmp_path / "excluded.csv"
+    path.write_text("image\n" + "".join(f"{name}\n" for name in names))
+    return DataSection(exclude_file=str(path))
+
+
+def test_validation_images_are_split_off_the_training_images():
+    dataset = named()
+    split = split_dataset(dataset, DataSection(split="last-20%"), seed=0)
+    assert split.train is dataset.train
+    assert split.train_indices.tolist() == list(range(16))
+    assert split.validation.files == ("t16", "t17", "t18", "t19")
+    assert split.validation.pixels[:, 0, 0, 0].tolist() == [16, 17, 18, 19]
+    assert split.validation.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_the_recipe_and_the_seed_determine_the_stratified_split():
+    data = DataSection(validation_fraction=0.3)
+    split = split_dataset(named(), data, seed=7)
+    train, validation = train_validation_split(named(), "stratified", 0.3, 7)
+    assert split.train_indices.tolist() == train.tolist()
+    assert split.validation.files == tuple(f"t{index}" for index in validation)
+    assert len(split.validation) == 6
+
+
+def test_the_validation_split_of_a_dataset_is_used():
+    dataset = named(n_validation=6)
+    split = split_dataset(dataset, DataSection(), seed=0)
+    assert split.train_indices.tolist() == list(range(20))
+    assert split.validation is dataset.validation
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_excluded_images_leave_both_sides_and_move_no_other_image(tmp_path, files):
+    dataset = named(files=files)
+    before = split_dataset(dataset, DataSection(), seed=3)
+    held_out = before.validation.pixels[:, 0, 0, 0].tolist()
+    excluded = [int(before.train_indices[0]), held_out[-1]]
+    ids = [f"t{index}" if files else f"train/{index}" for index in excluded]
+    after = split_dataset(dataset, excluding(tmp_path, *ids), seed=3)
+    assert after.train_indices.tolist() == before.train_indices.tolist()[1:]
+    assert after.validation.pixels[:, 0, 0, 0].tolist() == held_out[:-1]
+
+
+def test_excluded_images_of_a_validation_split_are_removed(tmp_path):
+    split = split_dataset(named(n_validation=6), excluding(tmp_path, "t3", "v0"), seed=0)
+    assert 3 not in split.train_indices
+    assert split.validation.files == ("v1", "v2", "v3", "v4", "v5")
+
+
+@pytest.mark.parametrize("names", [[f"t{i}" for i in range(20)], [f"v{i}" for i in range(2)]])
+def test_a_side_without_images_is_refused(tmp_path, names):
+    data = excluding(tmp_path, *names)
+    with pytest.raises(DataError) as refusal:
+        split_dataset(named(n_validation=2), data, seed=0)
+    assert str(refusal.value) == f"{data.exclude_file}: no training or no validation images are left. Exclude fewer."
+
+
+def test_unknown_excluded_images_are_refused(tmp_path):
+    data = excluding(tmp_path, "t3", "t99")
+    with pytest.raises(DataError) as refusal:
+        split_dataset(named(), data, seed=0)
+    assert str(refusal.value) == f"{data.exclude_file}: images not in pets: t99. Remove these lines."
+
+
+def test_a_subset_keeps_files_and_groups():
+    dataset = named(4, groups=tuple("aabb"))
+    part = subset(dataset.train, np.array([3, 0]))
+    assert (part.files, part.groups, part.labels.tolist()) == (("t3", "t0"), ("b", "a"), [1, 0])
+    assert part.pixels[:, 0, 0, 0].tolist() == [3, 0]
+    assert (subset(named(4, files=False).train, np.array([1])).files) == ()
+
+
+def test_a_split_in_order_that_divides_a_group_is_refused():
+    dataset = named(10, groups=tuple("aabbccddee"))
+    assert train_validation_split(dataset, "last-20%")[1].tolist() == [8, 9]
+    divided = named(10, groups=tuple("aabbccdeeb"))
+    with pytest.raises(DataError) as refusal:
+        train_validation_split(divided, "last-20%")
+    assert str(refusal.value) == (
+        "Group b: the split last-20% would put its images on both sides. Use the stratified split."
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "has_validation", "message"),
+    [
+        ([0, 0, 0, 1, 1, 1], False, None),
+        ([0, 0, 1, 1], True, None),
+        (
+            [0, 0, 0, 1, 1],
+            False,
+            "Class dog: 2 usable images, but 3 are needed, one each for train, validation and test.",
+        ),
+        ([0, 0, 0, 1], False, "Class dog: 1 usable image, but 3 are needed, one each for train, validation and test."),
+        ([1, 1, 1], False, "Class cat: 0 usable images, but 3 are needed, one each for train, validation and test."),
+        ([0, 1, 1], True, "Class cat: 1 usable image, but 2 are needed, one each for train and test."),
+    ],
+)
+def test_each_class_needs_an_image_for_each_split(labels, has_validation, message):
+    images = [(label, str(index)) for index, label in enumerate(labels)]
+    if message is None:
+        check_class_sizes(images, ("cat", "dog"), has_validation)
+    else:
+        with pytest.raises(DataError) as refusal:
+            check_class_sizes(images, ("cat", "dog"), has_validation)
+        assert str(refusal.value) == f"{message} Add images or remove the class."
+
+
+def test_groups_are_counted_once():
+    images = [(0, "a"), (0, "a"), (0, "b"), (0, "b")]
+    check_class_sizes(images, ("cat",), True, unit="group")
+    with pytest.raises(DataError, match=r"Class cat: 2 usable groups, but 3 are needed"):
+        check_class_sizes(images, ("cat",), False, unit="group")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.reporting.evaluation_plots import plot_confusion_matrix
+from tinysight.reporting.evaluation_plots import confusion_panel, plot_confusion_matrix
 from tinysight.reporting.style import save
 
 COUNTS = [[80, 15, 5], [30, 170, 0], [0, 1, 9]]
@@ -155,3 +155,66 @@ def test_unusual_class_names_are_drawn_without_warnings(tmp_path, caplog):
     assert caplog.text == ""
     with Image.open(tmp_path / "odd.png") as image:
         assert image.width == 1200
+
+
+@pytest.mark.parametrize(("classes", "side"), [(2, 3.0), (4, 3.0), (5, 3.6), (10, 7.2), (14, 9.9)])
+def test_the_matrix_grows_with_the_classes_up_to_a_limit(classes, side):
+    names = [str(n) for n in range(classes)]
+    figure = plot_confusion_matrix(many(classes), names, False, "title")
+    lines = len(figure.texts)
+    assert figure.get_size_inches().tolist() == pytest.approx([12, 0.8 + side + 1.7 + 0.25 + 0.29 * lines])
+
+
+@pytest.mark.parametrize(
+    ("classes", "name", "width"),
+    [(2, "a", 7.7), (10, "a", 0.25 + 7.2 + 0.11 + 0.9), (10, "x" * 40, 0.25 + 7.2 + 0.11 * 22 + 0.9)],
+)
+def test_the_panel_is_as_wide_as_the_matrix_and_its_names(classes, name, width):
+    _, figure = confusion_panel(many(classes), [name] * classes)
+    side = max(0.72 * classes, 3.0)
+    assert figure.get_size_inches().tolist() == pytest.approx([width, 0.8 + side + 1.7])
+
+
+def test_the_panel_shows_counts_and_returns_the_mistakes_in_words():
+    mistakes, figure = confusion_panel(COUNTS, NAMES)
+    assert mistakes == (
+        "Most frequent mistakes: dog predicted as cat (30), cat predicted as dog (15), cat predicted as "
+        "a cat that…like a dog (5)."
+    )
+    assert cells(figure)[1, 1] == "170"
+    assert confusion_panel(np.diag([3, 4]), ["a", "b"])[0] == "No mistakes."
+
+
+@pytest.mark.parametrize(("classes", "vectors"), [(40, True), (41, False)])
+def test_more_than_40_classes_are_drawn_as_an_image(classes, vectors):
+    _, figure = confusion_panel(many(classes), [str(n) for n in range(classes)])
+    correct, wrong = figure.axes[0].collections[1:3]
+    assert bool(correct.get_rasterized()) == bool(wrong.get_rasterized()) == (not vectors)
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_each_color_scale_starts_at_0_and_ends_at_its_largest_value(rates):
+    figure = plot_confusion_matrix(COUNTS, NAMES, rates, "title")
+    correct, wrong = figure.axes[0].collections[1:3]
+    assert correct.get_clim() == (0, 100 if rates else 200)
+    assert wrong.get_clim() == (0, 15 if rates else 30)
+
+
+def test_the_scale_of_mistakes_is_at_least_a_twentieth_of_the_diagonal():
+    figure = plot_confusion_matrix([[99, 1], [0, 60]], ["a", "b"], False, "title")
+    assert figure.axes[0].collections[2].get_clim() == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("names", "rotation"), [(["a"] * 10, 0), (["x" * 6] * 10, 0), (["x" * 7] * 10, 45), (["x" * 7] * 30, 90)]
+)
+def test_long_names_of_columns_are_slanted_or_upright(names, rotation):
+    figure = plot_confusion_matrix(many(len(names)), names, False, "title")
+    assert {label.get_rotation() for label in figure.axes[0].get_xticklabels()} == {rotation}
+
+
+def test_thousands_are_separated_and_keys_are_labeled(words):
+    figure = plot_confusion_matrix([[12345, 1], [0, 60]], ["a", "b"], False, "title")
+    assert cells(figure)[0, 0] == "12,345"
+    assert "correct, images" in words(figure)
+    assert "mistakes, images" in words(figure)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinysight.reporting.learning_curves import plot_learning_curves
+from tinysight.reporting.learning_curves import learning_curve_panels, plot_learning_curves
 
 
 def line(axes, name):
@@ -102,3 +102,43 @@ def test_axes_start_at_0_and_accuracy_ends_at_1(history):
 
     assert loss.get_ylim()[0] == 0
     assert accuracy.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(40, "o"), (41, "None")])
+def test_points_are_marked_for_up_to_40_epochs(history, epochs, marker):
+    figure = plot_learning_curves(history(epochs), "title")
+    assert {str(part.get_marker() or "None") for axes in figure.axes for part in axes.lines[:2]} == {marker}
+
+
+@pytest.mark.parametrize(("epochs", "margin"), [(1, 0.25), (2, 0.25), (13, 0.25), (51, 1.0)])
+def test_the_epochs_have_a_margin_of_a_fiftieth(history, epochs, margin):
+    for axes in plot_learning_curves(history(epochs), "title").axes:
+        assert axes.get_xlim() == pytest.approx((1 - margin, epochs + margin))
+
+
+def test_the_earliest_of_equal_epochs_is_the_best(history, words):
+    epochs = history(5)
+    for epoch in epochs:
+        epoch.update(val_loss=0.5, val_accuracy=0.25)
+    text = words(plot_learning_curves(epochs, "title"))
+    assert "lowest validation: 0.5, epoch 1" in text
+    assert "highest validation: 25.0%, epoch 1" in text
+
+
+def test_panels_have_their_size_and_description(history):
+    panels = learning_curve_panels(history(3))
+    assert [label for label, _ in panels] == [
+        "Loss (cross-entropy, nats per image) by epoch",
+        "Accuracy (images classified correctly) by epoch",
+    ]
+    for (_, figure), key in zip(panels, ("loss", "accuracy"), strict=True):
+        assert figure.get_size_inches().tolist() == [5.7, 4.35]
+        box = figure.axes[0].get_position()
+        sizes = [box.x0 * 5.7, box.y0 * 4.35, box.width * 5.7, box.height * 4.35]
+        assert sizes == pytest.approx([0.75, 0.65, 3.75, 3.0])
+        assert line(figure.axes[0], "training").tolist() == [[e["epoch"], e[key]] for e in history(3)]
+
+
+def test_the_figure_has_4_95_inches_below_its_lines_of_text(history):
+    figure = plot_learning_curves(history(3), "title")
+    assert figure.get_size_inches().tolist() == pytest.approx([12, 4.95 + 0.25 + 0.29 * len(figure.texts)])

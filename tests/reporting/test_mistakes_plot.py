@@ -119,3 +119,23 @@ def test_a_figure_without_mistakes_is_labeled(words, drawn):
 
     assert "No mistakes in 2 images." in words(figure)
     assert drawn(figure).size
+
+
+@pytest.mark.parametrize(("mistakes", "rows"), [(0, 0), (1, 1), (5, 1), (6, 2), (20, 4), (21, 4)])
+def test_five_images_are_in_a_row_of_280_dots(mistakes, rows):
+    figure = plot_mistakes(part([0] * mistakes + [1]), p_dog(*[0.9] * (mistakes + 1)), NAMES, "title")
+    shown = min(mistakes, 20)
+    lines = len(figure.texts) - 3 * shown
+    assert len(figure.images) == shown
+    assert figure.get_size_inches().tolist() == pytest.approx([12, 2.8 * rows + 0.1 + 0.25 + 0.29 * lines])
+
+
+def test_images_are_234_dots_apart_and_end_at_the_top_of_their_row():
+    figure = plot_mistakes(part([0] * 6), p_dog(*[0.9] * 6), NAMES, "title")
+    assert [image.ox for image in figure.images] == [26, 260, 494, 728, 962, 26]
+    assert [image.oy for image in figure.images] == [368] * 5 + [88]  # 560 and 280, less 192
+
+
+@pytest.mark.parametrize(("n", "text"), [(1000, "No mistakes in 1,000 images.")])
+def test_a_figure_without_mistakes_states_the_number_of_images(words, n, text):
+    assert text in words(plot_mistakes(part([1] * n, (1, 1)), p_dog(*[0.9] * n), NAMES, "title"))

@@ -177,3 +177,83 @@ def test_svg_does_not_change_the_settings_of_matplotlib(history):
     style.to_svg(plot_learning_curves(history(1), "title"), "label")
 
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("title", "lines"), [("x" * 84, 1), ("x" * 42 + " " + "y" * 41, 1), ("x" * 42 + " " + "y" * 42, 2)]
+)
+def test_a_title_has_at_most_84_characters_a_line(title, lines):
+    assert len(style.new_figure(1, title).texts) == lines
+
+
+@pytest.mark.parametrize(("note", "lines"), [("", 0), ("x" * 118, 1), ("x" * 59 + " " + "y" * 59, 2)])
+def test_a_note_has_at_most_118_characters_a_line(note, lines):
+    assert len(style.new_figure(1, "title", note).texts) == 1 + lines
+
+
+@pytest.mark.parametrize("notes", [(), ("a note",), ("", "one", "two")])
+def test_each_line_of_text_adds_0_29_inches_to_the_height(notes):
+    lines = 1 + sum(bool(note) for note in notes)
+    figure = style.new_figure(2.5, "title", *notes)
+    height = 2.5 + 0.25 + 0.29 * lines
+    assert figure.get_size_inches().tolist() == pytest.approx([12, height])
+    assert figure.dpi == 100
+    positions = [text.get_position() for text in figure.texts]
+    assert [(x * 12, (1 - y) * height) for x, y in positions] == [
+        (pytest.approx(0.25), pytest.approx(0.29 * (number + 1))) for number in range(lines)
+    ]
+    assert [text.get_fontsize() for text in figure.texts] == [17.0, *[12.0] * (lines - 1)]
+
+
+def test_axes_are_placed_in_inches():
+    figure = style.new_panel(8, 5)
+    box = style.add_axes(figure, 1, 0.5, 4, 2).get_position()
+    assert [box.x0, box.y0, box.width, box.height] == pytest.approx([1 / 8, 0.1, 0.5, 0.4])
+
+
+def test_lines_of_text_are_19_dots_apart():
+    figure = style.new_panel(4, 2)
+    style.write_lines(figure, 40, 150, [("first", style.INK), ("second", style.MUTED)], size=9)
+    assert [text.get_position() for text in figure.texts] == [
+        (pytest.approx(0.1), pytest.approx(0.75)),
+        (pytest.approx(0.1), pytest.approx(0.655)),
+    ]
+    assert [text.get_color() for text in figure.texts] == [style.INK, style.MUTED]
+    assert {text.get_fontsize() for text in figure.texts} == {9}
+
+
+@pytest.mark.parametrize(("gray", "color"), [(0, style.LIGHT), (100, style.LIGHT), (130, style.INK), (255, style.INK)])
+def test_text_is_light_on_dark_and_dark_on_light(gray, color):
+    assert style.text_color_on((gray / 255,) * 3) == color
+
+
+@pytest.mark.parametrize(
+    "color", ["#ff0000", "#00ff00", "#0000ff", "#0072b2", "#d55e00", "#808080", "#777777", "#050505"]
+)
+def test_the_text_color_has_the_higher_contrast_of_the_two(color):
+    def contrast(text):
+        bright, dark = sorted((linear(c) @ [0.2126, 0.7152, 0.0722] for c in (text, color)), reverse=True)
+        return (bright + 0.05) / (dark + 0.05)
+
+    assert style.text_color_on(color) == max((style.INK, style.LIGHT), key=contrast)
+
+
+@pytest.mark.parametrize(("size", "box"), [((12, 5), "864 360"), ((5.5, 4.25), "396 306")])
+def test_the_view_box_of_an_svg_is_in_points(size, box):
+    svg = style.to_svg(style.new_panel(*size), 'a "label" & more')
+    assert svg.startswith(f'<svg viewBox="0 0 {box}" role="img" aria-label="a &quot;label&quot; &amp; more">')
+    assert svg.endswith("</svg>")
+
+
+def test_only_the_left_and_bottom_spines_are_drawn():
+    axes = style.add_axes(style.new_panel(4, 4), 1, 1, 2, 2)
+    style.label_axes(axes, "heading", "x label", "y label")
+    assert {name: spine.get_visible() for name, spine in axes.spines.items()} == {
+        "left": True,
+        "bottom": True,
+        "top": False,
+        "right": False,
+    }
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x label", "y label")
+    assert [text.get_text() for text in axes.texts] == ["heading"]
+    assert axes.get_axisbelow() is True

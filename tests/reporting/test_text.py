@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,3 +28,19 @@ def test_a_truncated_name_fits_and_a_short_one_is_unchanged(name, limit):
 
     assert len(truncated) <= limit
     assert truncated == drawable(name) or len(name) > limit
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "truncated"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abc…fg"),
+        ("abcdefgh", 7, "abc…fgh"),
+        ("abcd", 3, "a…d"),
+        ("ab cdef gh", 7, "ab…gh"),
+        ("", 3, ""),
+        ("a\nbcdefgh", 5, "a\N{REPLACEMENT CHARACTER}…gh"),
+    ],
+)
+def test_the_middle_is_replaced_by_one_character(name, limit, truncated):
+    assert truncate_middle(name, limit) == truncated

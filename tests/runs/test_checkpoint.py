@@ -1,15 +1,16 @@
 """Checkpoints: round trips, power loss, full disks and damaged files."""
 
 import errno
+import os
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinysight._util.errors import RunError, StorageError
-from tinysight.runs.checkpoint import LATEST, PREVIOUS, Checkpoint, load, save
-from tinysight.runs.weights import write_tensors
+from tinysight.runs.checkpoint import LATEST, PREVIOUS, Checkpoint, latest_mtime, load, save
+from tinysight.runs.weights import read_tensors, write_tensors
 
 
 def checkpoint(step):
@@ -143,3 +144,64 @@ def test_error_names_latest_if_all_are_damaged(folder):
         (folder / name).write_bytes((folder / name).read_bytes()[:-1])
     with pytest.raises(RunError, match=str(folder / LATEST)):
         load(folder)
+
+
+def test_the_time_of_the_newest_checkpoint_is_that_of_its_file(folder, tmp_path):
+    os.utime(folder / LATEST, (5, 1234.5))
+    os.utime(folder / PREVIOUS, (9, 9999.0))
+    assert latest_mtime(folder) == 1234.5
+
+
+@pytest.mark.parametrize("name", ["nowhere", "x" * 5000])
+def test_the_time_without_checkpoints_is_0(tmp_path, name):
+    assert latest_mtime(tmp_path / name) == 0.0
+
+
+def test_the_format_is_stored_and_is_not_part_of_the_state(tmp_path):
+    save(Checkpoint({"a": torch.zeros(1)}, {"step": 7}), tmp_path)
+    assert read_tensors(tmp_path / LATEST)[1] == {"format": 4, "step": 7}
+    assert load(tmp_path).state == {"step": 7}
+
+
+def test_a_third_save_drops_the_first_checkpoint(folder):
+    save(checkpoint(3), folder)
+    assert sorted(path.name for path in folder.iterdir()) == [LATEST, PREVIOUS]
+    (folder / LATEST).unlink()
+    assert step_of(load(folder)) == 2
+
+
+def test_a_previous_checkpoint_of_another_format_is_refused_if_it_is_the_only_one(folder):
+    (folder / LATEST).unlink()
+    write_tensors({}, {"format": 3}, folder / PREVIOUS)
+    with pytest.raises(RunError) as refusal:
+        load(folder)
+    assert str(refusal.value) == (
+        f"{folder / PREVIOUS}: has format 3. This version of tinysight reads format 4. Use the version that wrote it, "
+        "or train again."
+    )
+
+
+def test_a_latest_checkpoint_of_another_format_falls_back_to_the_previous(folder):
+    write_tensors({}, {"format": 5}, folder / LATEST)
+    assert step_of(load(folder)) == 1
+
+
+@settings(max_examples=30)
+@given(
+    state=st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])).filter(lambda key: key != "format"),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False),
+            lambda inner: st.lists(inner, max_size=3),
+            max_leaves=8,
+        ),
+        max_size=4,
+    ),
+    values=st.lists(st.floats(width=32), max_size=6),
+)
+def test_any_state_and_values_round_trip(tmp_path_factory, state, values):
+    folder = tmp_path_factory.getbasetemp() / "any"
+    save(Checkpoint({"values": torch.tensor(values, dtype=torch.float32)}, state), folder)
+    loaded = load(folder)
+    assert loaded.state == state
+    assert torch.equal(loaded.tensors["values"].view(torch.int32), torch.tensor(values).float().view(torch.int32))

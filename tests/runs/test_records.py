@@ -3,17 +3,35 @@
 import hashlib
 import json
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tinysight._util.errors import RunError
+from tinysight.data.dataset import Provenance
+from tinysight.models.classifier import ClassifierSpec
+from tinysight.recipes.schema import ModelSection
 from tinysight.runs import records
 from tinysight.runs.records import (
+    CalibrationMetrics,
+    ClassScores,
+    DatasetRecord,
+    Environment,
+    EpochRecord,
+    MetricIntervals,
+    Metrics,
+    ModelRecord,
+    ReliabilityBin,
+    ScoreIntervals,
+    SelectiveMetrics,
     Summary,
+    check_format,
     read_checked,
     read_checked_text,
     read_record,
+    sha256_hex,
     write_checked,
     write_checked_text,
     write_record,
@@ -159,3 +177,320 @@ def test_read_rejects_text_with_wrong_checksum(path):
         path.write_text(text)
         with pytest.raises(RunError, match="modified after it was written"):
             read_checked_text(path)
+
+
+shares, counts = st.floats(0, 1), st.integers(0, 10**6)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+positive = st.floats(0, 1e6, exclude_min=True)
+intervals = st.tuples(finite, finite)
+scores = st.builds(ClassScores, precision=shares, recall=shares, f1=shares, support=counts)
+bounds = st.builds(ScoreIntervals, precision=intervals, recall=intervals, f1=intervals)
+bins = st.builds(ReliabilityBin, n=counts, confidence=shares, accuracy=shares)
+points = st.lists(st.tuples(shares, shares), max_size=3).map(tuple)
+datasets = st.builds(
+    DatasetRecord,
+    name=texts,
+    argument=texts,
+    data_dir=st.none() | texts,
+    fingerprint=texts,
+    source=texts,
+    provenance=st.builds(Provenance, texts, texts, texts),
+    is_official=st.none() | st.booleans(),
+    notes=st.lists(texts, max_size=2).map(tuple),
+    label_type=st.sampled_from(["str", "int", "float", "bool"]),
+)
+environments = st.builds(
+    Environment,
+    versions=st.dictionaries(texts, texts, max_size=2),
+    processor=texts,
+    cpu_features=st.lists(texts, max_size=2).map(tuple),
+    system=texts,
+    threads=counts,
+    workers=st.integers(1, 64),
+    device=texts,
+    precision=st.sampled_from(["fp32", "bf16"]),
+    seed=st.integers(),
+    git_commit=st.none() | texts,
+    dataset=datasets,
+    changes=st.lists(texts, max_size=2).map(tuple),
+)
+models = st.builds(
+    ModelRecord,
+    model=st.just(ModelSection(architecture="deep")),
+    class_names=st.lists(texts, min_size=2, max_size=4).map(tuple),
+    image_size=st.integers(8, 512),
+    abstain_below=st.floats(0, 2),
+    mean=st.tuples(finite, finite, finite),
+    std=st.tuples(positive, positive, positive),
+    temperature=st.floats(0.01, 100),
+    bf16_margin=st.none() | st.floats(0, 1e6),
+    tta_shift=st.integers(0, 7),
+    weights_sha256=texts,
+)
+metrics_records = st.builds(
+    Metrics,
+    split=st.sampled_from(["test", "validation"]),
+    n=st.integers(1, 10**6),
+    accuracy=shares,
+    accuracy_ci95=intervals,
+    loss=finite,
+    accuracy_tta=st.none() | shares,
+    per_class=st.dictionaries(texts, scores, max_size=2),
+    macro=scores,
+    weighted=scores,
+    confusion_matrix=st.lists(st.lists(counts, max_size=3).map(tuple), max_size=3).map(tuple),
+    calibration=st.builds(
+        CalibrationMetrics, ece=shares, temperature=positive, bins=st.lists(bins, max_size=2).map(tuple)
+    ),
+    selective=st.builds(SelectiveMetrics, threshold=finite, coverage=shares, error=shares, aurc=shares, curve=points),
+    intervals=st.builds(
+        MetricIntervals,
+        method=texts,
+        accuracy_tta=st.none() | intervals,
+        loss=intervals,
+        ece=intervals,
+        macro=bounds,
+        weighted=bounds,
+        per_class=st.dictionaries(texts, bounds, max_size=2),
+    ),
+    recipe=st.none() | texts,
+    dataset=st.none() | texts,
+    notes=st.lists(texts, max_size=2).map(tuple),
+    weights_sha256=st.none() | texts,
+)
+
+
+@settings(max_examples=25)
+@given(record=environments | models | metrics_records)
+def test_every_kind_of_record_round_trips(tmp_path_factory, record):
+    path = tmp_path_factory.getbasetemp() / "record.json"
+    write_record(record, path)
+    assert read_record(type(record), path) == record
+
+
+@given(
+    record=st.builds(
+        EpochRecord,
+        epoch=counts,
+        **dict.fromkeys(("seconds", "images_per_second", "loss", "accuracy", "val_loss", "val_accuracy", "lr"), finite),
+    )
+)
+@settings(max_examples=30)
+def test_an_epoch_is_one_line_and_round_trips(record):
+    line = record.model_dump_json()
+    assert "\n" not in line
+    assert EpochRecord.model_validate_json(line) == record
+
+
+def test_the_checksum_is_the_sha256_of_the_sorted_json(path):
+    write_checked({"format": 4, "b": [1, 2.5], "a": "café"}, path)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert stored.pop("sha256") == hashlib.sha256(b'{"a": "caf\\u00e9", "b": [1, 2.5], "format": 4}').hexdigest()
+    assert stored == read_checked(path) == {"format": 4, "b": [1, 2.5], "a": "café"}
+    assert path.read_text(encoding="utf-8").endswith('"\n}\n')
+
+
+def test_the_order_of_keys_does_not_change_the_checksum(path):
+    write_checked({"format": 4, "b": 1, "a": {"d": 1, "c": 2}}, path)
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({"a": {"c": 2, "d": 1}, "sha256": values["sha256"], "b": 1, "format": 4}))
+    assert read_checked(path)["b"] == 1
+
+
+def test_the_defaults_of_a_summary_are_those_of_a_run_that_has_not_started():
+    summary = Summary(status="running", recipe="deep", dataset="shapes")
+    assert summary.model_dump() == {
+        "format": 4,
+        "status": "running",
+        "recipe": "deep",
+        "dataset": "shapes",
+        "notes": (),
+        "epochs": 0,
+        "parameters": 0,
+        "val_accuracy": None,
+        "val_images": 0,
+        "train_seconds": 0.0,
+        "total_seconds": 0.0,
+        "error": None,
+        "history_sha256": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text"), [(0, "0 epochs"), (1, "1 epoch"), (2, "2 epochs"), (12345, "12,345 epochs")]
+)
+def test_the_number_of_epochs_as_text(epochs, text):
+    assert Summary(**GOOD, epochs=epochs).epochs_text == text
+
+
+def environment_of(**changes):
+    dataset = {
+        "name": "a",
+        "argument": "a",
+        "data_dir": None,
+        "fingerprint": "f",
+        "source": "s",
+        "provenance": Provenance(),
+        "is_official": None,
+        "notes": (),
+    }
+    values = {
+        "versions": {},
+        "processor": "p",
+        "cpu_features": (),
+        "system": "s",
+        "threads": 6,
+        "device": "cpu",
+        "precision": "fp32",
+        "seed": 0,
+        "git_commit": None,
+        "dataset": DatasetRecord(**dataset),
+    }
+    return Environment(**values | changes)
+
+
+def test_cores_are_the_threads_of_all_workers():
+    assert environment_of().cores == 6
+    assert environment_of(workers=3).cores == 18
+    assert environment_of().dataset.label_type == "str"
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: environment_of(workers=0), "workers"),
+        (lambda: environment_of(precision="fp16"), "precision"),
+        (lambda: Summary(**GOOD, val_images=-1), "val_images"),
+        (lambda: Summary(**GOOD, train_seconds=float("inf")), "train_seconds"),
+        (lambda: CalibrationMetrics(ece=0.1, temperature=0.0, bins=()), "temperature"),
+        (lambda: CalibrationMetrics(ece=0.1, temperature=float("inf"), bins=()), "temperature"),
+        (lambda: CalibrationMetrics(ece=float("nan"), temperature=1, bins=()), "ece"),
+        (lambda: ReliabilityBin(n=1, confidence=float("nan"), accuracy=1), "confidence"),
+        (lambda: ClassScores(precision=1, recall=1, f1=1, support=1.5), "support"),
+        (lambda: ScoreIntervals(precision=(0, 1), recall=(0, float("inf")), f1=(0, 1)), "recall"),
+    ],
+)
+def test_values_outside_their_range_name_the_field(make, field):
+    with pytest.raises(ValidationError) as refusal:
+        make()
+    assert refusal.value.errors()[0]["loc"][0] == field
+
+
+def test_a_small_temperature_and_a_single_worker_are_accepted():
+    assert CalibrationMetrics(ece=0, temperature=1e-9, bins=()).temperature == 1e-9
+    assert environment_of(workers=1).workers == 1
+
+
+def test_records_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Summary(**GOOD).epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("label_type", "names", "expected"),
+    [
+        ("int", ["-1", "07", "12"], np.array([-1, 7, 12])),
+        ("float", ["0.5", "1e3"], np.array([0.5, 1000.0])),
+        ("bool", ["False", "True"], np.array([False, True])),
+        ("str", ["1", "True"], np.array(["1", "True"])),
+    ],
+)
+def test_labels_are_parsed_to_the_type_that_was_trained_on(label_type, names, expected):
+    record = environment_of().dataset.model_copy(update={"label_type": label_type})
+    parsed = record.parse_labels(names)
+    assert parsed.dtype.kind == expected.dtype.kind
+    assert parsed.tolist() == expected.tolist()
+
+
+def test_the_spec_of_a_model_record_is_the_classifier_without_the_checksum():
+    spec = ClassifierSpec(
+        model=ModelSection(architecture="deep"), class_names=("a", "b"), image_size=32, tta_shift=2, bf16_margin=0.5
+    )
+    assert ModelRecord(**dict(spec), weights_sha256="f").spec == spec
+
+
+def test_files_above_50_million_bytes_are_refused(path):
+    with path.open("wb") as file:
+        file.truncate(50_000_001)  # sparse
+    with pytest.raises(RunError) as refusal:
+        read_checked(path)
+    assert str(refusal.value) == f"{path}: larger than 50,000,000 bytes. It was not written by tinysight."
+
+
+def test_a_record_of_exactly_the_limit_is_read(path, monkeypatch):
+    write_checked({"format": 4}, path)
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", path.stat().st_size)
+    assert read_checked(path) == {"format": 4}
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"text"'])
+def test_json_that_is_no_object_is_refused(path, text):
+    path.write_text(text)
+    with pytest.raises(RunError) as refusal:
+        read_checked(path)
+    assert str(refusal.value) == f"{path}: not a JSON object. Restore it from a copy or train again."
+
+
+def test_a_missing_record_names_the_incomplete_directory(path):
+    for read in (read_checked, read_checked_text):
+        with pytest.raises(RunError) as refusal:
+            read(path)
+        assert str(refusal.value) == f"{path}: missing. {path.parent} is not a complete run directory."
+
+
+def test_a_folder_in_place_of_a_record_cannot_be_read(path):
+    path.mkdir()
+    with pytest.raises(RunError) as refusal:
+        read_checked(path)
+    assert str(refusal.value) == f"{path}: cannot be read (Is a directory). Check its permissions."
+    with pytest.raises(RunError) as refusal:
+        read_checked_text(path)
+    assert str(refusal.value) == f"{path}: cannot be read. Restore it from a copy or train again."
+
+
+def test_a_changed_value_is_refused_with_a_fix(path):
+    path.write_text(summary_text().replace("deep", "deer"))
+    with pytest.raises(RunError) as refusal:
+        read_record(Summary, path)
+    assert str(refusal.value) == f"{path}: modified after it was written. Restore it from a copy or train again."
+
+
+def test_an_invalid_value_is_refused_with_its_field(path):
+    path.write_text(summary_text(notes=["a", 3]))
+    with pytest.raises(RunError) as refusal:
+        read_record(Summary, path)
+    assert str(refusal.value) == (
+        f"{path}: not written by this version of tinysight (notes.1: Input should be a valid string)."
+    )
+
+
+def test_only_format_4_is_accepted(path):
+    check_format(4, path)
+    for other in (3, 5, "4", None, [4]):
+        with pytest.raises(RunError, match="reads format 4"):
+            check_format(other, path)
+
+
+def test_text_is_written_below_its_checksum(path):
+    write_checked_text("a = 1\nb = 2\n", path)
+    digest = hashlib.sha256(b"a = 1\nb = 2\n").hexdigest()
+    assert path.read_text() == f"# format 4, sha256 of the lines below: {digest}\na = 1\nb = 2\n"
+    assert sha256_hex("a = 1\nb = 2\n") == digest
+
+
+@pytest.mark.parametrize("number", [0, 3, 5, 12, 999_999_999])
+def test_text_of_another_format_names_the_format(path, number):
+    path.write_text(f"# format {number}, sha256 of the lines below: 0\na = 1\n")
+    with pytest.raises(RunError) as refusal:
+        read_checked_text(path)
+    assert str(refusal.value) == (
+        f"{path}: has format {number}. This version of tinysight reads format 4. Use the version that wrote it, or "
+        "train again."
+    )
+
+
+def test_text_that_is_not_utf8_cannot_be_read(path):
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(RunError) as refusal:
+        read_checked_text(path)
+    assert str(refusal.value) == f"{path}: cannot be read. Restore it from a copy or train again."

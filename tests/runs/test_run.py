@@ -1,7 +1,10 @@
 """Run directories: round trips, atomic writes, and detection of damaged files."""
 
 import errno
+import hashlib
 import json
+import os
+import re
 import shutil
 
 import numpy as np
@@ -9,7 +12,11 @@ import pytest
 import torch
 
 from tinysight._util.errors import RunError, StorageError
-from tinysight.runs.records import sha256_hex
+from tinysight.models.classifier import Classifier
+from tinysight.models.registry import FAMILIES
+from tinysight.recipes.schema import ModelSection
+from tinysight.runs.checkpoint import Checkpoint
+from tinysight.runs.records import EpochRecord, sha256_hex
 from tinysight.runs.run import Run
 
 RECORDS = {
@@ -365,8 +372,13 @@ def test_non_finite_weights_are_rejected(run, classifier, number):
 def test_unknown_architecture_is_rejected(run, classifier):
     object.__setattr__(classifier.spec.model, "architecture", "vision-transformer")
     run.write_classifier(classifier)
-    with pytest.raises(RunError, match=r"model\.json: model\.architecture: 'vision-transformer' is not a network"):
+    with pytest.raises(RunError) as refusal:
         run.classifier()
+    families = ", ".join([*FAMILIES, "custom"])
+    assert str(refusal.value) == (
+        f"{run.path}/model.json: not written by this version of tinysight (model.architecture: 'vision-transformer' is "
+        f"not a network family. Known: {families}). Train again."
+    )
 
 
 def test_full_disk_leaves_files_unchanged(run, classifier, recipe, summary, metrics, disk):
@@ -401,3 +413,295 @@ def test_power_loss_between_weights_and_model_is_detected_or_harmless(run, class
     for _ in power_cuts(lambda: run.write_classifier(classifier)):
         assert predict_or_reject(run) in (before.tolist(), after.tolist(), "rejected")
     assert predict_or_reject(run) == after.tolist()
+
+
+def small_network(num_classes, image_size):
+    """A user's own network: one convolution, pooling, one linear layer."""
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, num_classes)
+    )
+
+
+@pytest.fixture
+def custom_run(run, classifier):
+    spec = classifier.spec.model_copy(update={"model": ModelSection(architecture="custom")})
+    torch.manual_seed(5)
+    custom = Classifier(spec, small_network(2, 16))
+    run.write_classifier(custom)
+    return run, custom
+
+
+def test_a_custom_network_is_built_by_the_factory(custom_run):
+    run, custom = custom_run
+    calls = []
+
+    def factory(num_classes, image_size):
+        calls.append((num_classes, image_size))
+        return small_network(num_classes, image_size)
+
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 16, 16), dtype=np.uint8)
+    loaded = Run.open(str(run.path), factory).classifier()
+    assert calls == [(2, 16)]
+    np.testing.assert_array_equal(loaded.probabilities(images), custom.probabilities(images))
+
+
+def test_a_custom_network_without_its_factory_is_refused(custom_run):
+    run, _ = custom_run
+    with pytest.raises(RunError) as refusal:
+        Run.open(run.path).classifier()
+    assert str(refusal.value) == (
+        f"{run.path}: its network is built by the code that trained it. Open the run from Python with "
+        "Run.open(path, network=factory)."
+    )
+
+
+def test_the_factory_of_another_network_is_refused_by_its_shapes(custom_run):
+    run, _ = custom_run
+    with pytest.raises(RunError) as refusal:
+        Run.open(run.path, lambda classes, _: small_network(classes + 1, 16)).classifier()
+    assert str(refusal.value) == (
+        f"{run.path}/model.safetensors: the shapes of the weights do not match model.json. Restore both from one copy."
+    )
+
+
+def test_a_factory_is_ignored_by_a_run_of_a_known_family(run, classifier):
+    images = np.full((1, 3, 16, 16), 9, dtype=np.uint8)
+    loaded = Run.open(run.path, small_network).classifier()
+    np.testing.assert_array_equal(loaded.probabilities(images), classifier.probabilities(images))
+
+
+def test_a_factory_is_no_part_of_the_identity_of_a_run(run):
+    assert Run(run.path, small_network) == run
+    assert "small_network" not in repr(Run(run.path, small_network))
+
+
+@pytest.mark.parametrize("custom", [False, True])
+def test_loading_a_classifier_draws_no_random_numbers(run, custom_run, classifier, custom):
+    if not custom:
+        run.write_classifier(classifier)
+    state = torch.random.get_rng_state()
+    Run(run.path, small_network).classifier()
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_convolution_weights_are_loaded_channels_last(run):
+    parameters = dict(run.classifier().network.named_parameters())
+    filters = [tensor for tensor in parameters.values() if tensor.dim() == 4 and min(tensor.shape[1:]) > 1]
+    assert filters
+    assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in filters)
+    assert all(tensor.is_contiguous() for tensor in parameters.values() if tensor.dim() != 4)
+    assert not any(tensor.is_meta for tensor in parameters.values())
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted", "failed"])
+def test_every_ended_run_has_a_classifier(run, summary, status):
+    run.write_summary(summary.model_copy(update={"status": status}))
+    assert run.classifier().class_names == ("cat", "dog")
+
+
+def test_the_checksum_of_predictions_is_that_of_names_types_shapes_and_bytes(run):
+    probabilities, labels = np.array([[0.25, 0.75]], np.float32), np.array([1])
+    run.write_predictions(probabilities, labels, ["note"])
+    digest = hashlib.sha256()
+    for name, dtype, shape, content in [
+        ("labels", "<i8", (1,), labels.tobytes()),
+        ("notes", "<U4", (1,), "note".encode("utf-32-le")),
+        ("probabilities", "<f4", (1, 2), probabilities.tobytes()),
+    ]:
+        digest.update(f"{name}\0{dtype}\0{shape}\0".encode() + content)
+    with np.load(run.path / "predictions.npz") as stored:
+        assert (int(stored["format"]), str(stored["sha256"])) == (4, digest.hexdigest())
+
+
+def test_predictions_in_fortran_order_round_trip(run):
+    probabilities = np.asfortranarray(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]], np.float32))
+    run.write_predictions(probabilities, np.array([1, 0, 0]))
+    read, labels = run.predictions()
+    np.testing.assert_array_equal(read, probabilities)
+    assert (read.dtype, labels.dtype, labels.tolist()) == (np.float32, np.int64, [1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("total", "accepted"), [(1.0, True), (0.9995, True), (1.0005, True), (0.998, False), (1.002, False)]
+)
+def test_probabilities_sum_to_1_within_a_thousandth(run, total, accepted):
+    run.write_predictions(np.array([[total / 2, total / 2]], np.float32), np.array([0]))
+    if accepted:
+        assert run.predictions()[0].sum() == pytest.approx(total)
+    else:
+        with pytest.raises(RunError) as refusal:
+            run.predictions()
+        assert str(refusal.value) == f"{run.path}/predictions.npz: contains no predictions. Evaluate the run again."
+
+
+@pytest.mark.parametrize("label", [-1, 0, 2, 3])
+def test_labels_are_indices_of_classes(run, label):
+    run.write_predictions(np.eye(3, dtype=np.float32)[:1], np.array([label]))
+    if label in (0, 2):
+        assert run.predictions()[1].tolist() == [label]
+    else:
+        with pytest.raises(RunError, match=r"contains no predictions"):
+            run.predictions()
+
+
+def test_missing_predictions_are_refused_with_a_fix(run):
+    (run.path / "predictions.npz").unlink()
+    with pytest.raises(RunError) as refusal:
+        run.predictions()
+    assert str(refusal.value) == f"{run.path}/predictions.npz: missing or damaged. Evaluate the run again."
+
+
+def test_pickled_predictions_are_not_loaded(run):
+    rewrite_predictions(run, labels=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(RunError, match=r"predictions\.npz: missing or damaged\. Evaluate the run again\."):
+        run.predictions()
+
+
+def test_files_are_copied_with_their_folders_but_without_checkpoints(run, tmp_path):
+    run.write_checkpoint(Checkpoint({"a": torch.zeros(1)}, {"step": 1}))
+    run.plot_path("checkpoint").parent.mkdir()
+    run.plot_path("checkpoint").write_bytes(b"plot")
+    files = run.read_files()
+    expected = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()}
+    assert set(files) == expected - {"checkpoint/latest.safetensors"}
+    assert files["plots/checkpoint.png"] == b"plot"
+
+    copy = Run(tmp_path / "copy")
+    copy.write_files(files)
+
+    assert copy.read_files() == files
+    assert copy.checkpoint() is None
+    assert Run.open(copy.path).history() == run.history()
+
+
+def test_files_are_not_written_over_another_run(run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    with pytest.raises(StorageError, match=re.escape(f"Cannot write {other}: ")):
+        Run(other).write_files(run.read_files())
+    assert [path.name for path in other.iterdir()] == ["mine.txt"]
+
+
+def test_plots_are_png_files_in_their_own_folder(run):
+    assert run.plot_path("confusion-rates") == run.path / "plots" / "confusion-rates.png"
+
+
+def test_checkpoints_of_a_run_round_trip(run):
+    assert run.checkpoint() is None
+    assert run.checkpoint_mtime() == 0
+    for step in (1, 2):
+        run.write_checkpoint(Checkpoint({"a": torch.tensor([step])}, {"step": step}))
+    assert run.checkpoint().state == {"step": 2}
+    os.utime(run.path / "checkpoint" / "latest.safetensors", (1, 777))
+    assert run.checkpoint_mtime() == 777
+
+
+def test_new_weights_remove_only_the_evaluation_and_the_audit(run, classifier):
+    for name in ("audit.json", "card.md", "label_issues.csv"):
+        (run.path / name).write_text("x")
+    for folder in ("plots", "shadow_models", "checkpoint"):
+        (run.path / folder).mkdir()
+        (run.path / folder / "file").write_text("x")
+    run.write_classifier(classifier)
+    remaining = {path.name for path in run.path.iterdir()}
+    assert remaining == {
+        *("recipe.toml", "environment.json", "summary.json", "history.jsonl", "model.json", "model.safetensors"),
+        *("card.md", "label_issues.csv", "checkpoint"),
+    }
+    assert not run.is_evaluated
+
+
+def test_a_run_is_evaluated_once_it_has_metrics(run):
+    assert run.is_evaluated
+    (run.path / "metrics.json").unlink()
+    assert not run.is_evaluated
+    with pytest.raises(RunError) as refusal:
+        run.metrics()
+    assert str(refusal.value) == f"{run.path}/metrics.json: missing. {run.path} is not a complete run directory."
+
+
+def test_metrics_of_other_weights_are_not_written(run, metrics):
+    before = (run.path / "metrics.json").read_bytes()
+    with pytest.raises(RunError) as refusal:
+        run.write_metrics(metrics("0" * 64))
+    assert str(refusal.value) == f"{run.path}: the weights changed during the evaluation. Evaluate the run again."
+    assert (run.path / "metrics.json").read_bytes() == before
+
+
+def test_progress_is_the_history_and_a_summary_with_its_checksum(run, summary, history):
+    longer = [*history, history[-1].model_copy(update={"epoch": 4})]
+    written = run.write_progress(summary.model_copy(update={"epochs": 4}), longer)
+    assert written == run.summary()
+    assert (written.epochs, run.history()) == (4, longer)
+    content = (run.path / "history.jsonl").read_bytes()
+    assert written.history_sha256 == hashlib.sha256(content).hexdigest()
+    assert [EpochRecord.model_validate_json(line) for line in content.splitlines()] == longer
+
+
+def test_the_excluded_images_are_copied_into_the_run(run, recipe, tmp_path):
+    own = tmp_path / "mine.csv"
+    own.write_text("# by hand\nquality,image\n0.1,train/3\n0.2,train/1\n")
+    run.write_recipe(recipe.with_excluded(own))
+    own.unlink()
+    read = run.recipe()
+    assert read.data.exclude_file == str(run.path / "excluded.csv")
+    assert (run.path / "excluded.csv").read_text().splitlines()[1:] == ["image", "train/3", "train/1"]
+    (run.path / "excluded.csv").write_text("image\ntrain/3\n")
+    with pytest.raises(RunError, match=re.escape(f"{run.path}/excluded.csv: modified after it was written.")):
+        run.recipe()
+
+
+def test_a_locked_run_names_the_directory(run):
+    with run.training_lock(), pytest.raises(RunError) as refusal, run.training_lock():
+        raise AssertionError
+    assert str(refusal.value) == (f"{run.path}: another process is training in this directory. Wait until it ends.")
+    assert (run.path / ".lock").exists() or os.name == "nt"
+
+
+def test_the_lock_is_released_by_an_error(run):
+    with pytest.raises(ZeroDivisionError), run.training_lock():
+        raise ZeroDivisionError
+    with run.training_lock():
+        pass
+
+
+def test_a_path_is_available_if_it_is_missing_or_empty(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert Run.is_available(tmp_path / "missing")
+    assert Run.is_available(tmp_path / "empty")
+    assert not Run.is_available(tmp_path / "file")
+    assert not Run.is_available(run.path)
+
+
+def cells(html):
+    """Return the table of a notebook display as a dict, and the notes below it."""
+    rows = re.findall(r"<tr><th[^>]*>(.*?)</th><td[^>]*>(.*?)</td></tr>", html)
+    return dict(rows), re.findall(r"<br><em>(.*?)</em>", html)
+
+
+def test_the_notebook_display_states_status_size_and_accuracy(run, summary):
+    totals = {"train_seconds": 1234.4, "parameters": 54321, "notes": ("<b>painted</b>",), "val_accuracy": 0.875}
+    run.write_summary(summary.model_copy(update=totals))
+    table, notes = cells(run._repr_html_())
+    assert table == {
+        "run": str(run.path),
+        "recipe": "early-stopping on photos",
+        "status": "finished after 3 epochs, 1,234 s of training",
+        "parameters": "54,321",
+        "validation accuracy": "87.5%",
+        "accuracy": "50.0% of 2 test images (95% confidence interval 10.0% to 90.0%)",
+    }
+    assert notes == ["&lt;b&gt;painted&lt;/b&gt;"]
+
+
+def test_the_notebook_display_of_a_run_without_metrics(run, summary):
+    (run.path / "metrics.json").unlink()
+    run.write_summary(summary.model_copy(update={"val_accuracy": None, "epochs": 1, "recipe": "<i>"}))
+    table, notes = cells(run._repr_html_())
+    assert table["accuracy"] == "not measured; call evaluate(run)"
+    assert table["status"] == "finished after 1 epoch, 0 s of training"
+    assert table["recipe"] == "&lt;i&gt; on photos"
+    assert "validation accuracy" not in table
+    assert notes == []

@@ -138,7 +138,8 @@ class Dataset:
             FIGURE_HTML.format(image=image_html(train.pixels[index], names[label]), text=escape(names[label]))
             for label, index in enumerate(indices)
         ]
-        more = f" and {len(names) - _MAX_SHOWN_CLASSES:,} more classes" if len(names) > _MAX_SHOWN_CLASSES else ""
+        hidden = max(0, len(names) - _MAX_SHOWN_CLASSES)
+        more = f" and {hidden:,} more {'class' if hidden == 1 else 'classes'}" if hidden else ""
         height, width = self.image_size
         notes = "".join(f"<br><em>{escape(note)}</em>" for note in self.notes)
         head = f"<strong>{escape(self.name)}</strong>: {counts} images of {height}x{width}, {len(names):,} classes"

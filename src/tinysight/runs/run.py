@@ -217,11 +217,12 @@ class Run:
             )
         factory = self.network if is_custom else None
         # Built-in networks allocate no memory, since model.json can name any size. A user's own may not support that.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu" if is_custom else "meta"):
-            try:
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device("cpu" if is_custom else "meta"):
                 return build_network(record.model, len(record.class_names), record.image_size, factory)
-            except RecipeError as error:
-                raise RunError(f"{self.path / 'model.json'}: {error} Restore it, or update tinysight.") from error
+        except RecipeError as error:
+            path, reason = self.path / "model.json", str(error).removesuffix(".")
+            raise RunError(f"{path}: not written by this version of tinysight ({reason}). Train again.") from error
 
     def _same_bf16(self) -> bool:
         """Return whether torch and the processor are those for which bfloat16 was compared with float32."""

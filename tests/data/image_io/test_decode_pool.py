@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinysight._util.hardware import usable_cores
 from tinysight._util.progress import SilentProgress
 from tinysight.data.image_io import decode_images, decode_pool
 from tinysight.data.image_io.decode_pool import decode_batches
@@ -110,3 +111,69 @@ def test_workers_decode_and_do_not_import_from_the_working_folder(files, monkeyp
 
     np.testing.assert_array_equal(pixels, expected[0])
     assert failures == expected[1]
+
+
+def consumed(batches, counts):
+    """Yield batches, and append to `counts` for each."""
+    for batch in batches:
+        counts.append(len(batch))
+        yield batch
+
+
+def test_batches_are_read_two_for_each_worker_ahead(files, monkeypatch):
+    monkeypatch.setattr(decode_pool, "MIN_FILES_FOR_PROCESSES", 40)
+    counts = []
+    decoding = decode_batches(consumed(in_batches(files, 1), counts), 40, SIZE, SilentProgress())
+    next(decoding)
+    assert len(counts) == 2 * usable_cores() + 1
+    next(decoding)
+    assert len(counts) == 2 * usable_cores() + 2
+    decoding.close()
+
+
+@pytest.mark.parametrize(("total", "processes"), [(19_999, 0), (20_000, usable_cores())])
+def test_20000_files_are_decoded_in_one_process_for_each_core(files, monkeypatch, total, processes):
+    started = record_processes(monkeypatch)
+    ((pixels, failures),) = decode_batches([files[:4]], total, SIZE, SilentProgress())
+    assert len(started) == processes
+    np.testing.assert_array_equal(pixels, decode_images(files[:4], SIZE)[0])
+    assert [index for index, _ in failures] == [3]
+    assert all(process.poll() is not None for process in started)
+
+
+def test_large_files_are_decoded_in_this_process(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode_pool, "MIN_FILES_FOR_PROCESSES", 1)
+    large = tmp_path / "large.png"
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(large)
+    decoded_here = []
+
+    def note(batch, size):
+        decoded_here.append(list(batch))
+        return decode_images(batch, size)
+
+    monkeypatch.setattr(decode_pool, "decode_images", note)
+    results = list(decode_batches([files[:2], [large]], 3, SIZE, SilentProgress()))
+    assert decoded_here == [[large]]
+    np.testing.assert_array_equal(results[1][0], decode_images([large], SIZE)[0])
+
+
+@pytest.mark.usefixtures("_many")
+def test_an_error_while_listing_files_stops_all_workers(files, monkeypatch):
+    started, progress = record_processes(monkeypatch), RecordingProgress()
+
+    def failing():
+        yield files[:2]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(decode_batches(failing(), 40, SIZE, progress))
+    assert progress.finished == 1
+    assert all(process.poll() is not None for process in started)
+
+
+@pytest.mark.usefixtures("_many")
+def test_no_batches_and_empty_batches_give_no_pixels():
+    assert list(decode_batches([], 1000, SIZE, SilentProgress())) == []
+    ((pixels, failures),) = decode_batches([[]], 1000, SIZE, SilentProgress())
+    assert (pixels.shape, failures) == ((0, 3, 6, 9), [])

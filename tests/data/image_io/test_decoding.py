@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinysight.data.crops import SIX_CROP
 from tinysight.data.image_io import decoding, read_crops, read_image
-from tinysight.data.image_io.decoding import decode_images, decode_in_chunks
+from tinysight.data.image_io.decoding import decode_crops, decode_images, decode_in_chunks, mostly_small_files
 
 
 @pytest.fixture
@@ -121,3 +122,84 @@ def test_the_next_chunk_is_decoded_in_the_background(files, monkeypatch):
 
     assert started.wait(timeout=60)
     chunks.close()
+
+
+def test_progress_advances_by_32_images(files):
+    progress = RecordingProgress()
+    decode_images(files, (4, 4), progress)
+    assert progress.events == [("start", 100, "images"), 32, 32, 32, 4, "finish"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "small"),
+    [
+        ([], True),
+        ([10_000], True),
+        ([10_001], False),
+        ([0, 20_000], True),
+        ([0, 20_001], False),
+        ([1, 20_000, 9_999], True),
+        ([2, 20_000, 9_999], False),
+    ],
+)
+def test_files_are_small_up_to_a_mean_of_10000_bytes(sizes, small):
+    assert mostly_small_files([bytes(size) for size in sizes]) == small
+
+
+@pytest.mark.parametrize(("n", "step"), [(64, 1), (127, 1), (128, 2), (191, 2), (192, 3), (640, 10)])
+def test_every_kth_of_many_files_is_sampled_so_that_about_64_are(n, step):
+    sources = [bytes(10_000) if index % step == 0 else bytes(10_000_000 // n) for index in range(n)]
+    assert mostly_small_files(sources)
+    sources[step * ((n - 1) // step)] += b"x"
+    assert not mostly_small_files(sources)
+
+
+def test_sizes_are_those_of_files_and_missing_files_count_as_empty(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(20_000))
+    assert mostly_small_files([path, tmp_path / "missing"])
+    path.write_bytes(bytes(20_001))
+    assert not mostly_small_files([path, tmp_path / "missing"])
+
+
+def threads_of(sources, monkeypatch, parties):
+    """Return the number of threads that decode; each waits until `parties` of them decode at once."""
+    barrier, threads = threading.Barrier(parties), set()
+
+    def note_thread(source, size, crops):
+        if threading.get_ident() not in threads:
+            threads.add(threading.get_ident())
+            barrier.wait(timeout=60)
+        return read_crops(source, size, crops)
+
+    monkeypatch.setattr(decoding, "read_crops", note_thread)
+    monkeypatch.setattr(decoding, "usable_cores", lambda: 2)
+    decode_images(sources, (4, 4))
+    return len(threads)
+
+
+def test_large_files_are_decoded_on_all_cores(files, monkeypatch):
+    content = files[5].read_bytes() + bytes(20_000)
+    assert threads_of([content] * 65, monkeypatch, parties=2) == 2
+
+
+def test_small_files_are_decoded_by_one_thread(files, monkeypatch):
+    assert threads_of([files[5].read_bytes()] * 300, monkeypatch, parties=1) == 1
+
+
+def test_several_crops_of_many_files(files):
+    pixels, failures = decode_crops(files[:9], (4, 4), SIX_CROP)
+    assert pixels.shape == (9, 6, 3, 4, 4)
+    assert [index for index, _ in failures] == [7]
+    assert (pixels[:, :, 0, 0, 0] == [[number if number != 7 else 0] * 6 for number in range(9)]).all()
+
+
+def test_a_chunk_has_1024_images_by_default():
+    parts = [(part, len(failed)) for part, _, failed in decode_in_chunks([b"x"] * 1025, (1, 1))]
+    assert parts == [(slice(0, 1024), 1024), (slice(1024, 1025), 1)]
+
+
+def test_chunks_of_several_crops(files):
+    (first, last) = decode_in_chunks(files[:3], (4, 4), SIX_CROP, chunk_size=2)
+    assert (first[1].shape, last[1].shape) == ((2, 6, 3, 4, 4), (1, 6, 3, 4, 4))
+    assert (first[0], last[0]) == (slice(0, 2), slice(2, 3))

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tinysight._util.errors import ImageError
-from tinysight.data.image_io import image_file, read_image
+from tinysight.data.crops import CENTER_CROP, SIX_CROP, Crop
+from tinysight.data.image_io import MAX_BYTES, MAX_PIXELS, ImageFile, image_file, read_crops, read_image
+from tinysight.data.image_io.image_file import apply_exif_orientation, ignore_pillow_warnings, to_rgb
 
 
 def encoded(image, kind="PNG", **options):
@@ -325,3 +327,212 @@ def test_pillow_warnings_are_ignored_and_filters_restored():
     assert warnings.filters == before
     with Image.open(io.BytesIO(noisy)) as image, pytest.warns(UserWarning, match="(?i)tag|exif|truncated"):
         image.getexif()
+
+
+def refusal_of(source, size=(8, 8)):
+    """Return the message with which an image is refused."""
+    with pytest.raises(ImageError) as refusal:
+        read_image(source, size)
+    return str(refusal.value)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "image.png"
+
+
+def test_the_limits_are_64_mebibytes_and_8192_pixels_squared():
+    assert MAX_BYTES == 67_108_864
+    assert MAX_PIXELS == 67_108_864
+
+
+def test_every_refusal_is_a_sentence_with_a_fix(path):
+    end = "Get a new copy or remove it."
+    for content, expected in [
+        (b"", f"{path}: empty file. {end}"),
+        (b"text", f"{path}: not a JPEG, PNG, WebP, BMP or GIF image, or damaged header. Convert or remove it."),
+        (VALID[4][:-30], f"{path}: damaged or truncated image. {end}"),
+        (png(8193, 8192, 1, 0, [b""]), f"{path}: too many pixels (limit: 67 million). Save a smaller copy."),
+    ]:
+        path.write_bytes(content)
+        assert refusal_of(path) == expected
+        assert refusal_of(content) == expected.replace(str(path), "Image")
+
+
+def test_paths_that_are_no_files_are_refused_with_a_fix(tmp_path, path):
+    assert refusal_of(path) == f"{path}: no such file. Check the path."
+    assert refusal_of(tmp_path) == f"{tmp_path}: a folder. Name an image file."
+    assert refusal_of(Path(os.devnull)) == f"{os.devnull}: not a regular file. Name an image file."
+    path.symlink_to(path)
+    assert refusal_of(path) == f"{path}: cannot be read (Too many levels of symbolic links). Check the path."
+    null = tmp_path / "a\0.png"
+    assert refusal_of(null) == f"{null}: cannot be read (embedded null byte). Check the path."
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_the_byte_limit_is_inclusive(path, monkeypatch, as_bytes):
+    content = encoded(Image.new("RGB", (8, 8), "red"))
+    path.write_bytes(content)
+    source = content if as_bytes else path
+    monkeypatch.setattr(image_file, "MAX_BYTES", len(content))
+    assert read_image(source, (8, 8))[0, 0, 0] == 255
+    monkeypatch.setattr(image_file, "MAX_BYTES", len(content) - 1)
+    assert refusal_of(source).endswith(": larger than 0 MiB. Save a smaller copy.")
+
+
+def test_a_file_above_64_mebibytes_is_refused(path):
+    path.write_bytes(VALID[4])
+    os.truncate(path, 64 * 2**20 + 1)  # sparse
+    assert refusal_of(path) == f"{path}: larger than 64 MiB. Save a smaller copy."
+
+
+@pytest.mark.parametrize(("width", "height"), [(8192, 8192), (2**20, 64), (1, 2**20)])
+def test_the_pixel_limit_is_inclusive_and_counts_pixels_not_sides(width, height):
+    assert ImageFile(png(width, height, 1, 0, [b""])).num_pixels == width * height
+
+
+def test_the_number_of_pixels_is_known_before_decoding():
+    assert ImageFile(encoded(Image.new("L", (7, 5)))).num_pixels == 35
+
+
+def with_scans(content, count):
+    """Return a JPEG with a comment after its start, so that it contains `count` start-of-scan markers."""
+    comment = b"\xff\xda" * (count - content.count(b"\xff\xda"))
+    return content[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + content[2:]
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_has_at_most_a_hundred_scans(options):
+    content = encoded(Image.new("RGB", (8, 8), "white"), "JPEG", **options)
+    assert with_scans(content, 100).count(b"\xff\xda") == 100
+    assert (read_image(with_scans(content, 100), (8, 8)) == 255).all()
+    assert refusal_of(with_scans(content, 101)) == "Image: damaged or truncated image. Get a new copy or remove it."
+
+
+def test_a_jpeg_of_several_pictures_has_at_most_a_hundred_scans():
+    image = Image.new("RGB", (8, 8), "white")
+    content = encoded(image, "MPO", save_all=True, append_images=[image])
+    assert Image.open(io.BytesIO(content)).format == "MPO"
+    assert (read_image(content, (8, 8)) == 255).all()
+    assert "damaged" in refusal_of(with_scans(content, 101) if content.count(b"\xff\xda") < 101 else content)
+
+
+def test_other_formats_may_contain_the_bytes_of_scan_markers():
+    content = png(1, 1, 8, 0, [b"\x50"], [(b"teSt", b"\xff\xda" * 200)])
+    assert one_pixel(content) == [80, 80, 80]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("source", "size", "draft"),
+    [
+        ((360, 360), (60, 60), 180),  # decoded at half the size
+        ((360, 360), (61, 61), 183),  # decoded in full
+        ((960, 960), (40, 40), 120),  # decoded at an eighth
+        ((480, 480), (40, 80), 240),  # the larger side counts
+        ((480, 480), (80, 40), 240),
+    ],
+)
+def test_a_jpeg_is_decoded_at_no_less_than_three_times_the_size(mode, source, size, draft):
+    noise = np.random.default_rng(0).integers(0, 256, (source[1], source[0], 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise).convert(mode), "JPEG")
+    reference = Image.open(io.BytesIO(content))
+    reference.draft(None, (draft, draft))
+    expected = ImageOps.fit(reference.convert("RGB"), size[::-1], Image.Resampling.LANCZOS)
+
+    np.testing.assert_array_equal(read_image(content, size), channels_first(expected))
+
+
+def test_a_rectangle_is_filled_from_the_center_like_in_pillow():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 90, 3), dtype=np.uint8))
+    for size in ((20, 40), (40, 20), (50, 90), (7, 90), (1, 1)):
+        expected = ImageOps.fit(image, size[::-1], Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(read_image(encoded(image), size), channels_first(expected))
+
+
+def test_several_crops_of_a_file_are_in_the_order_of_the_crops(path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8))
+    image.save(path)
+    crops = ImageFile(path).decode_crops((20, 20), SIX_CROP)
+    assert crops.shape == (6, 3, 20, 20)
+    assert crops.dtype == np.uint8
+    boxes = [(20, 0, 60, 40), (0, 0, 40, 40), (40, 0, 80, 40), (25, 5, 55, 35), (10, 5, 40, 35), (40, 5, 70, 35)]
+    for crop, box in zip(crops, boxes, strict=True):
+        expected = image.resize((20, 20), Image.Resampling.LANCZOS, box)
+        np.testing.assert_array_equal(crop, channels_first(expected))
+    np.testing.assert_array_equal(crops[0], read_crops(path, (20, 20), CENTER_CROP)[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "margin", "cropped"),
+    [
+        ((32, 40), (24, 24), 0.125, True),  # 32 * 0.75 = 24: exactly large enough
+        ((31, 40), (24, 24), 0.125, False),
+        ((40, 31), (24, 24), 0.125, False),
+        ((64, 64), (24, 32), 0.25, True),  # 64 * 0.5 = 32, the larger side
+        ((62, 64), (24, 32), 0.25, False),
+        ((24, 30), (24, 24), 0.0, True),
+        ((24, 24), (24, 24), 0.0, False),
+    ],
+)
+def test_a_crop_that_would_be_enlarged_is_replaced_by_the_first(source, size, margin, cropped):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (source[1], source[0], 3), dtype=np.uint8))
+    first, second = read_crops(encoded(image), size, (Crop(), Crop(margin, 0.0)))
+    assert (not np.array_equal(first, second)) == cropped
+    if cropped:
+        expected = ImageOps.fit(image, size[::-1], Image.Resampling.LANCZOS, margin, (0.0, 0.0))
+        np.testing.assert_array_equal(second, channels_first(expected))
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9, 255])
+def test_other_orientations_leave_the_image_unchanged(orientation):
+    image = smooth(6, 4)
+    image.getexif()[0x0112] = orientation
+    assert apply_exif_orientation(image) is image
+
+
+def test_an_orientation_that_is_no_number_is_ignored():
+    image = smooth(6, 4)
+    image.getexif()[0x0112] = "6"
+    assert apply_exif_orientation(image) is image
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F"])
+def test_opaque_images_of_every_mode_are_converted_like_in_pillow(mode):
+    image = smooth(5, 7).convert(mode)
+    converted = to_rgb(image)
+    assert converted.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(converted), np.asarray(image.convert("RGB")))
+
+
+@given(gray=st.integers(0, 65535))
+def test_16_bit_grays_keep_their_upper_8_bits(gray):
+    image = Image.fromarray(np.full((1, 1), gray, np.uint16))
+    assert image.mode == "I;16"
+    assert to_rgb(image).getpixel((0, 0)) == (gray // 256,) * 3
+
+
+@given(color=st.tuples(*[st.integers(0, 255)] * 4))
+def test_transparency_is_blended_with_white(color):
+    *channels, alpha = color
+    expected = [255 + (channel - 255) * alpha / 255 for channel in channels]
+    assert to_rgb(Image.new("RGBA", (1, 1), color)).getpixel((0, 0)) == pytest.approx(expected, abs=1)
+
+
+def test_nested_blocks_restore_the_filters_at_the_end_of_the_outer():
+    before = list(warnings.filters)
+    with ignore_pillow_warnings():
+        inside = list(warnings.filters)
+        assert len(inside) == len(before) + 1
+        with ignore_pillow_warnings():
+            assert warnings.filters == inside
+        assert warnings.filters == inside
+    assert warnings.filters == before
+    with pytest.raises(ZeroDivisionError), ignore_pillow_warnings():
+        raise ZeroDivisionError
+    assert warnings.filters == before
+
+
+def test_warnings_of_other_modules_stay_visible():
+    with ignore_pillow_warnings(), pytest.raises(UserWarning, match="visible"):
+        warnings.warn("visible", UserWarning, stacklevel=1)
