@@ -336,7 +336,7 @@ def test_defocus_blur_equals_a_disk_and_a_gaussian_of_scipy(side, radius, sigma)
 )
 def test_glass_blur_moves_pixels_within_its_reach(side, max_offset, iterations, lowest, highest):
     """With a sigma of almost 0, nothing but the shuffling remains."""
-    images, margin = coordinates(200, side - 3, side), -lowest
+    images, margin = coordinates(60, side - 3, side), -lowest
     glass = corruptions.glass_blur(images, 1e-3, max_offset, iterations, torch.Generator().manual_seed(0))
     for channel in (0, 1):
         offsets = (glass - images)[:, channel, margin : -margin or None, margin : -margin or None]

@@ -248,11 +248,6 @@ def test_splits_of_the_own_dataset_are_those_of_the_training(run):
     assert select_split(run, dataset, "test") is dataset.test
 
 
-def test_tta_is_computed_on_request_only(run):
-    assert evaluate(run).accuracy_tta is None
-    assert evaluate(run, tta=True).accuracy_tta is not None
-
-
 def test_labels_of_all_splits_are_matched_by_name(run):
     dataset, classifier = load("shapes:train=20,test=30,seed=1", 32), run.classifier()
     assert match_classes(dataset, classifier) is dataset

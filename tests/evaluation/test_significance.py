@@ -174,15 +174,17 @@ def test_p_values_of_three_classifiers_are_corrected_together():
     assert [pair.p_value_holm for pair in comparisons] == holm_correction(p_values)
 
 
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    run = Run(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run"))
+    evaluate(run)
+    return run.path
+
+
 @pytest.fixture
-def runs(trained, tmp_path):
-    """Three evaluated runs; the predictions of the second and third are replaced by ones that are easy to count."""
-    made = []
-    for name in ("one", "two", "deep/one"):
-        run = Run(shutil.copytree(trained, tmp_path / name))
-        evaluate(run)
-        made.append(run)
-    return made
+def runs(evaluated, tmp_path):
+    """Three evaluated runs, of which two have directories of the same name."""
+    return [Run(shutil.copytree(evaluated, tmp_path / name)) for name in ("one", "two", "deep/one")]
 
 
 def predict_as(run, answers):
