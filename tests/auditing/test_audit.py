@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinysight._util.errors import DataError, RunError
+from tinysight._util.progress import SilentProgress
 from tinysight.auditing import audit as module
 from tinysight.auditing import context
 from tinysight.auditing.audit import audit
@@ -13,6 +14,7 @@ from tinysight.auditing.registry import SECTIONS
 from tinysight.auditing.sections.label_errors import LabelErrors
 from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
 from tinysight.auditing.sections.subgroups import FileSubgroups
+from tinysight.auditing.shadow_models import ShadowModel
 from tinysight.data.image_ids import read_rows
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
@@ -152,3 +154,67 @@ def test_invalid_groups_are_refused_before_other_work(run, tmp_path, text, messa
             monkeypatch.setattr(type(section), "compute", None)
     with pytest.raises(DataError, match=message):
         audit(run, minutes=0, groups=groups_file(tmp_path, text))
+
+
+@pytest.fixture
+def requests(run, monkeypatch):
+    """Replace the training of shadow models; return the recipe, number and seed of each."""
+    received = []
+
+    def train(recipe, dataset, pool, number, seed, *_):
+        received.append((recipe, number, seed))
+        return ShadowModel(np.arange(len(pool)) % 2 == number % 2, np.zeros((len(pool), 10), np.float32))
+
+    monkeypatch.setattr(module, "SECTIONS", (LabelErrors(), MembershipInferenceSection()))
+    monkeypatch.setattr(module, "train_shadow_model", train)
+    return received
+
+
+def test_four_shadow_models_are_trained_without_a_limit_with_the_recipe_and_seed_of_the_run(run, requests):
+    audit(run)
+    recipe = run.recipe()
+    assert requests == [(recipe, number, run.environment().seed) for number in range(4)]
+    assert recipe.training.epochs == 2
+
+
+def test_shadow_models_of_earlier_audits_are_kept_and_an_odd_number_is_completed(run, requests):
+    artifacts = RunArtifacts(run)
+    for number in range(3):
+        artifacts.write_shadow_model(number, np.arange(130) % 2 == number % 2, np.zeros((130, 10), np.float32))
+    membership = audit(run, minutes=0).result(MembershipInferenceSection())
+    assert [number for _, number, _ in requests] == [3]
+    assert membership.n_shadow_models == 4
+    assert len(list(artifacts.shadow_models())) == 4
+    audit(run)
+    assert len(requests) == 1
+
+
+def test_a_time_budget_is_replaced_by_the_epochs_that_the_run_trained(run, requests):
+    recipe = run.recipe()
+    timed = recipe.training.model_copy(update={"minutes": 5.0})
+    run.write_recipe(recipe.model_copy(update={"training": timed.model_copy(update={"epochs": 40})}))
+    audit(run)
+    training = requests[0][0].training
+    assert (training.minutes, training.epochs) == (None, 2)
+
+
+def test_new_shadow_models_replace_the_earlier_results(run, requests):
+    first = audit(run)
+    artifacts = RunArtifacts(run)
+    artifacts.write_shadow_model(4, np.arange(130) % 2 == 0, np.zeros((130, 10), np.float32))
+    second = audit(run, minutes=0)
+    numbers = [results.result(MembershipInferenceSection()).n_shadow_models for results in (first, second)]
+    assert numbers == [4, 6]
+
+
+def test_progress_states_the_number_and_the_images_of_a_shadow_model(run, requests):
+    class Recorder(SilentProgress):
+        tasks = ()
+
+        def start(self, task, total, unit=""):
+            self.tasks += ((task, total, unit),)
+
+    progress = Recorder()
+    audit(run, progress=progress)
+    shadows = [task for task in progress.tasks if task[0].startswith("shadow")]
+    assert shadows == [(f"shadow model {number}", 2 * 130 // 2, "images") for number in (1, 2, 3, 4)]

@@ -9,6 +9,7 @@ import pytest
 from tinysight._util.progress import SILENT
 from tinysight.auditing.context import AuditContext
 from tinysight.auditing.sections.image_quality import (
+    ImageQuality,
     ImageQualitySection,
     LabeledImage,
     find_empty_images,
@@ -88,3 +89,72 @@ def test_a_clean_dataset_has_no_tables(trained):
     result = section.compute(AuditContext.from_run(Run(trained)), SILENT)
     assert (result.n, result.constant, result.black, result.conflicts) == (130, (), (), ())
     assert section.rows(result, limit=5) == ()
+
+
+def two_levels(low, high):
+    """An image whose values have the standard deviation (high - low) / 2."""
+    image = np.full((1, 3, 8, 8), low, dtype=np.uint8)
+    image[..., ::2] = high
+    return image
+
+
+def test_a_constant_image_has_a_standard_deviation_below_4_in_every_channel():
+    one_channel = np.full((1, 3, 8, 8), 90, dtype=np.uint8)
+    one_channel[:, 2] = two_levels(96, 104)[:, 2]
+    constant, _ = find_empty_images(np.concatenate([two_levels(96, 104), two_levels(96, 103), one_channel]))
+    assert constant.tolist() == [False, True, False]
+
+
+def with_bright_values(n, level=17, size=10):
+    image = np.full(3 * size * size, 16, dtype=np.uint8)
+    image[:n] = level
+    return image.reshape(1, 3, size, size)
+
+
+def test_a_black_image_has_less_than_1_percent_of_values_above_16():
+    _, black = find_empty_images(np.concatenate([with_bright_values(n) for n in (0, 2, 3)]))
+    assert black.tolist() == [True, True, False]
+
+
+def test_images_beyond_the_first_thousand_are_checked():
+    pixels = noise(1003)
+    pixels[[0, 999, 1000, 1002]] = 0
+    for mask in find_empty_images(pixels):
+        assert np.flatnonzero(mask).tolist() == [0, 999, 1000, 1002]
+    assert [len(mask) for mask in find_empty_images(pixels[:0])] == [0, 0]
+
+
+def test_identical_images_with_equal_labels_are_no_conflict(context):
+    labels = np.array(context.dataset.test.labels)
+    labels[0] = context.dataset.train.labels[0]
+    context = replace(context, dataset=replace(context.dataset, test=replace(context.dataset.test, labels=labels)))
+    assert ImageQualitySection().compute(context, SILENT).conflicts == ()
+
+
+CONFLICT = (LabeledImage("train/1", "cat"), LabeledImage("test/2", "dog"))
+QUALITY = ImageQuality(1300, ("train/3", "train/4"), ("train/9", "train/4"), (CONFLICT, CONFLICT[::-1]))
+
+
+def test_the_summary_counts_an_image_that_is_constant_and_black_once():
+    assert ImageQualitySection().summarize(QUALITY) == (
+        "3 of 1,300 images (0.2%) are nearly constant or black; groups of identical images with different labels: 2"
+    )
+    assert ImageQualitySection().summarize(ImageQuality(0, (), (), ())).startswith("0 of 0 images (0.0%)")
+
+
+def test_the_tables_show_black_images_first_and_state_all_counts():
+    conflicts, empty = ImageQualitySection().rows(QUALITY, limit=1)
+    assert [(listed.image, listed.lines) for listed in conflicts.rows[0].images] == [
+        ("train/1", ("label cat",)),
+        ("test/2", ("label dog",)),
+    ]
+    assert [(row.images[0].image, row.images[0].lines) for row in empty.rows] == [("train/9", ("nearly black",))]
+    assert (len(conflicts.rows), conflicts.n_total, empty.n_total) == (1, 2, 3)
+    assert (conflicts.heading, empty.heading) == (
+        "identical images with different labels",
+        "nearly constant or black images",
+    )
+    _, empty = ImageQualitySection().rows(QUALITY, limit=3)
+    assert [row.images[0].lines for row in empty.rows] == [("nearly black",), ("nearly black",), ("nearly constant",)]
+    (only,) = ImageQualitySection().rows(ImageQuality(9, ("train/3",), (), ()), limit=3)
+    assert only.heading == "nearly constant or black images"

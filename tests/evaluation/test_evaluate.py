@@ -11,8 +11,10 @@ from matplotlib.text import Text
 from sklearn.metrics import accuracy_score, log_loss
 
 from tinysight._util.errors import DataError, InputError, RunError
+from tinysight.data.dataset import Split
 from tinysight.data.load import load
-from tinysight.evaluation.evaluate import evaluate
+from tinysight.data.splits import split_dataset
+from tinysight.evaluation.evaluate import evaluate, evaluate_classifier, match_classes, select_split
 from tinysight.reporting.evaluation_plots import plot_evaluation
 from tinysight.runs import run_dataset as module
 from tinysight.runs.run import Run
@@ -213,3 +215,71 @@ def test_other_dataset_may_lack_classes(run):
     metrics = evaluate(run, replace(other, class_names=other.class_names[:3], train=train, test=test))
     assert metrics.n == kept.sum()
     assert [sum(row) for row in metrics.confusion_matrix[3:]] == [0] * 7
+
+
+def test_a_classifier_without_a_run_is_evaluated_on_the_test_images(run):
+    dataset, classifier = load("shapes:train=20,test=40,seed=2", 32), run.classifier().with_spec(abstain_below=0.3)
+    metrics = evaluate_classifier(classifier, dataset)
+    probabilities = classifier.probabilities(dataset.test.pixels)
+    assert (metrics.n, metrics.split) == (40, "test")
+    assert metrics.accuracy == accuracy_score(dataset.test.labels, probabilities.argmax(1))
+    assert metrics.selective.coverage == (probabilities.max(1) >= 0.3).mean()
+    assert (metrics.recipe, metrics.dataset, metrics.weights_sha256) == (None, None, None)
+    assert metrics.accuracy_tta is None
+    assert not run.is_evaluated
+
+
+def test_a_dataset_whose_test_images_were_drawn_is_evaluated_as_a_whole(run):
+    dataset = load("shapes:train=20,test=40,seed=2", 32)
+    part = Split(dataset.train.pixels[:7], dataset.train.labels[:7])
+    drawn = replace(dataset, validation=part, has_drawn_test=True)
+    labels = np.concatenate([drawn.train.labels, part.labels, drawn.test.labels])
+    for metrics in (evaluate(run, drawn), evaluate_classifier(run.classifier(), drawn)):
+        assert metrics.n == 67
+        assert [sum(row) for row in metrics.confusion_matrix] == np.bincount(labels, minlength=10).tolist()
+    images = select_split(run, drawn, "test")
+    assert np.array_equal(images.pixels, np.concatenate([drawn.train.pixels, part.pixels, drawn.test.pixels]))
+
+
+def test_splits_of_the_own_dataset_are_those_of_the_training(run):
+    dataset = open_dataset(run)
+    validation = split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+    assert np.array_equal(select_split(run, dataset, "validation").pixels, validation.pixels)
+    assert select_split(run, dataset, "test") is dataset.test
+
+
+def test_labels_of_all_splits_are_matched_by_name(run):
+    dataset, classifier = load("shapes:train=20,test=30,seed=1", 32), run.classifier()
+    assert match_classes(dataset, classifier) is dataset
+    names = classifier.class_names
+    pair = replace(dataset, class_names=(names[7], names[2]))
+    parts = {
+        name: replace(dataset.test, labels=np.arange(30) % 2 if name == "test" else np.zeros(30, dtype=int))
+        for name in ("train", "validation", "test")
+    }
+    matched = match_classes(replace(pair, **parts), classifier)
+    assert matched.class_names == names
+    assert matched.test.labels.tolist() == [7, 2] * 15
+    assert set(matched.train.labels) == set(matched.validation.labels) == {7}
+    assert match_classes(replace(pair, **parts | {"validation": None}), classifier).validation is None
+
+
+def test_messages_of_refused_datasets_are_complete(run):
+    dataset, classifier = load("shapes:train=20,test=30,seed=1", 32), run.classifier()
+    names = ", ".join(classifier.class_names)
+    with pytest.raises(DataError) as error:
+        match_classes(replace(dataset, class_names=("cat", "dog")), classifier)
+    assert str(error.value) == (
+        f"{dataset.source}: has the classes cat, dog, but the classifier has {names}. "
+        "Use a dataset with the same classes."
+    )
+    wide = replace(dataset, train=replace(dataset.train, pixels=dataset.train.pixels[:, :, :24]))
+    with pytest.raises(DataError) as error:
+        match_classes(wide, classifier)
+    assert str(error.value) == (
+        f"{dataset.source}: has images of 24 x 32 pixels, but the classifier takes 32 x 32. "
+        "Load the dataset at that size."
+    )
+    with pytest.raises(InputError) as error:
+        evaluate(run, dataset.without_test())
+    assert str(error.value) == f"{dataset.source}: has no test split. Evaluate on its validation split."

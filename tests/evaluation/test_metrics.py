@@ -196,3 +196,83 @@ def test_report_with_large_counts_equals_scikit_learn(outcome):
     report = classification_report(compute_metrics(probabilities, labels, names, "test"))
 
     assert report == scikit_learn_report(probabilities, labels, names)
+
+
+def test_defaults_record_no_temperature_and_no_abstention(outcome):
+    metrics = compute_metrics(*outcome(6), NAMES, "test")
+    assert metrics.calibration.temperature == 1
+    assert (metrics.selective.threshold, metrics.selective.coverage) == (0, 1)
+    assert metrics.selective.error == pytest.approx(1 - metrics.accuracy)
+
+
+def test_averages_state_the_number_of_images(outcome):
+    metrics = compute_metrics(*outcome(6, n=37), NAMES, "test")
+    assert (metrics.macro.support, metrics.weighted.support) == (37, 37)
+    assert sum(scores.support for scores in metrics.per_class.values()) == 37
+
+
+def test_scores_of_classes_and_averages_equal_scikit_learn(outcome):
+    probabilities, labels = outcome(8, n=90)
+    metrics = compute_metrics(probabilities, labels, NAMES, "test")
+    report = reference.classification_report(
+        labels, probabilities.argmax(1), target_names=list("abcd"), output_dict=True
+    )
+    rows = [metrics.per_class[name] for name in NAMES] + [metrics.macro, metrics.weighted]
+    for scores, key in zip(rows, ["a", "b", "c", "d", "macro avg", "weighted avg"], strict=True):
+        expected = [report[key][column] for column in ("precision", "recall", "f1-score", "support")]
+        assert [scores.precision, scores.recall, scores.f1, scores.support] == pytest.approx(expected)
+
+
+def test_the_selective_curve_has_at_most_101_points_evenly_spaced_in_coverage(outcome):
+    probabilities, labels = outcome(9, n=501)
+    wrong = probabilities.argmax(1) != labels
+    order = np.argsort(-probabilities.max(1).astype(np.float64), kind="stable")
+    curve = compute_metrics(probabilities, labels, NAMES, "test").selective.curve
+    accepted = [1 + 5 * step for step in range(101)]
+    assert [coverage for coverage, _ in curve] == pytest.approx([n / 501 for n in accepted])
+    assert [error for _, error in curve] == pytest.approx([wrong[order[:n]].mean() for n in accepted])
+
+
+def test_the_selective_curve_of_few_images_has_all_points(outcome):
+    curve = compute_metrics(*outcome(9, n=7), NAMES, "test").selective.curve
+    assert [coverage for coverage, _ in curve] == pytest.approx(np.arange(1, 8) / 7)
+
+
+def test_aurc_is_the_mean_selective_error_over_all_coverages(outcome):
+    probabilities, labels = outcome(10, n=80)
+    wrong = (probabilities.argmax(1) != labels)[np.argsort(-probabilities.max(1), kind="stable")]
+    expected = np.mean(np.cumsum(wrong) / np.arange(1, 81))
+    assert compute_metrics(probabilities, labels, NAMES, "test").selective.aurc == pytest.approx(expected)
+
+
+def test_calibration_of_three_predictions_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    metrics = compute_metrics(probabilities, np.array([0, 1, 1]), ["a", "b"], "test", temperature=2)
+    assert metrics.calibration.ece == pytest.approx((0.1 + 0.2 + 0.6) / 3)
+    assert [(each.n, each.accuracy) for each in metrics.calibration.bins] == [(1, 0), (1, 1), (1, 1)]
+    assert metrics.loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
+
+
+def test_accuracy_with_tta_counts_its_own_predictions():
+    plain, flipped = np.eye(2)[[0, 0, 0, 1]], np.eye(2)[[0, 1, 1, 1]]
+    metrics = compute_metrics(plain, np.zeros(4, dtype=int), ["a", "b"], "test", probabilities_tta=flipped)
+    assert (metrics.accuracy, metrics.accuracy_tta) == (0.75, 0.25)
+    assert (metrics.accuracy_ci95, metrics.intervals.accuracy_tta) == (wilson_interval(3, 4), wilson_interval(1, 4))
+
+
+def test_messages_of_refused_arrays_are_complete():
+    with pytest.raises(TinysightError) as error:
+        compute_metrics(np.full((2, 3), 1 / 3), np.array([1, 5]), ["a", "b", "c"], "validation")
+    assert str(error.value) == (
+        "validation split: probabilities (2, 3) and labels 1 to 5 do not match 2 images of 3 classes. "
+        "Use a dataset with the classes of the model."
+    )
+    with pytest.raises(TinysightError) as error:
+        compute_metrics(np.full((1, 2), np.nan), np.array([0]), ["a", "b"], "test")
+    assert str(error.value) == (
+        "test split: predicted probabilities contain NaN or infinity. "
+        "The weights are damaged or the training diverged. Train the model again."
+    )
+    with pytest.raises(TinysightError) as error:
+        compute_metrics(np.zeros((0, 2)), np.zeros(0, dtype=int), ["a", "b"], "test")
+    assert str(error.value) == "test split: has no images. Evaluate on a split with images."

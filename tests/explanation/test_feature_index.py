@@ -40,3 +40,18 @@ def test_nearest_is_limited_by_number_of_training_images(classifier, pixels):
         4,
         2,
     )
+
+
+def test_neighbors_have_the_largest_cosine_similarity(classifier, pixels):
+    features = extract_features(classifier, pixels).numpy()
+    near = FeatureIndex(classifier, extract_features(classifier, pixels)).nearest(pixels[:6])
+    similarity = features[:6] @ features.T
+    assert near.indices.shape == (6, 5)
+    assert near.similarities == pytest.approx(-np.sort(-similarity, axis=1)[:, :5], abs=1e-5)
+    assert np.take_along_axis(similarity, near.indices, 1) == pytest.approx(near.similarities, abs=1e-5)
+    assert np.linalg.norm(features, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_images_have_features_of_the_same_width(classifier, pixels):
+    width = extract_features(classifier, pixels[:1]).shape[1]
+    assert extract_features(classifier, pixels[:0]).shape == (0, width)
