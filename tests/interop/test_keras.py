@@ -1,5 +1,6 @@
 """Keras import and export give the probabilities of Keras."""
 
+import functools
 import json
 
 import numpy as np
@@ -20,9 +21,14 @@ L = keras.layers
 NOTEBOOKS = ("simple", "deep", "strided", "early-stopping")
 
 
+@functools.cache
+def render_pixels():
+    return shapes.render_shapes(1000, seed=5).pixels
+
+
 @pytest.fixture(scope="module")
 def pixels():
-    return shapes.render_shapes(1000, seed=5).pixels
+    return render_pixels()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,12 @@ def randomize(model, seed=0):
     return model
 
 
+@functools.cache
+def random_model(name):
+    """A network with random weights, built once: a notebook's, or "every layer". Tests must not change it."""
+    return randomize(every_layer(), seed=1) if name == "every layer" else randomize(notebook(name))
+
+
 def save_keras_2(model, path, nested=False):
     """Write weights in the layout of Keras 1 and 2: one group per layer, with lists of names."""
     with h5py.File(path, "w") as file:
@@ -129,6 +141,12 @@ def saved(tmp_path):
     return save
 
 
+@functools.cache
+def random_model_probabilities(name):
+    """Keras's probabilities of `random_model`, for the images of `pixels`."""
+    return expected(random_model(name), render_pixels(), raw=name == "every layer")
+
+
 def expected(model, pixels, raw=False):
     images = pixels.transpose(0, 2, 3, 1).astype("float32")
     return np.asarray(model(images if raw else images / 255, training=False).detach())
@@ -137,16 +155,15 @@ def expected(model, pixels, raw=False):
 @pytest.mark.parametrize("layout", ["3", "2", "2, whole model", "keras"])
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_imported_notebook_networks_give_the_same_probabilities(name, layout, saved, pixels, dataset, tmp_path):
-    model = randomize(notebook(name))
-    run = import_model(KerasFiles.open(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
-    assert np.abs(run.classifier().probabilities(pixels) - expected(model, pixels)).max() < 1e-4
+    run = import_model(KerasFiles.open(*saved(random_model(name), layout)), tmp_path / "run", dataset, "shapes")
+    assert np.abs(run.classifier().probabilities(pixels) - random_model_probabilities(name)).max() < 1e-4
 
 
 @pytest.mark.parametrize("layout", ["3", "2"])
 def test_every_supported_layer_gives_the_same_probabilities(layout, saved, pixels, dataset, tmp_path):
-    model = randomize(every_layer(), seed=1)
+    model = random_model("every layer")
     run = import_model(KerasFiles.open(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
-    assert np.abs(run.classifier().probabilities(pixels) - expected(model, pixels, raw=True)).max() < 1e-4
+    assert np.abs(run.classifier().probabilities(pixels) - random_model_probabilities("every layer")).max() < 1e-4
 
 
 def test_exported_networks_give_the_same_probabilities(classifier, pixels):
@@ -217,7 +234,7 @@ def test_unsupported_architectures_are_rejected(text, message):
 @pytest.fixture
 def paths(saved):
     """The paths of a small model in the layout of Keras 2."""
-    return saved(notebook("early-stopping"), "2")
+    return saved(random_model("early-stopping"), "2")
 
 
 def modify(weights, change):

@@ -28,8 +28,22 @@ def keras():
 
 @pytest.fixture(scope="session")
 def keras_network(keras):
-    """A function that builds a network by name in Keras, for 10 classes and 32x32 images."""
-    return lambda name: keras.Sequential([keras.Input((32, 32, 3)), *_layers(name, keras.layers)])
+    """A function that returns a network by name in Keras, for 10 classes and 32x32 images.
+
+    Each network is built once for each precision. Every call restores its initial weights.
+    """
+    built = {}
+
+    def network(name):
+        key = name, keras.config.floatx()
+        if key not in built:
+            model = keras.Sequential([keras.Input((32, 32, 3)), *_layers(name, keras.layers)])
+            built[key] = model, model.get_weights()
+        model, initial = built[key]
+        model.set_weights(initial)
+        return model
+
+    return network
 
 
 def _layers(name, layers):

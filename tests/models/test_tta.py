@@ -57,3 +57,31 @@ def test_mean_counts_every_crop_and_predicts_equal_crops_once(repeats):
     for row, image_crops in zip(probabilities, crops, strict=True):
         assert np.allclose(row, np.mean([crop.mean((1, 2)) / 255 for crop in image_crops], axis=0), atol=1e-6)
     assert sum(batch_sizes) == len(crops) + sum(not same for pair in repeats for same in pair)
+
+
+def test_shifted_view_of_a_row_is_that_written_by_hand():
+    """A shift to the right by one reflects the second pixel into the first column."""
+    image = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]).expand(1, 3, 3, 3)
+    assert View(shift=1)(image)[0, 0].tolist() == [[5, 4, 5], [2, 1, 2], [5, 4, 5]]
+    assert View(shift=-1)(image)[0, 0].tolist() == [[5, 6, 5], [8, 9, 8], [5, 6, 5]]
+    assert View(flip=True)(image)[0, 0].tolist() == [[3, 2, 1], [6, 5, 4], [9, 8, 7]]
+    assert View(flip=True, shift=1)(image)[0, 0].tolist() == [[5, 6, 5], [2, 3, 2], [5, 6, 5]]
+
+
+@given(st.integers(1, 7))
+def test_views_with_a_shift_have_the_weights_of_airbench(shift):
+    assert tta_views(shift) == {
+        View(): 0.25,
+        View(flip=True): 0.25,
+        View(shift=-shift): 0.125,
+        View(shift=shift): 0.125,
+        View(flip=True, shift=-shift): 0.125,
+        View(flip=True, shift=shift): 0.125,
+    }
+
+
+def test_mean_over_crops_is_that_computed_by_hand():
+    crops = np.array([[0, 51, 255], [102, 102, 102]], np.uint8).reshape(2, 3, 1, 1, 1)
+    mean = average_over_crops(lambda pixels: pixels[:, 0, 0].astype(np.float32) / 255, crops.repeat(3, axis=2))
+    np.testing.assert_allclose(mean[:, 0], [(0 + 0.2 + 1) / 3, 0.4], atol=1e-6)
+    assert mean.dtype == np.float32
