@@ -130,5 +130,5 @@ def test_standard_input_is_limited(tinysight, run, monkeypatch):
 
     monkeypatch.setattr("tinysight.evaluation.predict.sys.stdin", Flood())
     (outcome,) = ImagePredictor(run).predict(["-"])
-    assert outcome.startswith("Image: larger than")
+    assert outcome.error.startswith("Image: larger than")
     assert Flood.asked == MAX_BYTES + 1

@@ -167,6 +167,7 @@ def test_every_supported_layer_gives_the_same_probabilities(layout, saved, pixel
 
 
 def test_exported_networks_give_the_same_probabilities(classifier, pixels):
+    pixels = pixels[:200]
     probabilities = expected(to_keras(to_portable(classifier)), pixels, raw=True)
     assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 
