@@ -4,7 +4,8 @@
 
 A mutant changes one comparison, operator, constant, condition or return value in evaluation/, auditing/, runs/ or
 data/image_io/. It is killed if a quick test fails that executes the changed line. Coverage contexts select these tests,
-so that a mutant costs seconds. Survivors are printed; each is either an equivalent program or a missing test.
+and each mutant runs in a forked process with the libraries already imported, so that a mutant costs seconds. Survivors
+are printed; each is either an equivalent program or a missing test.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import importlib
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 
+import pytest
 from common import ROOT, append, stamp
 from coverage.numbits import numbits_to_nums
 
@@ -77,11 +80,9 @@ def main() -> None:
         tests = covering_tests(Path(folder) / "coverage")
         candidates = [mutant for path in sources() for mutant in mutants_of(path) if tests[mutant.path, mutant.line]]
         drawn = random.Random(arguments.seed).sample(candidates, min(arguments.mutants, len(candidates)))
-        trees: Queue[Path] = Queue()
-        for number in range(os.cpu_count() or 1):
-            trees.put(Path(shutil.copytree(ROOT / "src", Path(folder) / f"src{number}")))
-        with ThreadPoolExecutor(trees.qsize()) as pool:
-            killed = list(pool.map(lambda mutant: is_killed(mutant, tests[mutant.path, mutant.line], trees), drawn))
+        copies = [Path(folder) / f"src{number}" for number in range(os.cpu_count() or 1)]
+        trees = [Path(shutil.copytree(ROOT / "src", copy)) for copy in copies]
+        killed = run_all(drawn, [tests[mutant.path, mutant.line] for mutant in drawn], trees)
     survivors = [mutant for mutant, dead in zip(drawn, killed, strict=True) if not dead]
     for mutant in survivors:
         print(f"survived: {mutant.path.relative_to(ROOT)}:{mutant.line}: {mutant.change}")
@@ -187,33 +188,68 @@ def _is_type_union(node: ast.BinOp) -> bool:
     return isinstance(node.op, ast.BitOr)
 
 
-def is_killed(mutant: Mutant, tests: list[str], trees: Queue[Path]) -> bool:
-    """Run the tests on a copy of src with the mutant in it; return whether one of them fails."""
-    tree = trees.get()
-    target = tree / mutant.path.relative_to(ROOT / "src")
-    original = target.read_text(encoding="utf-8")
-    target.write_text(mutant.source, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--no-header",
-        "--timeout=120",
-        *tests,
-    ]
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+def run_all(mutants: list[Mutant], tests: list[list[str]], trees: list[Path]) -> list[bool]:
+    """Return for each mutant whether a test fails. As many run at a time as there are copies of src."""
+    import_libraries()
+    killed = [True] * len(mutants)  # also if it runs too long
+    running: dict[int, tuple[int, Path, float]] = {}  # process: mutant, tree, start
+    waiting, free = list(range(len(mutants))), list(trees)
+    while waiting or running:
+        while waiting and free:
+            number, tree = waiting.pop(0), free.pop()
+            running[start(mutants[number], tests[number], tree)] = number, tree, time.monotonic()
+        time.sleep(0.1)
+        for process, (number, tree, began) in list(running.items()):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if not ended and time.monotonic() - began > TIMEOUT:
+                os.killpg(process, signal.SIGKILL)
+                ended, status = os.waitpid(process, 0)
+            if ended:
+                killed[number] = status != 0
+                restore(mutants[number], tree)
+                del running[process]
+                free.append(tree)
+                done = len(mutants) - len(waiting) - len(running)
+                print(f"{done} of {len(mutants)}: {'killed' if killed[number] else 'SURVIVED'}", flush=True)
+    return killed
+
+
+def import_libraries() -> None:
+    """Import what every test process needs, except tinysight, so that a forked process starts at once."""
+    for name in ("hypothesis", "matplotlib.figure", "numpy", "PIL.Image", "pydantic", "pytest", "scipy.stats"):
+        importlib.import_module(name)
+    for name in ("sklearn.metrics", "torch", "typer"):
+        importlib.import_module(name)
+
+
+def start(mutant: Mutant, tests: list[str], tree: Path) -> int:
+    """Write the mutant into a copy of src, and fork a process that runs its tests there; return the process."""
+    (tree / mutant.path.relative_to(ROOT / "src")).write_text(mutant.source, encoding="utf-8")
+    sys.stdout.flush()
+    process = os.fork()
+    if process:
+        return process
+    os.setpgid(0, 0)
+    output = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(ROOT)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tinysight"]:
+        del sys.modules[name]
+    os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.path.insert(0, str(tree))
+    sys.dont_write_bytecode = True
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=120"]
+    code = 1
     try:
-        completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=TIMEOUT)
-        return completed.returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+        code = int(pytest.main([*options, *tests]))
     finally:
-        target.write_text(original, encoding="utf-8")
-        trees.put(tree)
+        os._exit(code)
+
+
+def restore(mutant: Mutant, tree: Path) -> None:
+    """Undo the mutant in a copy of src."""
+    shutil.copyfile(mutant.path, tree / mutant.path.relative_to(ROOT / "src"))
 
 
 if __name__ == "__main__":
