@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tinysight.models.network import NetworkFactory
     from tinysight.models.predictor import ModelSource
     from tinysight.models.summary import LayerRow
+    from tinysight.models.transfer import InitialWeights
     from tinysight.recipes.schema import Recipe
     from tinysight.reporting.card import Card
     from tinysight.reporting.explanation_plot import Explanation
@@ -94,6 +95,7 @@ def train(
     workers: int = 1,
     launcher: Launcher | None = None,
     resume: bool = False,
+    from_run: RunLike | None = None,
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
     network: NetworkFactory | None = None,
@@ -118,6 +120,8 @@ def train(
         workers: number of data-parallel processes, which split every batch.
         launcher: what starts the workers: "torchrun" (default, this machine) or "ray" (a cluster).
         resume: continue the run in `out`.
+        from_run: a run whose weights the training starts from, for more epochs or for other images (fine-tuning). Its
+            network and image size replace those of the recipe. Classes are matched by name; new ones start untrained.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
         network: a function of (num_classes, image_size) that builds your own network, instead of the recipe's. Later,
@@ -152,6 +156,9 @@ def train(
     from tinysight.training.request import TrainRequest
 
     path = _next_run(resolved.name) if out is None else Path(out)
+    initial_weights = None
+    if from_run is not None:
+        resolved, initial_weights = _start_from(open_run(from_run), resolved)
     request = TrainRequest(
         recipe=resolved,
         dataset=resolve_source(dataset)
@@ -166,6 +173,7 @@ def train(
         resume=resume,
         loggers=tuple(loggers),
         start_time=start_time,
+        initial_weights=initial_weights,
         network=network,
     )
     launch_training(request, workers, launcher, progress, callbacks)
@@ -759,6 +767,22 @@ def open_model(run: RunLike) -> ModelSource:
 
         return OnnxFile(Path(run))
     return open_run(run)
+
+
+def _start_from(run: Run, recipe: Recipe) -> tuple[Recipe, InitialWeights]:
+    """Return the recipe with the network and the image size of `run`, and the weights of `run`."""
+    from tinysight.models.transfer import InitialWeights
+    from tinysight.recipes.loading import validate_recipe
+
+    classifier, own = run.classifier(), run.recipe()
+    values = recipe.model_dump(exclude_unset=True)
+    values["model"] = own.model.model_dump(exclude_none=True)
+    size, normalization = own.data.image_size, own.data.normalization
+    values["data"] = {**values.get("data", {}), "image_size": size, "normalization": normalization}
+    note = f"Training started from the weights of {run.path.name}, which was trained on {run.summary().dataset}."
+    return validate_recipe(values, f"Recipe {recipe.name} with the network of {run.path}"), InitialWeights(
+        classifier.network.state_dict(), classifier.class_names, note
+    )
 
 
 def _shown(progress: Progress | None) -> Progress:

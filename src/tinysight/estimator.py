@@ -33,6 +33,7 @@ from tinysight.data.image_io import to_crops, to_pixels
 from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
+from tinysight.models.transfer import InitialWeights
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
@@ -153,7 +154,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             precision=self.precision,
             device=self.device,
             start_time=start_time,
-            initial_weights=previous.network.state_dict() if previous else None,
+            initial_weights=InitialWeights(previous.network.state_dict(), previous.class_names) if previous else None,
         )
         Session(resolve(request, progress=progress), progress=progress).run()
         self._set_fitted(run, run.classifier(), classes)

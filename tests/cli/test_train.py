@@ -98,7 +98,8 @@ def test_invalid_arguments_give_one_error_and_write_nothing(tinysight, finished_
     [
         (
             ["--epochs", 3],
-            "../run: the run was started with another recipe. Resume it with the one in its recipe.toml.",
+            "../run: the run was started with another recipe: training.epochs is 3, not 2. Resume it with the recipe "
+            "in its recipe.toml, or start a new run from its weights.",
         ),
         (["--seed", 1], "../run: the run was started with seed 0 and precision fp32. Resume it with the same."),
         (

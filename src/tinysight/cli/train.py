@@ -62,11 +62,19 @@ def train(
         typer.Option(help="Record every epoch with this logger; can be repeated."),
     ] = [],  # noqa: B006  (typer copies it)
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
+    from_run: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Start from RUN's weights: for more epochs, or other images and classes."
+        ),
+    ] = None,
 ) -> None:
     """Train RECIPE and write a run directory.
 
     Example: tinysight train fast --data shapes --minutes 1
     """
+    if resume and from_run:
+        raise InputError("--resume and --from: cannot be combined. Resume a run, or start a new one.")
     if resume and not out:
         raise InputError("--resume: needs the run to resume. Set --out RUN.")
     if "TORCHELASTIC_RUN_ID" in os.environ and not out:  # started by an external torchrun
@@ -84,6 +92,7 @@ def train(
         workers=workers,
         launcher=launcher,
         resume=resume,
+        from_run=from_run,
         data_dir=data_dir,
         skip_unreadable=skip_unreadable,
         loggers=[choice.value for choice in log],

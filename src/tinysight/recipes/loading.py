@@ -104,6 +104,11 @@ def parse_recipe(text: str, source: str, overrides: Sequence[str] = ()) -> Recip
         raise RecipeError(f"{source}: a number is too long or brackets are nested too deeply. Shorten it.") from error
     for override in overrides:
         apply_override(values, override)
+    return validate_recipe(values, source)
+
+
+def validate_recipe(values: dict[str, Any], source: str) -> Recipe:
+    """Return the recipe with the content `values`. Errors are those of `load_recipe` and start with `source`."""
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

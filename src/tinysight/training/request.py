@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os.path
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SILENT, Progress
@@ -19,6 +18,7 @@ from tinysight.data.dataset import Dataset
 from tinysight.data.image_ids import read_image_ids
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
+from tinysight.models.transfer import InitialWeights
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.training import forecast
@@ -44,7 +44,7 @@ class TrainRequest:
         resume: continue the run at `path`.
         loggers: names of loggers that record every epoch.
         start_time: start of the recipe's time budget, as of `time.time`, which all processes share.
-        initial_weights: state dict that training starts from, or None for random weights.
+        initial_weights: weights that training starts from, or None for random weights.
         network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
@@ -59,7 +59,7 @@ class TrainRequest:
     resume: bool = False
     loggers: tuple[LoggerName, ...] = ()
     start_time: float = field(default_factory=time.time)
-    initial_weights: Mapping[str, Tensor] | None = None
+    initial_weights: InitialWeights | None = None
     network: NetworkFactory | None = None
 
     @property
@@ -84,7 +84,7 @@ class TrainConfig:
         resume: continue the run at `path`.
         loggers: names of loggers that record every epoch.
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
-        initial_weights: state dict that training starts from, or None for random weights.
+        initial_weights: weights that training starts from, or None for random weights.
         network: builds the user's own network, for a recipe with model.architecture "custom".
     """
 
@@ -99,7 +99,7 @@ class TrainConfig:
     resume: bool = False
     loggers: tuple[LoggerName, ...] = ()
     start_time: float = field(default_factory=lambda: time.perf_counter())
-    initial_weights: Mapping[str, Tensor] | None = None
+    initial_weights: InitialWeights | None = None
     network: NetworkFactory | None = None
 
     @property
@@ -128,6 +128,10 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     recipe, precision_option, device_option = group.run_on_main(lambda: check(request))
     device = resolve_device(device_option)
     dataset = _load_dataset(request, recipe, progress, group)
+    if request.resume:
+        dataset = replace(dataset, notes=Run.open(request.path).environment().dataset.notes)
+    elif request.initial_weights is not None:
+        dataset = replace(dataset, notes=(*dataset.notes, request.initial_weights.note))
     for note in dataset.notes:
         progress.note(note)
     start_time = perf_counter_at(request.start_time)
@@ -228,8 +232,12 @@ def _check_same_settings(run: Run, recipe: Recipe, data_source: str, seed: int, 
     path, environment = run.path, run.environment()
     if run.summary().status == "finished":
         raise RunError(f"{path}: the run is finished. Choose another run directory to train again.")
-    if run.recipe() != _with_exclude_file_of(run.recipe(), recipe):
-        raise RunError(f"{path}: the run was started with another recipe. Resume it with the one in its recipe.toml.")
+    started, now = run.recipe(), _with_exclude_file_of(run.recipe(), recipe)
+    if started != now:
+        raise RunError(
+            f"{path}: the run was started with another recipe: {_difference(started, now)}. Resume it with the recipe "
+            "in its recipe.toml, or start a new run from its weights."
+        )
     if (environment.seed, environment.precision) != (seed, precision):
         raise RunError(
             f"{path}: the run was started with seed {environment.seed} and precision {environment.precision}. "
@@ -239,3 +247,18 @@ def _check_same_settings(run: Run, recipe: Recipe, data_source: str, seed: int, 
     moved = os.path.isabs(previous) and not os.path.isdir(previous)  # `check_resumable` compares the fingerprints
     if previous != data_source and not moved:
         raise RunError(f"{path}: the run was started with dataset {previous}. Resume it with the same.")
+
+
+def _difference(started: Recipe, now: Recipe) -> str:
+    """Return the first value that differs between two recipes, such as "training.epochs is 60, not 50"."""
+    before, after = _flatten(started.model_dump()), _flatten(now.model_dump())
+    key = next(key for key in {**before, **after} if before.get(key) != after.get(key))
+    return f"{key} is {after.get(key)}, not {before.get(key)}"
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    """Return nested values by their dotted keys."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

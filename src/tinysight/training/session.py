@@ -12,6 +12,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
 from tinysight.data.splits import split_dataset
 from tinysight.models.summary import count_parameters
+from tinysight.models.transfer import transfer_weights
 from tinysight.runs.records import Environment, EpochRecord, RunStatus, Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import EXIT_SECONDS
@@ -99,8 +100,9 @@ class Session:
         split = split_dataset(config.dataset, config.recipe.data, config.seed)
         options = (config.seed, config.precision, config.device, self.group, config.network)
         trainer = Trainer(config.recipe, config.dataset, split, *options)
-        if config.initial_weights is not None:
-            trainer.network.load_state_dict(config.initial_weights)
+        if config.initial_weights is not None and not config.resume:
+            names = config.dataset.class_names
+            trainer.network.load_state_dict(transfer_weights(config.initial_weights, trainer.network, names))
         return trainer
 
     def _set_time_budget(self) -> None:
