@@ -3,9 +3,10 @@
 import pytest
 
 from tinysight._util.errors import InputError
+from tinysight.data.image_io.formats import IMAGE_SUFFIXES
 from tinysight.data.inputs import expand_inputs
 
-SUFFIXES = ".jpg, .jpeg, .png, .webp, .bmp, .gif"
+SUFFIXES = ", ".join(IMAGE_SUFFIXES)
 
 
 @pytest.fixture

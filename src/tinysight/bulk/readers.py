@@ -18,7 +18,7 @@ from tinysight._util.errors import ImageError
 from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import CONCURRENT_READS, RemotePath
 from tinysight.data.image_io import MAX_BYTES
-from tinysight.data.image_io.image_file import IMAGE_SUFFIXES
+from tinysight.data.image_io.formats import IMAGE_SUFFIXES
 
 RawImage = tuple[str, bytes | ImageError]
 """The name of an image, and its encoded bytes or the error that prevented reading it."""

@@ -7,7 +7,7 @@ import os.path
 from pathlib import Path
 
 from tinysight._util.errors import InputError
-from tinysight.data.image_io.image_file import IMAGE_SUFFIXES
+from tinysight.data.image_io.formats import IMAGE_SUFFIXES
 
 ImageInput = tuple[str, Path | None]
 """The name of an image as the user gave it, and its file; None for standard input."""

@@ -128,7 +128,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     recipe, precision_option, device_option = group.run_on_main(lambda: check(request))
     device = resolve_device(device_option)
     dataset = _load_dataset(request, recipe, progress, group)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *dataset.report.notes()):
         progress.note(note)
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)

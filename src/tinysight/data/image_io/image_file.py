@@ -92,7 +92,6 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 8192 * 8192  # more than phones and cameras usually produce; 256 MiB at 4 bytes a pixel
