@@ -7,7 +7,7 @@ import os.path
 from pathlib import Path
 
 from tinysight._util.errors import InputError
-from tinysight.data.image_io.formats import IMAGE_SUFFIXES
+from tinysight.data.image_io.formats import IMAGE_SUFFIXES, is_image_file, is_system_name
 
 ImageInput = tuple[str, Path | None]
 """The name of an image as the user gave it, and its file; None for standard input."""
@@ -15,6 +15,8 @@ ImageInput = tuple[str, Path | None]
 
 def expand_inputs(name: str) -> list[ImageInput]:
     """Return the images that `name` stands for; those of a folder or a glob are sorted.
+
+    In a folder, images are recognized by their suffix or content (see `is_image_file`).
 
     Args:
         name: a file, a glob, a folder (searched recursively), or "-" for standard input.
@@ -25,7 +27,7 @@ def expand_inputs(name: str) -> list[ImageInput]:
     if name == "-":
         return [(name, None)]
     if os.path.isdir(name):  # unlike the methods of Path, os.path does not raise on a name that is too long
-        files = [str(file) for file in Path(name).rglob("*") if _is_image(file.relative_to(name)) and file.is_file()]
+        files = [str(file) for file in Path(name).rglob("*") if _is_image(file, Path(name))]
     elif os.path.lexists(name) or not glob.has_magic(name):
         files = [name]
     else:
@@ -35,6 +37,6 @@ def expand_inputs(name: str) -> list[ImageInput]:
     return [(file, Path(file)) for file in sorted(files)]
 
 
-def _is_image(file: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.parts)
-    return file.suffix.lower() in IMAGE_SUFFIXES and not hidden
+def _is_image(file: Path, folder: Path) -> bool:
+    is_hidden = any(is_system_name(part) for part in file.relative_to(folder).parts)
+    return not is_hidden and file.is_file() and is_image_file(file)
