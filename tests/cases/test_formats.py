@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_heic_without_the_extra_is_counted_with_the_way_to_read_it(folder, tmp_p
     for name in ("red/IMG_0001.HEIC", "red/no suffix"):
         (tmp_path / name).write_bytes(HEIC)
     assert [finding.describe() for finding in ts.load_dataset(tmp_path).report.skipped] == [
-        "1 HEIC image that need the extra 'heif' (pip install 'tinysight[heif]'): red/IMG_0001.HEIC.",
+        "1 HEIC image for which the extra 'heif' is missing (pip install 'tinysight[heif]'): red/IMG_0001.HEIC.",
         "1 file of kinds that are not read: without suffix 1.",
     ]
     with pytest.raises(ImageError) as error:
@@ -242,3 +243,61 @@ def test_a_scanner_image_of_signed_16_bits_is_read():
     content = b"II*\0" + struct.pack("<I", 16) + values.tobytes() + struct.pack("<H", len(tags)) + entries + bytes(4)
     assert Image.open(io.BytesIO(content)).mode == "I"
     assert read_image(content, (2, 2))[0].tolist() == [[0, 250], [125, 62]]
+
+
+def deep_png(values, orientation=None):
+    """A PNG of 16 bits for each of 3 or 4 channels, which Pillow cannot write."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0))]
+    if orientation:
+        exif = Image.Exif()
+        exif[274] = orientation
+        chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    body = (struct.pack(">I", len(c)) + name + c + struct.pack(">I", zlib.crc32(name + c)) for name, c in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def deep_tiff(values, order, compression):
+    """A TIFF of 16 bits for each of 3 channels, in one strip."""
+    data = values.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if compression == 8 else data
+    data += bytes(len(data) % 2)
+    height, width, _ = values.shape
+    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 0), (259, 3, 1, compression), (262, 3, 1, 2)]
+    tags += [(273, 4, 1, 8), (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(data))]
+    start = 8 + len(data)
+    bits = start + 2 + 12 * len(tags) + 4
+    entries = b"".join(
+        struct.pack(f"{order}HHI", tag, kind, count)
+        + (
+            struct.pack(f"{order}I", bits)
+            if count > 1
+            else struct.pack(f"{order}HH" if kind == 3 else f"{order}I", value, *[0] * (kind == 3))
+        )
+        for tag, kind, count, value in tags
+    )
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", start) + data
+    return head + struct.pack(f"{order}H", len(tags)) + entries + bytes(4) + struct.pack(f"{order}HHH", 16, 16, 16)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("file", ["png", "png with alpha", "<1", "<8", ">1", ">8"])
+def test_color_images_of_16_bits_are_scaled_by_the_range_of_the_file(bits, file):
+    values = np.random.default_rng(bits).integers(0, 2**bits, (5, 7, 3))
+    values[0, 0, 0] = 2**bits - 1
+    if file.startswith("png"):
+        alpha = np.full((5, 7, 1), 65535)
+        content = deep_png(np.concatenate([values, alpha], axis=2) if "alpha" in file else values)
+    else:
+        content = deep_tiff(values, file[0], int(file[1]))
+    np.testing.assert_array_equal(read_image(content, (5, 7)).transpose(1, 2, 0), values >> (bits - 8))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_the_orientation_of_a_color_image_of_16_bits_is_applied(bits):
+    values = np.random.default_rng(0).integers(0, 2**bits, (4, 6, 3))
+    values[0, 0, 0] = 2**bits - 1
+    pixels = read_image(deep_png(values, orientation=3), (4, 6)).transpose(1, 2, 0)
+    np.testing.assert_array_equal(pixels, values[::-1, ::-1] >> (bits - 8))

@@ -58,8 +58,20 @@ class SourceReport:
     def notes(self) -> tuple[str, ...]:
         """Return the short form: one line for each remark and finding, with up to three names."""
         skipped = (f"Not used: {finding.describe(SHORT_NAMES)}" for finding in self.skipped)
-        suspicious = (f"Suspicious: {finding.describe(SHORT_NAMES)}" for finding in self.suspicious)
-        return (*self.remarks, *skipped, *suspicious)
+        return (*self.remarks, *skipped, *self.warnings())
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return one line for each suspicious finding, with up to three names."""
+        return tuple(f"Suspicious: {finding.describe(SHORT_NAMES)}" for finding in self.suspicious)
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Return the full form: pairs of a heading and a line, with up to ten names for each finding."""
+        by_heading = {"not used": self.skipped, "ignored": self.ignored, "suspicious": self.suspicious}
+        return (
+            ("used", f"{self.used:,} {'image' if self.used == 1 else 'images'}"),
+            *(("layout", remark) for remark in self.remarks),
+            *((heading, finding.describe()) for heading, found in by_heading.items() for finding in found),
+        )
 
     def with_suspicious(self, findings: Iterable[Finding]) -> SourceReport:
         """Return this report with more suspicious findings."""

@@ -22,6 +22,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tinysight._util.errors import ImageError
 from tinysight.data.crops import CENTER_CROP, Crop, Crops
 from tinysight.data.dataset import Pixels
+from tinysight.data.image_io.deep_color import BITS, bits_of, is_deep, with_real_range
 from tinysight.data.image_io.formats import HEAD_BYTES, HEIF_HINT, READS_HEIF, image_format
 
 
@@ -92,9 +93,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return page.convert("RGB")
 
 
-_BITS = (8, 10, 12, 14, 16)  # of sensors whose values are stored in 16 bits
-
-
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """Return a gray image of 16-bit, 32-bit or floating-point values as 8 bits (docs/adr/0085).
 
@@ -110,11 +108,11 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     transparent = image.info.get("transparency")  # of PNG: this gray becomes white
     is_opaque = values != transparent if isinstance(transparent, int) else np.ones(values.shape, dtype=bool)
     low, high = (int(limit(values, initial=0, where=is_opaque)) for limit in (np.min, np.max))
-    if low < 0 or high >= 2 ** _BITS[-1]:
+    if low < 0 or high >= 2 ** BITS[-1]:
         raise ImageError(
             f"pixel values from {low:,} to {high:,}, whose range is unknown. Save the image with 8 or 16 bits."
         )
-    shift = next(bits for bits in _BITS if high < 2**bits) - 8
+    shift = bits_of(high) - 8
     return Image.fromarray(np.where(is_opaque, values.astype(np.int32) >> shift, 255).astype(np.uint8))
 
 
@@ -145,6 +143,25 @@ def read_crops(source: Path | bytes, size: tuple[int, int], crops: Crops = CENTE
     return ImageFile(source).decode_crops(size, crops)
 
 
+def read_dimensions(path: Path) -> tuple[int, int] | None:
+    """Return width and height from the header of a file, before any rotation, or None if that cannot be read."""
+    with suppress(Exception), ignore_pillow_warnings(), path.open("rb") as file:
+        formats = _formats(file.read(HEAD_BYTES))
+        with Image.open(file, formats=formats) as image:
+            return image.size
+    return None
+
+
+def is_transparent_file(path: Path) -> bool:
+    """Return whether all pixels of an image file are fully transparent. Unreadable files are not."""
+    with suppress(Exception), ignore_pillow_warnings():
+        content = _read_file(path)
+        with Image.open(BytesIO(content), formats=_formats(content)) as image:
+            if image.width * image.height <= MAX_PIXELS and image.has_transparency_data:
+                return not np.asarray(image.convert("RGBA"))[..., 3].any()
+    return False
+
+
 class ImageFile:
     """An image whose header has been read, but whose pixels are not decoded yet.
 
@@ -167,8 +184,9 @@ class ImageFile:
             raise ImageError(f"{self._name}: empty file. Get a new copy or remove it.")
         if len(content) > MAX_BYTES:
             raise ImageError(f"{self._name}: larger than {MAX_BYTES >> 20} MiB. Save a smaller copy.")
+        self._content = content
         with self._image_errors():
-            self._image = Image.open(BytesIO(content), formats=_formats(content))
+            self._image = self._open()
             self.num_pixels = self._image.width * self._image.height
             if self.num_pixels > MAX_PIXELS:
                 raise Image.DecompressionBombError
@@ -196,7 +214,14 @@ class ImageFile:
         with self._image_errors():
             enough = _DRAFT_MARGIN * max(size)
             self._image.draft(None, (enough, enough))
-            return extract_crops(self._image, size, crops)
+            image: Image.Image = self._image
+            if is_deep(image):
+                image.load()
+                image = with_real_range(image, self._open)
+            return extract_crops(image, size, crops)
+
+    def _open(self) -> Image.Image:
+        return Image.open(BytesIO(self._content), formats=_formats(self._content))
 
     @contextmanager
     def _image_errors(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ from tinysight.data.split_names import split_of, split_within
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _KINDS = "of kinds that are not read"
-_SYSTEM = "that are hidden or belong to the operating system"
+_SYSTEM = "of the operating system, or hidden"
 
 
 class FolderSource(DataSource):
@@ -288,7 +288,9 @@ class _FolderScan:
         elif is_image_file(os.path.join(root, name)):  # noqa: PTH118
             return True
         elif name.lower().endswith(HEIF_SUFFIXES):
-            self._report.skip("HEIC image", "that need the extra 'heif' (pip install 'tinysight[heif]')", path)
+            self._report.skip(
+                "HEIC image", "for which the extra 'heif' is missing (pip install 'tinysight[heif]')", path
+            )
         else:
             self._report.skip("file", _KINDS, path, _kind(name))
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -214,6 +215,7 @@ def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tupl
 def _row(position: str, values: Mapping[str, str]) -> Row | str:
     """Return a row, or what is wrong with it."""
     stripped = {name: value.strip() for name, value in values.items()}
+    stripped["label"] = unicodedata.normalize("NFC", stripped["label"])  # as class folders are compared
     if empty := [name for name, value in stripped.items() if not value]:
         return f"no {empty[0]}"
     if "\0" in stripped["image"]:
