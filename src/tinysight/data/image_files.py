@@ -34,7 +34,7 @@ class FileIndex:
     """Image files of a dataset, before they are decoded.
 
     Attributes:
-        kind: what lists the files, for messages: "folder" or "table".
+        kind: what lists the files, for messages: "folder", "zip file" or "table".
         path: the folder or table.
         folder: the folder that the files are relative to.
         class_names: the class names in the order of the labels.
@@ -97,7 +97,7 @@ def load_image_files(
         train=splits["train"],
         test=splits["test"],
         class_names=index.class_names,
-        source=f"image files {'in' if index.kind == 'folder' else 'listed in'} {path}",
+        source=f"image files {'listed in' if index.kind == 'table' else 'in'} {path}",
         validation=splits.get("validation"),
         notes=tuple(notes),
         has_drawn_test=created_test,

@@ -73,7 +73,7 @@ def load(
         spec: one of:
 
             - "cifar10", or "shapes" with options such as "shapes:train=5000,seed=3".
-            - A folder of class folders.
+            - A folder of class folders, or a zip file of one.
             - A CSV file with the columns image and label, and optionally split and group.
             - A pandas DataFrame with these columns.
             - Arrays (X, y): images as `ImageClassifier.fit` takes them, and a label for each.
