@@ -7,7 +7,7 @@ import os.path
 from pathlib import Path
 
 from tinysight._util.errors import InputError
-from tinysight.data.image_io.formats import IMAGE_SUFFIXES, is_image_file, is_system_name
+from tinysight.data.image_io.formats import FORMAT_NAMES, is_image_file, is_system_name
 
 ImageInput = tuple[str, Path | None]
 """The name of an image as the user gave it, and its file; None for standard input."""
@@ -33,7 +33,7 @@ def expand_inputs(name: str) -> list[ImageInput]:
     else:
         files = [match for match in glob.glob(name, recursive=True) if os.path.isfile(match)]
     if not files:
-        raise InputError(f"{name}: no images found. Supported suffixes: {', '.join(IMAGE_SUFFIXES)}.")
+        raise InputError(f"{name}: no images found. Supported formats are {FORMAT_NAMES}.")
     return [(file, Path(file)) for file in sorted(files)]
 
 

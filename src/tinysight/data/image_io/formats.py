@@ -15,6 +15,7 @@ IMAGE_SUFFIXES = (
 )
 """Suffixes of files that are meant to be images. Files with other suffixes are recognized by their content."""
 
+FORMAT_NAMES = f"JPEG, PNG, WebP, BMP, GIF, TIFF{', AVIF and HEIC' if READS_HEIF else ' and AVIF'}"
 HEIF_HINT = "Run pip install 'tinysight[heif]' to read HEIC images, or convert them."
 HEAD_BYTES = 64  # bytes that `image_format` needs
 
