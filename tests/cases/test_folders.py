@@ -242,3 +242,42 @@ def test_training_prints_how_the_folder_was_read(folder, tmp_path, tinysight):
     assert "Split folders: Training is train, Testing is test." in outcome.err
     assert "Not used: 1 file of kinds that are not read: .txt 1." in outcome.err
     assert ts.Run.open("run").classifier().class_names == COLORS
+
+
+@pytest.mark.parametrize("names", [("cats_train", "cats_test"), ("Train cats", "Test cats"), ("x-training", "x-valid")])
+def test_classes_that_are_splits_of_one_class_are_refused(tmp_path, pic, names):
+    for name in (*names, "dogs"):
+        (tmp_path / name).mkdir()
+        pic("red").save(tmp_path / name / "0.png")
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: the folders {' and '.join(sorted(names))} seem to be splits of one class. "
+        "Use the layout DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
+    )
+
+
+def test_class_names_may_contain_the_name_of_a_split(tmp_path, pic):
+    for name in ("bullet train", "test tube", "dev board", "test board"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            pic("red", number + 10 * len(name) + (name[0] == "d")).save(tmp_path / name / f"{number}.png")
+    assert ts.load_dataset(tmp_path).class_names == ("bullet train", "dev board", "test board", "test tube")
+
+
+def test_prediction_of_a_folder_counts_what_it_does_not_use(folder, tmp_path, finished_run, tinysight):
+    data = folder(tmp_path / "new", 2, ("red",))
+    (data / "notes.txt").write_text("n")
+    (data / "red/Thumbs.db").write_bytes(b"x")
+    (data / "red/loop").symlink_to(data)
+    outcome = tinysight("predict", finished_run, data)
+    assert outcome.code == 0
+    assert [outcome.out.count(f"{number}.png") for number in (0, 1)] == [1, 1]
+    assert f"{data}: Not used: 1 file of kinds that are not read: .txt 1." in outcome.err
+    assert f"{data}: Not used: 1 link to a folder, which is not followed: {data / 'red/loop'}." in outcome.err
+
+
+def test_skipped_unreadable_images_are_in_the_report_and_noted_once(folder, tmp_path):
+    folder(tmp_path, 6)
+    (tmp_path / "red/0.png").write_bytes(b"damaged")
+    report = ts.load_dataset(tmp_path, skip_unreadable=True).report
+    assert [finding.describe() for finding in report.skipped] == ["1 file that cannot be read: red/0.png."]
+    assert (report.used, report.notes(), report.lines()) == (17, (), (("used", "17 images"),))

@@ -148,6 +148,7 @@ def test_links_and_repeated_names_in_a_zip_file_are_counted(archive):
         "1 link in a zip file: red/link.png.",
         "1 file whose name occurs twice in the zip file: red/0.png.",
         "1 file with the name of a folder in the zip file: green/1.png.",
+        "1 file that cannot be read: green/1.png/x.png.",
     ]
 
 

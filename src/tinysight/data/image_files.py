@@ -16,7 +16,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
 from tinysight.data.pixel_cache import decode_cached
-from tinysight.data.source_report import NO_REPORT, SourceReport, one_line, truncated
+from tinysight.data.source_report import MAX_NAMES, NO_REPORT, Finding, SourceReport, one_line, truncated
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class_sizes, hold_out
 
 
@@ -102,7 +102,11 @@ def load_image_files(
         notes=tuple(notes),
         has_drawn_test=created_test,
         folder=index.folder.resolve(),
-        report=replace(index.report, used=sum(map(len, splits.values()))),
+        report=replace(
+            index.report,
+            used=sum(map(len, splits.values())),
+            skipped=(*index.report.skipped, *_unreadable(files, failures)),
+        ),
     )
 
 
@@ -163,6 +167,13 @@ def _report_failures(path: Path, files: Sequence[str], failures: Sequence[Decode
     raise DataError(
         f"{one_line(str(path))}: {count} cannot be read. Repair them or pass skip_unreadable=True:\n"
         + truncated([message for _, message in failures], "\n")
+    )
+
+
+def _unreadable(files: Sequence[str], failures: Sequence[DecodeFailure]) -> list[Finding]:
+    names = sorted(one_line(files[position]) for position, _ in failures)
+    return (
+        [Finding("file", "that cannot be read", len(names), tuple(names[:MAX_NAMES]), is_noted=True)] if names else []
     )
 
 

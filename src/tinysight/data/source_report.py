@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 MAX_NAMES = 10  # names kept of each finding
 SHORT_NAMES = 3  # names in a note
+KINDS_NOT_READ = "of kinds that are not read"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Finding:
         count: their number.
         names: the first of them.
         kinds: counts by kind, if that says more than names: (".tif 4", ".txt 1").
+        is_noted: whether the dataset's notes say this, so that the report's need not.
     """
 
     noun: str
@@ -27,6 +30,7 @@ class Finding:
     count: int
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    is_noted: bool = False
 
     def describe(self, max_names: int = MAX_NAMES) -> str:
         """Return one line: "5 files of kinds that are not read: .tif 4, .txt 1."."""
@@ -57,7 +61,7 @@ class SourceReport:
 
     def notes(self) -> tuple[str, ...]:
         """Return the short form: one line for each remark and finding, with up to three names."""
-        skipped = (f"Not used: {finding.describe(SHORT_NAMES)}" for finding in self.skipped)
+        skipped = (f"Not used: {finding.describe(SHORT_NAMES)}" for finding in self.skipped if not finding.is_noted)
         return (*self.remarks, *skipped, *self.warnings())
 
     def warnings(self) -> tuple[str, ...]:
@@ -70,7 +74,12 @@ class SourceReport:
         return (
             ("used", f"{self.used:,} {'image' if self.used == 1 else 'images'}"),
             *(("layout", remark) for remark in self.remarks),
-            *((heading, finding.describe()) for heading, found in by_heading.items() for finding in found),
+            *(
+                (heading, finding.describe())
+                for heading, found in by_heading.items()
+                for finding in found
+                if not finding.is_noted
+            ),
         )
 
     def with_suspicious(self, findings: Iterable[Finding]) -> SourceReport:
@@ -114,6 +123,11 @@ class ReportBuilder:
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         kinds = tuple(f"{one_line(kind)} {count:,}" for kind, count in ordered if kind)
         return Finding(noun, reason, counts.total(), tuple(names), kinds)
+
+
+def file_kind(name: str) -> str:
+    """Return the kind of a file by its name: the suffix in lower case, or "without suffix"."""
+    return PurePath(name).suffix.lower() or "without suffix"
 
 
 def one_line(name: str) -> str:

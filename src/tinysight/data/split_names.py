@@ -30,7 +30,14 @@ def split_of(name: str) -> str | None:
     return SPLIT_ALIASES.get(word)
 
 
-def split_within(name: str) -> str | None:
-    """Return the split that a name begins or ends with, such as "train" for `seg_train` or `train_v2`, else None."""
-    words = [word for word in _SEPARATOR.split(name) if word]
-    return next((split for word in (words[-1:] + words[:1]) if (split := split_of(word))), None)
+def split_and_rest(name: str) -> tuple[str, str] | None:
+    """Return the split that a name of several words ends or begins with, and the other words; else None.
+
+    >>> split_and_rest("seg_train"), split_and_rest("Test-cats"), split_and_rest("train")
+    (('train', 'seg'), ('test', 'cats'), None)
+    """
+    words = [word for word in _SEPARATOR.split(name.casefold()) if word]
+    for word, rest in ((words[-1:], words[:-1]), (words[:1], words[1:])):
+        if rest and (split := split_of(word[0])):
+            return split, " ".join(rest)
+    return None

@@ -28,6 +28,8 @@ _SIGNATURES = {
     b"GIF89a": "GIF",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",  # BigTIFF
+    b"MM\0+": "TIFF",
 }
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)  # "BM" alone also begins words
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

@@ -15,11 +15,10 @@ from tinysight.data.dataset import NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
 from tinysight.data.image_io.formats import HEIF_HINT, HEIF_SUFFIXES, is_image_file, is_system_name
 from tinysight.data.source import DataSource, LoadOptions
-from tinysight.data.source_report import Finding, ReportBuilder, one_line, truncated
-from tinysight.data.split_names import split_of, split_within
+from tinysight.data.source_report import KINDS_NOT_READ, Finding, ReportBuilder, file_kind, one_line, truncated
+from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
-_KINDS = "of kinds that are not read"
 _SYSTEM = "of the operating system, or hidden"
 
 
@@ -101,6 +100,7 @@ class _FolderScan:
             present = f"only the class folder {next(iter(classes))}" if classes else "no class folders"
             raise DataError(f"{roots['train']}: contains {present}, but at least two are needed. {_LAYOUT}")
         self._check_classes(roots["train"], classes)
+        _check_names(roots["train"], classes)
         class_names = sorted(classes)
         splits = {"train": self._read_split(classes, class_names)}
         for split, root in roots.items():
@@ -139,11 +139,14 @@ class _FolderScan:
 
     def _split_roots(self, folder: Path) -> dict[str, Path]:
         names = _subfolders(folder)
-        for find in (split_of, split_within):
-            splits = [name for name in names if find(name)]
-            is_sure = find is split_of or len({find(name) for name in splits}) > 1
+        for find in (split_of, _split_within):
+            splits = {name: split for name in names if (split := find(name))}
             # A class may be called "train" (next to "bus" and "car"). Then it contains images, not folders.
-            if splits and is_sure and (splits == names or any(_subfolders(folder / name) for name in splits)):
+            has_folders = any(_subfolders(folder / name) for name in splits)
+            # Words within a name are a weaker sign: "seg_train" and "seg_test" are splits, "test tube" is a class.
+            is_clear = find is split_of and len(splits) == len(names)
+            is_likely = find is split_of or {"train"} < set(splits.values())
+            if splits and (is_clear or (has_folders and is_likely)):
                 return self._named_splits(folder, {name: find(name) for name in names})
         return {"train": folder}
 
@@ -292,7 +295,7 @@ class _FolderScan:
                 "HEIC image", "for which the extra 'heif' is missing (pip install 'tinysight[heif]')", path
             )
         else:
-            self._report.skip("file", _KINDS, path, _kind(name))
+            self._report.skip("file", KINDS_NOT_READ, path, file_kind(name))
         return False
 
     def _has_images(self, folder: Path, files: list[str]) -> bool:
@@ -307,6 +310,20 @@ class _FolderScan:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
+
+
+def _check_names(root: Path, classes: Mapping[str, list[Path]]) -> None:
+    """Refuse classes whose names differ only by a split, such as cat_train and cat_test."""
+    splits: dict[str, dict[str, str]] = {}
+    for name in classes:
+        if named := split_and_rest(name):
+            splits.setdefault(named[1], {})[named[0]] = name
+    for names in splits.values():
+        if len(names) > 1 and "train" in names:
+            raise DataError(
+                f"{root}: the folders {' and '.join(map(one_line, names.values()))} seem to be splits of one class. "
+                "Use the layout DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
+            )
 
 
 def _list(folder: Path) -> tuple[list[str], list[str]]:
@@ -343,15 +360,16 @@ def _unreadable(error: OSError) -> DataError:
 
 def _other_kinds(folders: list[Path]) -> str:
     kinds = Counter(
-        _kind(name) for path in folders for _, _, files in _walk(path) for name in files if not is_system_name(name)
+        file_kind(name) for path in folders for _, _, files in _walk(path) for name in files if not is_system_name(name)
     )
     listed = ", ".join(f"{one_line(kind)} {count:,}" for kind, count in kinds.most_common(5))
     hint = f". {HEIF_HINT.removesuffix('.')}" if kinds.keys() & set(HEIF_SUFFIXES) else ""
     return f", only other files: {listed}{hint}" if kinds else ""
 
 
-def _kind(name: str) -> str:
-    return PurePath(name).suffix.lower() or "without suffix"
+def _split_within(name: str) -> str | None:
+    named = split_and_rest(name)
+    return named[0] if named else split_of(name)
 
 
 def _nfc(name: str) -> str:
