@@ -11,6 +11,7 @@ from PIL import Image
 
 import tinysight as ts
 from tinysight.data.dataset import Dataset, Split
+from tinysight.data.display import contact_sheet
 from tinysight.data.inspection import file_sizes, inspect
 from tinysight.data.source_report import Finding, ReportBuilder, SourceReport
 
@@ -153,11 +154,11 @@ def test_findings_are_described_with_counts_kinds_and_first_names():
     for number in range(12):
         builder.skip("file", "of kinds that are not read", f"{number:02}.x", ".tif" if number < 4 else f".{number:02}")
     for number in range(12):
-        builder.skip("link", "that is broken", f"a\n{number}" if number == 0 else f"{number:02}")
+        builder.skip("link", "that are broken", f"a\n{number}" if number == 0 else f"{number:02}")
     builder.skip("class", "without a name", "x")
     kinds, names, one = builder.build(3).skipped
     assert kinds.describe(3) == "12 files of kinds that are not read: .tif 4, .04 1, .05 1 and 6 more."
-    assert names.describe() == r"12 links that is broken: 'a\n0', 01, 02, 03, 04, 05, 06, 07, 08, 09 and 2 more."
+    assert names.describe() == r"12 links that are broken: 'a\n0', 01, 02, 03, 04, 05, 06, 07, 08, 09 and 2 more."
     assert (one.describe(), Finding("class", "empty", 2).describe()) == (
         "1 class without a name: x.",
         "2 classes empty.",
@@ -205,3 +206,40 @@ def test_training_and_audit_print_contradicting_labels(folder, tmp_path, tinysig
     trained = tinysight("train", "early-stopping", "--epochs", 1, "--data", data, "--out", "run")
     assert line in trained.err
     assert line in tinysight("audit", "run", "--minutes", "0.05").err
+
+
+def test_classes_that_a_split_lacks_are_reported(folder, tmp_path):
+    folder(tmp_path / "train", 6), folder(tmp_path / "val", 5, ("red", "blue")), folder(tmp_path / "test", 5, ("red",))
+    assert suspicious(tmp_path) == [
+        "1 class without validation images: green.",
+        "2 classes without test images: blue, green.",
+    ]
+
+
+def test_broken_links_are_counted(folder, tmp_path):
+    folder(tmp_path, 6)
+    (tmp_path / "red/gone").symlink_to("nowhere")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (finding,) = ts.load_dataset(tmp_path).report.skipped
+    assert finding.describe() == "2 links without a target: gone, red/gone."
+
+
+@pytest.mark.parametrize("number", [1, 3, 25])
+def test_a_contact_sheet_has_a_row_of_images_for_each_class(number):
+    colors = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250]], np.uint8)
+    labels = np.repeat([0, 1, 2], number)
+    pixels = np.broadcast_to(colors[labels][:, :, None, None], (3 * number, 3, 8, 8)).copy()
+    split = Split(pixels, labels.astype(np.int64))
+    sheet = contact_sheet(Dataset("x", split, split, ("a", "b\x1b[2J", "c"), "memory"))
+    values = np.asarray(sheet).reshape(-1, 3)
+    shown = min(number, 10) * 64 * 64  # pixels of each color
+    assert [int((values == color).all(1).sum()) for color in colors] == [shown] * 3
+    red, green, blue = (np.flatnonzero((np.asarray(sheet) == color).all(2).any(1)) for color in colors)
+    assert red.max() < green.min() <= green.max() < blue.min()
+
+
+def test_a_contact_sheet_of_many_classes_stays_small():
+    labels = np.arange(300)
+    split = Split(np.zeros((300, 3, 4, 4), np.uint8), labels.astype(np.int64))
+    sheet = contact_sheet(Dataset("x", split, split, tuple(map(str, labels)), "memory"))
+    assert sheet.height < 100 * 110

@@ -24,7 +24,7 @@ _MAX_OPENED = 1000  # white images that are opened again to check for transparen
 
 def inspect(dataset: Dataset) -> SourceReport:
     """Return the report of a dataset, completed by what its pixels, labels and class names show."""
-    checks = (_contradictions, _dark_and_transparent, _small_classes, _similar_names)
+    checks = (_contradictions, _dark_and_transparent, _small_classes, _missing_classes, _similar_names)
     found = [finding for check in checks for finding in check(dataset)]
     return replace(dataset.report, used=sum(map(len, dataset.splits.values()))).with_suspicious(found)
 
@@ -145,6 +145,16 @@ def _small_classes(dataset: Dataset) -> Iterator[Finding]:
     if len(few):
         names = [f"{dataset.class_names[label]} ({counts[label]:,})" for label in few]
         yield Finding("class", "with few images", len(few), _first(names))
+
+
+def _missing_classes(dataset: Dataset) -> Iterator[Finding]:
+    """Find classes that a validation or test split lacks; an empty split lacks none."""
+    for name, split in dataset.splits.items():
+        missing = np.flatnonzero(np.equal(split.class_counts(len(dataset.class_names)), 0))
+        if len(split) and len(missing):
+            yield Finding(
+                "class", f"without {name} images", len(missing), _first([dataset.class_names[i] for i in missing])
+            )
 
 
 def _similar_names(dataset: Dataset) -> Iterator[Finding]:

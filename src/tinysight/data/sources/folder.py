@@ -290,6 +290,8 @@ class _FolderScan:
             self._report.skip("file", _SYSTEM, path, is_system=True)
         elif is_image_file(os.path.join(root, name)):  # noqa: PTH118
             return True
+        elif not os.path.exists(os.path.join(root, name)):  # noqa: PTH110, PTH118
+            self._report.skip("link", "without a target", path)
         elif name.lower().endswith(HEIF_SUFFIXES):
             self._report.skip(
                 "HEIC image", "for which the extra 'heif' is missing (pip install 'tinysight[heif]')", path
