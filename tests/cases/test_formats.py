@@ -197,7 +197,7 @@ def test_floating_point_values_up_to_1_are_fractions_of_white():
     [
         ([[-5, 70_000]], "I", "pixel values from -5 to 70,000, whose range is unknown"),
         ([[-1, 1000]], "I", "pixel values from -1 to 1,000, whose range is unknown"),
-        ([[0, 65_536]], "I", "pixel values from 0 to 65,536, whose range is unknown"),
+        ([[500, 65_536]], "I", "pixel values from 500 to 65,536, whose range is unknown"),
         ([[-0.9, 0.5]], "F", "pixel values from -1 to 0, whose range is unknown"),
         ([[0, 1e9]], "F", "pixel values from 0 to 1,000,000,000, whose range is unknown"),
         ([[0, float("nan")]], "F", "some pixel values are not finite"),
@@ -234,15 +234,29 @@ def test_every_8_bit_mode_is_converted(mode, pic):
     assert 40 < pixels.mean() < 160
 
 
+def gray_tiff(values, *more):
+    """A gray TIFF of 16 bits in one strip; `more` are tags, which may replace others."""
+    height, width = values.shape
+    data = values.tobytes()
+    tags = {256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 278: height, 279: len(data)} | dict(more)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    head = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    return head + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
 def test_a_scanner_image_of_signed_16_bits_is_read():
     """Pillow opens signed 16-bit TIFF as mode I."""
-    values = np.array([[0, 4000], [2000, 1000]], "<i2")
-    tags = [(256, 3, 2), (257, 3, 2), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (278, 3, 2), (279, 4, 8)]
-    tags.append((339, 3, 2))  # SampleFormat: signed
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    content = b"II*\0" + struct.pack("<I", 16) + values.tobytes() + struct.pack("<H", len(tags)) + entries + bytes(4)
+    content = gray_tiff(np.array([[0, 4000], [2000, 1000]], "<i2"), (339, 2))
     assert Image.open(io.BytesIO(content)).mode == "I"
     assert read_image(content, (2, 2))[0].tolist() == [[0, 250], [125, 62]]
+
+
+@pytest.mark.parametrize("largest", [4095, 65535])
+def test_16_bit_images_whose_zero_is_white_are_inverted(largest):
+    """Radiographs are often stored so. Pillow inverts only images of 8 bits."""
+    values = np.array([[0, largest], [largest // 2, largest // 4]], "<u2")
+    (pixels,) = {tuple(channel.ravel().tolist()) for channel in read_image(gray_tiff(values, (262, 0)), (2, 2))}
+    assert pixels == (255, 0, 128, 192)
 
 
 def deep_png(values, orientation=None):

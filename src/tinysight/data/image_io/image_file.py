@@ -93,6 +93,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return page.convert("RGB")
 
 
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, PhotometricInterpretation
+
+
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """Return a gray image of 16-bit, 32-bit or floating-point values as 8 bits (docs/adr/0085).
 
@@ -107,13 +110,16 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         values = np.rint(values * 255.0) if is_fraction else np.floor(values)
     transparent = image.info.get("transparency")  # of PNG: this gray becomes white
     is_opaque = values != transparent if isinstance(transparent, int) else np.ones(values.shape, dtype=bool)
-    low, high = (int(limit(values, initial=0, where=is_opaque)) for limit in (np.min, np.max))
+    opaque = values[is_opaque]
+    low, high = (int(opaque.min()), int(opaque.max())) if opaque.size else (0, 0)
     if low < 0 or high >= 2 ** BITS[-1]:
         raise ImageError(
             f"pixel values from {low:,} to {high:,}, whose range is unknown. Save the image with 8 or 16 bits."
         )
-    shift = bits_of(high) - 8
-    return Image.fromarray(np.where(is_opaque, values.astype(np.int32) >> shift, 255).astype(np.uint8))
+    pixels = values.astype(np.int32) >> (bits_of(high) - 8)
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        pixels = 255 - pixels  # Pillow inverts only images of up to 8 bits
+    return Image.fromarray(np.where(is_opaque, pixels, 255).astype(np.uint8))
 
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF")  # and HEIF, with the extra
