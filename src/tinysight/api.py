@@ -234,7 +234,7 @@ def tune(
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
     loaded = _load(source, resolved.data.image_size, data_dir, skip_unreadable, progress)
-    _note_all(loaded.notes, progress)
+    _note_all((*loaded.notes, *loaded.report.notes()), progress)
     return search(path, request, loaded, minutes, start_time, workers, progress)
 
 
@@ -471,6 +471,7 @@ def audit(
 
     progress = _shown(progress)
     images = _run_dataset(opened, dataset, data_dir, progress)
+    _note_all(images.report.warnings(), progress)
     return run_audit(opened, minutes, _path(groups), progress=progress, dataset=images)
 
 

@@ -67,6 +67,22 @@ def jpeg(width, height):
     return content[:position] + struct.pack(">HH", height, width) + content[position + 4 :]
 
 
+def tiff(width, height, bits=8):
+    """A TIFF of one strip of 81 bytes, with a header that claims the given size."""
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (278, height), (279, 81)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    start = 8 + 81 + 1
+    header = b"II*\0" + struct.pack("<I", start) + bytes(81 + 1)
+    return header + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+
+
+def avif(width, height):
+    """A valid AVIF of 8 x 8 whose header claims another size."""
+    content = saved(Image.new("RGB", (8, 8)), "AVIF")
+    position = content.index(b"ispe") + 8
+    return content[:position] + struct.pack(">II", width, height) + content[position + 8 :]
+
+
 def scans(count):
     """A small progressive JPEG of many pixels whose last scan is repeated `count` times."""
     content = saved(Image.new("L", (8000, 8000)), "JPEG", progressive=True)
@@ -107,11 +123,20 @@ REJECTED = {
     "postscript.png": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run\n", "not a JPEG"),
     "photoshop.png": (lambda: b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 9, 9, 8, 3), "not a JPEG"),
     "vector.png": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'><script>x()</script></svg>", "not a JPEG"),
-    "tiff.png": (lambda: saved(Image.new("RGB", (9, 9)), "TIFF"), "not a JPEG"),
+    "forged.tif": (lambda: tiff(50_000, 50_000), "too many pixels"),
+    "forged-16-bit.tif": (lambda: tiff(60_000, 60_000, 16), "too many pixels"),
+    "largest.tif": (lambda: tiff(2**32 - 1, 2**32 - 1), "too many pixels|damaged|not a JPEG"),
+    "far-away.tif": (lambda: b"II*\0" + struct.pack("<I", 2**31), "damaged|not a JPEG"),
+    "forged.avif": (lambda: avif(50_000, 50_000), "too many pixels|damaged|not a JPEG"),
+    "brand-only.avif": (lambda: b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", "damaged|not a JPEG"),
+    "magic-only.heic": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", "damaged|not a JPEG|HEIC"),
     "icon.png": (lambda: saved(Image.new("RGB", (16, 16)), "ICO"), "not a JPEG"),
     "pixmap.png": (lambda: saved(Image.new("RGB", (9, 9)), "PPM"), "not a JPEG"),
 }
-DECODED = {"much-data.png": lambda: png(1, 1, idat(MANY))}
+DECODED = {
+    "much-data.png": lambda: png(1, 1, idat(MANY)),
+    "loop.tif": lambda: tiff(9, 9)[:-4] + struct.pack("<I", 90),  # the next page is the first
+}
 
 READ_ALL = """
 import json, resource, sys, warnings

@@ -79,6 +79,13 @@ def test_only_regular_visible_images_of_a_tar_file_are_read(tmp_path):
     ]
 
 
+def test_images_of_a_tar_file_are_recognized_by_their_content(tmp_path):
+    path = tmp_path / "x.tar"
+    members = {"a": png(7), "b.dat": png(9) + bytes(5000), "notes": b"words" * 100, "Thumbs.db": png(7), "._c": png(7)}
+    path.write_bytes(tar_of(members))
+    assert read(path) == [(f"{path}:a", png(7)), (f"{path}:b.dat", png(9) + bytes(5000))]
+
+
 def test_names_that_are_not_utf_8_are_escaped(tmp_path):
     """Old archives have Latin-1 names; Parquet stores only UTF-8."""
     path = tmp_path / "x.tar"

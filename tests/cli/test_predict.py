@@ -109,7 +109,7 @@ def test_json_output_with_missing_image(predict):
     [
         ([], "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."),
         (["*.gif"], "*.gif: no images found"),
-        (["empty"], "empty: no images found. Supported suffixes: .jpg, .jpeg, .png, .webp, .bmp, .gif."),
+        (["empty"], "empty: no images found. Supported formats are JPEG, PNG, WebP, BMP, GIF, TIFF"),
         (["--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29."),
         (["--test-index=-1"], "test index -1: not in the test set. Use an index from 0 to 29."),
         (["-"], "Image: empty file."),

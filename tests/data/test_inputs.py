@@ -3,9 +3,8 @@
 import pytest
 
 from tinysight._util.errors import InputError
+from tinysight.data.image_io.formats import FORMAT_NAMES
 from tinysight.data.inputs import expand_inputs
-
-SUFFIXES = ".jpg, .jpeg, .png, .webp, .bmp, .gif"
 
 
 @pytest.fixture
@@ -58,4 +57,4 @@ def test_a_folder_or_glob_without_images_is_refused(folder, name):
     (folder / "empty").mkdir()
     with pytest.raises(InputError) as refusal:
         expand_inputs(name)
-    assert str(refusal.value) == f"{name}: no images found. Supported suffixes: {SUFFIXES}."
+    assert str(refusal.value) == f"{name}: no images found. Supported formats are {FORMAT_NAMES}."

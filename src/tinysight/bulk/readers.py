@@ -18,7 +18,7 @@ from tinysight._util.errors import ImageError
 from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import CONCURRENT_READS, RemotePath
 from tinysight.data.image_io import MAX_BYTES
-from tinysight.data.image_io.image_file import IMAGE_SUFFIXES
+from tinysight.data.image_io.formats import HEAD_BYTES, image_format, is_image_name, is_readable_format, is_system_name
 
 RawImage = tuple[str, bytes | ImageError]
 """The name of an image, and its encoded bytes or the error that prevented reading it."""
@@ -72,9 +72,10 @@ def _from_tar(place: RemotePath) -> Iterator[RawImage]:
             tarfile.open(fileobj=stream, mode="r|*", tarinfo=_StrictTarInfo) as archive,
         ):
             for member in archive:
-                hidden = posixpath.basename(member.name).startswith(".")
-                if member.isreg() and member.name.lower().endswith(IMAGE_SUFFIXES) and not hidden:
-                    yield f"{place}:{_printable(member.name)}", _read_member(archive, member)
+                if member.isreg() and not is_system_name(posixpath.basename(member.name)):
+                    content = _read_member(archive, member)
+                    if content is not None:
+                        yield f"{place}:{_printable(member.name)}", content
     except _TAR_ERRORS:
         yield str(place), ImageError(f"{place}: {_DAMAGED}")
 
@@ -98,9 +99,13 @@ def _printable(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    """Return the content of a member, or None if neither its name nor its first bytes are those of an image."""
     file = archive.extractfile(member)
-    content = file.read(MAX_BYTES + 1) if file else b""
+    content = file.read(HEAD_BYTES) if file else b""
+    if not is_image_name(member.name) and not is_readable_format(image_format(content)):
+        return None
+    content += file.read(MAX_BYTES + 1 - len(content)) if file else b""
     if len(content) < min(member.size, MAX_BYTES + 1):
         raise ReadError("unexpected end of data")
     return content

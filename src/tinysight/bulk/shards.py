@@ -15,7 +15,7 @@ from pyarrow.fs import FileInfo
 
 from tinysight._util.errors import InputError
 from tinysight.bulk.storage import CONCURRENT_READS, RemotePath
-from tinysight.data.image_io.image_file import IMAGE_SUFFIXES
+from tinysight.data.image_io.formats import IMAGE_SUFFIXES
 
 IMAGES_PER_SHARD = 1000  # images per shard: half a second of work, which bounds the loss when a worker dies
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -14,38 +14,76 @@ from tinysight.cli.options import DataDirOption, DataOption, SkipUnreadableOptio
 from tinysight.cli.output import command, print_next
 from tinysight.cli.usage import HelpfulCommand, HelpfulGroup
 
+if TYPE_CHECKING:
+    from tinysight.data.dataset import Dataset
+    from tinysight.data.inspection import FileSizes
+
+_BAR_LENGTH = 20  # characters
+
 app = typer.Typer(cls=HelpfulGroup, help="Inspect a dataset, or download CIFAR-10.")
 
 
 @app.command(cls=HelpfulCommand)
 def info(
-    data: DataOption = "cifar10", data_dir: DataDirOption = None, skip_unreadable: SkipUnreadableOption = False
+    data: DataOption = "cifar10",
+    data_dir: DataDirOption = None,
+    skip_unreadable: SkipUnreadableOption = False,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PNG file to write: a row of training images for each class.")
+    ] = None,
 ) -> None:
-    """Print image size, counts per class, fingerprint and source.
+    """Print counts per class, image sizes, and what is used, skipped and suspicious.
 
     The built-in `shapes` dataset has options for its size and for injected defects (fractions, 0 to 1) to test audits:
     shapes:train=500,wrong-labels=0.05,background=0.5,near-duplicates=0.1
 
     Example: tinysight data info --data shapes
     """
-    from tinysight.data.display import counts_table
+    from tinysight.data.display import contact_sheet, save_png
+    from tinysight.data.inspection import file_sizes
 
     dataset = api.load_dataset(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
+    if sheet is not None:
+        save_png(contact_sheet(dataset), sheet)
+    stdout_console.print(_counts_table(dataset))
+    official = {True: "yes", False: "no (checksum differs)", None: "unknown (no checksum published)"}
+    sizes = file_sizes(dataset)
+    rows = [
+        ("fingerprint", dataset.fingerprint),
+        ("source", dataset.source),
+        ("official", official[dataset.is_official]),
+        *([("file sizes", _sizes_text(sizes))] if sizes else []),
+        *dataset.report.lines(),
+        *(("note", note) for note in dataset.notes),
+        *([("sheet", str(sheet))] if sheet else []),
+    ]
+    for heading, text in rows:
+        stdout_console.print(f"{heading + ':':<13}{escape_control(text)}")
+    print_next(command("train", "fast", "--data", data, "--minutes", "2"))
+
+
+def _counts_table(dataset: Dataset) -> Table:
+    """Return the images of each class by split, with a bar for their sum."""
+    from tinysight.data.display import counts_table
+
     height, width = dataset.image_size
     title = f"{escape_control(dataset.name)}: {len(dataset.class_names)} classes, {height}x{width} RGB"
     table = Table("class", title=title)
     for split in ("train", "validation", "test"):
         table.add_column(split, justify="right")
-    for row in counts_table(dataset):
-        table.add_row(escape_control(row.name), *(f"{count:,}" for count in row[1:]))
-    stdout_console.print(table)
-    official = {True: "yes", False: "no (checksum differs)", None: "unknown (no checksum published)"}
-    stdout_console.print(f"fingerprint: {dataset.fingerprint}")
-    stdout_console.print(f"source:      {escape_control(dataset.source)}")
-    stdout_console.print(f"official:    {official[dataset.is_official]}")
-    for note in dataset.notes:
-        stdout_console.print(f"note:        {escape_control(note)}")
-    print_next(command("train", "fast", "--data", data, "--minutes", "2"))
+    table.add_column("")
+    rows = counts_table(dataset)
+    largest = max(sum(row[1:]) for row in rows)
+    bar = "█" if stdout_console.encoding.lower().startswith("utf") else "#"
+    for row in rows:
+        length = max(1, round(_BAR_LENGTH * sum(row[1:]) / max(1, largest)))
+        table.add_row(escape_control(row.name), *(f"{count:,}" for count in row[1:]), bar * length)
+    return table
+
+
+def _sizes_text(sizes: FileSizes) -> str:
+    width, height = (f"{low} to {high} (median {median:g})" for low, median, high in (sizes.width, sizes.height))
+    return f"width {width}, height {height} pixels; n = {sizes.n_files:,}"
 
 
 @app.command(cls=HelpfulCommand)

@@ -52,8 +52,8 @@ DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        metavar="cifar10|shapes|DIR|FILE.csv",
-        help="Built-in dataset, a folder with one subfolder per class, or a CSV file of images and labels.",
+        metavar="cifar10|shapes|DIR|FILE.zip|FILE.csv",
+        help="Built-in dataset, a folder or zip file with one subfolder per class, or a CSV file of images and labels.",
     ),
 ]
 DataDirOption = Annotated[

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.pixels import Pixels as Pixels
 from tinysight.data.pixels import iter_chunks
+from tinysight.data.source_report import NO_REPORT, SourceReport
 
 Labels = NDArray[np.int64]
 LabelType = Literal["str", "int", "float", "bool"]
@@ -87,6 +88,7 @@ class Dataset:
         label_type: type of the labels that the class names stand for.
         has_drawn_test: whether the test images were drawn at random, because there was no test split.
         folder: the folder that the splits' files are relative to, or None.
+        report: which files the source used and skipped, and which images and classes are suspicious.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Dataset:
     label_type: LabelType = "str"
     has_drawn_test: bool = False
     folder: Path | None = None
+    report: SourceReport = NO_REPORT
 
     def __repr__(self) -> str:
         height, width = self.image_size

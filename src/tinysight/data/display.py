@@ -1,4 +1,4 @@
-"""Display a dataset: one image enlarged, and a table of class counts."""
+"""Display a dataset: one image enlarged, a contact sheet, and a table of class counts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import io
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tinysight._util.errors import DataError
 from tinysight._util.files import write_bytes
 from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.pixels import take
 
 _SIDE = 320  # pixels; an image is enlarged to at most this side
 _GAP = 8  # pixels
 _FONT_SIZE = 18
+_SHEET_SIDE = 64  # pixels; images of a contact sheet are enlarged or reduced to this side
+MAX_SHEET_CLASSES = 100  # rows of a contact sheet
 
 
 class ClassCounts(NamedTuple):
@@ -51,6 +55,29 @@ def counts_table(dataset: Dataset) -> list[ClassCounts]:
     splits = (dataset.train, dataset.validation, dataset.test)
     counts = [[0] * classes if split is None else split.class_counts(classes) for split in splits]
     return [ClassCounts(*row) for row in zip(dataset.class_names, *counts, strict=True)]
+
+
+def contact_sheet(dataset: Dataset, columns: int = 10) -> Image.Image:
+    """Return a sheet with one row of training images for each of the first 100 classes, under its name and count.
+
+    Args:
+        dataset: the dataset.
+        columns: the most images in a row; they are evenly spaced among those of the class.
+    """
+    counts = dataset.train.class_counts(len(dataset.class_names))[:MAX_SHEET_CLASSES]
+    row_height = _SHEET_SIDE + _FONT_SIZE + 2 * _GAP
+    size = (columns * (_SHEET_SIDE + _GAP) + _GAP, len(counts) * row_height + _GAP)
+    sheet = Image.new("RGB", size, "white")
+    for label, count in enumerate(counts):
+        top = _GAP + label * row_height
+        caption = replace_unprintable(f"{dataset.class_names[label]} ({count:,})")
+        ImageDraw.Draw(sheet).text((_GAP, top), caption, "black", _font())
+        members = np.flatnonzero(dataset.train.labels == label)
+        chosen = members[np.linspace(0, count - 1, min(columns, count)).round().astype(int)] if count else members
+        for column, pixels in enumerate(take(dataset.train.pixels, chosen)):
+            image = Image.fromarray(pixels.transpose(1, 2, 0)).resize((_SHEET_SIDE, _SHEET_SIDE))
+            sheet.paste(image, (_GAP + column * (_SHEET_SIDE + _GAP), top + _FONT_SIZE + _GAP // 2))
+    return sheet
 
 
 def replace_unprintable(text: str) -> str:

@@ -16,9 +16,8 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
 from tinysight.data.pixel_cache import decode_cached
+from tinysight.data.source_report import MAX_NAMES, NO_REPORT, Finding, SourceReport, one_line, truncated
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class_sizes, hold_out
-
-_MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,12 @@ class FileIndex:
     """Image files of a dataset, before they are decoded.
 
     Attributes:
-        kind: what lists the files, for messages: "folder" or "table".
+        kind: what lists the files, for messages: "folder", "zip file" or "table".
         path: the folder or table.
         folder: the folder that the files are relative to.
         class_names: the class names in the order of the labels.
         splits: "train", then "validation" and "test" if there are any.
+        report: what was found besides these files.
     """
 
     kind: str
@@ -47,6 +47,7 @@ class FileIndex:
     folder: Path
     class_names: tuple[str, ...]
     splits: dict[str, SplitFiles]
+    report: SourceReport = NO_REPORT
 
 
 def load_image_files(
@@ -96,11 +97,16 @@ def load_image_files(
         train=splits["train"],
         test=splits["test"],
         class_names=index.class_names,
-        source=f"image files {'in' if index.kind == 'folder' else 'listed in'} {path}",
+        source=f"image files {'listed in' if index.kind == 'table' else 'in'} {path}",
         validation=splits.get("validation"),
         notes=tuple(notes),
         has_drawn_test=created_test,
         folder=index.folder.resolve(),
+        report=replace(
+            index.report,
+            used=sum(map(len, splits.values())),
+            skipped=(*index.report.skipped, *_unreadable(files, failures)),
+        ),
     )
 
 
@@ -156,22 +162,19 @@ def _report_failures(path: Path, files: Sequence[str], failures: Sequence[Decode
     failures = sorted(failures, key=lambda failure: files[failure[0]])
     count = f"{len(failures)} of {len(files)} image files"
     if skip_unreadable:
-        names = [_one_line(files[index]) for index, _ in failures]
-        return f"{count} in {_one_line(str(path))} cannot be read and are skipped: {_truncated(names, ', ')}."
+        names = [one_line(files[index]) for index, _ in failures]
+        return f"{count} in {one_line(str(path))} cannot be read and are skipped: {truncated(names, ', ')}."
     raise DataError(
-        f"{_one_line(str(path))}: {count} cannot be read. Repair them or pass skip_unreadable=True:\n"
-        + _truncated([message for _, message in failures], "\n")
+        f"{one_line(str(path))}: {count} cannot be read. Repair them or pass skip_unreadable=True:\n"
+        + truncated([message for _, message in failures], "\n")
     )
 
 
-def _truncated(items: Sequence[str], separator: str) -> str:
-    more = [f"and {len(items) - _MAX_LISTED} more"] if len(items) > _MAX_LISTED else []
-    return separator.join([*items[:_MAX_LISTED], *more])
-
-
-def _one_line(name: str) -> str:
-    # Notes become comments in text files. A line break in a file name must not end the comment.
-    return name if name.isprintable() else repr(name)
+def _unreadable(files: Sequence[str], failures: Sequence[DecodeFailure]) -> list[Finding]:
+    names = sorted(one_line(files[position]) for position, _ in failures)
+    return (
+        [Finding("file", "that cannot be read", len(names), tuple(names[:MAX_NAMES]), is_noted=True)] if names else []
+    )
 
 
 def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str]) -> dict[str, Split]:

@@ -14,7 +14,9 @@ from tinysight._util.errors import DataError, did_you_mean
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data import sources
 from tinysight.data.dataset import Dataset
+from tinysight.data.inspection import inspect
 from tinysight.data.source import DataSource, LoadOptions
+from tinysight.data.source_report import SourceReport
 
 DatasetSpec = str | PathLike[str] | Dataset | tuple[Any, Any] | Any
 """What `load` accepts. The last kind is a pandas DataFrame; pandas is not a dependency."""
@@ -71,7 +73,7 @@ def load(
         spec: one of:
 
             - "cifar10", or "shapes" with options such as "shapes:train=5000,seed=3".
-            - A folder of class folders.
+            - A folder of class folders, or a zip file of one.
             - A CSV file with the columns image and label, and optionally split and group.
             - A pandas DataFrame with these columns.
             - Arrays (X, y): images as `ImageClassifier.fit` takes them, and a label for each.
@@ -90,4 +92,7 @@ def load(
     source = find_source(spec)
     folder = None if data_dir is None else Path(data_dir)
     dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress))
-    return replace(dataset, provenance=source.provenance, argument=source.argument(spec))
+    dataset = replace(dataset, provenance=source.provenance, argument=source.argument(spec))
+    # The built-in datasets are known. A pass over all of their pixels would only take time.
+    used = sum(map(len, dataset.splits.values()))
+    return replace(dataset, report=SourceReport(used) if source.is_builtin else inspect(dataset))

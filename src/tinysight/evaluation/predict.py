@@ -74,7 +74,7 @@ class ImagePredictor:
             raise InputError(
                 "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."
             )
-        images = [image for name in inputs for image in expand_inputs(name)]
+        images = [image for name in inputs for image in expand_inputs(name, progress)]
         progress.start("predicting", len(images), "images")
         yield from self._predict_images(images, progress)
         progress.finish()

@@ -132,7 +132,7 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         dataset = replace(dataset, notes=Run.open(request.path).environment().dataset.notes)
     elif request.initial_weights is not None:
         dataset = replace(dataset, notes=(*dataset.notes, request.initial_weights.note))
-    for note in dataset.notes:
+    for note in (*dataset.notes, *dataset.report.notes()):
         progress.note(note)
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)

@@ -105,9 +105,9 @@ def in_palette(colors):
         (encoded(Image.new("CMYK", (3, 3), (255, 0, 255, 0)), "JPEG", quality=100), [0, 255, 0]),
         (encoded(Image.new("CMYK", (3, 3), (0, 0, 0, 255)), "JPEG", quality=100), [0, 0, 0]),
         (png(1, 1, 16, 0, [b"\x80\x00"]), [128, 128, 128]),
-        (png(1, 1, 16, 0, [b"\x01\xff"]), [1, 1, 1]),
+        (png(1, 1, 16, 0, [b"\x01\xff"]), [127, 127, 127]),  # of 10 bits
         (png(1, 1, 16, 0, [b"\x12\x34"], [(b"tRNS", b"\x12\x34")]), WHITE),
-        (png(1, 1, 16, 0, [b"\x12\x35"], [(b"tRNS", b"\x12\x34")]), [0x12] * 3),
+        (png(1, 1, 16, 0, [b"\x52\x35"], [(b"tRNS", b"\x12\x34")]), [0x52] * 3),
         (png(1, 1, 16, 2, [b"\x80\x00\x40\x00\x20\x00"]), [128, 64, 32]),
         (png(1, 1, 16, 4, [b"\x80\x00\xff\xff"]), [128, 128, 128]),
         (png(1, 1, 16, 6, [b"\x80\x00\x40\x00\x20\x00\x00\x00"]), WHITE),
@@ -265,7 +265,7 @@ def test_a_truncated_file_is_an_error_or_decodes_completely(content):
     ("name", "content", "message"),
     [
         ("empty.jpg", b"", "empty.jpg: empty file"),
-        ("text.jpg", b"Dear diary, ...\n" * 100, "text.jpg: not a JPEG, PNG, WebP, BMP or GIF image"),
+        ("text.jpg", b"Dear diary, ...\n" * 100, "text.jpg: not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF image"),
         ("cut.jpg", VALID[0][:900], "cut.jpg: damaged or truncated image"),
         ("wide.png", png(50_000, 50_000, 8, 2, [b""]), "wide.png: too many pixels"),
         ("over.png", png(8193, 8192, 1, 0, [b""]), "over.png: too many pixels"),
@@ -350,7 +350,10 @@ def test_every_refusal_is_a_sentence_with_a_fix(path):
     end = "Get a new copy or remove it."
     for content, expected in [
         (b"", f"{path}: empty file. {end}"),
-        (b"text", f"{path}: not a JPEG, PNG, WebP, BMP or GIF image, or damaged header. Convert or remove it."),
+        (
+            b"text",
+            f"{path}: not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF image, or damaged header. Convert or remove it.",
+        ),
         (VALID[4][:-30], f"{path}: damaged or truncated image. {end}"),
         (png(8193, 8192, 1, 0, [b""]), f"{path}: too many pixels (limit: 67 million). Save a smaller copy."),
     ]:
@@ -506,8 +509,8 @@ def test_opaque_images_of_every_mode_are_converted_like_in_pillow(mode):
 
 
 @given(gray=st.integers(0, 65535))
-def test_16_bit_grays_keep_their_upper_8_bits(gray):
-    image = Image.fromarray(np.full((1, 1), gray, np.uint16))
+def test_16_bit_grays_of_the_full_range_keep_their_upper_8_bits(gray):
+    image = Image.fromarray(np.array([[gray, 65535]], np.uint16))
     assert image.mode == "I;16"
     assert to_rgb(image).getpixel((0, 0)) == (gray // 256,) * 3
 

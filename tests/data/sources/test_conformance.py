@@ -1,6 +1,7 @@
 """Every data source meets the same contract; a new one adds an example here and nothing else."""
 
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,18 @@ def table_example(tmp_path, _):
     return Example(table, [str(table), os.path.relpath(table)])
 
 
+def zip_example(tmp_path, _):
+    archive = shutil.make_archive(str(tmp_path / "pets"), "zip", paint(tmp_path / "pets"))
+    return Example(archive, [Path(archive), os.path.relpath(archive)])
+
+
 EXAMPLES = {
     "arrays": arrays_example,
     "cifar10": cifar10_example,
     "folder": folder_example,
     "shapes": shapes_example,
     "table": table_example,
+    "zip": zip_example,
 }
 
 

@@ -1,7 +1,7 @@
 """Decode one image from a file or bytes, with limits against hostile input.
 
-The result is pixels or an ImageError, for any input. Five formats are supported. The number of bytes is limited, the
-number of pixels is checked before decoding, and truncated files are rejected. The rules follow Pillow's
+The result is pixels or an ImageError, for any input. The formats are limited to `FORMATS`. The number of bytes is
+limited, the number of pixels is checked before decoding, and truncated files are rejected. The rules follow Pillow's
 .github/SECURITY.md.
 """
 
@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tinysight._util.errors import ImageError
 from tinysight.data.crops import CENTER_CROP, Crop, Crops
 from tinysight.data.dataset import Pixels
+from tinysight.data.image_io.deep_color import BITS, bits_of, is_deep, with_real_range
+from tinysight.data.image_io.formats import HEAD_BYTES, HEIF_HINT, READS_HEIF, image_format
 
 
 def extract_crops(image: Image.Image, size: tuple[int, int], crops: Crops = CENTER_CROP) -> Pixels:
@@ -71,13 +74,18 @@ def apply_exif_orientation(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return `image` in mode RGB, with 16 bits reduced to 8 and transparency composited on white.
+    """Return `image` in mode RGB, with more than 8 bits reduced to 8 and transparency composited on white.
 
     White, because cut-outs, logos and drawings are made for white pages, and dark lines would vanish on black.
     Color profiles are ignored: values are taken as sRGB.
+
+    Raises:
+        ImageError: the range of the values is unknown.
     """
-    if image.mode.startswith("I;16"):
-        image = _from_16_bit(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_8_bits(image)
+    if image.mode == "La":  # Pillow converts it to LA only
+        image = image.convert("LA")
     if not image.has_transparency_data:
         return image.convert("RGB")
     page = Image.new("RGBA", image.size, "white")
@@ -85,20 +93,41 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return page.convert("RGB")
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion clips: everything from 256 on would be white.
-    values = np.array(image, dtype=np.uint16)
-    values[values == image.info.get("transparency", 0xFFFF)] = 0xFFFF  # PNG's transparent gray becomes white
-    return Image.fromarray((values >> 8).astype(np.uint8))
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, PhotometricInterpretation
 
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Return a gray image of 16-bit, 32-bit or floating-point values as 8 bits (docs/adr/0085).
+
+    Whole numbers are shifted from the fewest bits that hold the largest of them. Floating-point values up to 1 are
+    fractions of white. Pillow's own conversion would clip: everything from 255 on would be white.
+    """
+    values = np.asarray(image)
+    if image.mode == "F":
+        if not np.isfinite(values).all():
+            raise ImageError("some pixel values are not finite. Save the image with 8 or 16 bits.")
+        is_fraction = values.min() >= 0 and values.max() <= 1
+        values = np.rint(values * 255.0) if is_fraction else np.floor(values)
+    transparent = image.info.get("transparency")  # of PNG: this gray becomes white
+    is_opaque = values != transparent if isinstance(transparent, int) else np.ones(values.shape, dtype=bool)
+    opaque = values[is_opaque]
+    low, high = (int(opaque.min()), int(opaque.max())) if opaque.size else (0, 0)
+    if low < 0 or high >= 2 ** BITS[-1]:
+        raise ImageError(
+            f"pixel values from {low:,} to {high:,}, whose range is unknown. Save the image with 8 or 16 bits."
+        )
+    pixels = values.astype(np.int32) >> (bits_of(high) - 8)
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        pixels = 255 - pixels  # Pillow inverts only images of up to 8 bits
+    return Image.fromarray(np.where(is_opaque, pixels, 255).astype(np.uint8))
+
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF")  # and HEIF, with the extra
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 8192 * 8192  # more than phones and cameras usually produce; 256 MiB at 4 bytes a pixel
 
 # Part of the key of cached pixels. Increase it with every change that decodes a file to different pixels.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 # A progressive JPEG visits all its pixels once per scan. Real files have about ten scans. A scan of 100 bytes
 # can take a tenth of a second, so without a limit a small file could take hours.
@@ -120,8 +149,29 @@ def read_crops(source: Path | bytes, size: tuple[int, int], crops: Crops = CENTE
     return ImageFile(source).decode_crops(size, crops)
 
 
+def read_dimensions(path: Path) -> tuple[int, int] | None:
+    """Return width and height from the header of a file, before any rotation, or None if that cannot be read."""
+    with suppress(Exception), ignore_pillow_warnings(), path.open("rb") as file:
+        formats = _formats(file.read(HEAD_BYTES))
+        with Image.open(file, formats=formats) as image:
+            return image.size
+    return None
+
+
+def is_transparent_file(path: Path) -> bool:
+    """Return whether all pixels of an image file are fully transparent. Unreadable files are not."""
+    with suppress(Exception), ignore_pillow_warnings():
+        content = _read_file(path)
+        with Image.open(BytesIO(content), formats=_formats(content)) as image:
+            if image.width * image.height <= MAX_PIXELS and image.has_transparency_data:
+                return not np.asarray(image.convert("RGBA"))[..., 3].any()
+    return False
+
+
 class ImageFile:
-    """A JPEG, PNG, WebP, BMP or GIF image whose header has been read, but whose pixels are not decoded yet.
+    """An image whose header has been read, but whose pixels are not decoded yet.
+
+    The format is that of the content, whatever the name of the file.
 
     Args:
         source: a file, or the content of one.
@@ -140,8 +190,9 @@ class ImageFile:
             raise ImageError(f"{self._name}: empty file. Get a new copy or remove it.")
         if len(content) > MAX_BYTES:
             raise ImageError(f"{self._name}: larger than {MAX_BYTES >> 20} MiB. Save a smaller copy.")
+        self._content = content
         with self._image_errors():
-            self._image = Image.open(BytesIO(content), formats=FORMATS)
+            self._image = self._open()
             self.num_pixels = self._image.width * self._image.height
             if self.num_pixels > MAX_PIXELS:
                 raise Image.DecompressionBombError
@@ -151,7 +202,7 @@ class ImageFile:
     def decode_crops(self, size: tuple[int, int], crops: Crops = CENTER_CROP) -> Pixels:
         """Decode the image once and return its crops, resized to `size`.
 
-        Only the first frame is used. EXIF orientation is applied, transparency is composited on white, and all
+        Only the first frame or page is used. EXIF orientation is applied, transparency is composited on white, and all
         other metadata is dropped. The image is resized until its shorter side fits and then cropped, so the aspect
         ratio is kept but the ends of long images are lost. The filter is Lanczos with antialiasing, which keeps
         small images sharp and also enlarges well. An image that already has the right size is not resampled.
@@ -169,7 +220,14 @@ class ImageFile:
         with self._image_errors():
             enough = _DRAFT_MARGIN * max(size)
             self._image.draft(None, (enough, enough))
-            return extract_crops(self._image, size, crops)
+            image: Image.Image = self._image
+            if is_deep(image):
+                image.load()
+                image = with_real_range(image, self._open)
+            return extract_crops(image, size, crops)
+
+    def _open(self) -> Image.Image:
+        return Image.open(BytesIO(self._content), formats=_formats(self._content))
 
     @contextmanager
     def _image_errors(self) -> Iterator[None]:
@@ -177,16 +235,36 @@ class ImageFile:
         try:
             with ignore_pillow_warnings():
                 yield
+        except ImageError as error:
+            raise ImageError(f"{self._name}: {error}") from error
         except (Image.DecompressionBombError, MemoryError) as error:
             limit = f"{MAX_PIXELS / 1e6:.0f} million"
             raise ImageError(f"{self._name}: too many pixels (limit: {limit}). Save a smaller copy.") from error
         except UnidentifiedImageError as error:
             raise ImageError(
-                f"{self._name}: not a JPEG, PNG, WebP, BMP or GIF image, or damaged header. Convert or remove it."
+                f"{self._name}: not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF image, or damaged header. "
+                "Convert or remove it."
             ) from error
         except Exception as error:
             # Pillow does not document what its decoders raise. Fuzzing found OSError, SyntaxError and ValueError.
             raise ImageError(f"{self._name}: damaged or truncated image. Get a new copy or remove it.") from error
+
+
+def _formats(content: bytes) -> tuple[str, ...]:
+    """Return the formats to try. Raises ImageError for HEIF if its decoder is not installed."""
+    if image_format(content[:HEAD_BYTES]) != "HEIF":
+        return FORMATS
+    if not READS_HEIF:
+        raise ImageError(f"a HEIC image. {HEIF_HINT}")
+    _register_heif()
+    return ("HEIF",)
+
+
+@cache
+def _register_heif() -> None:
+    import pi_heif
+
+    pi_heif.register_heif_opener()
 
 
 def _read_file(path: Path) -> bytes:

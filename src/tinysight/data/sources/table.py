@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -19,13 +20,9 @@ from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
 from tinysight.data.source import DataSource, LoadOptions
+from tinysight.data.split_names import SPLIT_ALIASES, split_of
 
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training", "train_set"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "test_set", "eval"), "test"),
-}
 _REQUIRED, _OPTIONAL = ("image", "label"), ("split", "group")
 _COLUMNS = (*_REQUIRED, *_OPTIONAL)
 _MAX_LISTED = 10  # wrong rows in an error message
@@ -218,14 +215,16 @@ def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tupl
 def _row(position: str, values: Mapping[str, str]) -> Row | str:
     """Return a row, or what is wrong with it."""
     stripped = {name: value.strip() for name, value in values.items()}
+    stripped["label"] = unicodedata.normalize("NFC", stripped["label"])  # as class folders are compared
     if empty := [name for name, value in stripped.items() if not value]:
         return f"no {empty[0]}"
     if "\0" in stripped["image"]:
         return "the image path contains a null character"
     split = stripped.get("split")
-    if split and split.lower() not in SPLIT_NAMES:
-        return f"unknown split {split!r}.{did_you_mean(split.lower(), tuple(SPLIT_NAMES))}"
-    return Row(position, **{**stripped, **({"split": SPLIT_NAMES[split.lower()]} if split else {})})
+    name = split_of(split) if split else ""
+    if name is None:
+        return f"unknown split {split!r}.{did_you_mean(str(split).lower(), tuple(SPLIT_ALIASES))}"
+    return Row(position, **{**stripped, "split": name})
 
 
 def _resolved(spec: str | PathLike[str]) -> Path:
