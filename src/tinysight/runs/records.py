@@ -138,17 +138,26 @@ class ClassScores(FrozenModel):
 
 
 class ReliabilityBin(FrozenModel):
-    """A bin of a reliability diagram: its number of images, mean confidence and accuracy."""
+    """A bin of a reliability diagram: its number of images, mean confidence, and accuracy with its 95% interval."""
 
     n: int
     confidence: Finite
     accuracy: Finite
+    accuracy_ci95: Interval
 
 
 class CalibrationMetrics(FrozenModel):
-    """Expected calibration error (0..1), softmax temperature, and the reliability bins that are not empty."""
+    """Calibration of the confidences.
+
+    Attributes:
+        ece: expected calibration error, 0..1, as in the literature; of few images, it is too large.
+        rms_error: root-mean-square calibration error, 0..1, without this bias.
+        temperature: softmax temperature of the probabilities.
+        bins: the reliability bins that are not empty.
+    """
 
     ece: Finite
+    rms_error: Finite
     temperature: Positive
     bins: tuple[ReliabilityBin, ...]
 
@@ -158,11 +167,17 @@ class SelectiveMetrics(FrozenModel):
 
     `coverage` is the fraction of images with a prediction, `error` the error rate on them. `aurc` is the area under the
     risk-coverage curve, and `curve` contains pairs of coverage and error, from the highest threshold to the lowest.
+    The threshold keeps the error below `target_error` in 95% of draws of `n_calibration` validation images; None if it
+    was not chosen for a target error.
     """
 
     threshold: Finite
     coverage: Finite
+    coverage_ci95: Interval
     error: Finite
+    error_ci95: Interval
+    target_error: Finite | None = None
+    n_calibration: int | None = None
     aurc: Finite
     curve: tuple[tuple[Finite, Finite], ...]
 
@@ -180,8 +195,9 @@ class MetricIntervals(FrozenModel):
 
     method: str
     accuracy_tta: Interval | None
+    balanced_accuracy: Interval
     loss: Interval
-    ece: Interval
+    calibration_error: Interval = Field(description="of calibration.rms_error")
     macro: ScoreIntervals
     weighted: ScoreIntervals
     per_class: dict[str, ScoreIntervals]
@@ -194,6 +210,7 @@ class Metrics(Record):
         split: the evaluated split.
         n: number of images.
         accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95% interval.
+        balanced_accuracy: mean recall of the classes that have images, 0..1.
         loss: mean negative log-likelihood, nats per image.
         accuracy_tta: accuracy with TTA, or None if it was not computed.
         per_class: scores by class name.
@@ -209,6 +226,7 @@ class Metrics(Record):
     n: int = Field(ge=1)
     accuracy: Finite
     accuracy_ci95: Interval
+    balanced_accuracy: Finite
     loss: Finite
     accuracy_tta: Finite | None
     per_class: dict[str, ClassScores]

@@ -178,6 +178,9 @@ class Session:
             classifier = self.trainer.finish()
             if status != "failed":  # after a failure, calibration could fail as well
                 classifier = self.trainer.calibrate(classifier)
+        promise = classifier.spec.promise
+        if promise and classifier.abstain_below > 1:
+            self.progress.note(promise.describe(classifier.abstain_below))
         if self.group.is_main:
             self.run_directory.write_classifier(classifier)
         return self._save_summary(status, error)

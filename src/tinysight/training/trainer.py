@@ -209,11 +209,18 @@ class Trainer:
         logits, labels = self._predict_logits(self.split.validation, "fp32")
         temperature, doubt = fit_temperature(logits, labels), None
         confidences, predictions = (logits / temperature).softmax(1).max(1)
-        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), self.recipe.training.target_error)
+        target = self.recipe.training.target_error
+        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), target)
         if self._checks_bf16:
             bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
             doubt = max_margin_error(bf16_logits, logits)
-        return classifier.with_spec(temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
+        return classifier.with_spec(
+            temperature=temperature,
+            abstain_below=rule.threshold,
+            bf16_margin=doubt,
+            target_error=target,
+            n_calibration=len(labels),
+        )
 
     def checkpoint(self) -> Checkpoint:
         """Return the state needed to resume.
