@@ -66,6 +66,8 @@ def _print_metrics(metrics: Metrics) -> None:
         f"95% interval {percent_interval(metrics.intervals.balanced_accuracy)}; "
         f"macro F1 {percent(metrics.macro.f1)}, 95% interval {percent_interval(metrics.intervals.macro.f1)}"
     )
+    if metrics.never_predicted:
+        stdout_console.print(escape_control(metrics.never_predicted))
     _print_selective(metrics.selective)
 
 

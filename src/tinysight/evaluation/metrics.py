@@ -17,6 +17,7 @@ from tinysight.evaluation.calibration import (
     reliability_bins,
 )
 from tinysight.evaluation.confidence_intervals import metric_intervals, wilson_interval
+from tinysight.models.scores import balanced_accuracy
 from tinysight.models.selective import Promise, apply_threshold, area_under_risk_coverage, risk_coverage
 from tinysight.runs.records import CalibrationMetrics, ClassScores, Metrics, SelectiveMetrics, SplitName
 
@@ -71,7 +72,7 @@ def compute_metrics(
         n=n,
         accuracy=hits / n,
         accuracy_ci95=wilson_interval(hits, n),
-        balanced_accuracy=_balanced_accuracy(labels, correct),
+        balanced_accuracy=balanced_accuracy(labels, predictions),
         loss=float(nats.mean()),
         accuracy_tta=None if hits_tta is None else hits_tta / n,
         per_class=_per_class(labels, predictions, class_names),
@@ -87,11 +88,6 @@ def compute_metrics(
         selective=_selective(confidences, correct, abstain_below, promise),
         intervals=intervals,
     )
-
-
-def _balanced_accuracy(labels: LabelArray, correct: NDArray[np.bool_]) -> float:
-    """Return the mean recall of the classes that have images."""
-    return float(np.mean([correct[labels == label].mean() for label in np.unique(labels)]))
 
 
 def _selective(

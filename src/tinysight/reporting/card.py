@@ -64,6 +64,7 @@ class Card:
         provenance: provenance of the images.
         evaluated_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
         metrics: overall metrics; `recall` and `precision` hold those of each class.
+        never_predicted: a warning about classes that are never predicted; "" if there are none.
         promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
@@ -82,6 +83,7 @@ class Card:
     provenance: Provenance
     evaluated_on: str | None
     metrics: tuple[CardMetric, ...]
+    never_predicted: str
     promise: str
     recall: dict[str, CardMetric]
     precision: dict[str, CardMetric]
@@ -117,6 +119,7 @@ class Card:
             provenance=environment.dataset.provenance,
             evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
             metrics=_overall_metrics(metrics) if metrics else (),
+            never_predicted=metrics.never_predicted if metrics else "",
             promise=describe_promise(classifier),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},

@@ -18,6 +18,7 @@ from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.data.dataset import LabelType, Provenance
 from tinysight.models.classifier import ClassifierSpec
+from tinysight.models.scores import describe_never_predicted, never_predicted
 
 RUN_FORMAT: Final = 4
 MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
@@ -70,6 +71,7 @@ class Summary(Record):
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
+    val_balanced_accuracy: Finite | None = None
     val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
@@ -126,6 +128,8 @@ class EpochRecord(FrozenModel):
     val_loss: Finite
     val_accuracy: Finite
     lr: Finite
+    val_balanced_accuracy: Finite | None = None
+    val_macro_f1: Finite | None = None
 
 
 class ClassScores(FrozenModel):
@@ -240,6 +244,12 @@ class Metrics(Record):
     dataset: str | None = None
     notes: tuple[str, ...] = ()
     weights_sha256: str | None = None
+
+    @property
+    def never_predicted(self) -> str:
+        """A warning about classes that have images but are never predicted; "" if there are none."""
+        classes = never_predicted(np.array(self.confusion_matrix), list(self.per_class))
+        return describe_never_predicted(classes, self.split)
 
 
 RecordT = TypeVar("RecordT", bound=Record)
