@@ -36,7 +36,8 @@ def never_predicted(confusion: NDArray[np.integer[Any]], class_names: Sequence[s
         class_names: in the order of the rows.
     """
     support, predicted = confusion.sum(1), confusion.sum(0)
-    return {class_names[index]: int(support[index]) for index in np.flatnonzero((support > 0) & (predicted == 0))}
+    missing = np.flatnonzero((support > 0) & (predicted == 0)).tolist()
+    return {class_names[index]: int(support[index]) for index in missing}
 
 
 def describe_never_predicted(classes: dict[str, int], split: str) -> str:

@@ -188,7 +188,8 @@ def _image_weights(split: TrainSplit, training: TrainingSection) -> NDArray[np.f
     counts = np.bincount(labels[learn], minlength=int(labels.max()) + 1)
     by_class = len(learn) / np.maximum(counts, 1)
     combined = by_class[labels] * (1.0 if weights is None else weights)
-    return (combined / combined[learn].mean()).astype(np.float32)
+    scaled: NDArray[np.float32] = (combined / combined[learn].mean()).astype(np.float32)
+    return scaled
 
 
 def _steps(images: int, training: TrainingSection) -> int:
