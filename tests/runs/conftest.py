@@ -61,9 +61,7 @@ def make_metrics(weights_sha256):
             aurc=0.5,
             curve=((1, 0.5),),
         ),
-        intervals=MetricIntervals(
-            **intervals, balanced_accuracy=(0, 1), macro=bounds, weighted=bounds, per_class=by_class
-        ),
+        intervals=MetricIntervals(**intervals, macro=bounds, weighted=bounds, per_class=by_class),
         weights_sha256=weights_sha256,
     )
 
