@@ -61,7 +61,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         precision: "auto", "fp32" or "bf16".
         device: "auto", "cpu" or "cuda".
         class_weight: weights of the classes in the loss: a dict from label to weight; "balanced" for weights inversely
-            proportional to the class counts; None for equal weights.
+            proportional to the class counts; None for those of the recipe (`training.class_weight`).
         warm_start: whether `fit` continues from the weights of the previous call, on images of the same classes.
         random_state: seed of all random numbers: an integer, a `numpy.random.RandomState`, or None for NumPy's global
             random state. With an integer and a fixed number of epochs, repeated calls of `fit` give equal weights.
@@ -70,7 +70,8 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
     Attributes:
         classes_: the class labels, sorted, of the type that was given to `fit`.
         n_features_in_: number of values per image, 3 * image_size ** 2.
-        history_: one dict per epoch: epoch, seconds, images_per_second, loss, accuracy, val_loss, val_accuracy, lr.
+        history_: one dict per epoch: epoch, seconds, images_per_second, loss, accuracy, val_loss, val_accuracy, lr,
+            val_balanced_accuracy, val_macro_f1.
         network_: the trained `torch.nn.Module`: logits of images that `classifier_.spec.normalization` normalized.
         classifier_: the network with its normalization and calibration, a `tinysight.Classifier`.
         run_: the training run, a `tinysight.Run` in a temporary directory until `save`.
@@ -137,6 +138,9 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         previous: Classifier | None = getattr(self, "classifier_", None) if self.warm_start else None
         if previous:
             recipe = recipe.model_copy(update={"model": previous.spec.model})
+        if self.class_weight is not None:  # instead of the recipe's, not in addition
+            training = recipe.training.model_copy(update={"class_weight": "none"})
+            recipe = recipe.model_copy(update={"training": training})
         forecast.check_time_budget(recipe)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
         if previous and not np.array_equal(classes, self.classes_):

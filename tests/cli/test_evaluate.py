@@ -21,7 +21,17 @@ def evaluated(tinysight, finished_run):
 def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
     run, outcome, metrics = evaluated
     assert set(metrics) == {
-        *("format", "split", "n", "accuracy", "accuracy_ci95", "loss", "accuracy_tta", "per_class"),
+        *(
+            "format",
+            "split",
+            "n",
+            "accuracy",
+            "accuracy_ci95",
+            "balanced_accuracy",
+            "loss",
+            "accuracy_tta",
+            "per_class",
+        ),
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
         *("weights_sha256", "sha256", "selective", "intervals"),
     }
@@ -35,8 +45,11 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         assert set(scores) == {*SCORES, "support"}
         assert all(0 <= scores[score] <= 1 for score in SCORES)
     assert {sum(row) for row in metrics["confusion_matrix"]} == {3}
-    assert set(metrics["calibration"]) == {"ece", "temperature", "bins"}
-    assert set(metrics["selective"]) == {"threshold", "coverage", "error", "aurc", "curve"}
+    assert set(metrics["calibration"]) == {"ece", "rms_error", "temperature", "bins"}
+    assert set(metrics["selective"]) == {
+        *("threshold", "coverage", "coverage_ci95", "error", "error_ci95", "target_error", "n_calibration"),
+        *("aurc", "curve"),
+    }
 
     report = outcome.out.splitlines()
     assert report[0].split() == ["precision", "recall", "f1-score", "support"]

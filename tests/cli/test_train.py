@@ -34,8 +34,9 @@ def test_a_run_gets_the_first_free_name(tinysight):
 
 def test_notices_and_one_line_per_epoch_go_to_standard_error(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 2)
-    notice, first, second, _ = outcome.err.splitlines()
+    notice, first, second, *warnings, _ = outcome.err.splitlines()
     assert "synthetic images" in notice
+    assert "All predictions are unsure" in " ".join(warnings)
     assert first.startswith("epoch 1/2  ")
     assert second.startswith("epoch 2/2  ")
     loss, accuracy = r"loss \d\.\d{3} \(val \d\.\d{3}\)", r"accuracy [\d.]+% \(val [\d.]+%\)"

@@ -36,6 +36,7 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
         "n",
         "accuracy",
         "accuracy_ci95",
+        "balanced_accuracy",
         "loss",
         "accuracy_tta",
         "per_class",
@@ -76,6 +77,7 @@ def test_scores_equal_scikit_learn(outcome):
     metrics = compute_metrics(probabilities, labels, NAMES, "test")
 
     assert metrics.accuracy == reference.accuracy_score(labels, predictions)
+    assert metrics.balanced_accuracy == pytest.approx(reference.balanced_accuracy_score(labels, predictions))
     assert metrics.macro.f1 == reference.f1_score(labels, predictions, average="macro")
     assert metrics.weighted.precision == reference.precision_score(labels, predictions, average="weighted")
     assert [scores.recall for scores in metrics.per_class.values()] == pytest.approx(

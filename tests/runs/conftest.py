@@ -32,20 +32,35 @@ def make_metrics(weights_sha256):
     scores = ClassScores(precision=0.5, recall=0.5, f1=0.5, support=1)
     bounds = ScoreIntervals(precision=(0, 1), recall=(0, 1), f1=(0, 1))
     by_class = {"cat": bounds, "dog": bounds}
-    intervals = {"method": "none", "accuracy_tta": None, "loss": (0, 1), "ece": (0, 1)}
+    intervals = {
+        "method": "none",
+        "accuracy_tta": None,
+        "balanced_accuracy": (0, 1),
+        "loss": (0, 1),
+        "calibration_error": (0, 1),
+    }
     return Metrics(
         split="test",
         n=2,
         accuracy=0.5,
         accuracy_ci95=(0.1, 0.9),
+        balanced_accuracy=0.5,
         loss=0.7,
         accuracy_tta=None,
         per_class={"cat": scores, "dog": scores},
         macro=scores,
         weighted=scores,
         confusion_matrix=((1, 0), (1, 0)),
-        calibration=CalibrationMetrics(ece=0.1, temperature=1.5, bins=()),
-        selective=SelectiveMetrics(threshold=0.5, coverage=1, error=0.5, aurc=0.5, curve=((1, 0.5),)),
+        calibration=CalibrationMetrics(ece=0.1, rms_error=0.1, temperature=1.5, bins=()),
+        selective=SelectiveMetrics(
+            threshold=0.5,
+            coverage=1,
+            coverage_ci95=(0, 1),
+            error=0.5,
+            error_ci95=(0, 1),
+            aurc=0.5,
+            curve=((1, 0.5),),
+        ),
         intervals=MetricIntervals(**intervals, macro=bounds, weighted=bounds, per_class=by_class),
         weights_sha256=weights_sha256,
     )

@@ -1,6 +1,7 @@
 import os
 import warnings
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from tinysight.training.early_stopping import EarlyStoppingState
 metric_values = st.lists(st.integers(0, 32).map(lambda n: n / 16), min_size=1, max_size=12)
 configs = st.builds(
     EarlyStoppingSection,
-    monitor=st.sampled_from(["loss", "accuracy", "val_loss", "val_accuracy"]),
+    monitor=st.sampled_from(get_args(EarlyStoppingSection.model_fields["monitor"].annotation)),
     patience=st.integers(0, 4),
     min_delta=st.sampled_from([0.0, 1 / 16, 0.25]),
 )
@@ -55,7 +56,7 @@ def stop_keras(callback, values):
 
 @given(config=configs, values=metric_values)
 def test_stopping_and_best_epoch_match_keras(keras_early_stopping, config, values):
-    mode = "max" if config.monitor.endswith("accuracy") else "min"
+    mode = "max" if config.monitor.endswith(("accuracy", "f1")) else "min"
     callback = keras_early_stopping(config.monitor, config.min_delta, config.patience, mode=mode)
 
     assert stop_ours(config, values) == stop_keras(callback, values)

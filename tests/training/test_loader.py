@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_sample_weight
 
 from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.models.classifier import Normalization
 from tinysight.training import loader
-from tinysight.training.loader import BatchLoader
+from tinysight.training.loader import BatchLoader, balanced_sample
 
 BATCH = 24  # the recipe's batch_size
 SMALL_BLOCK = 2 * BATCH * 16 * 16  # pixels of two batches: the 160 training images make four blocks
@@ -129,3 +132,66 @@ def test_the_first_mirrored_images_depend_on_the_seed(make):
         for seed in (0, 1)
     )
     assert first != other
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.integers(0, 2**32 - 1), st.data())
+def test_balanced_sample_draws_every_class_and_every_image_of_a_class_equally(labels, seed, data):
+    labels = np.array(labels)
+    indices = np.array(sorted(data.draw(st.sets(st.integers(0, len(labels) - 1), min_size=1))))
+    sample = balanced_sample(indices, labels, np.random.default_rng(seed))
+    assert len(sample) == len(indices)
+    assert list(sample) == sorted(sample)
+    assert set(sample) <= set(indices)
+    classes = np.unique(labels[indices])
+    sizes = [int((labels[sample] == label).sum()) for label in classes]
+    assert max(sizes) - min(sizes) <= 1
+    for label in classes:
+        uses = [int((sample == index).sum()) for index in indices if labels[index] == label]
+        assert max(uses) - min(uses) <= 1
+
+
+@pytest.fixture
+def tail(dataset):
+    """The tiny images without most of those of the last class."""
+    last = dataset.train.labels.max()
+    keep = np.flatnonzero((dataset.train.labels != last) | (np.arange(len(dataset.train.labels)) % 8 == 0))
+    train = replace(dataset.train, pixels=dataset.train.pixels[keep], labels=dataset.train.labels[keep], files=())
+    return replace(dataset, train=train)
+
+
+def test_balanced_sampling_draws_all_classes_equally_and_anew_in_each_epoch(make, recipe, tail):
+    split = split_dataset(tail, recipe().data, 0)
+    loader = make("training.sampling=balanced", images=split)
+    first, second = (torch.cat([labels for _, labels in epoch_of(loader, number)]) for number in (0, 1))
+    counts = torch.bincount(first)
+    assert counts.max() - counts.min() <= 1
+    assert len(first) == len(split.train_indices)
+    assert not torch.equal(first, second)
+    again = make("training.sampling=balanced", images=split)
+    assert torch.equal(torch.cat([labels for _, labels in epoch_of(again, 1)]), second)
+
+
+def weights_of(loader):
+    return torch.cat([loader.weights(0, step) for step in range(loader.steps_per_epoch)]).numpy()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_class_weights_equal_those_of_scikit_learn(make, recipe, tail, weighted):
+    own = np.random.default_rng(0).random(len(tail.train)).astype(np.float32)
+    if weighted:
+        tail = replace(tail, train=replace(tail.train, weights=own))
+    split = split_dataset(tail, recipe().data, 0)
+    loader = make("training.class_weight=balanced", images=split)
+    labels = torch.cat([labels for _, labels in epoch_of(loader)]).numpy()
+    weights = weights_of(loader)
+    assert weights.mean() == pytest.approx(1, rel=1e-5)
+    expected = compute_sample_weight("balanced", split.train.labels[split.train_indices])
+    if weighted:
+        expected *= own[split.train_indices]
+        np.testing.assert_allclose(np.sort(weights), np.sort(expected / expected.mean()), rtol=1e-4)
+    else:
+        np.testing.assert_allclose(weights, compute_sample_weight("balanced", labels), rtol=1e-5)
+
+
+def test_without_class_weights_nothing_is_weighted(make):
+    assert make().weights(0, 0) is None

@@ -14,7 +14,7 @@ from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 from tinysight.cli.output import accuracy_of, command, print_next
 
 if TYPE_CHECKING:
-    from tinysight.runs.records import Metrics
+    from tinysight.runs.records import Metrics, SelectiveMetrics
 
 
 def evaluate(
@@ -61,10 +61,27 @@ def _print_metrics(metrics: Metrics) -> None:
     )
     if metrics.accuracy_tta is not None:
         stdout_console.print(f"with test-time augmentation (TTA): {accuracy_of(metrics.accuracy_tta, metrics.n)}")
-    selective = metrics.selective
     stdout_console.print(
-        f"unsure below a probability of {percent(selective.threshold)}: coverage {percent(selective.coverage)}, "
-        f"error rate {percent(selective.error)} on the covered images"
-        if selective.threshold <= 1
-        else "unsure of every image: no threshold reaches the target error"
+        f"balanced accuracy {percent(metrics.balanced_accuracy)}, "
+        f"95% interval {percent_interval(metrics.intervals.balanced_accuracy)}; "
+        f"macro F1 {percent(metrics.macro.f1)}, 95% interval {percent_interval(metrics.intervals.macro.f1)}"
     )
+    if metrics.never_predicted:
+        stdout_console.print(escape_control(metrics.never_predicted))
+    _print_selective(metrics.selective)
+
+
+def _print_selective(selective: SelectiveMetrics) -> None:
+    if selective.threshold <= 1:
+        error = (
+            f", error rate {percent(selective.error)} (95% interval {percent_interval(selective.error_ci95)}) on the "
+            "covered images"
+        )
+        stdout_console.print(
+            f"unsure below a probability of {percent(selective.threshold)}: coverage {percent(selective.coverage)} "
+            f"(95% interval {percent_interval(selective.coverage_ci95)}){error if selective.coverage else ''}"
+        )
+    if selective.target_error is not None and selective.n_calibration is not None:
+        from tinysight.models.selective import Promise
+
+        stdout_console.print(Promise(selective.target_error, selective.n_calibration).describe(selective.threshold))

@@ -12,6 +12,7 @@ import typer
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
+from tinysight._util.formatting import percent
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -114,4 +115,8 @@ def _print_summary(run: Run) -> None:
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
         f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}"
     )
+    if summary.val_balanced_accuracy is not None:
+        stdout_console.print(
+            f"balanced validation accuracy {percent(summary.val_balanced_accuracy)} (mean over classes)"
+        )
     stdout_console.print(f"run:  {run.path}")

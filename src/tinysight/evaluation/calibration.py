@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.runs.records import ReliabilityBin
 
 N_BINS = 15
@@ -43,6 +45,41 @@ def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArra
     return float(np.abs(bin_sums(correct - confidences, bin_indices(confidences))).sum() / len(confidences))
 
 
+def debiased_calibration_error(
+    confidences: NDArray[np.float64], correct: NDArray[np.bool_]
+) -> tuple[float, tuple[float, float]]:
+    """Return the debiased root-mean-square calibration error and its 95% interval.
+
+    The ECE of few images is too large even for a perfectly calibrated classifier, because chance gaps do not cancel.
+    Here the variance of each gap is subtracted from its square: Kumar, Liang and Ma, "Verified Uncertainty Calibration"
+    (NeurIPS 2019). The interval is the normal approximation of Sun et al., "A Confidence Interval for the l2 Expected
+    Calibration Error" (2024), with smoothed variances, so that it is wide where few images are all correct. There are
+    up to 15 bins with equal numbers of images, at least 5 in each where possible.
+
+    Args:
+        confidences: (n,), the probability of the predicted class, 0..1; n at least 1.
+        correct: (n,), whether the prediction is correct.
+
+    Returns:
+        The error, 0 (perfectly calibrated) to 1, and its lower and upper bound. Of one image, the gap and 0 to 1.
+    """
+    n, order = len(confidences), np.argsort(confidences, kind="stable")
+    if n == 1:
+        return float(abs(correct[0] - confidences[0])), (0.0, 1.0)
+    square = variance = 0.0
+    for bin_images in np.array_split(order, min(N_BINS, max(1, n // 5))):
+        residuals, size = correct[bin_images] - confidences[bin_images], len(bin_images)
+        gap_variance = float(residuals.var(ddof=1)) / size
+        unbiased = float(residuals.mean()) ** 2 - gap_variance
+        accuracy = (float(correct[bin_images].sum()) + 1) / (size + 2)
+        smoothed = max(gap_variance, accuracy * (1 - accuracy) / size)
+        square += size / n * unbiased
+        variance += (size / n) ** 2 * (4 * max(0.0, unbiased) * smoothed + 2 * smoothed**2)
+    margin = 1.96 * math.sqrt(variance)
+    error, low, high = (math.sqrt(min(1.0, max(0.0, value))) for value in (square, square - margin, square + margin))
+    return error, (low, high)
+
+
 def reliability_bins(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
     """Return the bins that are not empty, in order of confidence."""
     bins = bin_indices(confidences)
@@ -51,6 +88,7 @@ def reliability_bins(confidences: NDArray[np.float64], correct: NDArray[np.bool_
             n=int((bins == number).sum()),
             confidence=float(confidences[bins == number].mean()),
             accuracy=float(correct[bins == number].mean()),
+            accuracy_ci95=wilson_interval(int(correct[bins == number].sum()), int((bins == number).sum())),
         )
         for number in np.unique(bins)
     )

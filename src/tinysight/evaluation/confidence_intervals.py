@@ -1,21 +1,39 @@
-"""Wilson score intervals of proportions and bootstrap intervals of other metrics."""
+"""Intervals of metrics that hold for few images: Wilson scores and their combinations."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from scipy.stats import t as student_t
 
-from tinysight.evaluation.calibration import bin_indices, bin_sums, negative_log_likelihood
 from tinysight.runs.records import Interval, MetricIntervals, ScoreIntervals
 
 N_RESAMPLES = 1000
-METHOD = "95%: Wilson score for accuracies, percentile bootstrap over images (1,000 resamples) for all others"
+METHOD = (
+    "95%: Wilson score for shares and F1 by class; averages over classes combine these (MOVER); Student's t with one "
+    "pseudo-image for the loss; normal approximation for the calibration error"
+)
 
 Statistics = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores with their lower and upper bounds, each float64 (k,), 0..1."""
+
+    values: Statistics
+    low: Statistics
+    high: Statistics
+
+    def interval(self, row: int) -> Interval:
+        """Return the bounds of one score."""
+        return float(self.low[row]), float(self.high[row])
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -26,12 +44,14 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
 
     Args:
         successes: number of successes, 0..trials.
-        trials: number of trials, at least 1.
+        trials: number of trials. Without any, the interval is 0 to 1.
         confidence: confidence level, between 0 and 1.
 
     Returns:
         The lower and the upper bound, each 0..1.
     """
+    if not trials:
+        return 0.0, 1.0
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     # Rounding errors could move the proportion outside its interval.
     return min(successes / trials, float(interval.low)), max(successes / trials, float(interval.high))
@@ -57,62 +77,118 @@ def bootstrap(
     return low, high
 
 
-def bootstrap_intervals(
-    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], class_names: tuple[str, ...]
+def metric_intervals(
+    predictions: NDArray[np.integer[Any]],
+    labels: NDArray[np.integer[Any]],
+    nats: NDArray[np.floating[Any]],
+    class_names: tuple[str, ...],
+    calibration_error: Interval,
 ) -> MetricIntervals:
-    """Return bootstrap intervals of the metrics that `compute_metrics` computes.
+    """Return intervals of the metrics that `compute_metrics` computes. None has a width of 0.
+
+    Precision and recall are shares, with Wilson intervals. F1 is 2 s / (1 + s), where s is the share of correct
+    predictions among the images that have the class or are predicted as it, so its interval follows from that of s.
+    Averages over classes combine the intervals of the classes as `average_interval` does.
 
     Args:
-        probabilities: (n, classes).
+        predictions: (n,), the predicted classes.
         labels: (n,), the true classes.
+        nats: (n,), the loss of each image.
         class_names: in the order of the labels.
+        calibration_error: the interval of the calibration error.
     """
     classes = len(class_names)
-    low, high = bootstrap(_statistics(probabilities.astype(np.float64), labels), len(labels))
-    loss, ece, *scores = [(float(lower), float(upper)) for lower, upper in zip(low, high, strict=True)]
-    # The rows are the classes, then the macro and the weighted average.
-    rows = classes + 2
-    by_row = [
-        ScoreIntervals(precision=scores[row], recall=scores[rows + row], f1=scores[2 * rows + row])
-        for row in range(rows)
-    ]
+    confusion = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+    correct, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    precision, recall, f1 = _shares(correct, predicted), _shares(correct, support), _f1(confusion)
+    f1_correlations = _f1_correlations(confusion)
+
+    def average(weights: Statistics) -> ScoreIntervals:
+        return ScoreIntervals(
+            precision=average_interval(precision, weights),
+            recall=average_interval(recall, weights),
+            f1=average_interval(f1, weights, f1_correlations),
+        )
+
+    accuracy = wilson_interval(int(correct.sum()), len(labels))
     return MetricIntervals(
         method=METHOD,
         accuracy_tta=None,
-        loss=loss,
-        ece=ece,
-        macro=by_row[classes],
-        weighted=by_row[classes + 1],
-        per_class=dict(zip(class_names, by_row[:classes], strict=True)),
+        balanced_accuracy=average_interval(recall, (support > 0) / np.count_nonzero(support)),
+        loss=mean_loss_interval(nats, classes),
+        calibration_error=calibration_error,
+        macro=average(np.full(classes, 1 / classes)),
+        weighted=average(support / support.sum()).model_copy(update={"recall": accuracy}),  # they are the same
+        per_class={
+            name: ScoreIntervals(precision=precision.interval(row), recall=recall.interval(row), f1=f1.interval(row))
+            for row, name in enumerate(class_names)
+        },
     )
 
 
-def _statistics(
-    probabilities: NDArray[np.float64], labels: NDArray[np.integer[Any]]
-) -> Callable[[NDArray[np.int64]], Statistics]:
-    """Return a function from image counts, (n,), to the loss, the ECE, and precision, recall and F1 of all rows."""
-    classes = probabilities.shape[1]
-    predictions, confidences = probabilities.argmax(1), probabilities.max(1)
-    nats = negative_log_likelihood(probabilities, labels)
-    cells, bins = labels * classes + predictions, bin_indices(confidences)
-    residuals = (predictions == labels) - confidences
+def average_interval(scores: Scores, weights: Statistics, correlations: Statistics | None = None) -> Interval:
+    """Return the interval of a weighted average of scores.
 
-    def statistics(counts: NDArray[np.int64]) -> Statistics:
-        confusion = np.bincount(cells, counts, classes**2).reshape(classes, classes).astype(np.float64)
-        n = counts.sum()
-        loss, ece = (counts * nats).sum() / n, np.abs(bin_sums(residuals * counts, bins)).sum() / n
-        return np.concatenate([[loss, ece], *_class_scores(confusion)])
+    The distances to the bounds are combined like standard deviations (method of variance estimates recovery): Zou,
+    Huang and Zhang, "A note on confidence interval estimation for a linear function of binomial proportions"
+    (Computational Statistics & Data Analysis 53, 2009).
 
-    return statistics
-
-
-def _class_scores(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Return precision, recall and F1, each (classes + 2,): by class, macro average, weighted average."""
-    correct, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    with np.errstate(invalid="ignore"):  # a class without predictions or images scores 0, as in `compute_metrics`
-        by_class = [np.nan_to_num(correct / predicted), np.nan_to_num(correct / support)]
-        by_class.append(2 * correct / (support + predicted))
-    return tuple(
-        np.concatenate([values, [values.mean(), np.average(values, weights=support)]])
-        for values in map(np.nan_to_num, by_class)
+    Args:
+        scores: k scores with their bounds.
+        weights: (k,), weights that sum to 1.
+        correlations: (k, k), correlations between the scores; by default they are independent.
+    """
+    if correlations is None:
+        correlations = np.eye(len(weights))
+    mean = float(weights @ scores.values)
+    below, above = weights * (scores.values - scores.low), weights * (scores.high - scores.values)
+    return (
+        max(0.0, mean - math.sqrt(max(0.0, float(below @ correlations @ below)))),
+        min(1.0, mean + math.sqrt(max(0.0, float(above @ correlations @ above)))),
     )
+
+
+def mean_loss_interval(nats: NDArray[np.floating[Any]], classes: int) -> Interval:
+    """Return the interval of a mean loss by Student's t.
+
+    One pseudo-image with the loss of a uniform prediction is added, so that a few images with equal losses do not give
+    full certainty, and a single image gives an interval.
+
+    Args:
+        nats: (n,), the loss of each image.
+        classes: number of classes.
+    """
+    values, mean = np.append(nats, math.log(classes)), float(nats.mean())
+    n = len(values)
+    margin = float(student_t.ppf(0.975, n - 1) * values.std(ddof=1)) / math.sqrt(n)
+    return max(0.0, min(mean, float(values.mean()) - margin)), max(mean, float(values.mean()) + margin)
+
+
+def _shares(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> Scores:
+    """Return shares with Wilson intervals; without trials, the share is 0 and the interval 0 to 1."""
+    bounds = [wilson_interval(int(s), int(n)) for s, n in zip(successes, trials, strict=True)]
+    low, high = np.array(bounds).T
+    return Scores(successes / np.maximum(trials, 1), low, high)
+
+
+def _f1(confusion: NDArray[np.int64]) -> Scores:
+    correct = np.diag(confusion)
+    shares = _shares(correct, confusion.sum(0) + confusion.sum(1) - correct)
+    return Scores(*(2 * share / (1 + share) for share in (shares.values, shares.low, shares.high)))
+
+
+def _f1_correlations(confusion: NDArray[np.int64]) -> Statistics:
+    """Return the correlations of the F1 scores of the classes, (classes, classes), by the delta method.
+
+    They are positive, because a mistake lowers the scores of two classes: Takahashi et al., "Confidence interval for
+    micro-averaged F1 and macro-averaged F1 scores" (Applied Intelligence 52, 2022).
+    """
+    smoothed = confusion + 1 / len(confusion)  # so that scores of 0 and 1 have a correlation
+    correct, sizes = np.diag(smoothed), smoothed.sum(0) + smoothed.sum(1)
+    f1 = 2 * correct / sizes
+    slopes = f1 / sizes  # by how much one more mistake lowers the score
+    covariance = (smoothed + smoothed.T) * np.outer(slopes, slopes)
+    variance = correct * ((2 - 2 * f1) / sizes) ** 2 + (sizes - 2 * correct) * slopes**2
+    np.fill_diagonal(covariance, variance)
+    deviations = np.sqrt(variance)
+    return np.asarray(covariance / np.outer(deviations, deviations), dtype=np.float64)

@@ -63,6 +63,7 @@ def evaluate(
         split,
         classifier.spec.temperature,
         classifier.abstain_below,
+        classifier.spec.promise,
         classifier.probabilities(images.pixels, tta=True) if tta else None,
     )
     origin = {"recipe": run.summary().recipe, "dataset": opened.name, "notes": opened.notes}

@@ -11,12 +11,14 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tinysight._util.errors import TinysightError
 from tinysight.evaluation.calibration import (
+    debiased_calibration_error,
     expected_calibration_error,
     negative_log_likelihood,
     reliability_bins,
 )
-from tinysight.evaluation.confidence_intervals import bootstrap_intervals, wilson_interval
-from tinysight.models.selective import apply_threshold, area_under_risk_coverage, risk_coverage
+from tinysight.evaluation.confidence_intervals import metric_intervals, wilson_interval
+from tinysight.models.scores import balanced_accuracy
+from tinysight.models.selective import Promise, apply_threshold, area_under_risk_coverage, risk_coverage
 from tinysight.runs.records import CalibrationMetrics, ClassScores, Metrics, SelectiveMetrics, SplitName
 
 ProbabilityArray = NDArray[np.floating[Any]]
@@ -32,6 +34,7 @@ def compute_metrics(
     split: SplitName,
     temperature: float = 1.0,
     abstain_below: float = 0.0,
+    promise: Promise | None = None,
     probabilities_tta: ProbabilityArray | None = None,
 ) -> Metrics:
     """Compute all metrics of predicted probabilities.
@@ -43,6 +46,7 @@ def compute_metrics(
         split: the split of the images.
         temperature: softmax temperature of the probabilities; recorded, not applied.
         abstain_below: confidence, 0..1, below which the classifier abstains.
+        promise: the error that this threshold was chosen for; recorded.
         probabilities_tta: (n, classes), computed with TTA, for `accuracy_tta`.
 
     Returns:
@@ -58,7 +62,9 @@ def compute_metrics(
     confidences = probabilities.max(axis=1)
     n, hits = len(labels), int(correct.sum())
     hits_tta = None if probabilities_tta is None else int((probabilities_tta.argmax(1) == labels).sum())
-    intervals = bootstrap_intervals(probabilities, labels, tuple(class_names))
+    nats = negative_log_likelihood(probabilities, labels)
+    rms_error, rms_interval = debiased_calibration_error(confidences, correct)
+    intervals = metric_intervals(predictions, labels, nats, tuple(class_names), rms_interval)
     if hits_tta is not None:
         intervals = intervals.model_copy(update={"accuracy_tta": wilson_interval(hits_tta, n)})
     return Metrics(
@@ -66,7 +72,8 @@ def compute_metrics(
         n=n,
         accuracy=hits / n,
         accuracy_ci95=wilson_interval(hits, n),
-        loss=float(negative_log_likelihood(probabilities, labels).mean()),
+        balanced_accuracy=balanced_accuracy(labels, predictions),
+        loss=float(nats.mean()),
         accuracy_tta=None if hits_tta is None else hits_tta / n,
         per_class=_per_class(labels, predictions, class_names),
         macro=_average(labels, predictions, len(class_names), "macro"),
@@ -74,22 +81,29 @@ def compute_metrics(
         confusion_matrix=confusion_matrix(labels, predictions, labels=range(len(class_names))).tolist(),
         calibration=CalibrationMetrics(
             ece=expected_calibration_error(confidences, correct),
+            rms_error=rms_error,
             temperature=float(temperature),
             bins=reliability_bins(confidences, correct),
         ),
-        selective=_selective(confidences, correct, abstain_below),
+        selective=_selective(confidences, correct, abstain_below, promise),
         intervals=intervals,
     )
 
 
-def _selective(confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float) -> SelectiveMetrics:
+def _selective(
+    confidences: NDArray[np.float64], correct: NDArray[np.bool_], threshold: float, promise: Promise | None
+) -> SelectiveMetrics:
     selective = apply_threshold(confidences, correct, threshold)
     _, coverage, error = risk_coverage(confidences, correct)
     indices = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
     return SelectiveMetrics(
         threshold=float(threshold),
         coverage=selective.coverage,
+        coverage_ci95=wilson_interval(selective.n_covered, len(correct)),
         error=selective.error,
+        error_ci95=wilson_interval(selective.n_wrong, selective.n_covered),
+        target_error=promise and promise.target_error,
+        n_calibration=promise and promise.n,
         aurc=area_under_risk_coverage(confidences, correct),
         curve=tuple((float(coverage[index]), float(error[index])) for index in indices),
     )

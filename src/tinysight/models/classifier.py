@@ -20,6 +20,7 @@ from tinysight._util.hardware import native_bf16
 from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.pixels import iter_chunks, take
+from tinysight.models.selective import Promise
 from tinysight.models.tta import IDENTITY_VIEW, View, tta_views
 from tinysight.recipes.schema import ModelSection
 
@@ -103,6 +104,8 @@ class ClassifierSpec(PredictorInfo):
         bf16_margin: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
             calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
         tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
+        target_error: the error that `abstain_below` was chosen for, 0..1; None if it was not chosen.
+        n_calibration: number of validation images that it was chosen on.
     """
 
     model: ModelSection
@@ -112,6 +115,13 @@ class ClassifierSpec(PredictorInfo):
     temperature: float = Field(1.0, ge=0.01, le=100)
     bf16_margin: NonNegativeFloat | None = None
     tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
+    target_error: float | None = Field(None, gt=0, lt=1)
+    n_calibration: int = Field(0, ge=0)
+
+    @property
+    def promise(self) -> Promise | None:
+        """The error that `abstain_below` was chosen for, if it was."""
+        return None if self.target_error is None else Promise(self.target_error, self.n_calibration)
 
     @property
     def normalization(self) -> Normalization:

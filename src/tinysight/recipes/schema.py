@@ -154,7 +154,9 @@ class OptimizerSection(Section):
 class EarlyStoppingSection(Section):
     """Early stopping, as in Keras."""
 
-    monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy"] = "val_loss"
+    monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_f1"] = Field(
+        "val_loss", description="val_balanced_accuracy, val_macro_f1: count every class equally"
+    )
     patience: int = Field(0, ge=0, description="epochs without improvement before stopping")
     min_delta: float = Field(0.0, ge=0, description="minimum change that counts as an improvement")
     restore_best_weights: bool = Field(False, description="restore the weights of the best epoch")
@@ -174,6 +176,12 @@ class TrainingSection(Section):
     drop_last: bool = Field(False, description="drop the last, incomplete batch of an epoch")
     label_smoothing: Annotated[Fraction, Uniform(0, 0.3)] = Field(
         0.0, description="fraction of the target distributed uniformly over all classes"
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: weight images in the loss inversely to the number of images of their class"
+    )
+    sampling: Literal["natural", "balanced"] = Field(
+        "natural", description="balanced: draw equally many images of every class in each epoch, rare ones repeatedly"
     )
     target_error: float = Field(
         0.05, gt=0, lt=1, description="maximum fraction of wrong predictions among those that are not 'unsure'"

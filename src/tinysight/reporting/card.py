@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinysight.data.dataset import Provenance
+from tinysight.models.classifier import Classifier
 from tinysight.reporting.rendering import render
 from tinysight.reporting.section import ReportSection, summaries
 from tinysight.runs.artifacts import RunArtifacts
@@ -63,6 +64,8 @@ class Card:
         provenance: provenance of the images.
         evaluated_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
         metrics: overall metrics; `recall` and `precision` hold those of each class.
+        never_predicted: a warning about classes that are never predicted; "" if there are none.
+        promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
         train_seconds, kilowatt_hours: training time and estimated energy.
@@ -80,6 +83,8 @@ class Card:
     provenance: Provenance
     evaluated_on: str | None
     metrics: tuple[CardMetric, ...]
+    never_predicted: str
+    promise: str
     recall: dict[str, CardMetric]
     precision: dict[str, CardMetric]
     audit: dict[str, str]
@@ -114,6 +119,8 @@ class Card:
             provenance=environment.dataset.provenance,
             evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
             metrics=_overall_metrics(metrics) if metrics else (),
+            never_predicted=metrics.never_predicted if metrics else "",
+            promise=describe_promise(classifier),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
             audit=summaries(audit),
@@ -157,17 +164,25 @@ def load_metrics(run: Run) -> Metrics | None:
     return run.metrics() if run.is_evaluated else None
 
 
+def describe_promise(classifier: Classifier) -> str:
+    """Return what the threshold for unsure predictions promises; "" if it was not chosen for a target error."""
+    promise = classifier.spec.promise
+    return promise.describe(classifier.abstain_below) if promise else ""
+
+
 def _overall_metrics(metrics: Metrics) -> tuple[CardMetric, ...]:
     intervals, selective = metrics.intervals, metrics.selective
     with_tta = metrics.accuracy_tta
     overall = [
         CardMetric("accuracy", metrics.accuracy, metrics.accuracy_ci95),
         with_tta and CardMetric("accuracy with test-time augmentation", with_tta, intervals.accuracy_tta),
+        CardMetric("balanced accuracy", metrics.balanced_accuracy, intervals.balanced_accuracy),
         CardMetric("f1, macro average", metrics.macro.f1, intervals.macro.f1),
         CardMetric("loss, nats", metrics.loss, intervals.loss, is_share=False),
-        CardMetric("calibration error (ECE)", metrics.calibration.ece, intervals.ece),
-        CardMetric("coverage (share of images not marked unsure)", selective.coverage),
-        CardMetric("error on these images", selective.error),
+        CardMetric("calibration error, root mean square", metrics.calibration.rms_error, intervals.calibration_error),
+        CardMetric("coverage (share of images not marked unsure)", selective.coverage, selective.coverage_ci95),
+        # Without covered images there is no error.
+        selective.coverage and CardMetric("error on these images", selective.error, selective.error_ci95),
     ]
     return tuple(metric for metric in overall if metric)
 

@@ -61,9 +61,13 @@ def _draw_reliability(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
     largest = max(row.n for row in bins)
     sizes = [_LARGEST * row.n / largest + 12 for row in bins]
     confidences, accuracies = [row.confidence for row in bins], [row.accuracy for row in bins]
+    low, high = np.array([row.accuracy_ci95 for row in bins]).T
+    axes.vlines(confidences, low, high, color=style.TRAINING, linewidth=1.2, alpha=0.6)
     axes.plot(confidences, accuracies, color=style.TRAINING, linewidth=1.5)
     axes.scatter(confidences, accuracies, s=sizes, color=style.TRAINING, alpha=0.7, zorder=3)
-    axes.text(0.03, 0.92, "dot size: number of predictions", **style.font(style.SMALL, style.MUTED))
+    axes.text(
+        0.03, 0.92, "dot size: number of predictions; lines: 95% intervals", **style.font(style.SMALL, style.MUTED)
+    )
 
 
 def _draw_coverage(axes: Axes, selective: SelectiveMetrics) -> None:
@@ -73,6 +77,8 @@ def _draw_coverage(axes: Axes, selective: SelectiveMetrics) -> None:
     axes.set_ylim(0, max(*error, 0.01) * 1.15)
     axes.plot(selective.coverage, selective.error, "o", color=style.VALIDATION, markersize=9)
     label = f"threshold: coverage {percent(selective.coverage)},\nerror {percent(selective.error)}"
+    if selective.coverage == 0:
+        label = "all predictions are unsure"
     style_of_text = style.font(color=style.VALIDATION, ha="left", va="top", linespacing=1.2)
     axes.text(0.04, 0.95, label, transform=axes.transAxes, **style_of_text)
 

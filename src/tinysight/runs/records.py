@@ -18,6 +18,7 @@ from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.data.dataset import LabelType, Provenance
 from tinysight.models.classifier import ClassifierSpec
+from tinysight.models.scores import describe_never_predicted, never_predicted
 
 RUN_FORMAT: Final = 4
 MAX_RECORD_BYTES = 50_000_000  # bytes; far above any record, since predictions are not stored in JSON
@@ -70,6 +71,7 @@ class Summary(Record):
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
+    val_balanced_accuracy: Finite | None = None
     val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
@@ -126,6 +128,8 @@ class EpochRecord(FrozenModel):
     val_loss: Finite
     val_accuracy: Finite
     lr: Finite
+    val_balanced_accuracy: Finite | None = None
+    val_macro_f1: Finite | None = None
 
 
 class ClassScores(FrozenModel):
@@ -138,17 +142,26 @@ class ClassScores(FrozenModel):
 
 
 class ReliabilityBin(FrozenModel):
-    """A bin of a reliability diagram: its number of images, mean confidence and accuracy."""
+    """A bin of a reliability diagram: its number of images, mean confidence, and accuracy with its 95% interval."""
 
     n: int
     confidence: Finite
     accuracy: Finite
+    accuracy_ci95: Interval
 
 
 class CalibrationMetrics(FrozenModel):
-    """Expected calibration error (0..1), softmax temperature, and the reliability bins that are not empty."""
+    """Calibration of the confidences.
+
+    Attributes:
+        ece: expected calibration error, 0..1, as in the literature; of few images, it is too large.
+        rms_error: root-mean-square calibration error, 0..1, without this bias.
+        temperature: softmax temperature of the probabilities.
+        bins: the reliability bins that are not empty.
+    """
 
     ece: Finite
+    rms_error: Finite
     temperature: Positive
     bins: tuple[ReliabilityBin, ...]
 
@@ -158,11 +171,17 @@ class SelectiveMetrics(FrozenModel):
 
     `coverage` is the fraction of images with a prediction, `error` the error rate on them. `aurc` is the area under the
     risk-coverage curve, and `curve` contains pairs of coverage and error, from the highest threshold to the lowest.
+    The threshold keeps the error below `target_error` in 95% of draws of `n_calibration` validation images; None if it
+    was not chosen for a target error.
     """
 
     threshold: Finite
     coverage: Finite
+    coverage_ci95: Interval
     error: Finite
+    error_ci95: Interval
+    target_error: Finite | None = None
+    n_calibration: int | None = None
     aurc: Finite
     curve: tuple[tuple[Finite, Finite], ...]
 
@@ -180,8 +199,9 @@ class MetricIntervals(FrozenModel):
 
     method: str
     accuracy_tta: Interval | None
+    balanced_accuracy: Interval
     loss: Interval
-    ece: Interval
+    calibration_error: Interval = Field(description="of calibration.rms_error")
     macro: ScoreIntervals
     weighted: ScoreIntervals
     per_class: dict[str, ScoreIntervals]
@@ -194,6 +214,7 @@ class Metrics(Record):
         split: the evaluated split.
         n: number of images.
         accuracy, accuracy_ci95: accuracy without test-time augmentation (TTA), 0..1, and its 95% interval.
+        balanced_accuracy: mean recall of the classes that have images, 0..1.
         loss: mean negative log-likelihood, nats per image.
         accuracy_tta: accuracy with TTA, or None if it was not computed.
         per_class: scores by class name.
@@ -209,6 +230,7 @@ class Metrics(Record):
     n: int = Field(ge=1)
     accuracy: Finite
     accuracy_ci95: Interval
+    balanced_accuracy: Finite
     loss: Finite
     accuracy_tta: Finite | None
     per_class: dict[str, ClassScores]
@@ -222,6 +244,12 @@ class Metrics(Record):
     dataset: str | None = None
     notes: tuple[str, ...] = ()
     weights_sha256: str | None = None
+
+    @property
+    def never_predicted(self) -> str:
+        """A warning about classes that have images but are never predicted; "" if there are none."""
+        classes = never_predicted(np.array(self.confusion_matrix), list(self.per_class))
+        return describe_never_predicted(classes, self.split)
 
 
 RecordT = TypeVar("RecordT", bound=Record)

@@ -28,7 +28,7 @@ class EarlyStoppingState:
     def update(self, epoch: EpochRecord) -> bool:
         """Record an epoch and return whether it is the best so far."""
         value = getattr(epoch, self.config.monitor)
-        sign = 1 if self.config.monitor.endswith("accuracy") else -1
+        sign = -1 if self.config.monitor.endswith("loss") else 1
         improved = self.best_epoch == 0 or sign * (value - self.best) > self.config.min_delta
         if improved:
             self.best, self.best_epoch, self.wait = value, epoch.epoch, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +73,8 @@ class BatchLoader:
         self.steps_per_epoch = _steps(len(split.train_indices), recipe.training)
         self.images_per_epoch = min(self.steps_per_epoch * self.batch_size, len(split.train_indices))
         self.batches_per_block = max(1, BLOCK_PIXELS // (recipe.data.image_size**2 * self.batch_size))
+        self._balanced = recipe.training.sampling == "balanced"
+        self._weights = _image_weights(split, recipe.training)
         self._flipped_first = np.random.default_rng(derive_seed(seed, "flip")).random(len(split.train)) < 0.5
         # A multiple of the block of batches, so that no block spans two buffers.
         block_size = self.batches_per_block * self.batch_size
@@ -91,11 +94,10 @@ class BatchLoader:
 
     def weights(self, epoch: int, step: int) -> Tensor | None:
         """Return the loss weight of each image of a batch, float32 (n,), or None for equal weights."""
-        weights = self.split.train.weights
-        if weights is None:
+        if self._weights is None:
             return None
         chosen = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
-        return torch.from_numpy(weights[chosen]).to(self.device)
+        return torch.from_numpy(self._weights[chosen]).to(self.device)
 
     def sample(self, count: int) -> Tensor:
         """Return up to `count` training images on the CPU, normalized but not augmented.
@@ -143,6 +145,8 @@ class BatchLoader:
         """Return the training indices in the order of this epoch."""
         if epoch not in self._orders:
             random, learn = np.random.default_rng(derive_seed(self.seed, "order", epoch)), self.split.train_indices
+            if self._balanced:
+                learn = balanced_sample(learn, self.split.train.labels, random)
             block = shuffle_buffer.images_per_bytes(shuffle_buffer.BLOCK_BYTES, self.split.train.pixels)
             self._orders = {
                 epoch: shuffle_buffer.shuffle_blocks(learn, block, self._buffer_size, random)
@@ -150,6 +154,42 @@ class BatchLoader:
                 else random.permutation(learn)
             }
         return self._orders[epoch]
+
+
+def balanced_sample(
+    indices: NDArray[np.int64], labels: NDArray[np.integer[Any]], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return as many indices, sorted, with equally many of every class.
+
+    Within a class, no image is used more than once more than another.
+
+    Args:
+        indices: (n,), of the training images.
+        labels: labels of all images; those of `indices` are used.
+        random: chooses the images that are used once more than the others.
+    """
+    classes = np.unique(labels[indices])
+    sizes = np.full(len(classes), len(indices) // len(classes))
+    sizes[random.permutation(len(classes))[: len(indices) % len(classes)]] += 1
+    chosen = []
+    for label, size in zip(classes, sizes, strict=True):
+        of_class = indices[labels[indices] == label]
+        repeats, rest = divmod(int(size), len(of_class))
+        chosen += [np.tile(of_class, repeats), random.permutation(of_class)[:rest]]
+    return np.sort(np.concatenate(chosen))
+
+
+def _image_weights(split: TrainSplit, training: TrainingSection) -> NDArray[np.float32] | None:
+    """Return the loss weight of each image, with a mean of 1 over the training images; None for equal weights."""
+    weights = split.train.weights
+    if training.class_weight == "none":
+        return weights
+    labels, learn = split.train.labels, split.train_indices
+    counts = np.bincount(labels[learn], minlength=int(labels.max()) + 1)
+    by_class = len(learn) / np.maximum(counts, 1)
+    combined = by_class[labels] * (1.0 if weights is None else weights)
+    scaled: NDArray[np.float32] = (combined / combined[learn].mean()).astype(np.float32)
+    return scaled
 
 
 def _steps(images: int, training: TrainingSection) -> int:

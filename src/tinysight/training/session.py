@@ -11,6 +11,7 @@ from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
 from tinysight.data.splits import split_dataset
+from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
 from tinysight.runs.records import Environment, EpochRecord, RunStatus, Summary
@@ -180,6 +181,11 @@ class Session:
             classifier = self.trainer.finish()
             if status != "failed":  # after a failure, calibration could fail as well
                 classifier = self.trainer.calibrate(classifier)
+        if warning := describe_never_predicted(self.trainer.never_predicted, "validation"):
+            self.progress.note(warning)
+        promise = classifier.spec.promise
+        if promise and classifier.abstain_below > 1:
+            self.progress.note(promise.describe(classifier.abstain_below))
         if self.group.is_main:
             self.run_directory.write_classifier(classifier)
         return self._save_summary(status, error)
@@ -248,6 +254,7 @@ class Session:
             epochs=len(self.trainer.history),
             parameters=count_parameters(self.trainer.network),
             val_accuracy=self.trainer.val_accuracy,
+            val_balanced_accuracy=self.trainer.val_balanced_accuracy,
             val_images=len(self.trainer.split.validation),
             train_seconds=self.stopwatch.total(without="validation"),
             total_seconds=self.stopwatch.total(),

@@ -21,6 +21,7 @@ from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
+from tinysight.models.scores import balanced_accuracy, macro_f1, never_predicted
 from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
@@ -107,6 +108,7 @@ class Trainer:
         self.state = EpochState()
         self.budget = TimeBudget(recipe.training.epochs * self.loader.steps_per_epoch)
         self.history: list[EpochRecord] = []
+        self.never_predicted: dict[str, int] = {}  # classes and their validation images; set by `calibrate`
         self.best_weights: dict[str, Tensor] = {}
 
     def set_time_budget(self, seconds: float) -> None:
@@ -168,7 +170,7 @@ class Trainer:
         """Validate, record the epoch's metrics and move to the next epoch."""
         state = self.state
         start = time.perf_counter()
-        val_loss, val_accuracy = self._validate()
+        val_loss, val_accuracy, balanced, f1 = self._validate()
         self.budget.record_validation(time.perf_counter() - start)
         epoch = EpochRecord(
             epoch=state.epoch + 1,
@@ -179,6 +181,8 @@ class Trainer:
             val_loss=self._finite(val_loss),
             val_accuracy=val_accuracy,
             lr=self.recipe.optimizer.learning_rate * self.lr_scale,
+            val_balanced_accuracy=balanced,
+            val_macro_f1=f1,
         )
         self.history.append(epoch)
         self.state = EpochState(epoch=state.epoch + 1)
@@ -193,10 +197,20 @@ class Trainer:
     @property
     def val_accuracy(self) -> float | None:
         """Validation accuracy of the weights that `finish` keeps, or None if not measured."""
+        return self._kept_epoch.val_accuracy if self._kept_epoch else None
+
+    @property
+    def val_balanced_accuracy(self) -> float | None:
+        """Mean recall of the classes on the validation images, as for `val_accuracy`."""
+        return self._kept_epoch.val_balanced_accuracy if self._kept_epoch else None
+
+    @property
+    def _kept_epoch(self) -> EpochRecord | None:
+        """The epoch of the weights that `finish` keeps, or None if they were not validated."""
         if self.history and self.early_stopping and self.early_stopping.config.restore_best_weights:
-            return self.history[self.early_stopping.best_epoch - 1].val_accuracy
+            return self.history[self.early_stopping.best_epoch - 1]
         in_mid_epoch = self.state.step > 0
-        return self.history[-1].val_accuracy if self.history and not in_mid_epoch else None
+        return self.history[-1] if self.history and not in_mid_epoch else None
 
     def finish(self) -> Classifier:
         """Return the classifier, with the best weights if the recipe restores them."""
@@ -209,11 +223,20 @@ class Trainer:
         logits, labels = self._predict_logits(self.split.validation, "fp32")
         temperature, doubt = fit_temperature(logits, labels), None
         confidences, predictions = (logits / temperature).softmax(1).max(1)
-        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), self.recipe.training.target_error)
+        target, names = self.recipe.training.target_error, classifier.class_names
+        pairs = torch.bincount(labels * len(names) + predictions, minlength=len(names) ** 2)
+        self.never_predicted = never_predicted(pairs.view(len(names), len(names)).numpy(), names)
+        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), target)
         if self._checks_bf16:
             bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
             doubt = max_margin_error(bf16_logits, logits)
-        return classifier.with_spec(temperature=temperature, abstain_below=rule.threshold, bf16_margin=doubt)
+        return classifier.with_spec(
+            temperature=temperature,
+            abstain_below=rule.threshold,
+            bf16_margin=doubt,
+            target_error=target,
+            n_calibration=len(labels),
+        )
 
     def checkpoint(self) -> Checkpoint:
         """Return the state needed to resume.
@@ -285,10 +308,16 @@ class Trainer:
         return loss.item(), int((logits.argmax(1) == correct_labels).sum())
 
     @torch.inference_mode()
-    def _validate(self) -> tuple[float, float]:
-        """Return mean loss and accuracy on the validation images."""
+    def _validate(self) -> tuple[float, float, float, float]:
+        """Return mean loss, accuracy, balanced accuracy and macro F1 on the validation images."""
         logits, labels = self._predict_logits(self.split.validation, self.precision)
-        return float(F.cross_entropy(logits, labels)), int((logits.argmax(1) == labels).sum()) / len(labels)
+        true, predicted = labels.numpy(), logits.argmax(1).numpy()
+        return (
+            float(F.cross_entropy(logits, labels)),
+            int((true == predicted).sum()) / len(true),
+            balanced_accuracy(true, predicted),
+            macro_f1(true, predicted, logits.shape[1]),
+        )
 
     @torch.inference_mode()
     def _predict_logits(self, split: Split, precision: Precision) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from tinysight.auditing.context import AuditContext
 from tinysight.auditing.section import AuditSection
 from tinysight.auditing.shadow_models import Logits, ShadowModels, float32_logits
 from tinysight.data.dataset import Labels
+from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.reporting.section import Cell, ListedImage, Row, Table
 from tinysight.runs.records import Interval
 
@@ -117,10 +118,9 @@ def evaluate_attack(scores: AttackScores, members: NDArray[np.bool_], seed: int 
     """Return how well scores, (n,), separate `members`, bool (n,), from the other images."""
     inside, outside = scores[members], scores[~members]
     auc, error = _auc(inside, outside)
-    margin = 1.96 * error
     random = np.random.default_rng(seed)
     rates = tuple(_tpr_at_fpr(inside, outside, fpr, random) for fpr in FALSE_POSITIVE_RATES)
-    return MembershipAttack(auc, (max(0.0, auc - margin), min(1.0, auc + margin)), rates)
+    return MembershipAttack(auc, _auc_interval(auc, error, min(len(inside), len(outside))), rates)
 
 
 def _fit_normal(scores: AttackScores, mask: NDArray[np.bool_]) -> tuple[AttackScores, float]:
@@ -151,13 +151,26 @@ def _auc(inside: AttackScores, outside: AttackScores) -> tuple[float, float]:
     return float(above.mean()), math.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
 
 
+def _auc_interval(auc: float, error: float, n: int) -> Interval:
+    """Return the 95% interval of an area from its standard error, and that of a share of n for areas of 0 and 1."""
+    if error == 0:
+        return wilson_interval(round(auc * n), n)
+    return max(0.0, auc - 1.96 * error), min(1.0, auc + 1.96 * error)
+
+
 def _tpr_at_fpr(inside: AttackScores, outside: AttackScores, fpr: float, random: np.random.Generator) -> TprAtFpr:
-    """Return the true-positive rate at a false-positive rate, with a 95% bootstrap interval."""
+    """Return the true-positive rate at a false-positive rate, with its 95% interval.
+
+    The bootstrap covers the draw of the threshold. Of rates of 0 and 1 it has no width, so the interval also includes
+    the Wilson interval, which covers the draw of the members.
+    """
     resampled = [
         _tpr(random.choice(inside, len(inside)), random.choice(outside, len(outside)), fpr) for _ in range(_RESAMPLES)
     ]
     low, high = np.percentile(resampled, [2.5, 97.5])
-    return TprAtFpr(fpr, _tpr(inside, outside, fpr), (float(low), float(high)))
+    rate, n = _tpr(inside, outside, fpr), len(inside)
+    wilson_low, wilson_high = wilson_interval(round(rate * n), n)
+    return TprAtFpr(fpr, rate, (min(float(low), wilson_low), max(float(high), wilson_high)))
 
 
 def _tpr(inside: AttackScores, outside: AttackScores, fpr: float) -> float:

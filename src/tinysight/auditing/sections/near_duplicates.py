@@ -215,7 +215,7 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
 
 def _accuracy(correct: NDArray[np.bool_]) -> tuple[float, Interval]:
     n_correct = int(correct.sum())
-    return (n_correct / len(correct), wilson_interval(n_correct, len(correct))) if len(correct) else (0.0, (0.0, 1.0))
+    return n_correct / max(len(correct), 1), wilson_interval(n_correct, len(correct))
 
 
 def _pairs(duplicates: NearDuplicates, rows: NDArray[np.intp], names: tuple[str, ...]) -> tuple[DuplicatePair, ...]:

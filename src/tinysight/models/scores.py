@@ -1,0 +1,53 @@
+"""Scores of predicted classes that count every class equally."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ClassIndices = NDArray[np.integer[Any]]
+
+
+def balanced_accuracy(labels: ClassIndices, predictions: ClassIndices) -> float:
+    """Return the mean recall of the classes that have images, 0..1, as scikit-learn does.
+
+    >>> balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]))
+    0.5
+    """
+    support, correct = np.bincount(labels), np.bincount(labels[labels == predictions], minlength=labels.max() + 1)
+    return float((correct[support > 0] / support[support > 0]).mean())
+
+
+def macro_f1(labels: ClassIndices, predictions: ClassIndices, classes: int) -> float:
+    """Return the mean F1 of all classes, 0..1; that of a class without images and predictions is 0."""
+    support, predicted = (np.bincount(indices, minlength=classes) for indices in (labels, predictions))
+    correct = np.bincount(labels[labels == predictions], minlength=classes)
+    return float((2 * correct / np.maximum(support + predicted, 1)).mean())
+
+
+def never_predicted(confusion: NDArray[np.integer[Any]], class_names: Sequence[str]) -> dict[str, int]:
+    """Return the classes that have images but are never predicted, with their numbers of images.
+
+    Args:
+        confusion: (classes, classes), number of images by true class (row) and predicted class (column).
+        class_names: in the order of the rows.
+    """
+    support, predicted = confusion.sum(1), confusion.sum(0)
+    missing = np.flatnonzero((support > 0) & (predicted == 0)).tolist()
+    return {class_names[index]: int(support[index]) for index in missing}
+
+
+def describe_never_predicted(classes: dict[str, int], split: str) -> str:
+    """Return a warning about classes that are never predicted; "" if there are none."""
+    if not classes:
+        return ""
+    most = 5
+    names = [f"{name} ({'1 image' if n == 1 else f'{n:,} images'})" for name, n in list(classes.items())[:most]]
+    more = [f"{len(classes) - most:,} more"] * (len(classes) > most)
+    return (
+        f"Never predicted on the {split} images: {', '.join([*names, *more])}. If these classes are rare, train with "
+        "training.class_weight=balanced or training.sampling=balanced."
+    )
