@@ -82,7 +82,12 @@ def main() -> None:
         drawn = random.Random(arguments.seed).sample(candidates, min(arguments.mutants, len(candidates)))
         copies = [Path(folder) / f"src{number}" for number in range(os.cpu_count() or 1)]
         trees = [Path(shutil.copytree(ROOT / "src", copy)) for copy in copies]
-        killed = run_all(drawn, [tests[mutant.path, mutant.line] for mutant in drawn], trees)
+        # The first is the code as it is, which must survive. Otherwise the processes fail for another reason.
+        unchanged = Mutant(drawn[0].path, drawn[0].line, "none", drawn[0].path.read_text(encoding="utf-8"))
+        run = [unchanged, *drawn]
+        killed = run_all(run, [tests[mutant.path, mutant.line] for mutant in run], trees)
+        if killed.pop(0):
+            raise SystemExit("The unchanged code fails in a forked process. Run its tests there to see why.")
     survivors = [mutant for mutant, dead in zip(drawn, killed, strict=True) if not dead]
     for mutant in survivors:
         print(f"survived: {mutant.path.relative_to(ROOT)}:{mutant.line}: {mutant.change}")
@@ -239,7 +244,8 @@ def start(mutant: Mutant, tests: list[str], tree: Path) -> int:
     os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     sys.path.insert(0, str(tree))
     sys.dont_write_bytecode = True
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--timeout=120"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--timeout=120"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of the plugins that are imported already
     code = 1
     try:
         code = int(pytest.main([*options, *tests]))
