@@ -328,11 +328,11 @@ def test_command_line_prints_counts_and_how_to_read_the_output(tinysight, finish
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["a", "b", "--output", "out"], "--output: takes one input"),
-        (["a", "--output", "out", "--json"], "--output: takes one input"),
-        (["--test-index", 3, "--output", "out"], "--output: takes one input"),
-        (["a", "--engine", "ray"], "--engine and --workers: need --output. Add --output OUT.parquet"),
-        (["a", "--workers", 2], "--engine and --workers: need --output. Add --output OUT.parquet"),
+        (["a", "b", "--output", "out"], "--output: Parquet output takes one input"),
+        (["a", "--output", "out", "--json"], "--output: Parquet output takes one input"),
+        (["--test-index", 3, "--output", "out"], "--output: Parquet output takes one input"),
+        (["a", "--engine", "ray"], "--engine and --workers: need Parquet output. Add --output OUT.parquet"),
+        (["a", "--workers", 2], "--engine and --workers: need Parquet output. Add --output OUT.parquet"),
     ],
 )
 def test_conflicting_options_are_rejected(tinysight, finished_run, options, sentence):
