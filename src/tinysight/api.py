@@ -5,11 +5,12 @@ Heavy modules such as torch are imported inside the functions, so that `import t
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinysight._util import console
 from tinysight._util.errors import InputError
@@ -94,6 +95,8 @@ def train(
     workers: int = 1,
     launcher: Launcher | None = None,
     resume: bool = False,
+    group: str | None = None,
+    near_duplicates: Literal["keep-together", "drop"] | None = None,
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
     network: NetworkFactory | None = None,
@@ -118,6 +121,10 @@ def train(
         workers: number of data-parallel processes, which split every batch.
         launcher: what starts the workers: "torchrun" (default, this machine) or "ray" (a cluster).
         resume: continue the run in `out`.
+        group: images of one group stay in one split. "parent": a group is a folder below the class; or a regular
+            expression with one group, which finds the name of the group in the path.
+        near_duplicates: "keep-together": near-duplicates stay in one split. "drop": training images with a
+            near-duplicate in validation or test are not trained on. By default, a note states their number.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
         network: a function of (num_classes, image_size) that builds your own network, instead of the recipe's. Later,
@@ -136,7 +143,7 @@ def train(
         TrainingError: training diverged, ran out of memory, or the time budget is too short.
     """
     start_time, progress = time.time(), _shown(progress)
-    resolved = _recipe(recipe, overrides, epochs, minutes)  # before the slow import of torch
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes), group, near_duplicates)
     if resume and out is None:
         raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
     if network is not None:
@@ -796,6 +803,15 @@ def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int |
     raise InputError("recipe: a Recipe takes no overrides, epochs or minutes. Set them in the recipe.")
 
 
+def _with_data(recipe: Recipe, group: str | None, near_duplicates: str | None) -> Recipe:
+    """Return the recipe with `data.group` and `data.near_duplicates`, where they are given."""
+    from tinysight.recipes.loading import dump_recipe, parse_recipe
+
+    given = {"data.group": group, "data.near_duplicates": near_duplicates}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    return parse_recipe(dump_recipe(recipe), recipe.name, overrides) if overrides else recipe
+
+
 def _load(
     dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
 ) -> Dataset:
@@ -817,6 +833,7 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
 
     `ImageClassifier` trains on all images of (X, y); `train` keeps some of them for testing.
     """
+    from tinysight.data.arrange import arrange
     from tinysight.data.sources.arrays import dataset_from_arrays
     from tinysight.runs.run_dataset import is_dataset_of
 
@@ -826,4 +843,8 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         whole = dataset_from_arrays(images, labels, image_size)
         if is_dataset_of(run, whole):
             return whole
-    return _load(dataset, image_size, data_dir, True, progress)
+    loaded = _load(dataset, image_size, data_dir, True, progress)
+    if is_dataset_of(run, loaded):
+        return loaded
+    arranged = arrange(loaded, run.recipe().data)
+    return arranged if is_dataset_of(run, arranged) else loaded

@@ -56,6 +56,17 @@ def train(
         typer.Option(help="Launcher for the workers: torchrun (default, local) or ray (cluster)."),
     ] = None,
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="parent|REGEX",
+            help="Keep groups in one split: the folder below the class, or a regular expression on the path.",
+        ),
+    ] = None,
+    dedup: Annotated[
+        Literal["keep-together", "drop"] | None,
+        typer.Option(help="Near-duplicates: keep them in one split, or drop those of test images from training."),
+    ] = None,
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
         list[LoggerChoice],
@@ -84,6 +95,8 @@ def train(
         workers=workers,
         launcher=launcher,
         resume=resume,
+        group=group,
+        near_duplicates=dedup,
         data_dir=data_dir,
         skip_unreadable=skip_unreadable,
         loggers=[choice.value for choice in log],

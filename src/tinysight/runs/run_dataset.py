@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
+from tinysight.data.arrange import arrange
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.load import load
 from tinysight.data.sources import cifar10
@@ -32,6 +33,8 @@ def open_dataset(
         record, size = run.environment().dataset, run.recipe().data.image_size
         folder = data_dir or _recorded_folder(record)
         dataset = load(record.argument, size, folder, skip_unreadable=True, progress=progress)
+    if not is_dataset_of(run, dataset):
+        dataset = arrange(dataset, run.recipe().data)
     if not is_dataset_of(run, dataset):
         raise DataError(
             f"{dataset.source}: not the images that {run.path} was trained on ({run.environment().dataset.source}). "
