@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinysight.bulk.executors import BatchEngine
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
+    from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.significance import RunComparison
     from tinysight.models.network import NetworkFactory
@@ -158,7 +159,7 @@ def train(
     from tinysight.training.distributed.launch import launch_training
     from tinysight.training.request import TrainRequest
 
-    path = _next_run(resolved.name) if out is None else Path(out)
+    path = next_run(resolved.name) if out is None else Path(out)
     request = TrainRequest(
         recipe=resolved,
         dataset=resolve_source(dataset)
@@ -177,6 +178,76 @@ def train(
     )
     launch_training(request, workers, launcher, progress, callbacks)
     return Run(path, network)
+
+
+def cross_validate(
+    recipe: str | Path | Recipe,
+    dataset: DatasetLike = "cifar10",
+    *,
+    folds: int = 5,
+    out: str | Path | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    overrides: Sequence[str] = (),
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    group: str | None = None,
+    near_duplicates: Literal["keep-together", "drop"] | None = None,
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> CrossValidation:
+    """Train one run per fold, and measure the pooled predictions for images that a run was not trained on.
+
+    For small datasets, whose test split is too small to tell much. The folds are stratified by class, and groups stay
+    in one fold. They divide all images but those of a test or validation split that you made.
+
+    Args:
+        recipe: name of a built-in recipe, path of a TOML file, or a `Recipe`.
+        dataset: as in `train`.
+        folds: number of folds, 2 to 50; every run trains on the images of all others.
+        out: the folder to create, with fold-1, fold-2, ..., cv.json and out_of_fold.csv; by default
+            runs/RECIPE-cv-1, -2, ...
+        seed: seed of the folds and of all runs.
+        epochs: number of epochs of each run, instead of the recipe's.
+        minutes: time budget of all runs together, in minutes.
+        overrides: recipe overrides, each of the form "section.key=value".
+        device: "auto" uses CUDA when available.
+        precision: "auto" uses bfloat16 when the hardware supports it.
+        group: as in `train`.
+        near_duplicates: as in `train`.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Returns:
+        The record in cv.json: accuracy and balanced accuracy with 95% intervals, and the folds.
+
+    Raises:
+        DataError: the dataset is invalid, or a class has fewer images or groups than there are folds.
+        RunError: `out` exists.
+        TrainingError: as for `train`, or a run was interrupted.
+    """
+    progress = _shown(progress)
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes), group, near_duplicates)
+
+    from tinysight.data.arrange import arrange
+    from tinysight.evaluation.cross_validation import cross_validate as train_folds
+    from tinysight.training.distributed.launch import launch_training
+    from tinysight.training.request import TrainRequest
+
+    loaded = arrange(_load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
+    if resolved.training.minutes is not None:
+        share = {"minutes": resolved.training.minutes / max(1, folds)}
+        resolved = resolved.model_copy(update={"training": resolved.training.model_copy(update=share)})
+
+    def train_fold(fold_recipe: Recipe, fold_data: Dataset, path: Path) -> None:
+        request = TrainRequest(fold_recipe, fold_data, path, seed=seed, precision=precision, device=device)
+        launch_training(request, 1, None, progress)
+
+    path = next_run(f"{resolved.name}-cv") if out is None else Path(out)
+    return train_folds(loaded, resolved, folds, seed, path, train_fold, progress)
 
 
 def tune(
@@ -228,7 +299,7 @@ def tune(
     from tinysight.tuning.tune import tune as search
 
     check_tunable(resolved)
-    path = _next_run(f"{resolved.name}-tuned") if out is None else Path(out)
+    path = next_run(f"{resolved.name}-tuned") if out is None else Path(out)
     source = resolve_source(dataset)
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
@@ -784,7 +855,7 @@ def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _next_run(stem: str) -> Path:
+def next_run(stem: str) -> Path:
     """Return runs/STEM-N with the first N, from 1, that does not exist."""
     number = 1
     while Path("runs", f"{stem}-{number}").exists():

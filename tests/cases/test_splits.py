@@ -210,3 +210,17 @@ def test_the_command_line_takes_both_options(tinysight, frames, tmp_path):
     data = ts.Run.open(tmp_path / "run").recipe().data
     assert (data.group, data.near_duplicates) == (r"(scene\d+)", "drop")
     assert "Near-duplicates of validation and test images: 0 left out of training." in outcome.err
+
+
+@pytest.mark.parametrize("options", [{"group": "parent"}, {"near_duplicates": "keep-together"}])
+def test_cross_validation_keeps_scenes_in_one_fold(frames, tmp_path, options):
+    out = tmp_path / "cv"
+    result = ts.cross_validate("early-stopping", frames, folds=3, out=out, epochs=1, **options)
+    assert result.grouped
+    assert result.n == 96
+    assert "not independent" in result.method
+    fold_of = {}
+    for line in (out / "out_of_fold.csv").read_text().splitlines()[1:]:
+        file, _, _, fold = line.split(",")
+        assert fold_of.setdefault(file.split("/")[1], fold) == fold
+    assert set(fold_of.values()) == {"1", "2", "3"}

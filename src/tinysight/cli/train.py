@@ -12,6 +12,7 @@ import typer
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
+from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -27,6 +28,7 @@ from tinysight.cli.options import (
 from tinysight.cli.output import accuracy_of, command, print_next, print_resume
 
 if TYPE_CHECKING:
+    from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.runs.run import Run
 
 
@@ -67,6 +69,15 @@ def train(
         Literal["keep-together", "drop"] | None,
         typer.Option(help="Near-duplicates: keep them in one split, or drop those of test images from training."),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=2,
+            max=50,
+            help="Cross-validate: train K runs, each tested on another part of the images. --minutes is for all.",
+        ),
+    ] = None,
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
         list[LoggerChoice],
@@ -82,6 +93,29 @@ def train(
         raise InputError("--resume: needs the run to resume. Set --out RUN.")
     if "TORCHELASTIC_RUN_ID" in os.environ and not out:  # started by an external torchrun
         raise InputError("torchrun: its workers need a common run directory. Set --out RUN.")
+    if folds is not None:
+        if resume or workers > 1 or launcher or log:
+            raise InputError("--folds: cannot be combined with --resume, --workers, --launcher or --log. Remove them.")
+        out = out or api.next_run(f"{Path(recipe).stem}-cv")
+        result = api.cross_validate(
+            recipe,
+            data,
+            folds=folds,
+            out=out,
+            seed=seed,
+            epochs=epochs,
+            minutes=minutes,
+            overrides=overrides,
+            device=device,
+            precision=precision,
+            group=group,
+            near_duplicates=dedup,
+            data_dir=data_dir,
+            skip_unreadable=skip_unreadable,
+            progress=progress,
+        )
+        _print_folds(result, out)
+        return
     run = api.train(
         recipe,
         data,
@@ -109,6 +143,19 @@ def train(
         print_resume(*([] if out else ["--out", str(run.path)]), *([] if resume else ["--resume"]))
         raise typer.Exit(1)
     print_next(command("evaluate", run.path))
+
+
+def _print_folds(result: CrossValidation, out: Path) -> None:
+    for fold in result.folds:
+        stdout_console.print(f"{fold.run}: accuracy {accuracy_of(fold.accuracy, fold.n)}")
+    rows = (
+        ("accuracy", result.accuracy, result.accuracy_ci95),
+        ("balanced accuracy", result.balanced_accuracy, result.balanced_accuracy_ci95),
+    )
+    for name, value, interval in rows:
+        stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
+    stdout_console.print(result.method)
+    stdout_console.print(f"folds: {out}")
 
 
 def _print_summary(run: Run) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tinysight._util.formatting import percent
+from tinysight._util.formatting import percent, percent_interval
 from tinysight._util.progress import Progress
 from tinysight.auditing.context import SPLITS, AuditContext
 from tinysight.auditing.section import AuditSection
@@ -115,8 +115,8 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
         """Return the number of near-duplicates across splits, and the accuracy with and without them."""
         planted = ""
         if result.planted:
-            share, (low, high) = result.planted.recall
-            planted = f"; search recall {percent(share)} ({percent(low)} to {percent(high)}, n = {result.planted.n:,})"
+            share, interval = result.planted.recall
+            planted = f"; search recall {percent(share)} ({percent_interval(interval)}, n = {result.planted.n:,})"
         return (
             f"{result.cross_split:,} of {result.n_test:,} test images have a near-duplicate in train or "
             f"validation; accuracy {percent(result.accuracy_deduplicated[0])} without them "
@@ -132,11 +132,11 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
         if result.n_groups:
             note += f" Groups: {result.n_groups:,}, the largest of {result.largest_group:,} images."
         if result.planted:
-            share, (low, high) = result.planted.recall
+            share, interval = result.planted.recall
             changes = ", ".join(f"{change} {percent(value)}" for change, value in result.planted.by_change.items())
             note += (
-                f" Of {result.planted.n:,} planted copies, the search found {percent(share)} ({percent(low)} to "
-                f"{percent(high)}): {changes}."
+                f" Of {result.planted.n:,} planted copies, the search found {percent(share)} "
+                f"({percent_interval(interval)}): {changes}."
             )
         return (Table((), rows, len(result.pairs), "pairs in audit.json", note),)
 
