@@ -294,6 +294,7 @@ def tune(
     optional_deps.require("optuna", extra="scale")
     resolved = _recipe(recipe, overrides, epochs, None)  # before the slow import of torch
 
+    from tinysight.data.arrange import arrange
     from tinysight.data.load import resolve_source
     from tinysight.tuning.setup import TuneRequest, check_available_or_same, check_tunable
     from tinysight.tuning.tune import tune as search
@@ -303,7 +304,7 @@ def tune(
     source = resolve_source(dataset)
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
-    loaded = _load(source, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    loaded = arrange(_load(source, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
     _note_all(loaded.notes, progress)
     return search(path, request, loaded, minutes, start_time, workers, progress)
 
@@ -904,9 +905,8 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
 
     `ImageClassifier` trains on all images of (X, y); `train` keeps some of them for testing.
     """
-    from tinysight.data.arrange import arrange
     from tinysight.data.sources.arrays import dataset_from_arrays
-    from tinysight.runs.run_dataset import is_dataset_of
+    from tinysight.runs.run_dataset import arranged_as, is_dataset_of
 
     image_size = run.recipe().data.image_size
     if isinstance(dataset, tuple):
@@ -915,7 +915,4 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         if is_dataset_of(run, whole):
             return whole
     loaded = _load(dataset, image_size, data_dir, True, progress)
-    if is_dataset_of(run, loaded):
-        return loaded
-    arranged = arrange(loaded, run.recipe().data)
-    return arranged if is_dataset_of(run, arranged) else loaded
+    return arranged_as(run, loaded)

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -224,3 +226,77 @@ def test_cross_validation_keeps_scenes_in_one_fold(frames, tmp_path, options):
         file, _, _, fold = line.split(",")
         assert fold_of.setdefault(file.split("/")[1], fold) == fold
     assert set(fold_of.values()) == {"1", "2", "3"}
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    """A table of 40 images, one a day, in random order; two images a visit."""
+    root = tmp_path_factory.mktemp("timed")
+    lines = []
+    for day in range(40):
+        save(scene(day), root / f"{day}.png")
+        lines.append(
+            f"{day}.png,{('cat', 'dog')[day % 3 == 0]},2026-0{1 + day // 28}-{1 + day % 28:02},visit {day // 2}"
+        )
+    order = np.random.default_rng(0).permutation(40)
+    (root / "images.csv").write_text("\n".join(["image,label,time,group", *(lines[index] for index in order)]))
+    (root / "alone.csv").write_text(
+        "\n".join(["image,label,time", *(lines[index].rpartition(",")[0] for index in order)])
+    )
+    return root
+
+
+def days(part):
+    return sorted(int(file.removesuffix(".png")) for file in part.files)
+
+
+def test_the_newest_images_are_test_images_and_those_before_them_validation_images(timed):
+    data = DataSection(split="time", validation_fraction=0.25)
+    dataset = arrange(load(timed / "alone.csv"), data)
+    split = split_dataset(dataset, data, 0)
+    assert (days(split.train), days(split.validation), days(dataset.test)) == (
+        list(range(24)),
+        list(range(24, 32)),
+        list(range(32, 40)),
+    )
+    assert len(split.train_indices) == 24
+
+
+@settings(max_examples=10)
+@given(fraction=st.floats(0.05, 0.6))
+def test_groups_stay_whole_when_the_split_is_by_time(timed, fraction):
+    dataset = arrange(load(timed / "images.csv"), DataSection(split="time", validation_fraction=fraction))
+    parts = [days(part) for part in dataset.splits.values()]
+    assert are_disjoint([{day // 2 for day in part} for part in parts])
+    assert max(parts[0]) < min(parts[1]) <= max(parts[1]) < min(parts[2])
+
+
+def test_numbers_are_times_too_and_other_text_is_refused(timed):
+    text = (timed / "alone.csv").read_text().splitlines()
+    rows = [line.split(",") for line in text[1:]]
+    numbers = [f"{file},{label},{1e6 - int(file.removesuffix('.png'))}" for file, label, _ in rows]
+    (timed / "numbers.csv").write_text("\n".join([text[0], *numbers]))
+    assert days(arrange(load(timed / "numbers.csv"), DataSection(split="time")).test) == list(range(8))
+    (timed / "wrong.csv").write_text("\n".join([text[0], *numbers[1:], f"{rows[0][0]},{rows[0][1]},yesterday"]))
+    with pytest.raises(DataError) as error:
+        arrange(load(timed / "wrong.csv"), DataSection(split="time"))
+    assert str(error.value) == f"{rows[0][0]}: its time 'yesterday' is neither a number nor an ISO date. Correct it."
+    load(timed / "wrong.csv")  # without a split by time, the column is not read
+
+
+def test_a_split_by_time_needs_times(photos):
+    with pytest.raises(DataError, match=r"^.*: its images have no times\. Use a table with a column time\.$"):
+        arrange(load(photos), DataSection(split="time"))
+
+
+def test_a_run_split_by_time_opens_its_test_images_again(timed, tmp_path):
+    overrides = ["training.epochs=1", "data.split=time"]
+    run = ts.train("early-stopping", timed / "alone.csv", out=tmp_path / "run", overrides=overrides)
+    assert ts.evaluate(run).n == 8
+
+
+def test_a_run_with_groups_is_measured_on_other_images_that_have_none(frames, tmp_path):
+    for number in range(12):
+        save(scene(500 + number), tmp_path / "new" / ("cat", "dog")[number % 2] / f"{number}.png")
+    run, _ = train(frames, tmp_path / "run", group="parent")
+    assert ts.evaluate(run, tmp_path / "new").n == 12

@@ -1,6 +1,7 @@
 """Cross-validation: folds, pooled metrics, files."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,3 +133,12 @@ def test_the_command_prints_both_accuracies_with_intervals(tinysight, photos, tm
     assert tinysight(*command[:-2], "--out", tmp_path / "other", "--workers", 2).refusal() == (
         "--folds: cannot be combined with --resume, --workers, --launcher or --log. Remove them."
     )
+
+
+def test_a_split_by_time_has_no_folds(photos, tmp_path):
+    dataset = replace(ts.load_dataset(photos), has_drawn_test=True)
+    for part in ("train", "test"):
+        split = getattr(dataset, part)
+        dataset = replace(dataset, **{part: replace(split, times=tuple(map(str, range(len(split)))))})
+    with pytest.raises(DataError, match=r"^folds: would mix older and newer images of a split by time\. Remove one of"):
+        ts.cross_validate("early-stopping", dataset, out=tmp_path / "cv", overrides=["data.split=time"])

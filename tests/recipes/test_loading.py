@@ -70,7 +70,7 @@ def test_an_override_can_create_a_section():
         ("optimzer.name=adam", "unknown key 'optimzer'. Did you mean 'optimizer'?"),
         ("training.color=1", "Known: epochs, minutes, batch_size,"),
         ("model.architecture=vgg", "Known: simple, deep, strided, early-stopping, fast, resnet-9, layers, custom."),
-        ("data.split=random", "Known: stratified, last-20%, first-10000."),
+        ("data.split=random", "Known: stratified, last-20%, first-10000, time."),
         ("optimizer.name=lamb", "optimizer.name cannot be 'lamb'. Known: rmsprop, adam, sgd, adamw, muon."),
         ("optimizer.momentum=0.9", "momentum needs optimizer sgd or muon, not rmsprop. Remove it."),
         ("optimizer.muon_momentum=0.9", "muon_momentum needs optimizer muon, not rmsprop. Remove it."),

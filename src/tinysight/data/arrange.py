@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from tinysight._util.errors import DataError
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.splits import TEST_FRACTION, TEST_SEED, grouped_split, subset
+from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, grouped_split, join, subset
 from tinysight.recipes.schema import DataSection
 
 
@@ -19,6 +22,7 @@ def arrange(dataset: Dataset, data: DataSection) -> Dataset:
 
     `data.group` takes groups from file names. `data.near_duplicates` "keep-together" joins near-duplicates, and groups
     that contain them, to one group. If the test images were drawn at random, they are drawn again as whole groups.
+    With `data.split` "time", the newest images become test and validation images, and groups stay whole.
 
     Raises:
         DataError: the file names have no such groups, a group is in two splits, or a class has too few groups.
@@ -27,7 +31,7 @@ def arrange(dataset: Dataset, data: DataSection) -> Dataset:
         dataset = _with_groups(dataset, data.group)
     if data.near_duplicates == "keep-together":
         dataset = _keep_together(dataset)
-    return dataset
+    return _split_by_time(dataset, data.validation_fraction) if data.split == "time" else dataset
 
 
 def _with_groups(dataset: Dataset, rule: str) -> Dataset:
@@ -88,13 +92,7 @@ def _keep_together(dataset: Dataset) -> Dataset:
 def _draw_test(dataset: Dataset, splits: dict[str, Split]) -> Dataset:
     """Draw the test images again, as whole groups that contain no image of a given validation split."""
     train, test = splits["train"], splits["test"]
-    pool = Split(
-        np.concatenate([train.pixels, test.pixels]),
-        np.concatenate([train.labels, test.labels]),
-        (*train.files, *test.files),
-        (*train.groups, *test.groups),
-        None if train.weights is None or test.weights is None else np.concatenate([train.weights, test.weights]),
-    )
+    pool = join(train, test)
     if "validation" in splits and (shared := set(splits["validation"].groups) & set(pool.groups)):
         raise DataError(f"{dataset.name}: group {min(shared)!r} is in train and validation. Put it into one split.")
     kept, held_out = grouped_split(pool.labels, pool.groups, TEST_FRACTION, TEST_SEED, dataset.class_names)
@@ -106,3 +104,52 @@ def _draw_test(dataset: Dataset, splits: dict[str, Split]) -> Dataset:
 
 def _with_splits(dataset: Dataset, splits: dict[str, Split]) -> Dataset:
     return replace(dataset, train=splits["train"], validation=splits.get("validation"), test=splits["test"])
+
+
+def _split_by_time(dataset: Dataset, validation_fraction: float) -> Dataset:
+    train, splits = dataset.train, dataset.splits
+    if dataset.has_drawn_test:
+        train, splits["test"] = _split_off_newest(dataset, join(train, dataset.test), TEST_FRACTION)
+    if dataset.validation is None:
+        train, splits["validation"] = _split_off_newest(dataset, train, validation_fraction)
+    if missing := set(range(len(dataset.class_names))) - set(train.labels.tolist()):
+        name = dataset.class_names[min(missing)]
+        raise DataError(
+            f"Class {name}: all of its images are among the newest, so none is left to train on. Add older."
+        )
+    notes = tuple(note for note in dataset.notes if "as the test split" not in note)
+    note = "Split by time: the newest images are the test images, and those before them the validation images."
+    return replace(_with_splits(dataset, {**splits, "train": train}), notes=(*notes, note))
+
+
+def _split_off_newest(dataset: Dataset, images: Split, fraction: float) -> tuple[Split, Split]:
+    """Return the older images, and about the newest `fraction`: whole groups, each as new as its newest image."""
+    if not images.times:
+        raise DataError(f"{dataset.name}: its images have no times. Use a table with a column time.")
+    times = [_seconds(time, file) for time, file in zip(images.times, images.files, strict=True)]
+    names = images.groups or images.files
+    newest: dict[str, float] = {}
+    for name, time in zip(names, times, strict=True):
+        newest[name] = max(time, newest.get(name, time))
+    keys = np.array([newest[name] for name in names])
+    _, group_of = np.unique(list(names), return_inverse=True)
+    order = np.lexsort((group_of, keys))  # images of one group are neighbors, also among equal times
+    start = max(1, len(order) - max(1, round(fraction * len(order))))
+    while start < len(order) and names[order[start]] == names[order[start - 1]]:
+        start += 1  # the group stays with the older images
+    if start == len(order):
+        raise DataError(f"{dataset.name}: the newest group is too large to split by time. Use smaller groups.")
+    older: Indices = np.sort(order[:start])
+    return subset(images, older), subset(images, np.sort(order[start:]))
+
+
+def _seconds(time: str, file: str) -> float:
+    """Return a time as seconds; times without a zone are in UTC."""
+    with suppress(ValueError):
+        if math.isfinite(number := float(time)):
+            return number
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise DataError(f"{file}: its time {time!r} is neither a number nor an ISO date. Correct it.") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -18,7 +18,7 @@ from tinysight.data.pixels import take
 from tinysight.recipes.schema import DataSection
 
 Indices = NDArray[np.int64]
-SplitStrategy = Literal["stratified", "last-20%", "first-10000"]
+SplitStrategy = Literal["stratified", "last-20%", "first-10000", "time"]
 
 MAX_CHECKED_PAIRS = 5_000_000  # of training and other images, searched before training; about 3 s of one core
 TEST_FRACTION = 0.2
@@ -126,6 +126,8 @@ def _split(dataset: Dataset, strategy: SplitStrategy, fraction: float, seed: int
             return _split_at(len(dataset.train), validation=slice(len(dataset.train) * 4 // 5, None))
         case "first-10000":
             return _split_at(len(dataset.train), validation=slice(None, 10_000))
+        case "time":  # `arrange` sets the validation split
+            raise DataError(f"{dataset.name}: not split by time. Use a table with a column time.")
         case _:
             assert_never(strategy)
 
@@ -141,12 +143,26 @@ def read_excluded(path: Path, dataset: Dataset) -> frozenset[str]:
     return frozenset(names)
 
 
+def join(first: Split, second: Split) -> Split:
+    """Return the images of two splits, one split after the other."""
+    unweighted = first.weights is None or second.weights is None
+    return Split(
+        np.concatenate([first.pixels, second.pixels]),
+        np.concatenate([first.labels, second.labels]),
+        (*first.files, *second.files),
+        (*first.groups, *second.groups),
+        None if unweighted else np.concatenate([first.weights, second.weights]),
+        (*first.times, *second.times),
+    )
+
+
 def subset(split: Split, indices: NDArray[np.int64]) -> Split:
     """Return the images of a split at the given indices."""
     files = tuple(split.files[index] for index in indices) if split.files else ()
     groups = tuple(split.groups[index] for index in indices) if split.groups else ()
     weights = None if split.weights is None else split.weights[indices]
-    return Split(take(split.pixels, indices), split.labels[indices], files, groups, weights)
+    times = tuple(split.times[index] for index in indices) if split.times else ()
+    return Split(take(split.pixels, indices), split.labels[indices], files, groups, weights, times)
 
 
 def hold_out(

@@ -15,7 +15,7 @@ from tinysight._util.files import write_text
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import IN_MEMORY, Dataset, Split
 from tinysight.data.image_ids import image_ids, to_csv
-from tinysight.data.splits import Indices, subset
+from tinysight.data.splits import Indices, join, subset
 from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.recipes.schema import DataSection, Recipe
@@ -104,6 +104,8 @@ def cross_validate(
         RunError: `out` exists.
         TrainingError: a run was interrupted.
     """
+    if recipe.data.split == "time":
+        raise DataError("folds: would mix older and newer images of a split by time. Remove one of them.")
     pool = _pool(dataset)
     parts = fold_indices(pool, folds, seed, dataset.class_names)
     Run.check_available(out)
@@ -185,15 +187,7 @@ def balanced_interval(correct: NDArray[np.int64], totals: NDArray[np.int64]) -> 
 def _pool(dataset: Dataset) -> Split:
     if not dataset.has_drawn_test:
         return dataset.train
-    train, test = dataset.train, dataset.test
-    weights = None if train.weights is None or test.weights is None else np.concatenate([train.weights, test.weights])
-    return Split(
-        np.concatenate([train.pixels, test.pixels]),
-        np.concatenate([train.labels, test.labels]),
-        (*train.files, *test.files),
-        (*train.groups, *test.groups),
-        weights,
-    )
+    return join(dataset.train, dataset.test)
 
 
 def _pool_ids(dataset: Dataset) -> tuple[str, ...]:

@@ -29,11 +29,13 @@ class DataSection(Section):
     """Image size, validation split and normalization."""
 
     image_size: int = Field(32, ge=8, le=512, description="height and width in pixels; images are resized to it")
-    split: Literal["stratified", "last-20%", "first-10000"] = Field(
-        "stratified", description="how validation images are selected from the training images"
+    split: Literal["stratified", "last-20%", "first-10000", "time"] = Field(
+        "stratified",
+        description="how validation images are selected from the training images; time: the newest of a table with a "
+        "column time, and the newest of all as test images if the table has none",
     )
     validation_fraction: float = Field(
-        0.1, gt=0, lt=0.9, description="fraction of the training images, for a stratified split"
+        0.1, gt=0, lt=0.9, description="fraction of the training images, for a stratified split or one by time"
     )
     group: str | None = Field(
         None,
