@@ -17,8 +17,8 @@ from common import append, stamp
 from numpy.typing import NDArray
 from PIL import Image
 
-from tinysight.auditing.sections.near_duplicates import find_near_duplicates
 from tinysight.data.load import load
+from tinysight.data.near_duplicates import find_near_duplicates
 
 INJECTED = 300  # of each kind
 QUALITY = 75  # JPEG

@@ -5,11 +5,12 @@ Heavy modules such as torch are imported inside the functions, so that `import t
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinysight._util import console
 from tinysight._util.errors import InputError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tinysight.bulk.executors import BatchEngine
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import Predictions
+    from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.significance import RunComparison
     from tinysight.models.network import NetworkFactory
@@ -96,6 +98,8 @@ def train(
     launcher: Launcher | None = None,
     resume: bool = False,
     from_run: RunLike | None = None,
+    group: str | None = None,
+    near_duplicates: Literal["keep-together", "drop"] | None = None,
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
     network: NetworkFactory | None = None,
@@ -122,6 +126,10 @@ def train(
         resume: continue the run in `out`.
         from_run: a run whose weights the training starts from, for more epochs or for other images (fine-tuning). Its
             network and image size replace those of the recipe. Classes are matched by name; new ones start untrained.
+        group: images of one group stay in one split. "parent": a group is a folder below the class; or a regular
+            expression with one group, which finds the name of the group in the path.
+        near_duplicates: "keep-together": near-duplicates stay in one split. "drop": training images with a
+            near-duplicate in validation or test are not trained on. By default, a note states their number.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable images of a folder instead of raising an error.
         network: a function of (num_classes, image_size) that builds your own network, instead of the recipe's. Later,
@@ -140,7 +148,7 @@ def train(
         TrainingError: training diverged, ran out of memory, or the time budget is too short.
     """
     start_time, progress = time.time(), _shown(progress)
-    resolved = _recipe(recipe, overrides, epochs, minutes)  # before the slow import of torch
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes), group, near_duplicates)
     if resume and out is None:
         raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
     if network is not None:
@@ -155,7 +163,7 @@ def train(
     from tinysight.training.distributed.launch import launch_training
     from tinysight.training.request import TrainRequest
 
-    path = _next_run(resolved.name) if out is None else Path(out)
+    path = next_run(resolved.name) if out is None else Path(out)
     initial_weights = None
     if from_run is not None:
         resolved, initial_weights = _start_from(open_run(from_run), resolved)
@@ -178,6 +186,76 @@ def train(
     )
     launch_training(request, workers, launcher, progress, callbacks)
     return Run(path, network)
+
+
+def cross_validate(
+    recipe: str | Path | Recipe,
+    dataset: DatasetLike = "cifar10",
+    *,
+    folds: int = 5,
+    out: str | Path | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    overrides: Sequence[str] = (),
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    group: str | None = None,
+    near_duplicates: Literal["keep-together", "drop"] | None = None,
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> CrossValidation:
+    """Train one run per fold, and measure the pooled predictions for images that a run was not trained on.
+
+    For small datasets, whose test split is too small to tell much. The folds are stratified by class, and groups stay
+    in one fold. They divide all images but those of a test or validation split that you made.
+
+    Args:
+        recipe: name of a built-in recipe, path of a TOML file, or a `Recipe`.
+        dataset: as in `train`.
+        folds: number of folds, 2 to 50; every run trains on the images of all others.
+        out: the folder to create, with fold-1, fold-2, ..., cv.json and out_of_fold.csv; by default
+            runs/RECIPE-cv-1, -2, ...
+        seed: seed of the folds and of all runs.
+        epochs: number of epochs of each run, instead of the recipe's.
+        minutes: time budget of all runs together, in minutes.
+        overrides: recipe overrides, each of the form "section.key=value".
+        device: "auto" uses CUDA when available.
+        precision: "auto" uses bfloat16 when the hardware supports it.
+        group: as in `train`.
+        near_duplicates: as in `train`.
+        data_dir: the folder with CIFAR-10; by default the usual places are searched.
+        skip_unreadable: skip unreadable images of a folder instead of raising an error.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Returns:
+        The record in cv.json: accuracy and balanced accuracy with 95% intervals, and the folds.
+
+    Raises:
+        DataError: the dataset is invalid, or a class has fewer images or groups than there are folds.
+        RunError: `out` exists.
+        TrainingError: as for `train`, or a run was interrupted.
+    """
+    progress = _shown(progress)
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes), group, near_duplicates)
+
+    from tinysight.data.arrange import arrange
+    from tinysight.evaluation.cross_validation import cross_validate as train_folds
+    from tinysight.training.distributed.launch import launch_training
+    from tinysight.training.request import TrainRequest
+
+    loaded = arrange(_load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
+    if resolved.training.minutes is not None:
+        share = {"minutes": resolved.training.minutes / max(1, folds)}
+        resolved = resolved.model_copy(update={"training": resolved.training.model_copy(update=share)})
+
+    def train_fold(fold_recipe: Recipe, fold_data: Dataset, path: Path) -> None:
+        request = TrainRequest(fold_recipe, fold_data, path, seed=seed, precision=precision, device=device)
+        launch_training(request, 1, None, progress)
+
+    path = next_run(f"{resolved.name}-cv") if out is None else Path(out)
+    return train_folds(loaded, resolved, folds, seed, path, train_fold, progress)
 
 
 def tune(
@@ -224,16 +302,17 @@ def tune(
     optional_deps.require("optuna", extra="scale")
     resolved = _recipe(recipe, overrides, epochs, None)  # before the slow import of torch
 
+    from tinysight.data.arrange import arrange
     from tinysight.data.load import resolve_source
     from tinysight.tuning.setup import TuneRequest, check_available_or_same, check_tunable
     from tinysight.tuning.tune import tune as search
 
     check_tunable(resolved)
-    path = _next_run(f"{resolved.name}-tuned") if out is None else Path(out)
+    path = next_run(f"{resolved.name}-tuned") if out is None else Path(out)
     source = resolve_source(dataset)
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
-    loaded = _load(source, resolved.data.image_size, data_dir, skip_unreadable, progress)
+    loaded = arrange(_load(source, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
     _note_all((*loaded.notes, *loaded.report.notes()), progress)
     return search(path, request, loaded, minutes, start_time, workers, progress)
 
@@ -802,7 +881,7 @@ def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _next_run(stem: str) -> Path:
+def next_run(stem: str) -> Path:
     """Return runs/STEM-N with the first N, from 1, that does not exist."""
     number = 1
     while Path("runs", f"{stem}-{number}").exists():
@@ -819,6 +898,15 @@ def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int |
     if not overrides and epochs is None and minutes is None:
         return recipe
     raise InputError("recipe: a Recipe takes no overrides, epochs or minutes. Set them in the recipe.")
+
+
+def _with_data(recipe: Recipe, group: str | None, near_duplicates: str | None) -> Recipe:
+    """Return the recipe with `data.group` and `data.near_duplicates`, where they are given."""
+    from tinysight.recipes.loading import dump_recipe, parse_recipe
+
+    given = {"data.group": group, "data.near_duplicates": near_duplicates}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    return parse_recipe(dump_recipe(recipe), recipe.name, overrides) if overrides else recipe
 
 
 def _load(
@@ -843,7 +931,7 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
     `ImageClassifier` trains on all images of (X, y); `train` keeps some of them for testing.
     """
     from tinysight.data.sources.arrays import dataset_from_arrays
-    from tinysight.runs.run_dataset import is_dataset_of
+    from tinysight.runs.run_dataset import arranged_as, is_dataset_of
 
     image_size = run.recipe().data.image_size
     if isinstance(dataset, tuple):
@@ -851,4 +939,5 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         whole = dataset_from_arrays(images, labels, image_size)
         if is_dataset_of(run, whole):
             return whole
-    return _load(dataset, image_size, data_dir, True, progress)
+    loaded = _load(dataset, image_size, data_dir, True, progress)
+    return arranged_as(run, loaded)

@@ -12,13 +12,14 @@ from scipy.ndimage import uniform_filter
 from tinysight._util.progress import SILENT, SilentProgress
 from tinysight.auditing.context import AuditContext
 from tinysight.auditing.sections.near_duplicates import (
-    MAX_DISTANCE,
     DuplicatePair,
     DuplicateStatistics,
     NearDuplicateSection,
-    find_near_duplicates,
+    PlantedRecall,
+    measure_recall,
 )
 from tinysight.data.dataset import Split
+from tinysight.data.near_duplicates import MAX_DISTANCE, find_near_duplicates
 from tinysight.data.sources import shapes
 from tinysight.data.sources.shapes import Defects
 from tinysight.evaluation.confidence_intervals import wilson_interval
@@ -150,7 +151,7 @@ def test_up_to_four_neighbors_of_an_image_are_found(images):
     assert {(first, second) for first in copies for second in copies if first < second} <= pairs
 
 
-def test_progress_counts_every_image_and_its_mirror_image(images):
+def test_progress_counts_every_image(images):
     class Recorder(SilentProgress):
         calls = ()
 
@@ -162,7 +163,7 @@ def test_progress_counts_every_image_and_its_mirror_image(images):
 
     progress = Recorder()
     find_near_duplicates(images[:30], progress)
-    assert progress.calls == ("finding near-duplicates", 60, "images", 30, 30)
+    assert progress.calls == ("finding near-duplicates", 30, "images", 30)
 
 
 def test_the_section_counts_pairs_by_split_and_removes_leaked_test_images(trained, tmp_path):
@@ -214,7 +215,7 @@ STATISTICS = DuplicateStatistics(
 
 def test_the_summary_states_both_accuracies_and_their_numbers_of_images():
     assert NearDuplicateSection().summarize(STATISTICS) == (
-        "1 of 30 test images have a near-duplicate among the training or validation images; "
+        "1 of 30 test images have a near-duplicate in train or validation; "
         "accuracy 87.5% without them (n = 29), 90.0% with them"
     )
 
@@ -226,3 +227,30 @@ def test_the_grid_shows_both_images_of_a_pair():
     assert table.note == (
         "Pairs within a split: train 1,234, validation 0, test 1. Test images with a near-duplicate in another: 1."
     )
+
+
+def test_the_summary_and_the_note_state_the_recall_of_the_search():
+    planted = PlantedRecall(200, (0.985, wilson_interval(197, 200)), {"shifted": 0.925, "mirrored": 1.0})
+    result = replace(STATISTICS, n_groups=3, largest_group=7, planted=planted)
+    section = NearDuplicateSection()
+    assert section.summarize(result).endswith("with them; search recall 98.5% (95.7% to 99.5%, n = 200)")
+    assert len(section.summarize(result)) <= 200
+    (table,) = section.rows(result, limit=1)
+    assert table.note.endswith(
+        " Groups: 3, the largest of 7 images. Of 200 planted copies, the search found 98.5% (95.7% to 99.5%): "
+        "shifted 92.5%, mirrored 100.0%."
+    )
+
+
+def test_recall_is_high_on_images_with_contrast_and_has_a_wilson_interval(images):
+    planted = measure_recall(images[:100])
+    assert planted.n == 200
+    assert list(planted.by_change) == ["shifted", "mirrored", "recompressed", "noisy", "brighter"]
+    assert planted.recall[0] == pytest.approx(np.mean(list(planted.by_change.values())))
+    assert planted.recall[1] == wilson_interval(round(200 * planted.recall[0]), 200)
+    assert planted.recall[0] >= 0.95
+
+
+def test_recall_is_low_where_a_change_destroys_the_images():
+    random = np.random.default_rng(1).integers(0, 256, (50, 3, 32, 32), dtype=np.uint8)
+    assert measure_recall(random).by_change["recompressed"] < 0.5  # white noise does not survive JPEG

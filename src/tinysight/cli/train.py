@@ -12,7 +12,7 @@ import typer
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
-from tinysight._util.formatting import percent
+from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import (
     DataDirOption,
     DataOption,
@@ -28,6 +28,7 @@ from tinysight.cli.options import (
 from tinysight.cli.output import accuracy_of, command, print_next, print_resume
 
 if TYPE_CHECKING:
+    from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.runs.run import Run
 
 
@@ -57,6 +58,26 @@ def train(
         typer.Option(help="Launcher for the workers: torchrun (default, local) or ray (cluster)."),
     ] = None,
     overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="parent|REGEX",
+            help="Keep groups in one split: the folder below the class, or a regular expression on the path.",
+        ),
+    ] = None,
+    dedup: Annotated[
+        Literal["keep-together", "drop"] | None,
+        typer.Option(help="Near-duplicates: keep them in one split, or drop those of test images from training."),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=2,
+            max=50,
+            help="Cross-validate: train K runs, each tested on another part of the images. --minutes is for all.",
+        ),
+    ] = None,
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
         list[LoggerChoice],
@@ -80,6 +101,29 @@ def train(
         raise InputError("--resume: needs the run to resume. Set --out RUN.")
     if "TORCHELASTIC_RUN_ID" in os.environ and not out:  # started by an external torchrun
         raise InputError("torchrun: its workers need a common run directory. Set --out RUN.")
+    if folds is not None:
+        if resume or workers > 1 or launcher or log:
+            raise InputError("--folds: cannot be combined with --resume, --workers, --launcher or --log. Remove them.")
+        out = out or api.next_run(f"{Path(recipe).stem}-cv")
+        result = api.cross_validate(
+            recipe,
+            data,
+            folds=folds,
+            out=out,
+            seed=seed,
+            epochs=epochs,
+            minutes=minutes,
+            overrides=overrides,
+            device=device,
+            precision=precision,
+            group=group,
+            near_duplicates=dedup,
+            data_dir=data_dir,
+            skip_unreadable=skip_unreadable,
+            progress=progress,
+        )
+        _print_folds(result, out)
+        return
     run = api.train(
         recipe,
         data,
@@ -94,6 +138,8 @@ def train(
         launcher=launcher,
         resume=resume,
         from_run=from_run,
+        group=group,
+        near_duplicates=dedup,
         data_dir=data_dir,
         skip_unreadable=skip_unreadable,
         loggers=[choice.value for choice in log],
@@ -106,6 +152,19 @@ def train(
         print_resume(*([] if out else ["--out", str(run.path)]), *([] if resume else ["--resume"]))
         raise typer.Exit(1)
     print_next(command("evaluate", run.path))
+
+
+def _print_folds(result: CrossValidation, out: Path) -> None:
+    for fold in result.folds:
+        stdout_console.print(f"{fold.run}: accuracy {accuracy_of(fold.accuracy, fold.n)}")
+    rows = (
+        ("accuracy", result.accuracy, result.accuracy_ci95),
+        ("balanced accuracy", result.balanced_accuracy, result.balanced_accuracy_ci95),
+    )
+    for name, value, interval in rows:
+        stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
+    stdout_console.print(result.method)
+    stdout_console.print(f"folds: {out}")
 
 
 def _print_summary(run: Run) -> None:

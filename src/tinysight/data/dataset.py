@@ -48,6 +48,7 @@ class Split:
         groups: the group of each image (a patient, a scene, a burst), or empty. Groups are never split between
             training, validation and test.
         weights: float32, (n,), the weight of each image in the training loss, 1 on average; or None for equal weights.
+        times: the time of each image, as the table states it, or empty. `data.split` "time" needs it.
     """
 
     pixels: Pixels
@@ -55,6 +56,7 @@ class Split:
     files: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     weights: NDArray[np.float32] | None = None
+    times: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -22,11 +22,12 @@ from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Image files of one split, relative to the dataset folder, with the class index and group of each."""
+    """Image files of one split, relative to the dataset folder, with the class index, group and time of each."""
 
     files: tuple[str, ...]
     labels: tuple[int, ...]
     groups: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str])
             class_name = index.class_names[min(missing)]
             raise DataError(f"Class {class_name}: none of its {name} images can be read. Repair them or add others.")
         groups = tuple(compress(split.groups, readable))
-        splits[name] = Split(pixels[start : start + len(files)], labels, files, groups)
+        times = tuple(compress(split.times, readable))
+        splits[name] = Split(pixels[start : start + len(files)], labels, files, groups, times=times)
         start += len(files)
     return splits
 
@@ -199,4 +201,5 @@ def _subset(split: SplitFiles, indices: Indices) -> SplitFiles:
         tuple(split.files[index] for index in chosen),
         tuple(split.labels[index] for index in chosen),
         tuple(split.groups[index] for index in chosen) if split.groups else (),
+        tuple(split.times[index] for index in chosen) if split.times else (),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -28,11 +29,24 @@ class DataSection(Section):
     """Image size, validation split and normalization."""
 
     image_size: int = Field(32, ge=8, le=512, description="height and width in pixels; images are resized to it")
-    split: Literal["stratified", "last-20%", "first-10000"] = Field(
-        "stratified", description="how validation images are selected from the training images"
+    split: Literal["stratified", "last-20%", "first-10000", "time"] = Field(
+        "stratified",
+        description="how validation images are selected from the training images; time: the newest of a table with a "
+        "column time, and the newest of all as test images if the table has none",
     )
     validation_fraction: float = Field(
-        0.1, gt=0, lt=0.9, description="fraction of the training images, for a stratified split"
+        0.1, gt=0, lt=0.9, description="fraction of the training images, for a stratified split or one by time"
+    )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="images that stay in one split: parent, for files in the same folder below the class; or a regular "
+        "expression with one group, for files in whose path it matches the same text",
+    )
+    near_duplicates: Literal["ignore", "keep-together", "drop"] = Field(
+        "ignore",
+        description="keep-together: near-duplicates stay in one split; drop: training images with a near-duplicate in "
+        "validation or test are not trained on",
     )
     exclude_file: str | None = Field(None, description="CSV file whose column `image` lists training images to exclude")
     normalization: Literal["scale", "standardize", "none"] = Field(
@@ -40,6 +54,20 @@ class DataSection(Section):
         description="scale: to 0..1; standardize: to mean 0 and standard deviation 1 per channel over the training "
         "images; none: for networks that rescale their input",
     )
+
+    @model_validator(mode="after")
+    def _check_group(self) -> Self:
+        if self.group is None or self.group == "parent":
+            return self
+        try:
+            n_groups = re.compile(self.group).groups
+        except re.error as error:
+            raise ValueError(f"group is not a regular expression ({error}). Correct it, or use parent") from error
+        if n_groups != 1:
+            raise ValueError(
+                f"group has {n_groups} groups in parentheses, but it must have one. Write for example '(scene[0-9]+)'"
+            )
+        return self
 
 
 class ModelSection(Section):

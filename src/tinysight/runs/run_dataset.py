@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
+from tinysight.data.arrange import arrange
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.load import load
 from tinysight.data.sources import cifar10
@@ -32,11 +34,22 @@ def open_dataset(
         record, size = run.environment().dataset, run.recipe().data.image_size
         folder = data_dir or _recorded_folder(record)
         dataset = load(record.argument, size, folder, skip_unreadable=True, progress=progress)
+    dataset = arranged_as(run, dataset)
     if not is_dataset_of(run, dataset):
         raise DataError(
             f"{dataset.source}: not the images that {run.path} was trained on ({run.environment().dataset.source}). "
             "Restore those images, or train again on these."
         )
+    return dataset
+
+
+def arranged_as(run: Run, dataset: Dataset) -> Dataset:
+    """Return a dataset with the groups and splits of a run if it has the images of the run, else unchanged."""
+    if is_dataset_of(run, dataset):
+        return dataset
+    with suppress(DataError):  # images of another dataset need not have such groups
+        arranged = arrange(dataset, run.recipe().data)
+        return arranged if is_dataset_of(run, arranged) else dataset
     return dataset
 
 

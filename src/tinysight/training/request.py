@@ -14,6 +14,7 @@ from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline, perf_counter_at
 from tinysight.data import load
+from tinysight.data.arrange import arrange
 from tinysight.data.dataset import Dataset
 from tinysight.data.image_ids import read_image_ids
 from tinysight.models.network import NetworkFactory
@@ -184,7 +185,9 @@ def check_resumable(config: TrainConfig) -> None:
 def _load_dataset(request: TrainRequest, recipe: Recipe, progress: Progress, group: ProcessGroup) -> Dataset:
     size = recipe.data.image_size
     dataset = group.main_first(
-        lambda: load.load(request.dataset, size, request.data_dir, request.skip_unreadable, progress)
+        lambda: arrange(
+            load.load(request.dataset, size, request.data_dir, request.skip_unreadable, progress), recipe.data
+        )
     )
     if dataset.fingerprint != group.run_on_main(lambda: dataset.fingerprint):
         raise DataError(

@@ -10,7 +10,7 @@ from tinysight._util.errors import DataError, RunError, TrainingError
 from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
-from tinysight.data.splits import split_dataset
+from tinysight.data.splits import MAX_CHECKED_PAIRS, TrainSplit, duplicates_across, split_dataset
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
@@ -99,12 +99,37 @@ class Session:
                 "Load them at that size."
             )
         split = split_dataset(config.dataset, config.recipe.data, config.seed)
+        if self.group.is_main and not config.resume:
+            self._report_near_duplicates(split)
         options = (config.seed, config.precision, config.device, self.group, config.network)
         trainer = Trainer(config.recipe, config.dataset, split, *options)
         if config.initial_weights is not None and not config.resume:
             names = config.dataset.class_names
             trainer.network.load_state_dict(transfer_weights(config.initial_weights, trainer.network, names))
         return trainer
+
+    def _report_near_duplicates(self, split: TrainSplit) -> None:
+        """Note how many validation and test images have a near-duplicate among the training images."""
+        if self.config.recipe.data.near_duplicates == "drop":
+            self.progress.note(
+                f"Near-duplicates of validation and test images: {split.n_dropped:,} left out of training."
+            )
+            return
+        others = [split.validation, self.config.dataset.test]
+        n_train, n_others = len(split.train_indices), sum(map(len, others))
+        if n_train * n_others > MAX_CHECKED_PAIRS:
+            self.progress.note(
+                f"Near-duplicates of the {n_train:,} training images among the {n_others:,} validation and test images "
+                "were not searched, since that takes long. An audit searches them."
+            )
+            return
+        pairs = duplicates_across(split.train, split.train_indices, *others)
+        if count := len(set(pairs[:, 1].tolist())):
+            self.progress.note(
+                f"Near-duplicates: {count:,} of {n_others:,} validation and test images are almost identical to a "
+                "training image, so their accuracy is too high. "
+                'Set data.near_duplicates to "keep-together" or "drop".'
+            )
 
     def _set_time_budget(self) -> None:
         """Give the trainer the rest of the time budget, if the recipe has one."""

@@ -19,6 +19,7 @@ from tinysight._util.platform import NEW_PROCESS_GROUP, request_stop
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.data import load
+from tinysight.data.arrange import arrange
 from tinysight.data.dataset import Dataset
 from tinysight.training.signals import StopRequest, catch_signals
 from tinysight.tuning.study import Study, StudyRecord
@@ -173,7 +174,8 @@ def main() -> None:
         study = Study.open(Path(settings["study"]))
         record = study.record
         cifar_dir = Path(settings["data_dir"]) if settings["data_dir"] else None
-        dataset = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_unreadable)
+        loaded = load.load(record.argument, record.recipe.data.image_size, cifar_dir, record.skip_unreadable)
+        dataset = arrange(loaded, record.recipe.data)
         with study.join():
             run_trials(study, trial_context(record, dataset), deadline, interruption)
 

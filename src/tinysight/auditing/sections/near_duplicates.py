@@ -3,142 +3,31 @@
 Near-duplicates of training images inflate test accuracy. About 3.3% of CIFAR-10's test images are such (Barz and
 Denzler, "Do We Train on Test Data?", Journal of Imaging 6, 2020).
 
-The search has two steps. Embeddings of all images are compared with each other by cosine similarity; the nearest
-neighbors of each image are then compared pixel by pixel, at several shifts.
+The search is in `tinysight.data.near_duplicates`. Its recall is measured on changed copies of some of the images.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
 
-from tinysight._util.formatting import percent
-from tinysight._util.progress import SILENT, Progress
+from tinysight._util.formatting import percent, percent_interval
+from tinysight._util.progress import Progress
 from tinysight.auditing.context import SPLITS, AuditContext
 from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Pixels
+from tinysight.data.near_duplicates import EXHAUSTIVE_IMAGES, NearDuplicates, find_near_duplicates
 from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.reporting.section import ListedImage, Row, Table
 from tinysight.runs.records import Interval
 
-THUMBNAIL_SIZE = 16  # side in pixels
-N_COMPONENTS = 64  # principal components of an embedding
-N_NEIGHBORS = 4  # neighbors of each image that are compared pixel by pixel, for the image and for its mirror image
-MIN_COSINE = 0.5  # least cosine similarity, -1..1, of two embeddings that are compared pixel by pixel
-MAX_SHIFT = 2  # largest shift, in pixels of a 32x32 image
-MAX_DISTANCE = (
-    0.3  # largest RMS difference over contrast of two near-duplicates (docs/experiments/near-duplicate-threshold.md)
-)
-MIN_CONTRAST = 10.0  # gray levels; flatter images are divided by this instead
-_CHUNK = 2000  # images compared with all others at a time
+N_PLANTED = 40  # images of which a copy is planted for every kind of change
 _MAX_PAIRS = 50  # near-duplicate pairs listed by name
-
-
-@dataclass(frozen=True)
-class NearDuplicates:
-    """Pairs of near-duplicates, the smallest difference first.
-
-    Attributes:
-        pairs: int64, (k, 2), indices of the images, the smaller index first.
-        distance: (k,), RMS difference where the images overlap, divided by their contrast; 0 for equal images.
-        mirrored: bool, (k,), whether one image is mirrored.
-    """
-
-    pairs: NDArray[np.int64]
-    distance: NDArray[np.float32]
-    mirrored: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-
-@torch.inference_mode()
-def find_near_duplicates(pixels: Pixels, progress: Progress = SILENT) -> NearDuplicates:
-    """Return the near-duplicates among uint8 images, (n, 3, height, width)."""
-    embeddings, mirrored = _embed(pixels)
-    progress.start("finding near-duplicates", 2 * len(pixels), "images")
-    both = [_candidates(embeddings, queries, progress) for queries in (embeddings, mirrored)]
-    progress.finish()
-    pairs, flipped = np.concatenate(both), np.repeat([False, True], [len(candidates) for candidates in both])
-    difference = _differences(torch.from_numpy(pixels), pairs, flipped)
-    order = np.argsort(difference, kind="stable")
-    order = order[difference[order] <= MAX_DISTANCE]
-    _, first = np.unique(pairs[order], axis=0, return_index=True)  # the better of plain and mirrored
-    kept = order[np.sort(first)]
-    return NearDuplicates(pairs[kept], difference[kept], flipped[kept])
-
-
-def _embed(pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Return embeddings of each image and of its mirror image, (n, N_COMPONENTS) with norm 1.
-
-    An embedding holds the leading principal components of a thumbnail. They are whitened, so that color, which has the
-    largest variance, does not dominate the similarity.
-    """
-    chunks = torch.from_numpy(pixels).split(_CHUNK)
-    small = torch.cat([F.adaptive_avg_pool2d(chunk.float(), THUMBNAIL_SIZE).flatten(1) for chunk in chunks])
-    small -= small.mean(0)
-    variances, axes = torch.linalg.eigh(small.T @ small / len(small))
-    whiten = (axes / variances.clamp_min(1e-3).sqrt())[:, -N_COMPONENTS:]
-    mirror = small.view(-1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE).flip(3).flatten(1)
-    return F.normalize(small @ whiten), F.normalize(mirror @ whiten)
-
-
-def _candidates(embeddings: Tensor, queries: Tensor, progress: Progress) -> NDArray[np.int64]:
-    """Return the pairs of each image with the nearest neighbors of its query, (m, 2), the smaller index first."""
-    pairs = []
-    for start in range(0, len(queries), _CHUNK):
-        similarity = queries[start : start + _CHUNK] @ embeddings.T
-        own = torch.arange(start, start + len(similarity))
-        similarity[own - start, own] = -1.0
-        top, neighbors = similarity.topk(min(N_NEIGHBORS, len(embeddings)), dim=1)
-        rows, columns = (top > MIN_COSINE).nonzero(as_tuple=True)
-        pairs.append(torch.stack([own[rows], neighbors[rows, columns]], dim=1))
-        progress.advance(len(similarity))
-    unique: NDArray[np.int64] = np.unique(torch.cat(pairs).sort(1).values.numpy(), axis=0)
-    return unique
-
-
-def _differences(pixels: Tensor, pairs: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the difference of the images of each pair at the best shift, (m,)."""
-    flip = torch.from_numpy(mirrored)[:, None, None, None]
-    chunks = [torch.empty(0)]
-    for rows, flips in zip(torch.from_numpy(pairs).split(_CHUNK), flip.split(_CHUNK), strict=True):
-        first, second = _smooth(pixels[rows[:, 0]]), _smooth(pixels[rows[:, 1]])
-        chunks.append(_shifted_difference(first, torch.where(flips, second.flip(3), second)))
-    differences: NDArray[np.float32] = torch.cat(chunks).numpy()
-    return differences
-
-
-def _smooth(pixels: Tensor) -> Tensor:
-    """Return the images after a 3x3 mean filter, which removes most compression artifacts."""
-    return F.avg_pool2d(F.pad(pixels.float(), (1,) * 4, mode="replicate"), 3, stride=1)
-
-
-def _shifted_difference(first: Tensor, second: Tensor) -> Tensor:
-    """Return the least RMS difference over contrast of the center of `first` from all windows of `second`, (n,)."""
-    height, width = first.shape[2:]
-    shift = max(1, MAX_SHIFT * height // 32)
-    middle = _center(first[:, :, shift:-shift, shift:-shift])
-    least = torch.full((len(first),), float("inf"))
-    for top, left in product(range(2 * shift + 1), repeat=2):
-        window = _center(second[:, :, top : top + height - 2 * shift, left : left + width - 2 * shift])
-        contrast = ((_mean_square(middle) + _mean_square(window)) / 2).sqrt().clamp_min(MIN_CONTRAST)
-        least = torch.minimum(least, _mean_square(middle - window).sqrt() / contrast)
-    return least
-
-
-def _center(images: Tensor) -> Tensor:
-    return images - images.mean((1, 2, 3), keepdim=True)
-
-
-def _mean_square(images: Tensor) -> Tensor:
-    return images.square().mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -152,6 +41,21 @@ class DuplicatePair:
 
 
 @dataclass(frozen=True)
+class PlantedRecall:
+    """Recall of the search: changed copies of some images that it joins to their originals.
+
+    Attributes:
+        n: number of copies.
+        recall: fraction of them that was found, with its interval.
+        by_change: fraction found, by the kind of change.
+    """
+
+    n: int
+    recall: tuple[float, Interval]
+    by_change: dict[str, float]
+
+
+@dataclass(frozen=True)
 class DuplicateStatistics:
     """Near-duplicates within and across splits.
 
@@ -162,6 +66,9 @@ class DuplicateStatistics:
         accuracy: on all test images, with its interval.
         accuracy_deduplicated: on the test images without a near-duplicate, with its interval.
         pairs: a sample of the pairs, those across splits first, each part sorted by distance.
+        n_groups: number of groups of two or more images that pairs join, directly or through others.
+        largest_group: number of images of the largest of them.
+        planted: recall on planted copies, or None if it was not measured.
     """
 
     within_split: dict[str, int]
@@ -170,6 +77,9 @@ class DuplicateStatistics:
     accuracy: tuple[float, Interval]
     accuracy_deduplicated: tuple[float, Interval]
     pairs: tuple[DuplicatePair, ...]
+    n_groups: int = 0
+    largest_group: int = 0
+    planted: PlantedRecall | None = None
 
 
 class NearDuplicateSection(AuditSection[DuplicateStatistics]):
@@ -183,6 +93,7 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
     def compute(self, context: AuditContext, progress: Progress) -> DuplicateStatistics:
         """Search the images of all splits."""
         duplicates = find_near_duplicates(context.pool.pixels, progress)
+        sizes = np.bincount(duplicates.groups(len(context.names)))
         splits = context.splits[duplicates.pairs]  # (k, 2), in the order train, validation, test
         across = (splits[:, 1] == "test") & (splits[:, 0] != "test")
         leaked = np.unique(duplicates.pairs[across, 1]) - (len(context.names) - len(context.correct))  # test indices
@@ -195,14 +106,22 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
             accuracy=_accuracy(context.correct),
             accuracy_deduplicated=_accuracy(context.correct[clean]),
             pairs=_pairs(duplicates, np.argsort(~across, kind="stable")[:_MAX_PAIRS], context.names),
+            n_groups=int((sizes > 1).sum()),
+            largest_group=int(sizes.max()) if len(duplicates) else 0,
+            planted=measure_recall(context.pool.pixels),
         )
 
     def summarize(self, result: DuplicateStatistics) -> str:
         """Return the number of near-duplicates across splits, and the accuracy with and without them."""
+        planted = ""
+        if result.planted:
+            share, interval = result.planted.recall
+            planted = f"; search recall {percent(share)} ({percent_interval(interval)}, n = {result.planted.n:,})"
         return (
-            f"{result.cross_split:,} of {result.n_test:,} test images have a near-duplicate among the training or "
-            f"validation images; accuracy {percent(result.accuracy_deduplicated[0])} without them "
+            f"{result.cross_split:,} of {result.n_test:,} test images have a near-duplicate in train or "
+            f"validation; accuracy {percent(result.accuracy_deduplicated[0])} without them "
             f"(n = {result.n_test - result.cross_split:,}), {percent(result.accuracy[0])} with them"
+            f"{planted}"
         )
 
     def rows(self, result: DuplicateStatistics, limit: int) -> tuple[Table, ...]:
@@ -210,7 +129,76 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
         rows = tuple(Row(images=(ListedImage(pair.first), ListedImage(pair.second))) for pair in result.pairs[:limit])
         counts = ", ".join(f"{split} {n:,}" for split, n in result.within_split.items())
         note = f"Pairs within a split: {counts}. Test images with a near-duplicate in another: {result.cross_split:,}."
+        if result.n_groups:
+            note += f" Groups: {result.n_groups:,}, the largest of {result.largest_group:,} images."
+        if result.planted:
+            share, interval = result.planted.recall
+            changes = ", ".join(f"{change} {percent(value)}" for change, value in result.planted.by_change.items())
+            note += (
+                f" Of {result.planted.n:,} planted copies, the search found {percent(share)} "
+                f"({percent_interval(interval)}): {changes}."
+            )
         return (Table((), rows, len(result.pairs), "pairs in audit.json", note),)
+
+
+def measure_recall(pixels: Pixels, seed: int = 0) -> PlantedRecall:
+    """Return the recall on changed copies of up to N_PLANTED of the images, (n, 3, height, width)."""
+    random = np.random.default_rng(seed)
+    sample = random.choice(len(pixels), min(N_PLANTED, len(pixels)), replace=False)
+    originals = np.asarray(pixels[np.sort(sample)])
+    copies = np.concatenate([change(originals, random) for change in _CHANGES.values()])
+    everything = np.concatenate([pixels, copies])
+    duplicates = find_near_duplicates(everything, between=len(pixels), exhaustive=len(pixels) <= EXHAUSTIVE_IMAGES)
+    pairs = set(map(tuple, duplicates.pairs.tolist()))
+    is_found = np.array(
+        [(index, len(pixels) + k) in pairs for k, index in enumerate(np.tile(np.sort(sample), len(_CHANGES)))]
+    )
+    by_change = dict(zip(_CHANGES, is_found.reshape(len(_CHANGES), -1).mean(1).tolist(), strict=True))
+    return PlantedRecall(len(copies), _accuracy(is_found), by_change)
+
+
+def _shift(images: Pixels, random: np.random.Generator) -> Pixels:
+    """Shift by 1/32 or 1/16 of the side on both axes, and repeat the border."""
+    reach = max(1, images.shape[2] // 16)
+    padded = np.pad(images, ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode="edge")
+    height, width = images.shape[2:]
+    offsets = random.integers(1, reach + 1, (len(images), 2)) * random.choice((-1, 1), (len(images), 2)) + reach
+    return np.stack(
+        [
+            image[:, top : top + height, left : left + width]
+            for image, (top, left) in zip(padded, offsets.tolist(), strict=True)
+        ]
+    )
+
+
+def _mirror(images: Pixels, _: np.random.Generator) -> Pixels:
+    return images[:, :, :, ::-1]
+
+
+def _recompress(images: Pixels, _: np.random.Generator) -> Pixels:
+    copies = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image.transpose(1, 2, 0)).save(buffer, "JPEG", quality=60)
+        copies.append(np.asarray(Image.open(buffer)).transpose(2, 0, 1))
+    return np.stack(copies)
+
+
+def _add_noise(images: Pixels, random: np.random.Generator) -> Pixels:
+    return (images + random.normal(0, 4, images.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _brighten(images: Pixels, _: np.random.Generator) -> Pixels:
+    return (images * 1.1 + 5).clip(0, 255).astype(np.uint8)
+
+
+_CHANGES: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
+    "shifted": _shift,
+    "mirrored": _mirror,
+    "recompressed": _recompress,
+    "noisy": _add_noise,
+    "brighter": _brighten,
+}
 
 
 def _accuracy(correct: NDArray[np.bool_]) -> tuple[float, Interval]:

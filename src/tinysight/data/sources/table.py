@@ -1,6 +1,6 @@
 """Data source: a table of image files, as a CSV file or a pandas DataFrame.
 
-The columns are `image` and `label`, and optionally `split` and `group`. Names of columns and splits are not
+The columns are `image` and `label`, and optionally `split`, `group` and `time`. Names of columns and splits are not
 case-sensitive. Other columns are ignored, with a note. Spaces around values are removed.
 """
 
@@ -23,7 +23,7 @@ from tinysight.data.source import DataSource, LoadOptions
 from tinysight.data.split_names import SPLIT_ALIASES, split_of
 
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
-_REQUIRED, _OPTIONAL = ("image", "label"), ("split", "group")
+_REQUIRED, _OPTIONAL = ("image", "label"), ("split", "group", "time")
 _COLUMNS = (*_REQUIRED, *_OPTIONAL)
 _MAX_LISTED = 10  # wrong rows in an error message
 
@@ -70,6 +70,7 @@ class Row:
     label: str
     split: str = ""
     group: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Table:
                     tuple(row.image for row in rows),
                     tuple(labels[row.label] for row in rows),
                     tuple(row.group for row in rows if row.group),
+                    tuple(row.time for row in rows) if any(row.time for row in rows) else (),
                 )
         return FileIndex("table", self.path, self.folder, tuple(class_names), splits)
 
@@ -216,7 +218,7 @@ def _row(position: str, values: Mapping[str, str]) -> Row | str:
     """Return a row, or what is wrong with it."""
     stripped = {name: value.strip() for name, value in values.items()}
     stripped["label"] = unicodedata.normalize("NFC", stripped["label"])  # as class folders are compared
-    if empty := [name for name, value in stripped.items() if not value]:
+    if empty := [name for name, value in stripped.items() if not value and name != "time"]:
         return f"no {empty[0]}"
     if "\0" in stripped["image"]:
         return "the image path contains a null character"
