@@ -89,7 +89,9 @@ def test_a_class_that_is_never_predicted_is_named_everywhere(folder_of_200, tmp_
     trained = tinysight("train", "early-stopping", "--data", folder_of_200, "--out", run, *settings)
     warning = "Never predicted on the validation images: rare (2 images). If these classes are rare, train with "
     assert warning in " ".join(trained.err.split())
-    assert "balanced validation accuracy " in trained.out
+    summary = json.loads((run / "summary.json").read_text())
+    assert f"(n = {summary['val_images']}), balanced {summary['val_balanced_accuracy']:.1%}" in trained.out
+    assert summary["val_balanced_accuracy"] < summary["val_accuracy"]
     evaluated = tinysight("evaluate", run)
     warning = (
         "Never predicted on the test images: rare (20 images). If these classes are rare, train with "

@@ -25,7 +25,9 @@ def test_a_run_gets_the_first_free_name(tinysight):
     Path("runs/strided-1").mkdir(parents=True)
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
     assert outcome.code == 0
-    pattern = r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy \d+\.\d% \(n = 10\)"
+    pattern = (
+        r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy \d+\.\d% \(n = 10\), balanced \d+\.\d%"
+    )
     assert re.fullmatch(pattern, outcome.out.splitlines()[0])
     assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2"]
     assert outcome.next == "tinysight evaluate runs/strided-2"

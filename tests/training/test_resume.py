@@ -187,7 +187,7 @@ def test_a_run_without_a_checkpoint_starts_from_the_beginning(train, plan, unint
     train(settled, path, resume=True, progress=progress)
 
     assert_same(path, uninterrupted / "bf16")
-    (note,) = notes
+    note, *_ = notes
     assert note == f"{path}: no checkpoint was written yet. Starting from the beginning."
 
 
@@ -234,7 +234,7 @@ def test_changes_of_the_environment_are_reported_and_recorded(train, plan, tmp_p
 
     train(plan(), path, resume=True, progress=progress)
 
-    (note,) = notes
+    note, *_ = notes
     change = f"threads: {environment.threads + 2}, now {environment.threads}"
     assert note == f"Resuming, but results will not be bit-identical ({change})."
     assert Run(path).environment().changes == (change,)

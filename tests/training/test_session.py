@@ -15,6 +15,7 @@ from tinysight.runs.run import Run
 from tinysight.training.request import TrainConfig
 
 KEYS = ["epoch", "seconds", "images_per_second", "loss", "accuracy", "val_loss", "val_accuracy", "lr"]
+KEYS += ["val_balanced_accuracy", "val_macro_f1"]
 
 
 class Recorder(SilentProgress):
