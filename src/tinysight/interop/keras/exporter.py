@@ -74,9 +74,7 @@ def to_keras(portable: PortableModel) -> Any:
         model = keras.Sequential([image, *(layer for _, layer in pairs), keras.layers.Softmax()])
     weighted = tuple(KerasLayer(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
     state = portable.network.state_dict()
-    for layer, slots in weight_specs(
-        KerasArchitecture(portable.image_size, weighted, takes_raw_pixels=True), portable.network
-    ):
+    for layer, slots in weight_specs(KerasArchitecture(portable.image_size, weighted), portable.network):
         values = [slot.to_keras(state[slot.key].numpy()).reshape(slot.shape) for slot in slots]
         model.get_layer(layer.name).set_weights(values)
     return model
@@ -198,3 +196,17 @@ def _(layer: layers.Rescaling) -> Any:
     from keras.layers import Rescaling
 
     return Rescaling(layer.scale, layer.offset)
+
+
+@to_keras_layer.register
+def _(layer: layers.Crop) -> Any:
+    from keras.layers import Cropping2D
+
+    return Cropping2D(((layer.top, layer.bottom), (layer.left, layer.right)))
+
+
+@to_keras_layer.register
+def _(layer: layers.Resize) -> Any:
+    from keras.layers import Resizing
+
+    return Resizing(*layer.size, interpolation=layer.interpolation)
