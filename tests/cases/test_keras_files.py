@@ -334,6 +334,69 @@ def test_b6_what_is_not_read_is_named_without_a_misleading_hint(model, message, 
     assert "Did you mean" not in str(caught.value)
 
 
+def keras_2_functional(**changes):
+    """A functional model in the JSON of Keras 2, its layers not in the order in which they run."""
+    dense = {"name": "d", "units": 3, "activation": "softmax"}
+    layers = [
+        ("InputLayer", {"name": "x", "batch_input_shape": [None, 16, 16, 3]}, []),
+        ("Dense", dense, [[["f", 0, 0, {}]]]),
+        ("Flatten", {"name": "f"}, [[["c", 0, 0, {}]]]),
+        ("Conv2D", {"name": "c", "filters": 2, "kernel_size": [3, 3]}, [[["x", 0, 0, {}]]]),
+    ]
+    entries = [
+        {
+            "class_name": kind,
+            "config": config,
+            "name": config["name"],
+            "inbound_nodes": changes.get(config["name"], nodes),
+        }
+        for kind, config, nodes in layers
+    ]
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["d", 0, 0]]}
+    config = {"name": "model", "layers": entries} | ends | {k: v for k, v in changes.items() if k in ends}
+    return json.dumps({"class_name": "Functional", "config": config})
+
+
+def test_b6_functional_json_of_keras_2_is_read_in_the_order_of_its_graph(tmp_path):
+    model = randomize(sequential(L.Conv2D(2, 3, name="c"), L.Flatten(), L.Dense(3, activation="softmax", name="d")))
+    (tmp_path / "m.json").write_text(keras_2_functional())
+    save_keras_2(model, tmp_path / "m.h5")
+    run = ts.import_keras(tmp_path / "m.json", tmp_path / "m.h5", out=tmp_path / "run")
+    assert np.abs(run.classifier().probabilities(PIXELS) - outputs_of(model)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"f": [[["d", 0, 0, {}]]]}, "joins or repeats branches"),  # a circle
+        ({"f": [[["c", 0, 0, {}]], [["x", 0, 0, {}]]]}, "joins or repeats branches"),  # used twice
+        ({"f": [[["none", 0, 0, {}]]]}, "not a Keras architecture that can be read"),
+        ({"f": None}, "joins or repeats branches"),
+        ({"output_layers": [["d", 0, 0], ["f", 0, 0]]}, "1 inputs and 2 outputs"),
+        ({"input_layers": []}, "0 inputs and 1 outputs"),
+    ],
+)
+def test_b6_graph_that_is_no_chain_is_refused(changes, message, tmp_path):
+    (tmp_path / "m.json").write_text(keras_2_functional(**changes))
+    with pytest.raises(ModelError, match=message):
+        ts.import_keras(tmp_path / "m.json", tmp_path / "none.h5", out=tmp_path / "run")
+
+
+def test_models_nested_without_end_and_damaged_files_are_refused(tmp_path, tinysight):
+    values = {"class_name": "Flatten", "config": {"batch_shape": [None, 16, 16, 3]}}
+    for _ in range(50):
+        values = {"class_name": "Sequential", "config": {"name": "s", "layers": [values]}}
+    (tmp_path / "deep.json").write_text(json.dumps(values))
+    assert "nested more than 10 deep" in tinysight("import", tmp_path / "deep.json", "w.h5").refusal()
+    whole = save_keras_2(sequential(L.Flatten(), L.Dense(3)), tmp_path / "m.h5").read_bytes()
+    for name, content in (("cut.h5", whole[:3000]), ("empty.h5", b""), ("zip.keras", b"PK\x03\x04" + bytes(50))):
+        (tmp_path / name).write_bytes(content)
+        assert "missing, damaged or not" in tinysight("import", tmp_path / name, "--out", "run").refusal()
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["model_config"] = b"\xff{"
+    assert tinysight("import", tmp_path / "m.h5", "--out", "run").refusal()
+
+
 @pytest.fixture
 def by_channel(tmp_path):
     """A model whose outputs are the mean blue, red and green, saved."""
