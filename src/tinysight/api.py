@@ -354,13 +354,14 @@ def evaluate(
     from tinysight.evaluation.evaluate import evaluate_classifier
     from tinysight.reporting.evaluation_plots import plot_evaluation
     from tinysight.runs.run import Run
-    from tinysight.runs.run_dataset import is_dataset_of, open_dataset
+    from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
 
     if isinstance(source, Run):
         if dataset is None:
             opened = open_dataset(source, data_dir=_path(data_dir), progress=progress)
         else:
             opened = _given_dataset(source, dataset, data_dir, progress)
+        opened = match_classes(opened, source.classifier())
         metrics = evaluate_run(source, opened, split, tta)
         if is_dataset_of(source, opened):
             plot_evaluation(source, opened)
@@ -721,42 +722,60 @@ def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:
 def import_keras(
     model: str | Path,
     weights: str | Path | None = None,
-    dataset: str | Path = "cifar10",
+    dataset: str | Path | None = None,
     *,
     class_names: Sequence[str] = (),
+    pixels: str | None = None,
+    logits: bool = False,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Import a saved Keras model as a run, for `evaluate`, `predict`, `audit` and the other functions.
 
+    The description of the run's recipe states the pixel values and the outputs that were assumed.
+
     Args:
-        model: the architecture as a JSON file, or a .keras file.
-        weights: the weights as an HDF5 file; not needed for a .keras file.
-        dataset: the images that the model was presumably trained on.
-        class_names: the class names, in the order of the outputs; by default those of the dataset.
+        model: a .keras file, a whole-model .h5 file, or the architecture as a JSON file.
+        weights: the weights as an HDF5 file, if `model` is an architecture.
+        dataset: the images that the model was presumably trained on. Without them, the functions that need images ask
+            for them.
+        class_names: the class names, in the order of the outputs. By default those of the dataset, or without one
+            "class 0", "class 1" and so on.
+        pixels: the pixel values that the network was trained on: "0..1", "0..255", "-1..1", or "MEAN,STD", which are
+            subtracted from and divide pixels of 0..255. By default "0..255" if its first layer scales them, or else
+            "0..1". With a dataset, a notice says if another scaling fits its training images far better.
+        logits: read the outputs as logits, whatever the last activation is.
         out: the run directory to create; by default runs/MODEL.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
 
     Raises:
         ModelError: the model cannot be read.
-        InputError: the class names are repeated, or their number differs from the number of outputs.
+        InputError: the class names are repeated, or their number differs from the number of outputs; or `pixels` is no
+            scaling.
+        DataError: the dataset does not exist, or has other classes.
         RunError: `out` already exists.
     """
     from tinysight.data.load import resolve_source
-    from tinysight.interop.keras.importer import KerasFiles, import_model
+    from tinysight.interop.keras.files import KerasFiles
+    from tinysight.interop.keras.importer import import_model
+    from tinysight.interop.keras.pixels import parse_pixels
     from tinysight.runs.run import Run
 
-    model = Path(model)
+    model, progress = Path(model), _shown(progress)
     path = Path("runs", model.stem) if out is None else Path(out)
     Run.check_available(path)
-    files = KerasFiles.open(model, _path(weights))
-    source = resolve_source(dataset)
-    loaded = _load(source, files.architecture.image_size, data_dir, False, _shown(progress))
+    if pixels is not None:
+        parse_pixels(pixels)  # before loading the images
     if len(set(class_names)) < len(class_names):
         raise InputError(f"class_names: {', '.join(class_names)} are repeated. Give each class a different name.")
-    return import_model(files, path, loaded, source, class_names)
+    files = KerasFiles.open(model, _path(weights), logits)
+    if dataset is None:
+        return import_model(files, path, class_names=class_names, pixels=pixels)
+    source = resolve_source(dataset)
+    loaded = _load(source, files.architecture.image_size, data_dir, False, progress)
+    return import_model(files, path, loaded, source, class_names, pixels, progress)
 
 
 def preview(

@@ -14,11 +14,11 @@ from tinysight._util.errors import DataError, InputError, RunError
 from tinysight.data.dataset import Split
 from tinysight.data.load import load
 from tinysight.data.splits import split_dataset
-from tinysight.evaluation.evaluate import evaluate, evaluate_classifier, match_classes, select_split
+from tinysight.evaluation.evaluate import evaluate, evaluate_classifier, select_split
 from tinysight.reporting.evaluation_plots import plot_evaluation
 from tinysight.runs import run_dataset as module
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import open_dataset
+from tinysight.runs.run_dataset import match_classes, open_dataset
 
 
 @pytest.fixture

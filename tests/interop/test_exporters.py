@@ -35,7 +35,7 @@ def check_exporter(exporter, classifier, folder):
     size = classifier.image_size
     pixels = shapes.render_shapes(1, seed=4, size=size).pixels
     Image.fromarray(pixels[0].transpose(1, 2, 0)).save(folder / "cat.jpg", format="png")
-    program = [sys.executable, "-c", exporter.usage(path, size)]
+    program = [sys.executable, "-c", exporter.usage(path, classifier)]
     completed = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr
     name, probability = completed.stdout.split()[-2:]

@@ -11,7 +11,8 @@ from tinysight.data.load import load
 from tinysight.data.sources import shapes
 from tinysight.interop.keras.architecture import parse_architecture, read_architecture
 from tinysight.interop.keras.exporter import to_keras
-from tinysight.interop.keras.importer import KerasFiles, import_model
+from tinysight.interop.keras.files import KerasFiles
+from tinysight.interop.keras.importer import import_model
 from tinysight.interop.portable import to_portable
 
 h5py = pytest.importorskip("h5py")
@@ -211,8 +212,8 @@ def with_layer(name, **config):
     ("text", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "is not a Sequential model"),
-        ('{"class_name": "Functional"}', "is not a Sequential model"),
+        ("[]", "is not a Keras model"),
+        ('{"class_name": "Functional"}', "not a Keras architecture that can be read"),
         ('{"class_name": "Sequential", "config": {}}', "not a Keras architecture that can be read"),
         ('{"class_name": "Sequential", "config": []}', "not a Keras architecture that can be read"),
         (with_layer("Lambda", function="os.system"), "layer 2 is an unsupported 'Lambda'"),
@@ -222,7 +223,7 @@ def with_layer(name, **config):
         (with_layer("ReLU", threshold=1.0), "threshold"),
         (with_layer("MaxPooling2D", data_format="channels_first"), "channels first"),
         (keras_1().replace("32, 32, 3]", "32, 30, 3]"), "Only square color images"),
-        (keras_1().replace('"softmax"', '"linear"'), "does not end in a softmax"),
+        (keras_1().replace('"softmax"', '"tanh"'), "ends in 'tanh', not in a softmax"),
         (keras_1().replace('"nb_filter": 4', '"nb_filter": 100000000'), "not a Keras architecture"),
         (keras_1().replace('"nb_filter": 4', '"nb_filter": "4; import os"'), "not a Keras architecture"),
     ],

@@ -9,7 +9,8 @@ import torch
 
 from tinysight._util.errors import ModelError
 from tinysight.interop.keras.architecture import parse_architecture
-from tinysight.interop.keras.weights import read_weights, snake_case
+from tinysight.interop.keras.layer_readers import snake_case
+from tinysight.interop.keras.weights import read_weights
 from tinysight.models.families.sequential import build_sequential
 from tinysight.recipes import layers
 

@@ -205,18 +205,21 @@ def test_unsupported_setting_is_refused_with_its_sentence(kind, config, sentence
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[]", "'list' is not a Sequential model. Only Sequential models can be imported."),
+        ("[]", "'list' is not a Keras model. Only Sequential and Functional models can be imported."),
         (
-            '{"class_name": "Functional"}',
-            "'Functional' is not a Sequential model. Only Sequential models can be imported.",
+            '{"class_name": "Lambda"}',
+            "'Lambda' is not a Keras model. Only Sequential and Functional models can be imported.",
         ),
         (
             sequential(*[("Flatten", {})] * 999),
             "1,001 layers are too many. At most 1,000 can be imported.",
         ),
         (
-            sequential(("Flatten", {})).replace('"Softmax"', '"Flatten"'),
-            "the model does not end in a softmax. Add one, so that it returns class probabilities.",
+            sequential(("Flatten", {})).replace(
+                '"Softmax", "config": {}', '"Dense", "config": {"units": 3, "activation": "elu"}'
+            ),
+            "the model ends in 'elu', not in a softmax, a sigmoid or logits. Pass logits=True to read its outputs as "
+            "logits.",
         ),
     ],
 )

@@ -25,7 +25,10 @@ def evaluate(
     tta: Annotated[
         bool, typer.Option("--tta", help="Also report test-time augmentation: flipped and shifted copies, averaged.")
     ] = False,
-    data: Annotated[str | None, typer.Option(metavar="cifar10|shapes|DIR", help="Dataset for an ONNX file.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="cifar10|shapes|DIR", help="Other images than those of RUN; required by an ONNX file."),
+    ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Evaluate RUN or an ONNX file; write metrics.json and plots.
@@ -35,8 +38,6 @@ def evaluate(
     is_onnx = run.suffix == ONNX_SUFFIX
     if is_onnx and (data is None or tta or split != "test"):
         raise InputError(f"{run}: an ONNX file needs --data, and takes neither --split nor --tta. Set --data only.")
-    if not is_onnx and data is not None:
-        raise InputError(f"{run}: --data is for ONNX files; a run has its own dataset. Remove --data.")
     metrics = api.evaluate(run, data, split=split, tta=tta, data_dir=data_dir, progress=progress)
     if is_onnx:
         _print_metrics(metrics)
@@ -45,6 +46,9 @@ def evaluate(
     for note in metrics.notes:
         progress.note(note)
     _print_metrics(metrics)
+    if data is not None:
+        print_next(command("predict", run, "IMAGE"))  # only results on the run's own images are written
+        return
     stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
     print_next(command("audit", run))
 

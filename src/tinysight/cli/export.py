@@ -31,7 +31,7 @@ def export(
     Example: tinysight export runs/fast-1 --to onnx
     """
     path = api.export(run, to, out)
-    usage = get_exporter(to).usage(path, api.open_run(run).classifier().image_size)
+    usage = get_exporter(to).usage(path, api.open_run(run).classifier())
     is_folder = path.is_dir()
     stdout_console.print(f"{'folder' if is_folder else 'file'}: {path}\n\n{usage}")
     if is_folder:

@@ -8,24 +8,69 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import progress, stdout_console
-from tinysight.cli.options import DataDirOption, DataOption
+from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.progress import Progress
+from tinysight.cli.options import DataDirOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.usage import with_flags
 
 
 def import_(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Architecture as JSON, or a .keras file.")],
-    weights: Annotated[Path | None, typer.Argument(help="Weights as HDF5; not needed for a .keras file.")] = None,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .keras or whole .h5 file, or an architecture as JSON.")
+    ],
+    weights: Annotated[Path | None, typer.Argument(help="Weights as HDF5, if MODEL is an architecture.")] = None,
     out: Annotated[Path | None, typer.Option(help="New run directory; default: runs/MODEL.")] = None,
-    data: DataOption = "cifar10",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cifar10|shapes|DIR|FILE.csv", help="Training images, to name the classes and check the pixels."
+        ),
+    ] = None,
     data_dir: DataDirOption = None,
     classes: Annotated[str, typer.Option(help="Class names, separated by commas; default: those of --data.")] = "",
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0..1|0..255|-1..1|MEAN,STD",
+            help="Pixels that the model was trained on; default: 0..255 if its first layer scales them, else 0..1.",
+        ),
+    ] = None,
+    logits: Annotated[bool, typer.Option("--logits", help="Read the outputs as logits.")] = False,
 ) -> None:
     """Import a saved Keras model as a run, for evaluate, predict, audit and the other commands.
 
-    Example: tinysight import model.json weights.h5
+    Example: tinysight import model.keras --pixels -1..1
     """
     names = [name.strip() for name in classes.split(",")] if classes else []
-    run = api.import_keras(model, weights, data, class_names=names, out=out, data_dir=data_dir, progress=progress)
+    run = api.import_keras(
+        model,
+        weights,
+        data,
+        class_names=names,
+        pixels=pixels,
+        logits=logits,
+        out=out,
+        data_dir=data_dir,
+        progress=_NotesWithFlags(progress),
+    )
     stdout_console.print(f"run:  {run.path}")
-    print_next(command("evaluate", run.path))
+    stdout_console.print(escape_control(run.recipe().description))
+    if pixels is None:
+        stdout_console.print("If the model was trained on other pixel values, import it again with --pixels.")
+    if data is None and not classes:
+        stdout_console.print(
+            f"Its {len(run.class_names())} classes have no names. Give --classes or --data to name them."
+        )
+    print_next(command("evaluate", run.path, *([] if data else ["--data", "DIR"])))
+
+
+class _NotesWithFlags:
+    """Progress on the console, with the flags of the command line in its notices."""
+
+    def __init__(self, target: Progress) -> None:
+        self._target = target
+        self.start, self.advance, self.finish = target.start, target.advance, target.finish
+
+    def note(self, message: str) -> None:
+        self._target.note(with_flags(message))

@@ -89,6 +89,11 @@ _FLAGS = {
     r"\bpass skip_unreadable=True": "set --skip-unreadable",
     r"\b([Ss]et) data_dir\b": r"\1 --data-dir",
     r"^Override '": "--set '",
+    r"\bPass logits=True\b": "Set --logits",
+    r"\bPass logits=False\b": "Omit --logits",
+    r"\bpixels=(\S)": r"--pixels \1",
+    r"^pixels: (.*) Pass 0": r"--pixels: \1 Use 0",
+    r"\bPass the dataset\b": "Set --data",
 }
 
 

@@ -25,6 +25,9 @@ _MAX_SHOWN_CLASSES = 10  # classes with a sample image in the notebook display
 IN_MEMORY = ":memory:"
 """The argument of a dataset whose images exist only in memory, so that it cannot be loaded again."""
 
+NO_IMAGES = ":none:"
+"""The argument of the dataset of a run that was imported without images."""
+
 NOT_STATED = "Not stated. The publisher of this model should fill this in."
 
 

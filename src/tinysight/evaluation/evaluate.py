@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tinysight._util.errors import DataError, InputError
+from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.splits import split_dataset
@@ -15,7 +14,7 @@ from tinysight.evaluation.metrics import compute_metrics
 from tinysight.models.predictor import Predictor
 from tinysight.runs.records import Metrics, SplitName
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import is_dataset_of, open_dataset
+from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
 
 
 def evaluate(
@@ -51,9 +50,8 @@ def evaluate(
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
     run.history()  # a damaged run is refused before a file is written
     opened = open_dataset(run, data_dir=data_dir, progress=progress) if dataset is None else dataset
+    opened = match_classes(opened, classifier)
     is_own = is_dataset_of(run, opened)
-    if not is_own:
-        opened = match_classes(opened, classifier)
     images = select_split(run, opened, split)
     probabilities = classifier.probabilities(images.pixels)
     metrics = compute_metrics(
@@ -87,39 +85,6 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
         classifier.class_names,
         "test",
         abstain_below=classifier.abstain_below,
-    )
-
-
-def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
-    """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
-
-    Raises:
-        DataError: the dataset has classes that the classifier lacks, or another image size.
-    """
-    if not set(dataset.class_names) <= set(classifier.class_names):
-        raise DataError(
-            f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
-            f"{', '.join(classifier.class_names)}. Use a dataset with the same classes."
-        )
-    height, width = dataset.image_size
-    if (height, width) != (classifier.image_size, classifier.image_size):
-        raise DataError(
-            f"{dataset.source}: has images of {height} x {width} pixels, but the classifier takes "
-            f"{classifier.image_size} x {classifier.image_size}. Load the dataset at that size."
-        )
-    if dataset.class_names == classifier.class_names:
-        return dataset
-    labels = np.array([classifier.class_names.index(name) for name in dataset.class_names], dtype=np.int64)
-
-    def relabel(split: Split) -> Split:
-        return replace(split, labels=labels[split.labels])
-
-    return replace(
-        dataset,
-        class_names=classifier.class_names,
-        train=relabel(dataset.train),
-        test=relabel(dataset.test),
-        validation=dataset.validation and relabel(dataset.validation),
     )
 
 

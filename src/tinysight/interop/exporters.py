@@ -14,13 +14,45 @@ from tinysight._util.errors import InputError, StorageError, did_you_mean
 
 if TYPE_CHECKING:
     from tinysight.models.classifier import Classifier
+    from tinysight.models.predictor import Predictor
 
-IMAGE_EXAMPLE = """import numpy as np
+_OPEN_IMAGE = """import numpy as np
 from PIL import Image, ImageOps
 
-image = ImageOps.fit(Image.open("cat.jpg").convert("RGB"), ({size}, {size}))
+size = {size}
+image = Image.open("cat.jpg")
+image.draft(None, (3 * size, 3 * size))  # decodes large JPEG images faster
+image = ImageOps.exif_transpose(image)
+if image.mode.startswith("I;16"):
+    values = np.array(image, "uint16")
+    values[values == image.info.get("transparency", 65535)] = 65535
+    image = Image.fromarray((values >> 8).astype("uint8"))
+if image.has_transparency_data:
+    page = Image.new("RGBA", image.size, "white")
+    page.alpha_composite(image.convert("RGBA"))
+    image = page
+image = image.convert("RGB")
 """
-"""The beginning of every example program."""
+
+_CENTER_CROP = """images = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))[None]
+"""
+
+_SEVERAL_CROPS = """crops = {crops}  # margin and position
+fits = [min(image.size) * (1 - 2 * margin) >= size and image.size != (size, size) for margin, _ in crops]
+crops = [crop if fit else crops[0] for crop, fit in zip(crops, fits)]
+squares = [ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS, margin, (at, at)) for margin, at in crops]
+images = np.stack(squares)
+"""
+
+
+def image_program(classifier: Predictor) -> str:
+    """Return the beginning of an example program: it reads `cat.jpg` into `images`, as `predict` does.
+
+    `images` is uint8, (crops, height, width, 3). The prediction is the mean over the crops.
+    """
+    crops = [tuple(crop) for crop in classifier.crops]
+    squares = _CENTER_CROP if crops == [(0.0, 0.5)] else _SEVERAL_CROPS.format(crops=crops)
+    return _OPEN_IMAGE.format(size=classifier.image_size) + squares
 
 
 class Exporter(ABC):
@@ -57,8 +89,8 @@ class Exporter(ABC):
         """Write a classifier to a new file or folder."""
 
     @abstractmethod
-    def usage(self, path: Path, image_size: int) -> str:
-        """Return a program that classifies `cat.jpg` with the export at `path`."""
+    def usage(self, path: Path, classifier: Predictor) -> str:
+        """Return a program that classifies `cat.jpg` with the export of a classifier at `path`, as `predict` does."""
 
     def default_path(self, run_path: Path) -> Path:
         """Return the path that the classifier of a run is exported to by default."""

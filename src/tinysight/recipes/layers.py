@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 PositiveCount = Annotated[int, Field(ge=1, le=65_536)]
 SizePair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
 PaddingWidth = Annotated[int, Field(ge=0, le=64)]
+CropWidth = Annotated[int, Field(ge=0, le=512)]
+ImageSide = Annotated[int, Field(ge=1, le=512)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PaddingMode = Literal["valid", "same"]
 ActivationName = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
@@ -112,6 +114,24 @@ class ZeroPadding(LayerSection):
     right: PaddingWidth
 
 
+class Crop(LayerSection):
+    """Removal of rows and columns at the edges."""
+
+    kind: Literal["crop"] = "crop"
+    top: CropWidth
+    bottom: CropWidth
+    left: CropWidth
+    right: CropWidth
+
+
+class Resize(LayerSection):
+    """Resizing to `size`, without antialiasing; pixel centers are at half-integers, as in Keras."""
+
+    kind: Literal["resize"] = "resize"
+    size: tuple[ImageSide, ImageSide]
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+
+
 class Rescaling(LayerSection):
     """x * scale + offset, with one value for all channels or one per channel."""
 
@@ -131,7 +151,9 @@ PlainLayer = Annotated[
     | Dense
     | Activation
     | ZeroPadding
-    | Rescaling,
+    | Rescaling
+    | Crop
+    | Resize,
     Field(discriminator="kind"),
 ]
 

@@ -261,6 +261,10 @@ class Run:
             raise RunError(f"{self.path}: the weights changed during the evaluation. Evaluate the run again.")
         records.write_record(metrics, self.path / "metrics.json")
 
+    def class_names(self) -> tuple[str, ...]:
+        """Return the class names, in the order of the classifier's outputs."""
+        return self._model().class_names
+
     def weights_checksum(self) -> str:
         """Return the checksum of the current weights."""
         return self._model().weights_sha256

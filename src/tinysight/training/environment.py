@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tinysight._util import hardware, optional_deps
-from tinysight.data.dataset import Dataset
+from tinysight.data.dataset import NO_IMAGES, Dataset, Split
 from tinysight.runs.records import DatasetRecord, Environment
 from tinysight.training.device import Device
 from tinysight.training.precision import Precision
@@ -53,6 +54,12 @@ def describe_environment(
             label_type=dataset.label_type,
         ),
     )
+
+
+def without_images(class_names: tuple[str, ...]) -> Dataset:
+    """Return a dataset without images, for a run whose training images are unknown."""
+    empty = Split(np.empty((0, 3, 1, 1), dtype=np.uint8), np.empty(0, dtype=np.int64))
+    return Dataset("not stated", empty, empty, class_names, "Not stated", argument=NO_IMAGES)
 
 
 def diff(before: Environment, now: Environment) -> list[str]:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tinysight._util.files import atomic_dir, write_text
-from tinysight.interop.exporters import IMAGE_EXAMPLE, Exporter
+from tinysight.interop.exporters import Exporter, image_program
 from tinysight.interop.keras.architecture import KerasArchitecture, KerasLayer
 from tinysight.interop.keras.weights import weight_specs
 from tinysight.interop.portable import PortableModel, to_portable
 from tinysight.models.classifier import Classifier
+from tinysight.models.predictor import Predictor
 from tinysight.recipes import layers
 from tinysight.recipes.layers import Layer
 
@@ -29,9 +30,10 @@ _EXAMPLE = """import json
 import keras
 
 model = keras.models.load_model({model!r})
-names = json.load(open({names!r}))
-probabilities = model.predict(np.asarray(image, "float32")[None])  # (n, {size}, {size}, 3), 0..255
-print(names[probabilities[0].argmax()], probabilities[0].max())
+with open({names!r}, encoding="utf-8") as file:
+    names = json.load(file)
+probabilities = model.predict(images.astype("float32")).mean(0)  # (n, {size}, {size}, 3), 0..255
+print(names[probabilities.argmax()], probabilities.max())
 """
 
 
@@ -51,10 +53,10 @@ class KerasExporter(Exporter):
             model.save(draft / MODEL_FILE)
             write_text(draft / CLASS_NAMES_FILE, json.dumps(classifier.class_names, ensure_ascii=False) + "\n")
 
-    def usage(self, path: Path, image_size: int) -> str:
+    def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with Keras."""
         model, names = str(path / MODEL_FILE), str(path / CLASS_NAMES_FILE)
-        return (IMAGE_EXAMPLE + _EXAMPLE).format(model=model, names=names, size=image_size)
+        return image_program(classifier) + _EXAMPLE.format(model=model, names=names, size=classifier.image_size)
 
 
 EXPORTER = KerasExporter()
@@ -74,9 +76,7 @@ def to_keras(portable: PortableModel) -> Any:
         model = keras.Sequential([image, *(layer for _, layer in pairs), keras.layers.Softmax()])
     weighted = tuple(KerasLayer(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
     state = portable.network.state_dict()
-    for layer, slots in weight_specs(
-        KerasArchitecture(portable.image_size, weighted, takes_raw_pixels=True), portable.network
-    ):
+    for layer, slots in weight_specs(KerasArchitecture(portable.image_size, weighted), portable.network):
         values = [slot.to_keras(state[slot.key].numpy()).reshape(slot.shape) for slot in slots]
         model.get_layer(layer.name).set_weights(values)
     return model
@@ -198,3 +198,17 @@ def _(layer: layers.Rescaling) -> Any:
     from keras.layers import Rescaling
 
     return Rescaling(layer.scale, layer.offset)
+
+
+@to_keras_layer.register
+def _(layer: layers.Crop) -> Any:
+    from keras.layers import Cropping2D
+
+    return Cropping2D(((layer.top, layer.bottom), (layer.left, layer.right)))
+
+
+@to_keras_layer.register
+def _(layer: layers.Resize) -> Any:
+    from keras.layers import Resizing
+
+    return Resizing(*layer.size, interpolation=layer.interpolation)

@@ -88,6 +88,17 @@ def read_names(parent: h5py.Group, attribute: str) -> list[str]:
     return parts
 
 
+def read_text(parent: h5py.Group, attribute: str, limit: int) -> str | None:
+    """Return a text attribute, or None if there is none. Raises ModelError if it has more than `limit` bytes."""
+    if attribute not in parent.attrs:
+        return None
+    value = parent.attrs[attribute]
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    if len(text) > limit:
+        raise ModelError(f"{_path(parent, attribute)}: larger than {limit:,} bytes. Give a smaller model.")
+    return text
+
+
 def _member(parent: h5py.Group, name: str) -> Any:
     """Resolve a path below a group; every step must be a hard link in the same file."""
     import h5py

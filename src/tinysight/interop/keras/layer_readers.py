@@ -5,9 +5,12 @@ The readers accept the argument names of Keras 1 and of later versions.
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from tinysight._util.errors import did_you_mean
 from tinysight.recipes import layers
@@ -23,17 +26,18 @@ class UnsupportedLayerError(Exception):
 def activation_name(activation: Any) -> str:
     """Return the name of an activation; Keras 3 may write it as an object."""
     if isinstance(activation, dict):
-        activation = activation.get("config") or activation.get("class_name")
+        config = activation.get("config")
+        activation = config if isinstance(config, str) else activation.get("class_name")
     return "linear" if activation is None else str(activation)
 
 
-def read_activation(value: Any, is_last: bool = False) -> list[Layer]:
-    """Return the layer for an activation; `linear` and a softmax in the last layer give none."""
+def read_activation(value: Any) -> list[Layer]:
+    """Return the layer for an activation; `linear` gives none."""
+    if isinstance(value, dict) and isinstance(value.get("config"), dict) and value.get("class_name") in _AS_LAYERS:
+        return READERS[value["class_name"]](value["config"])
     match activation_name(value):
         case "linear":
             return []
-        case "softmax" if is_last:
-            return []  # the classifier applies it
         case "swish":
             return [layers.Activation(function="silu")]
         case "leaky_relu":
@@ -46,6 +50,7 @@ def read_activation(value: Any, is_last: bool = False) -> list[Layer]:
             )
 
 
+_AS_LAYERS = ("ReLU", "LeakyReLU", "ELU")
 _ACTIVATIONS = ("relu", "relu6", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
 
 
@@ -148,10 +153,7 @@ def _leaky_relu(config: LayerConfig) -> list[Layer]:
 
 
 def _zero_padding(config: LayerConfig) -> list[Layer]:
-    padding = config.get("padding", 1)
-    (top, bottom), (left, right) = (
-        [(padding, padding)] * 2 if isinstance(padding, int) else [_pair(edge) for edge in padding]
-    )
+    (top, bottom), (left, right) = _edges(config.get("padding", 1))
     return [layers.ZeroPadding(top=top, bottom=bottom, left=left, right=right)]
 
 
@@ -160,6 +162,71 @@ def _rescaling(config: LayerConfig) -> list[Layer]:
         tuple(value) if isinstance(value, list) else value for value in (config["scale"], config["offset"])
     )
     return [layers.Rescaling(scale=scale, offset=offset)]
+
+
+def _normalization(config: LayerConfig) -> list[Layer]:
+    """Read (x - mean) / std; with a mean and variance from training, the identity, until the weights are read."""
+    axis = config.get("axis", -1)
+    if config.get("invert") or axis not in (-1, 3, [-1], [3], (-1,), (3,), None, []):
+        raise UnsupportedLayerError(
+            f"normalization over axis {axis}, or inverted, is not supported. Only the last axis, channels, is."
+        )
+    if config.get("mean") is None:
+        return [layers.Rescaling(scale=1.0)]
+    return [normalization_layer(config["mean"], config["variance"])]
+
+
+def normalization_layer(mean: Any, variance: Any) -> layers.Rescaling:
+    """Return the layer that computes (x - mean) / sqrt(variance), for one value or one per channel."""
+    means, variances = (np.asarray(value, dtype=np.float64).reshape(-1) for value in (mean, variance))
+    scales = 1 / np.maximum(np.sqrt(variances), _SMALLEST_STD)
+    offsets = -means * scales
+    count = max(len(scales), len(offsets))
+    if count not in (1, 3):
+        raise UnsupportedLayerError(f"normalization of {count} channels is not supported. Only that of colors is.")
+    values = [tuple(np.broadcast_to(value, 3).tolist()) for value in (scales, offsets)]
+    return layers.Rescaling(scale=values[0], offset=values[1])
+
+
+_SMALLEST_STD = 1e-7  # the epsilon of keras.config
+
+
+def _resizing(config: LayerConfig) -> list[Layer]:
+    if config.get("crop_to_aspect_ratio") or config.get("pad_to_aspect_ratio"):
+        raise UnsupportedLayerError("resizing that crops or pads to the aspect ratio is not supported.")
+    return [_resize((config["height"], config["width"]), config.get("interpolation", "bilinear"))]
+
+
+def _resize(size: tuple[int, int], interpolation: str) -> Layer:
+    if interpolation not in ("bilinear", "nearest"):
+        raise UnsupportedLayerError(
+            f"the interpolation {reprlib.repr(interpolation)} is not supported. Only bilinear and nearest are."
+        )
+    return layers.Resize(size=size, interpolation=interpolation)
+
+
+def _center_crop(config: LayerConfig) -> list[Layer]:
+    (height, width), (new_height, new_width) = config["input_shape"], (config["height"], config["width"])
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    if min(top, left) < 0:
+        raise UnsupportedLayerError("a center crop larger than its input is not supported.")
+    bottom, right = height - new_height - top, width - new_width - left
+    return [layers.Crop(top=top, bottom=bottom, left=left, right=right)]
+
+
+def _cropping(config: LayerConfig) -> list[Layer]:
+    (top, bottom), (left, right) = _edges(config.get("cropping", 0))
+    return [layers.Crop(top=top, bottom=bottom, left=left, right=right)]
+
+
+def _edges(value: Any) -> list[tuple[int, int]]:
+    """Return ((top, bottom), (left, right)) from one number, one for each axis or one for each edge."""
+    return [(value, value)] * 2 if isinstance(value, int) else [_pair(edge) for edge in value]
+
+
+def snake_case(kind: str) -> str:
+    """Return a class name as Keras 3 writes it in weight files: SeparableConv2D becomes separable_conv2d."""
+    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
 
 
 def _softmax(config: LayerConfig) -> list[Layer]:
@@ -173,7 +240,6 @@ def _no_layers(config: LayerConfig) -> list[Layer]:
 
 
 READERS: dict[str, Callable[[LayerConfig], list[Layer]]] = {
-    "InputLayer": _no_layers,
     "Activation": _no_layers,  # `read_activation` handles the activation of every layer
     "Conv2D": _convolution,
     "Convolution2D": _convolution,
@@ -193,4 +259,45 @@ READERS: dict[str, Callable[[LayerConfig], list[Layer]]] = {
     "Softmax": _softmax,
     "ZeroPadding2D": _zero_padding,
     "Rescaling": _rescaling,
+    "Normalization": _normalization,
+    "Resizing": _resizing,
+    "CenterCrop": _center_crop,
+    "Cropping2D": _cropping,
 }
+
+INACTIVE = frozenset(
+    {
+        "InputLayer",
+        "ActivityRegularization",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "SpatialDropout2D",
+        "Identity",
+        # augmentation that keeps the size
+        "RandomBrightness",
+        "RandomColorDegeneration",
+        "RandomColorJitter",
+        "RandomContrast",
+        "RandomElasticTransform",
+        "RandomErasing",
+        "RandomFlip",
+        "RandomGaussianBlur",
+        "RandomGrayscale",
+        "RandomHue",
+        "RandomInvert",
+        "RandomPerspective",
+        "RandomPosterization",
+        "RandomRotation",
+        "RandomSaturation",
+        "RandomSharpness",
+        "RandomShear",
+        "RandomTranslation",
+        "RandomZoom",
+        "AugMix",
+        "CutMix",
+        "MixUp",
+        "RandAugment",
+    }
+)
+"""Classes of layers that do nothing at prediction."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +13,7 @@ from tinysight._util.errors import ModelError
 from tinysight.interop.keras import hdf5
 from tinysight.interop.keras.architecture import KerasArchitecture, KerasLayer
 from tinysight.interop.keras.hdf5 import Array
+from tinysight.interop.keras.layer_readers import normalization_layer
 from tinysight.recipes import layers
 from tinysight.recipes.layers import Layer
 
@@ -32,19 +31,73 @@ class WeightSpec:
     to_keras: Callable[[Array], Array]
 
 
+class WeightFile:
+    """An HDF5 file of weights: finds the arrays of each layer of an architecture."""
+
+    def __init__(self, file: h5py.File, architecture: KerasArchitecture) -> None:
+        """Open the weights.
+
+        Raises:
+            ModelError: the file holds the weights of no Keras model, or of another number of layers.
+        """
+        self._root = hdf5.get_group(file, "model_weights") if "model_weights" in file else file
+        self._keras_2 = None
+        if hdf5.read_names(self._root, "layer_names"):
+            self._keras_2 = _keras_2_arrays(self._root, architecture)
+        elif "layers" not in self._root:
+            raise ModelError(
+                "Weights: the file has neither `layer_names` nor a group `layers`. Give a weights file that Keras "
+                "saved."
+            )
+
+    def read(self, layer: KerasLayer, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+        """Read the arrays of a layer, in the order of Keras.
+
+        Raises:
+            ModelError: the arrays are missing, or have other shapes or types.
+        """
+        if self._keras_2 is None:
+            return [hdf5.read_array(self._root, f"{layer.group}/vars/{i}", shape) for i, shape in enumerate(shapes)]
+        group, names = self._keras_2[id(layer)]
+        extra = 1 if layer.is_adapted else 0  # Normalization also counts the images that it has seen
+        if not len(shapes) <= len(names) <= len(shapes) + extra:
+            raise ModelError(
+                f"{group.name.strip('/')}: the file has {len(names)} arrays, but {layer.kind} has {len(shapes)}. Give "
+                "the weights of this architecture."
+            )
+        return [hdf5.read_array(group, name, shape) for name, shape in zip(names, shapes, strict=False)]
+
+
 def read_weights(file: h5py.File, architecture: KerasArchitecture, network: nn.Module) -> dict[str, Tensor]:
     """Read the state dict of `network`, which was built from the architecture, from an HDF5 file.
 
     Raises:
         ModelError: the weights do not match the architecture, or the file has unsupported content.
     """
-    root = hdf5.get_group(file, "model_weights") if "model_weights" in file else file
-    slots = weight_specs(architecture, network)
-    is_keras_2 = bool(hdf5.read_names(root, "layer_names"))
-    arrays = _read_keras_2(root, slots) if is_keras_2 else _read_keras_3(root, architecture, slots)
-    state = dict(_default_state(network))
-    state |= {slot.key: torch.from_numpy(slot.from_keras(values).copy()) for slot, values in arrays}
+    weights, state = WeightFile(file, architecture), dict(_default_state(network))
+    for layer, slots in weight_specs(architecture, network):
+        arrays = weights.read(layer, [slot.shape for slot in slots])
+        for slot, values in zip(slots, arrays, strict=True):
+            state[slot.key] = torch.from_numpy(slot.from_keras(values).copy())
     return state
+
+
+def read_normalizations(file: h5py.File, architecture: KerasArchitecture) -> KerasArchitecture:
+    """Return the architecture with the mean and variance of its `Normalization` layers, which the file contains.
+
+    Raises:
+        ModelError: they are missing, or not those of colors.
+    """
+    if not any(layer.is_adapted for layer in architecture.layers):
+        return architecture
+    weights, filled = WeightFile(file, architecture), []
+    for layer in architecture.layers:
+        if layer.is_adapted:
+            mean, variance = weights.read(layer, [() if layer.is_scalar else (3,)] * 2)
+            filled.append(replace(layer, specs=(normalization_layer(mean, variance),)))
+        else:
+            filled.append(layer)
+    return replace(architecture, layers=tuple(filled))
 
 
 def weight_specs(architecture: KerasArchitecture, network: nn.Module) -> list[tuple[KerasLayer, list[WeightSpec]]]:
@@ -110,45 +163,33 @@ def _default_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield f"{key}.num_batches_tracked", torch.tensor(0)
 
 
-def _read_keras_2(
-    root: h5py.Group, slots: list[tuple[KerasLayer, list[WeightSpec]]]
-) -> Iterator[tuple[WeightSpec, Array]]:
-    """Yield the arrays of Keras 1 and 2: one group per layer, each with a list of its arrays, matched by order."""
-    groups = [(name, hdf5.get_group(root, name)) for name in hdf5.read_names(root, "layer_names")]
-    weighted = [(name, group, arrays) for name, group in groups if (arrays := hdf5.read_names(group, "weight_names"))]
-    if len(weighted) != len(slots):
+def _keras_2_arrays(root: h5py.Group, architecture: KerasArchitecture) -> dict[int, tuple[h5py.Group, list[str]]]:
+    """Return the group and the array names of each layer with weights, by its id.
+
+    Keras 1 and 2 write one group per layer, with a list of its arrays. The layers of a model inside of the model share
+    one group. Layers are matched by name, or by order if the model was built again under other names.
+    """
+    inner_models = {layer.model for layer in architecture.layers} - {""}
+    groups: dict[str, tuple[h5py.Group, list[str]]] = {}
+    for name in hdf5.read_names(root, "layer_names"):
+        group = hdf5.get_group(root, name)
+        for array in hdf5.read_names(group, "weight_names"):
+            if not array.endswith(_RANDOM_STATE):
+                key = array.split("/")[-2] if name in inner_models and "/" in array else name
+                groups.setdefault(key, (group, []))[1].append(array)
+    weighted = [layer for layer in architecture.layers if _is_weighted(layer)]
+    if len(groups) != len(weighted):
         raise ModelError(
-            f"Weights: the file has weights of {len(weighted)} layers, but the architecture needs {len(slots)}. "
+            f"Weights: the file has weights of {len(groups)} layers, but the architecture needs {len(weighted)}. "
             "Give the weights of this architecture."
         )
-    for (name, group, arrays), (layer, layer_slots) in zip(weighted, slots, strict=True):
-        if len(arrays) != len(layer_slots):
-            raise ModelError(
-                f"{name}: the file has {len(arrays)} arrays, but {layer.kind} has {len(layer_slots)}. Give the "
-                "weights of this architecture."
-            )
-        for array, slot in zip(arrays, layer_slots, strict=True):
-            yield slot, hdf5.read_array(group, array, slot.shape)
+    if {layer.name for layer in weighted} == set(groups):
+        return {id(layer): groups[layer.name] for layer in weighted}
+    return {id(layer): arrays for layer, arrays in zip(weighted, groups.values(), strict=True)}
 
 
-def _read_keras_3(
-    root: h5py.Group, architecture: KerasArchitecture, slots: list[tuple[KerasLayer, list[WeightSpec]]]
-) -> Iterator[tuple[WeightSpec, Array]]:
-    """Yield the arrays of Keras 3: layers/CLASS_NUMBER/vars/NUMBER, with the layers of a class numbered in order."""
-    if "layers" not in root:
-        raise ModelError(
-            "Weights: the file has neither `layer_names` nor a group `layers`. Give a weights file that Keras saved."
-        )
-    counts: Counter[str] = Counter()
-    slots_by_layer = {id(layer): layer_slots for layer, layer_slots in slots}
-    for layer in architecture.layers:
-        name = snake_case(layer.kind)
-        group = f"layers/{name}_{counts[name]}" if counts[name] else f"layers/{name}"
-        counts[name] += 1
-        for index, slot in enumerate(slots_by_layer.get(id(layer), [])):
-            yield slot, hdf5.read_array(root, f"{group}/vars/{index}", slot.shape)
+_RANDOM_STATE = "StateVar:0"  # the generator of a layer such as RandomFlip
 
 
-def snake_case(kind: str) -> str:
-    """Return a class name as Keras 3 writes it in weight files: SeparableConv2D becomes separable_conv2d."""
-    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
+def _is_weighted(layer: KerasLayer) -> bool:
+    return layer.is_adapted or any(spec.kind in _WITH_WEIGHTS for spec in layer.specs)

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from tinysight._util.files import write_bytes
-from tinysight.interop.exporters import IMAGE_EXAMPLE, Exporter
+from tinysight.interop.exporters import Exporter, image_program
 from tinysight.interop.onnx.runtime import Metadata
 from tinysight.interop.portable import rescaling, to_portable
 from tinysight.models.classifier import Classifier
 from tinysight.models.layers import ChannelAffine
+from tinysight.models.predictor import Predictor
 
 OPSET_VERSION = 18
 
@@ -27,10 +28,10 @@ _EXAMPLE = """import json
 import onnxruntime
 
 session = onnxruntime.InferenceSession({path!r})
-images = np.asarray(image).transpose(2, 0, 1)[None]  # uint8, (n, 3, {size}, {size}), 0..255
-(probabilities,) = session.run(None, {{"images": images}})
+images = images.transpose(0, 3, 1, 2)  # uint8, (n, 3, {size}, {size}), 0..255
+probabilities = session.run(None, {{"images": images}})[0].mean(0)
 names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
-print(names[probabilities[0].argmax()], probabilities[0].max())
+print(names[probabilities.argmax()], probabilities.max())
 """
 
 
@@ -52,9 +53,9 @@ class OnnxExporter(Exporter):
         onnx.save_model(model, content)
         write_bytes(path, content.getvalue())
 
-    def usage(self, path: Path, image_size: int) -> str:
+    def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with onnxruntime."""
-        return (IMAGE_EXAMPLE + _EXAMPLE).format(path=str(path), size=image_size)
+        return image_program(classifier) + _EXAMPLE.format(path=str(path), size=classifier.image_size)
 
 
 EXPORTER = OnnxExporter()

@@ -88,6 +88,19 @@ def build_sequential(layer_specs: list[layers.Layer], num_classes: int, image_si
     return Network(nn.Sequential(*modules[:split]), nn.Sequential(*modules[split:]))
 
 
+def output_size(layer_specs: list[layers.Layer], image_size: int) -> int:
+    """Return the number of outputs of a network of these layers.
+
+    Raises:
+        RecipeError: a layer does not fit the output of the previous one, or the output is not flat.
+    """
+    with torch.device("meta"):  # shapes only, no memory
+        _, shape = _build_layers(layer_specs, FeatureShape(3, image_size, image_size))
+    if not shape.is_flat:
+        raise RecipeError(f"Layers: the output is {shape}, not logits. End in a dense layer or in global pooling.")
+    return shape.channels
+
+
 def _build_layers(layer_specs: Iterable[layers.Layer], shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
     """Return the modules of the layers and their output shape. Raises RecipeError if a layer does not fit."""
     modules: list[nn.Module] = []
@@ -191,6 +204,24 @@ def _(layer: layers.ZeroPadding, shape: FeatureShape) -> tuple[list[nn.Module], 
     edges = (layer.left, layer.right, layer.top, layer.bottom)
     height, width = shape.height + layer.top + layer.bottom, shape.width + layer.left + layer.right
     return [nn.ZeroPad2d(edges)], replace(shape, height=height, width=width)
+
+
+@build_layer.register
+def _(layer: layers.Crop, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    height, width = shape.height - layer.top - layer.bottom, shape.width - layer.left - layer.right
+    if min(height, width) < 1:
+        raise ValueError("Nothing would remain")
+    edges = (-layer.left, -layer.right, -layer.top, -layer.bottom)
+    return [nn.ZeroPad2d(edges)], replace(shape, height=height, width=width)
+
+
+@build_layer.register
+def _(layer: layers.Resize, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    _require_spatial(shape)
+    height, width = layer.size
+    mode = "nearest-exact" if layer.interpolation == "nearest" else layer.interpolation  # pixel centers, as in Keras
+    return [nn.Upsample(layer.size, mode=mode)], replace(shape, height=height, width=width)
 
 
 @build_layer.register
