@@ -41,6 +41,11 @@ def sixteen_bits(image):
     return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
 
 
+def twelve_bits(image):
+    """The image in gray with values up to 4,095, as many cameras and scanners write them."""
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 16)
+
+
 def palette(image):
     reduced = image.quantize(16)
     reduced.info["transparency"] = 3
@@ -68,6 +73,8 @@ IMAGES = {
     "gray": lambda path: scene(20).convert("L").save(path, "JPEG"),
     "CMYK": lambda path: scene(21).convert("CMYK").save(path, "JPEG"),
     "16 bits": lambda path: sixteen_bits(scene(22)).save(path, "PNG"),
+    "12 bits": lambda path: twelve_bits(scene(22)).save(path, "PNG"),
+    "12 bits with a transparent gray": lambda path: twelve_bits(scene(24)).save(path, "PNG", transparency=512),
     "16 bits with orientation": lambda path: sixteen_bits(scene(23)).save(path, "PNG", exif=with_orientation(3)),
     "black and white": lambda path: scene(24).convert("1").save(path, "PNG"),
 }

@@ -25,8 +25,9 @@ image.draft(None, (3 * size, 3 * size))  # decodes large JPEG images faster
 image = ImageOps.exif_transpose(image)
 if image.mode.startswith("I;16"):
     values = np.array(image, "uint16")
-    values[values == image.info.get("transparency", 65535)] = 65535
-    image = Image.fromarray((values >> 8).astype("uint8"))
+    opaque = values != image.info.get("transparency", -1)
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if values[opaque].max(initial=0) < 2**bits)
+    image = Image.fromarray(np.where(opaque, values >> (bits - 8), 255).astype("uint8"))
 if image.has_transparency_data:
     page = Image.new("RGBA", image.size, "white")
     page.alpha_composite(image.convert("RGBA"))
