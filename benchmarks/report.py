@@ -25,6 +25,7 @@ HEADER = "# measured: "
 NOT_YET = "not measured yet"
 CLAIMS = (
     "startup",
+    "compare_commits",
     "loading",
     "augmentation",
     "memory",
