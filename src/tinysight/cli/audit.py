@@ -9,7 +9,7 @@ import typer
 
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
 
 _HINTS = {"groups_file": "give a file with --groups", "shadow_models": "no time for shadow models; give more --minutes"}
@@ -26,13 +26,14 @@ def audit(
             min=0.05, metavar="M", help="Time budget in minutes; default: as long as four shadow models take."
         ),
     ] = None,
+    data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Audit RUN: near-duplicates, subgroup gaps, label errors, privacy leakage.
 
     Example: tinysight audit runs/fast-1 --minutes 5
     """
-    results = api.audit(run, minutes=minutes, groups=groups, data_dir=data_dir, progress=progress)
+    results = api.audit(run, minutes=minutes, groups=groups, dataset=data, data_dir=data_dir, progress=progress)
 
     from tinysight.auditing.registry import report_sections
     from tinysight.runs.artifacts import RunArtifacts

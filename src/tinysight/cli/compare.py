@@ -11,7 +11,7 @@ from rich.table import Table
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.formatting import points
-from tinysight.cli.options import DataDirOption, complete_run
+from tinysight.cli.options import DataDirOption, RunDataOption, complete_run
 from tinysight.cli.output import print_next
 
 
@@ -21,13 +21,14 @@ def compare(
         typer.Argument(metavar="RUN RUN...", help="Evaluated run directories.", autocompletion=complete_run),
     ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("compare.html"),
+    data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Test whether accuracies differ significantly, and write a page of the images where runs disagree.
 
     Example: tinysight compare runs/fast-1 runs/fast-2
     """
-    results = api.compare(*runs, out=out, data_dir=data_dir, progress=progress)
+    results = api.compare(*runs, out=out, dataset=data, data_dir=data_dir, progress=progress)
     table = Table("run", "compared with", "points", "95% interval", "p-value", box=None, pad_edge=False)
     for pair in results.comparisons:
         low, high = pair.interval

@@ -10,7 +10,7 @@ import typer
 from tinysight import api
 from tinysight._util.console import print_error, progress, stdout_console
 from tinysight._util.errors import InputError
-from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
 
 
@@ -19,6 +19,7 @@ def explain(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files, globs or folders.")] = [],  # noqa: B006
     test_index: Annotated[list[int], typer.Option(help="Also explain this test image; repeatable.")] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Image file to write; default: RUN/plots/explanation.png.")] = None,
+    data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Plot an occlusion map and the nearest training images for each IMAGE.
@@ -34,6 +35,7 @@ def explain(
         test_indices=test_index,
         out=out,
         on_error=failures.append,
+        dataset=data,
         data_dir=data_dir,
         progress=progress,
     )

@@ -9,7 +9,7 @@ import typer
 
 from tinysight import api
 from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
 
 
@@ -20,6 +20,7 @@ def forget(
     ],
     out: Annotated[Path | None, typer.Option(help="New run directory; default: RUN-forgotten.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted `forget`.")] = False,
+    data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Retrain RUN from scratch without the given images, and record the evidence.
@@ -29,7 +30,7 @@ def forget(
     from tinysight.data.image_ids import read_image_ids
 
     ids = [id_ for value in images for id_ in (read_image_ids(Path(value)) if value.endswith(".csv") else (value,))]
-    retrained = api.forget(run, ids, out=out, resume=resume, data_dir=data_dir, progress=progress)
+    retrained = api.forget(run, ids, out=out, resume=resume, dataset=data, data_dir=data_dir, progress=progress)
     if retrained.summary().status == "interrupted":
         print_next(command("forget", run, *images, "--out", retrained.path, "--resume"))
         raise typer.Exit(1)

@@ -56,6 +56,10 @@ DataOption = Annotated[
         help="Built-in dataset, a folder or zip file with one subfolder per class, or a CSV file of images and labels.",
     ),
 ]
+RunDataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DIR", help="The images that RUN was trained on, if they have moved."),
+]
 DataDirOption = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="TINYSIGHT_DATA_DIR", help="Folder of CIFAR-10; default: the usual locations."),

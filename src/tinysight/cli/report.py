@@ -9,20 +9,21 @@ import typer
 
 from tinysight import api
 from tinysight._util.console import progress, stdout_console
-from tinysight.cli.options import DataDirOption, RunArgument
+from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import print_next
 
 
 def report(
     run: RunArgument,
     out: Annotated[Path | None, typer.Option(help="HTML file to write; default: RUN/report.html.")] = None,
+    data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Write an HTML report of RUN: setup, results, calibration and audit.
 
     Example: tinysight report runs/fast-1
     """
-    api.report(run, out=out, data_dir=data_dir, progress=progress)
+    api.report(run, out=out, dataset=data, data_dir=data_dir, progress=progress)
     page = out or run / "report.html"
     stdout_console.print(f"page: {page}")
     print_next(f"open {page} in a browser")

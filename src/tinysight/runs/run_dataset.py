@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -39,6 +40,10 @@ def open_dataset(
     if dataset is None:
         if is_unknown:
             raise DataError(f"{run.path}: was imported without images. Pass the dataset, or import it again with one.")
+        if os.path.isabs(record.argument) and not Path(record.argument).exists():
+            raise DataError(
+                f"{record.argument}: not there, but {run.path} was trained on it. Pass the dataset if it has moved."
+            )
         folder = data_dir or _recorded_folder(record)
         dataset = load(record.argument, size, folder, skip_unreadable=True, progress=progress)
     names = run.class_names()
