@@ -27,7 +27,7 @@ def test_train_evaluate_and_predict_on_a_folder(tinysight, photos):
     predictions = json.loads(predicted.out)["predictions"]
     assert [prediction["top"][0]["class"] for prediction in predictions[:21]] == ["cat"] * 20 + ["dog"]
     assert predictions[21]["label"] == predictions[21]["top"][0]["class"]
-    assert not predictions[0]["unsure"]
+    assert predictions[0]["unsure"]  # the few validation images cannot keep the promise of the target error
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_changed_dataset_is_refused(tinysight, run_on_pets):
     assert "not the images that run was trained on" in outcome.refusal()
     assert not (run_on_pets / "metrics.json").exists()
     shutil.rmtree("pets")
-    assert "no such dataset or folder" in tinysight("evaluate", "run").refusal()
+    assert tinysight("evaluate", "run").refusal().endswith("but run was trained on it. Set --data if it has moved.")
 
 
 def test_an_unreadable_file_is_named_or_skipped_on_request(tinysight, photos):

@@ -172,20 +172,6 @@ def test_area_under_the_curve_equals_the_one_computed_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("target", "threshold", "coverage", "error"),
-    [
-        (0.0, 0.9, 0.25, 0.0),
-        (0.24, 0.9, 0.25, 0.0),
-        (0.25, 0.5, 1.0, 0.25),  # the lower threshold has the smaller error
-        (1.0, 0.5, 1.0, 0.25),
-    ],
-)
-def test_threshold_is_the_lowest_that_meets_the_target_error(target, threshold, coverage, error):
-    chosen = choose_threshold(CONFIDENCES, CORRECT, target)
-    assert (chosen.threshold, chosen.coverage, chosen.error) == (threshold, coverage, error)
-
-
-@pytest.mark.parametrize(
     ("threshold", "coverage", "error"), [(0.0, 1.0, 0.25), (0.7, 0.75, 1 / 3), (0.71, 0.25, 0.0), (0.91, 0.0, 0.0)]
 )
 def test_threshold_accepts_confidences_equal_to_it(threshold, coverage, error):

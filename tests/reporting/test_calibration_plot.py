@@ -9,12 +9,18 @@ from tinysight.reporting.evaluation_plots import HOW_TO_READ, calibration_panels
 from tinysight.runs.records import ReliabilityBin, SelectiveMetrics
 
 BINS = (
-    ReliabilityBin(n=10, confidence=0.35, accuracy=0.5),
-    ReliabilityBin(n=40, confidence=0.65, accuracy=0.6),
-    ReliabilityBin(n=20, confidence=0.95, accuracy=0.9),
+    ReliabilityBin(n=10, confidence=0.35, accuracy=0.5, accuracy_ci95=(0.24, 0.76)),
+    ReliabilityBin(n=40, confidence=0.65, accuracy=0.6, accuracy_ci95=(0.45, 0.74)),
+    ReliabilityBin(n=20, confidence=0.95, accuracy=0.9, accuracy_ci95=(0.7, 0.97)),
 )
 SELECTIVE = SelectiveMetrics(
-    threshold=0.4, coverage=0.75, error=0.125, aurc=0.1, curve=((0.25, 0.0), (0.75, 0.125), (1.0, 0.2))
+    threshold=0.4,
+    coverage=0.75,
+    coverage_ci95=(0.6, 0.85),
+    error=0.125,
+    error_ci95=(0.05, 0.25),
+    aurc=0.1,
+    curve=((0.25, 0.0), (0.75, 0.125), (1.0, 0.2)),
 )
 
 
@@ -28,7 +34,9 @@ def axes(request):
 
 def test_each_bin_is_a_point_at_its_confidence_and_accuracy(axes):
     diagonal, line = axes[0].lines
-    (dots,) = axes[0].collections
+    intervals, dots = axes[0].collections
+    bounds = [[[x, low], [x, high]] for x, low, high in [(0.35, 0.24, 0.76), (0.65, 0.45, 0.74), (0.95, 0.7, 0.97)]]
+    assert [segment.tolist() for segment in intervals.get_segments()] == bounds
     points = [[0.35, 0.5], [0.65, 0.6], [0.95, 0.9]]
     assert np.column_stack(diagonal.get_data()).tolist() == [[0, 0], [1, 1]]
     assert np.column_stack(line.get_data()).tolist() == points
@@ -36,7 +44,7 @@ def test_each_bin_is_a_point_at_its_confidence_and_accuracy(axes):
 
 
 def test_the_area_of_a_point_grows_with_its_number_of_predictions(axes):
-    (dots,) = axes[0].collections
+    _, dots = axes[0].collections
     assert dots.get_sizes().tolist() == [260 / 4 + 12, 260 + 12, 260 / 2 + 12]
 
 

@@ -59,7 +59,7 @@ def test_the_runs_are_side_by_side(runs, dataset):
             name,
             f"{metrics.accuracy:.1%} {low:.1%} to {high:.1%}",
             "30",
-            f"{metrics.calibration.ece:.1%}",
+            "{:.1%} {:.1%} to {:.1%}".format(metrics.calibration.rms_error, *metrics.intervals.calibration_error),
         ]
         assert row[6] == f"early-stopping, 2 epochs, seed {runs[name].environment().seed}"
     assert table[2][4:6] == ["1,234 s", "98,765"]

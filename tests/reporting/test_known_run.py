@@ -24,6 +24,10 @@ from tinysight.runs.records import (
 )
 from tinysight.runs.run import Run
 
+TOO_FEW = (  # of the classifier, which was trained with ten validation images
+    "All predictions are unsure: no threshold can promise at most 5.0% wrong predictions with 10 validation images; at "
+    "least 59 are needed. Use more images, or set training.target_error to 0.26 or more."
+)
 N_WRONG = 26  # more than the 24 mistakes that a page shows
 
 
@@ -50,6 +54,7 @@ def known_metrics(run, dataset, **changes):
         "n": 30,
         "accuracy": 4 / 30,
         "accuracy_ci95": (0.0531, 0.2968),
+        "balanced_accuracy": 0.3,
         "loss": 1.23456,
         "accuracy_tta": 0.2,
         "per_class": scores,
@@ -57,14 +62,26 @@ def known_metrics(run, dataset, **changes):
         "weighted": ClassScores(precision=0.21, recall=0.22, f1=0.23, support=30),
         "confusion_matrix": tuple(tuple(int(count) for count in row) for row in matrix),
         "calibration": CalibrationMetrics(
-            ece=0.0456, temperature=1.234, bins=(ReliabilityBin(n=30, confidence=0.7, accuracy=0.13),)
+            ece=0.0321,
+            rms_error=0.0456,
+            temperature=1.234,
+            bins=(ReliabilityBin(n=30, confidence=0.7, accuracy=0.13, accuracy_ci95=(0.05, 0.3)),),
         ),
-        "selective": SelectiveMetrics(threshold=0.678, coverage=0.345, error=0.067, aurc=0.5, curve=((1.0, 0.8),)),
+        "selective": SelectiveMetrics(
+            threshold=0.678,
+            coverage=0.345,
+            coverage_ci95=(0.2, 0.5),
+            error=0.067,
+            error_ci95=(0.01, 0.3),
+            aurc=0.5,
+            curve=((1.0, 0.8),),
+        ),
         "intervals": MetricIntervals(
             method="a known method",
             accuracy_tta=(0.1, 0.3),
+            balanced_accuracy=(0.15, 0.45),
             loss=(1.0, 1.5),
-            ece=(0.01, 0.09),
+            calibration_error=(0.01, 0.09),
             macro=bounds,
             weighted=bounds,
             per_class=dict.fromkeys(names, bounds),
@@ -132,18 +149,19 @@ def part(html, name):
 
 def test_every_metric_is_a_row_of_the_card(run, dataset):
     rows = markdown_rows(Card.from_run(run).to_markdown())
-    assert rows[:8] == [
+    assert rows[:9] == [
         ("metric", "value"),
         ("accuracy", "13.3% (5.3% to 29.7%)"),
         ("accuracy with test-time augmentation", "20.0% (10.0% to 30.0%)"),
+        ("balanced accuracy", "30.0% (15.0% to 45.0%)"),
         ("f1, macro average", "13.0% (3.0% to 93.0%)"),
         ("loss, nats", "1.235 (1.000 to 1.500)"),
-        ("calibration error (ECE)", "4.6% (1.0% to 9.0%)"),
-        ("coverage (share of images not marked unsure)", "34.5%"),
-        ("error on these images", "6.7%"),
+        ("calibration error, root mean square", "4.6% (1.0% to 9.0%)"),
+        ("coverage (share of images not marked unsure)", "34.5% (20.0% to 50.0%)"),
+        ("error on these images", "6.7% (1.0% to 30.0%)"),
     ]
-    assert rows[8] == ("class", "recall", "precision")
-    assert rows[9:] == [
+    assert rows[9] == ("class", "recall", "precision")
+    assert rows[10:] == [
         (name, f"{30 + number}.0% (2.0% to 92.0%)", f"{10 + number}.0% (1.0% to 91.0%)")
         for number, name in enumerate(dataset.class_names)
     ]
@@ -152,7 +170,7 @@ def test_every_metric_is_a_row_of_the_card(run, dataset):
 def test_a_metric_that_was_not_computed_has_no_row(make_run):
     card = Card.from_run(make_run(accuracy_tta=None))
     assert "test-time augmentation" not in card.to_markdown()
-    assert len(card.metrics) == 6
+    assert len(card.metrics) == 7
 
 
 def test_the_energy_is_training_time_times_threads_times_15_watts(run):
@@ -276,16 +294,28 @@ def test_the_mistakes_on_validation_images_are_not_shown(make_run, dataset):
 def test_calibration_and_threshold_are_stated(page):
     text = words(part(page, "calibration").split("<svg")[0])
     assert text == (
-        "Calibration Expected calibration error 4.6% (n = 30) at temperature 1.23. Predictions below a confidence of "
-        "67.8% are marked unsure. The classifier answers 34.5% of the images, with an error of 6.7%."
+        "Calibration Calibration error 4.6% (root mean square, 95% interval 1.0% to 9.0%, n = 30) at temperature 1.23. "
+        "Predictions below a confidence of 67.8% are marked unsure. The classifier answers 34.5% of the images (95% "
+        f"interval 20.0% to 50.0%), with an error of 6.7% (1.0% to 30.0%). {TOO_FEW}"
     )
 
 
 @pytest.mark.parametrize(("threshold", "abstains"), [(1.0, False), (1.01, True)])
 def test_a_threshold_above_1_marks_every_image_as_unsure(make_run, dataset, threshold, abstains):
-    selective = SelectiveMetrics(threshold=threshold, coverage=0.0, error=0.0, aurc=0.5, curve=((1.0, 0.8),))
+    selective = SelectiveMetrics(
+        threshold=threshold,
+        coverage=0.0,
+        coverage_ci95=(0.0, 0.1),
+        error=0.0,
+        error_ci95=(0.0, 1.0),
+        aurc=0.5,
+        curve=((1.0, 0.8),),
+    )
     text = words(part(render_report(make_run(selective=selective), dataset, []), "calibration"))
-    assert ("marks every image as unsure: no threshold reaches the target error." in text) == abstains
+    assert (
+        f"(root mean square, 95% interval 1.0% to 9.0%, n = 30) at temperature 1.23. {TOO_FEW}" in text or not abstains
+    )
+    assert ("Predictions below a confidence of" in text) != abstains
 
 
 def test_a_table_of_the_audit_is_rendered_cell_by_cell(run, dataset):

@@ -185,7 +185,7 @@ positive = st.floats(0, 1e6, exclude_min=True)
 intervals = st.tuples(finite, finite)
 scores = st.builds(ClassScores, precision=shares, recall=shares, f1=shares, support=counts)
 bounds = st.builds(ScoreIntervals, precision=intervals, recall=intervals, f1=intervals)
-bins = st.builds(ReliabilityBin, n=counts, confidence=shares, accuracy=shares)
+bins = st.builds(ReliabilityBin, n=counts, confidence=shares, accuracy=shares, accuracy_ci95=intervals)
 points = st.lists(st.tuples(shares, shares), max_size=3).map(tuple)
 datasets = st.builds(
     DatasetRecord,
@@ -233,6 +233,7 @@ metrics_records = st.builds(
     n=st.integers(1, 10**6),
     accuracy=shares,
     accuracy_ci95=intervals,
+    balanced_accuracy=shares,
     loss=finite,
     accuracy_tta=st.none() | shares,
     per_class=st.dictionaries(texts, scores, max_size=2),
@@ -240,15 +241,29 @@ metrics_records = st.builds(
     weighted=scores,
     confusion_matrix=st.lists(st.lists(counts, max_size=3).map(tuple), max_size=3).map(tuple),
     calibration=st.builds(
-        CalibrationMetrics, ece=shares, temperature=positive, bins=st.lists(bins, max_size=2).map(tuple)
+        CalibrationMetrics,
+        ece=shares,
+        rms_error=shares,
+        temperature=positive,
+        bins=st.lists(bins, max_size=2).map(tuple),
     ),
-    selective=st.builds(SelectiveMetrics, threshold=finite, coverage=shares, error=shares, aurc=shares, curve=points),
+    selective=st.builds(
+        SelectiveMetrics,
+        threshold=finite,
+        coverage=shares,
+        coverage_ci95=intervals,
+        error=shares,
+        error_ci95=intervals,
+        aurc=shares,
+        curve=points,
+    ),
     intervals=st.builds(
         MetricIntervals,
         method=texts,
         accuracy_tta=st.none() | intervals,
+        balanced_accuracy=intervals,
         loss=intervals,
-        ece=intervals,
+        calibration_error=intervals,
         macro=bounds,
         weighted=bounds,
         per_class=st.dictionaries(texts, bounds, max_size=2),
@@ -260,7 +275,7 @@ metrics_records = st.builds(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(record=environments | models | metrics_records)
 def test_every_kind_of_record_round_trips(tmp_path_factory, record):
     path = tmp_path_factory.getbasetemp() / "record.json"
@@ -308,6 +323,7 @@ def test_the_defaults_of_a_summary_are_those_of_a_run_that_has_not_started():
         "epochs": 0,
         "parameters": 0,
         "val_accuracy": None,
+        "val_balanced_accuracy": None,
         "val_images": 0,
         "train_seconds": 0.0,
         "total_seconds": 0.0,
@@ -362,10 +378,10 @@ def test_cores_are_the_threads_of_all_workers():
         (lambda: environment_of(precision="fp16"), "precision"),
         (lambda: Summary(**GOOD, val_images=-1), "val_images"),
         (lambda: Summary(**GOOD, train_seconds=float("inf")), "train_seconds"),
-        (lambda: CalibrationMetrics(ece=0.1, temperature=0.0, bins=()), "temperature"),
-        (lambda: CalibrationMetrics(ece=0.1, temperature=float("inf"), bins=()), "temperature"),
-        (lambda: CalibrationMetrics(ece=float("nan"), temperature=1, bins=()), "ece"),
-        (lambda: ReliabilityBin(n=1, confidence=float("nan"), accuracy=1), "confidence"),
+        (lambda: CalibrationMetrics(ece=0.1, rms_error=0, temperature=0.0, bins=()), "temperature"),
+        (lambda: CalibrationMetrics(ece=0.1, rms_error=0, temperature=float("inf"), bins=()), "temperature"),
+        (lambda: CalibrationMetrics(ece=float("nan"), rms_error=0, temperature=1, bins=()), "ece"),
+        (lambda: ReliabilityBin(n=1, confidence=float("nan"), accuracy=1, accuracy_ci95=(0, 1)), "confidence"),
         (lambda: ClassScores(precision=1, recall=1, f1=1, support=1.5), "support"),
         (lambda: ScoreIntervals(precision=(0, 1), recall=(0, float("inf")), f1=(0, 1)), "recall"),
     ],
@@ -377,7 +393,7 @@ def test_values_outside_their_range_name_the_field(make, field):
 
 
 def test_a_small_temperature_and_a_single_worker_are_accepted():
-    assert CalibrationMetrics(ece=0, temperature=1e-9, bins=()).temperature == 1e-9
+    assert CalibrationMetrics(ece=0, rms_error=0, temperature=1e-9, bins=()).temperature == 1e-9
     assert environment_of(workers=1).workers == 1
 
 

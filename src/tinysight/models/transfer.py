@@ -29,7 +29,7 @@ def transfer_weights(initial: InitialWeights, network: nn.Module, class_names: S
     """Return a state dict for `network`, which has the architecture of the trained network but may have other classes.
 
     All tensors are those of `initial`, except the rows of the head, which belong to classes: the row of a class that
-    both networks know is copied, and that of a new class stays as it is in `network`.
+    both networks know is copied, and that of a new class is the one in `network`.
 
     Raises:
         ModelError: the networks differ in more than their classes.
