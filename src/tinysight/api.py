@@ -5,7 +5,6 @@ Heavy modules such as torch are imported inside the functions, so that `import t
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from tinysight.models.predictor import ModelSource
     from tinysight.models.summary import LayerRow
     from tinysight.models.transfer import InitialWeights
-    from tinysight.recipes.schema import Recipe
+    from tinysight.recipes.schema import ModelSection, Recipe
     from tinysight.reporting.card import Card
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
@@ -871,17 +870,12 @@ def open_model(run: RunLike) -> ModelSource:
 def _start_from(run: Run, recipe: Recipe) -> tuple[Recipe, InitialWeights]:
     """Return the recipe with the network and the image size of `run`, and the weights of `run`."""
     from tinysight.models.transfer import InitialWeights
-    from tinysight.recipes.loading import validate_recipe
 
     classifier, own = run.classifier(), run.recipe()
-    values = recipe.model_dump(exclude_unset=True)
-    values["model"] = own.model.model_dump(exclude_none=True)
-    size, normalization = own.data.image_size, own.data.normalization
-    values["data"] = {**values.get("data", {}), "image_size": size, "normalization": normalization}
+    data = {"image_size": own.data.image_size, "normalization": own.data.normalization}
+    changed = _changed(recipe, f"Recipe {recipe.name} with the network of {run.path}", data, own.model)
     note = f"Training started from the weights of {run.path.name}, which was trained on {run.summary().dataset}."
-    return validate_recipe(values, f"Recipe {recipe.name} with the network of {run.path}"), InitialWeights(
-        classifier.network.state_dict(), classifier.class_names, note
-    )
+    return changed, InitialWeights(classifier.network.state_dict(), classifier.class_names, note)
 
 
 def _shown(progress: Progress | None) -> Progress:
@@ -921,11 +915,20 @@ def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int |
 
 def _with_data(recipe: Recipe, group: str | None, near_duplicates: str | None) -> Recipe:
     """Return the recipe with `data.group` and `data.near_duplicates`, where they are given."""
-    from tinysight.recipes.loading import dump_recipe, parse_recipe
+    given = {"group": group, "near_duplicates": near_duplicates}
+    data = {key: value for key, value in given.items() if value is not None}
+    return _changed(recipe, recipe.name, data) if data else recipe
 
-    given = {"data.group": group, "data.near_duplicates": near_duplicates}
-    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    return parse_recipe(dump_recipe(recipe), recipe.name, overrides) if overrides else recipe
+
+def _changed(recipe: Recipe, source: str, data: dict[str, Any], model: ModelSection | None = None) -> Recipe:
+    """Return the recipe with these values of its data section, and another network. Errors start with `source`."""
+    from tinysight.recipes.loading import validate_recipe
+
+    values = recipe.model_dump(exclude_unset=True)
+    values["data"] = values.get("data", {}) | data
+    if model is not None:
+        values["model"] = model.model_dump(exclude_none=True)
+    return validate_recipe(values, source)
 
 
 def _load(

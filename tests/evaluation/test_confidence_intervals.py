@@ -5,13 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn import metrics as reference
 
 from tinysight.evaluation.confidence_intervals import (
     Scores,
     average_interval,
-    bootstrap,
     metric_intervals,
     wilson_interval,
 )
@@ -47,66 +45,12 @@ def test_wilson_interval_of_10000_images():
     assert (low, high) == (pytest.approx(0.6425, abs=5e-5), pytest.approx(0.6612, abs=5e-5))
 
 
-def mean_of(values):
-    return lambda counts: np.array([(counts * values).sum() / counts.sum()])
-
-
-def test_matches_scipy_bootstrap():
-    values = np.random.default_rng(0).gamma(2, size=400)
-    reference = scipy_bootstrap((values,), np.mean, method="percentile", rng=1).confidence_interval
-    low, high = bootstrap(mean_of(values), len(values))
-    assert abs(low[0] - reference.low) < 0.02
-    assert abs(high[0] - reference.high) < 0.02
-
-
-def test_coverage_is_95_percent():
-    random, covered = np.random.default_rng(1), 0
-    for seed in range(200):
-        values = random.exponential(size=300)
-        low, high = bootstrap(mean_of(values), len(values), seed, resamples=400)
-        covered += low[0] <= 1 <= high[0]
-    assert 178 <= covered <= 199
-
-
-def test_interval_depends_only_on_seed():
-    values = np.arange(50.0)
-    assert bootstrap(mean_of(values), 50, seed=3) == bootstrap(mean_of(values), 50, seed=3)
-    assert bootstrap(mean_of(values), 50, seed=3) != bootstrap(mean_of(values), 50, seed=4)
-
-
 def test_default_confidence_is_95_percent():
     """By the formula, with the 97.5% quantile of the normal distribution."""
     z, p, n = 1.959963984540054, 0.8, 50
     center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     margin = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
     assert wilson_interval(40, 50) == pytest.approx((center - margin, center + margin), abs=1e-12)
-
-
-def draws(n, resamples=1000, seed=0):
-    """The images of each resample, (resamples, n)."""
-    random = np.random.default_rng(seed)
-    return np.stack([random.integers(0, n, n) for _ in range(resamples)])
-
-
-def test_bounds_are_the_percentiles_of_the_resampled_statistics():
-    values = np.random.default_rng(0).exponential(size=40)
-    for seed, resamples in ((0, 1000), (7, 200)):
-        means = values[draws(40, resamples, seed)].mean(1)
-        ours = bootstrap(mean_of(values), 40, seed, resamples)
-        assert [bound[0] for bound in ours] == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist())
-    assert bootstrap(mean_of(values), 40) == bootstrap(mean_of(values), 40, seed=0, resamples=1000)
-
-
-def test_each_statistic_has_its_own_bounds_and_nan_is_ignored():
-    def statistics(counts):
-        return np.array([counts[0], counts[1] if counts[1] else np.nan, counts.sum()], dtype=float)
-
-    low, high = bootstrap(statistics, 6)
-    counts = np.stack([np.bincount(images, minlength=6) for images in draws(6)]).astype(float)
-    drawn = counts[counts[:, 1] > 0, 1]
-    assert low.tolist() == [*np.percentile(counts[:, 0], [2.5]), *np.percentile(drawn, [2.5]), 6]
-    assert high.tolist() == [*np.percentile(counts[:, 0], [97.5]), *np.percentile(drawn, [97.5]), 6]
-    assert low[1] == 1
 
 
 def test_nothing_is_known_without_images():

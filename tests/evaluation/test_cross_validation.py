@@ -12,8 +12,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 import tinysight as ts
 from tinysight._util.errors import DataError, RunError
 from tinysight.data.dataset import Split
-from tinysight.evaluation.confidence_intervals import wilson_interval
-from tinysight.evaluation.cross_validation import CrossValidation, balanced_interval, fold_indices
+from tinysight.evaluation.confidence_intervals import balanced_interval, wilson_interval
+from tinysight.evaluation.cross_validation import CrossValidation, fold_indices
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def recipe():
     return loading.load_recipe("early-stopping", ["training.epochs=2"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record(recipe, dataset):
     return StudyRecord(
         recipe=recipe,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinysight._util.errors import RunError, StorageError
 from tinysight.tuning.journal import open_journal
-from tinysight.tuning.study import Study, StudyRecord
+from tinysight.tuning.study import Study
 from tinysight.tuning.trial import TrialResult
 
 ARGUMENT = "shapes:train=100,test=30"
@@ -19,21 +19,9 @@ ACCURACIES = (0.5, 0.625, 0.75)
 
 
 @pytest.fixture(scope="module")
-def complete(tmp_path_factory, recipe, dataset):
+def complete(tmp_path_factory, record):
     """The directory of a study of three finished trials; tests must not change it."""
     path = tmp_path_factory.mktemp("journal") / "study"
-    record = StudyRecord(
-        recipe=recipe,
-        epochs=2,
-        trial_seconds=1.0,
-        argument=ARGUMENT,
-        skip_unreadable=False,
-        fingerprint=dataset.without_test().fingerprint,
-        seed=0,
-        precision="fp32",
-        device="cpu",
-        date="2026-01-02",
-    )
     study = Study.create(path, record)
     with study.join():
         for accuracy in ACCURACIES:

@@ -108,17 +108,12 @@ def _labels(dataset: Dataset, places: list[_Place]) -> set[int]:
 
 def _with_labels(dataset: Dataset, places: list[_Place]) -> str:
     """Return the ids of some images with their labels: "cat/1.png (cat) = dog/7.png (dog)"."""
-    described = sorted(
-        f"{one_line(_id(dataset, place))} ({one_line(dataset.class_names[label])})"
-        for place in places
-        for label in _labels(dataset, [place])
-    )
-    return " = ".join(described)
-
-
-def _id(dataset: Dataset, place: _Place) -> str:
-    split = dataset.splits[place.split]
-    return split.files[place.index] if split.files else f"{place.split}/{place.index}"
+    described = []
+    for place in places:
+        split = dataset.splits[place.split]
+        name, label = image_ids(split, place.split)[place.index], dataset.class_names[split.labels[place.index]]
+        described.append(f"{one_line(name)} ({one_line(label)})")
+    return " = ".join(sorted(described))
 
 
 def _dark_and_transparent(dataset: Dataset) -> Iterator[Finding]:

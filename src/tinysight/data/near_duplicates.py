@@ -23,7 +23,7 @@ from torch import Tensor
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Pixels
 
-EXHAUSTIVE_IMAGES = 10_000  # more images are searched by candidates; 10,000 of 32x32 take about 30 s of one core
+EXHAUSTIVE_IMAGES = 10_000  # more images are searched by candidates; this many take less than a minute
 MAX_SIDE = 64  # larger images are compared at COMPARED_SIDE
 COMPARED_SIDE = 32
 MAX_SHIFT = 2  # largest shift, in pixels of a 32x32 image

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tinysight._util.errors import DataError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Provenance
 
@@ -19,6 +21,14 @@ class LoadOptions:
     data_dir: Path | None = None
     skip_unreadable: bool = False
     progress: Progress = SILENT
+
+
+def absolute_path(spec: str | PathLike[str], kind: str) -> Path:
+    """Return the absolute path of a file of a kind, such as "zip". Raises DataError if `spec` cannot be a path."""
+    try:
+        return Path(spec).resolve()
+    except ValueError as error:  # a null character
+        raise DataError(f"{fspath(spec)!r}: not a path. Name a {kind} file.") from error
 
 
 class DataSource(ABC):

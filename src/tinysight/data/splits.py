@@ -20,7 +20,7 @@ from tinysight.recipes.schema import DataSection
 Indices = NDArray[np.int64]
 SplitStrategy = Literal["stratified", "last-20%", "first-10000", "time"]
 
-MAX_CHECKED_PAIRS = 5_000_000  # of training and other images, searched before training; about 3 s of one core
+MAX_CHECKED_PAIRS = 5_000_000  # of training and other images, searched in a few seconds before training
 TEST_FRACTION = 0.2
 TEST_SEED = 0  # not the run's seed: all runs on a dataset use the same test images
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ from scipy.stats import t as student_t
 
 from tinysight.runs.records import Interval, MetricIntervals, ScoreIntervals
 
-N_RESAMPLES = 1000
 METHOD = (
     "95%: Wilson score for shares and F1 by class; averages over classes combine these (MOVER); Student's t with one "
     "pseudo-image for the loss; normal approximation for the calibration error"
@@ -57,26 +55,6 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
     return min(successes / trials, float(interval.low)), max(successes / trials, float(interval.high))
 
 
-def bootstrap(
-    statistics: Callable[[NDArray[np.int64]], Statistics], n: int, seed: int = 0, resamples: int = N_RESAMPLES
-) -> tuple[Statistics, Statistics]:
-    """Return the lower and upper bounds, (k,) each, of 95% percentile intervals of k statistics.
-
-    The method is that of Efron, "Bootstrap Methods: Another Look at the Jackknife" (The Annals of Statistics 7, 1979).
-
-    Args:
-        statistics: computes the statistics, (k,), from the number of times each image is drawn, int64 (n,).
-            NaN marks an undefined statistic and is ignored.
-        n: number of images.
-        seed: seed of the resampling.
-        resamples: number of resamples.
-    """
-    random = np.random.default_rng(seed)
-    samples = [statistics(np.bincount(random.integers(0, n, n), minlength=n)) for _ in range(resamples)]
-    low, high = np.nanpercentile(np.stack(samples), [2.5, 97.5], axis=0)
-    return low, high
-
-
 def metric_intervals(
     predictions: NDArray[np.integer[Any]],
     labels: NDArray[np.integer[Any]],
@@ -114,7 +92,7 @@ def metric_intervals(
     return MetricIntervals(
         method=METHOD,
         accuracy_tta=None,
-        balanced_accuracy=average_interval(recall, (support > 0) / np.count_nonzero(support)),
+        balanced_accuracy=balanced_interval(correct, support),
         loss=mean_loss_interval(nats, classes),
         calibration_error=calibration_error,
         macro=average(np.full(classes, 1 / classes)),
@@ -146,6 +124,16 @@ def average_interval(scores: Scores, weights: Statistics, correlations: Statisti
         max(0.0, mean - math.sqrt(max(0.0, float(below @ correlations @ below)))),
         min(1.0, mean + math.sqrt(max(0.0, float(above @ correlations @ above)))),
     )
+
+
+def balanced_interval(correct: NDArray[np.int64], support: NDArray[np.int64]) -> Interval:
+    """Return the interval of the mean recall of the classes that have images: `average_interval` of their recalls.
+
+    Args:
+        correct: (classes,), number of images of each class that are predicted correctly.
+        support: (classes,), number of images of each class.
+    """
+    return average_interval(_shares(correct, support), (support > 0) / np.count_nonzero(support))
 
 
 def mean_loss_interval(nats: NDArray[np.floating[Any]], classes: int) -> Interval:

@@ -16,8 +16,9 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import IN_MEMORY, Dataset, Split
 from tinysight.data.image_ids import image_ids, to_csv
 from tinysight.data.splits import Indices, join, subset
-from tinysight.evaluation.confidence_intervals import wilson_interval
+from tinysight.evaluation.confidence_intervals import balanced_interval, wilson_interval
 from tinysight.evaluation.evaluate import evaluate
+from tinysight.models.scores import balanced_accuracy
 from tinysight.recipes.schema import DataSection, Recipe
 from tinysight.runs.records import Finite, FrozenModel, Interval, Record, read_record, write_record
 from tinysight.runs.run import Run
@@ -170,20 +171,6 @@ def fold_indices(images: Split, folds: int, seed: int, class_names: tuple[str, .
     return parts
 
 
-def balanced_interval(correct: NDArray[np.int64], totals: NDArray[np.int64]) -> Interval:
-    """Return the 95% interval of the mean recall of classes with `correct` of `totals` images.
-
-    The Wilson intervals of the classes are combined by square-and-add (Zou and Donner, "Construction of confidence
-    limits about effect measures", Statistics in Medicine 27, 2008).
-    """
-    recalls = correct / totals
-    bounds = np.array([wilson_interval(int(k), int(n)) for k, n in zip(correct, totals, strict=True)])
-    below = float(np.sqrt(((recalls - bounds[:, 0]) ** 2).sum()) / len(recalls))
-    above = float(np.sqrt(((bounds[:, 1] - recalls) ** 2).sum()) / len(recalls))
-    mean = float(recalls.mean())
-    return max(0.0, mean - below), min(1.0, mean + above)
-
-
 def _pool(dataset: Dataset) -> Split:
     if not dataset.has_drawn_test:
         return dataset.train
@@ -210,11 +197,10 @@ def _pooled(
     predicted: NDArray[np.int64],
     folds: tuple[FoldResult, ...],
 ) -> CrossValidation:
-    classes = len(dataset.class_names)
-    confusion = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(confusion, (pool.labels, predicted), 1)
-    hits, totals = confusion.diagonal(), confusion.sum(1)
-    n_correct = int(hits.sum())
+    from sklearn.metrics import confusion_matrix
+
+    confusion = confusion_matrix(pool.labels, predicted, labels=range(len(dataset.class_names)))
+    n_correct = int(confusion.trace())
     return CrossValidation(
         recipe=recipe.name,
         dataset=dataset.name,
@@ -222,8 +208,8 @@ def _pooled(
         n=len(pool),
         accuracy=n_correct / len(pool),
         accuracy_ci95=wilson_interval(n_correct, len(pool)),
-        balanced_accuracy=float((hits / totals).mean()),
-        balanced_accuracy_ci95=balanced_interval(hits, totals),
+        balanced_accuracy=balanced_accuracy(pool.labels, predicted),
+        balanced_accuracy_ci95=balanced_interval(confusion.diagonal(), confusion.sum(1)),
         method=GROUPED_METHOD if pool.groups else METHOD,
         class_names=dataset.class_names,
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),

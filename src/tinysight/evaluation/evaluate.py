@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
-
-import numpy as np
 
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.splits import split_dataset
+from tinysight.data.splits import join, split_dataset
 from tinysight.evaluation.metrics import compute_metrics
 from tinysight.models.predictor import Predictor
 from tinysight.runs.records import Metrics, SplitName
@@ -110,9 +109,4 @@ def _unseen_images(dataset: Dataset) -> Split:
     """Return the images of a dataset that a classifier was not trained on: the test split, or all if it has none."""
     if not dataset.has_drawn_test:
         return dataset.test
-    splits = list(dataset.splits.values())
-    return Split(
-        np.concatenate([split.pixels for split in splits]),
-        np.concatenate([split.labels for split in splits]),
-        tuple(file for split in splits for file in split.files),
-    )
+    return reduce(join, dataset.splits.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -76,8 +76,8 @@ class ModelSection(Section):
     architecture: str = Field(
         "simple",
         pattern=r"^[a-z0-9][a-z0-9-]*$",
-        description="network family: simple, deep, strided, early-stopping, fast, resnet-9; layers: the list `layers`; "
-        "custom: a network that is passed as network=factory",
+        description="network family, such as deep, fast or resnet-9; layers: the list `layers`; custom: a network that "
+        "is passed as network=factory",
     )
     stem_stride: Literal[1, 2] | None = Field(
         None, description="fast: stride of the first convolution; 2 needs a quarter of the computing time"
@@ -231,6 +231,14 @@ class Recipe(Section):
     def with_excluded(self, path: Path) -> Self:
         """Return a copy that excludes the images listed in the CSV file `path`."""
         return self.model_copy(update={"data": self.data.model_copy(update={"exclude_file": str(path)})})
+
+    def flat(self) -> dict[str, Any]:
+        """Return all values by their dotted keys, such as "training.epochs"."""
+        return {
+            f"{section}.{key}" if isinstance(value, dict) else section: item
+            for section, value in self.model_dump().items()
+            for key, item in (value.items() if isinstance(value, dict) else [("", value)])
+        }
 
     @model_validator(mode="after")
     def _check_muon_rates(self) -> Self:

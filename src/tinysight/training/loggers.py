@@ -183,8 +183,5 @@ def _curves(epoch: EpochRecord) -> dict[str, float]:
 
 def _parameters(recipe: Recipe) -> list[tuple[str, str]]:
     """Return the recipe's values by key, each at most as long as MLflow allows."""
-    values: list[tuple[str, str]] = [("recipe", recipe.name)]
-    for section, keys in recipe.model_dump(exclude_none=True).items():
-        if isinstance(keys, dict):
-            values += [(f"{section}.{key}", str(value)[:500]) for key, value in keys.items()]
-    return values
+    values = [(key, str(value)[:500]) for key, value in recipe.flat().items() if "." in key and value is not None]
+    return [("recipe", recipe.name), *values]

@@ -6,7 +6,6 @@ import os.path
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -254,14 +253,6 @@ def _check_same_settings(run: Run, recipe: Recipe, data_source: str, seed: int, 
 
 def _difference(started: Recipe, now: Recipe) -> str:
     """Return the first value that differs between two recipes, such as "training.epochs is 60, not 50"."""
-    before, after = _flatten(started.model_dump()), _flatten(now.model_dump())
+    before, after = started.flat(), now.flat()
     key = next(key for key in {**before, **after} if before.get(key) != after.get(key))
     return f"{key} is {after.get(key)}, not {before.get(key)}"
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, object]:
-    """Return nested values by their dotted keys."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -99,7 +99,7 @@ class Session:
                 "Load them at that size."
             )
         split = split_dataset(config.dataset, config.recipe.data, config.seed)
-        if self.group.is_main and not config.resume:
+        if self.group.is_main and not config.resume and self.progress is not SILENT:
             self._report_near_duplicates(split)
         options = (config.seed, config.precision, config.device, self.group, config.network)
         trainer = Trainer(config.recipe, config.dataset, split, *options)

@@ -19,7 +19,7 @@ from typing import Any
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
-from tinysight.data.source import DataSource, LoadOptions
+from tinysight.data.source import DataSource, LoadOptions, absolute_path
 from tinysight.data.split_names import SPLIT_ALIASES, split_of
 
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
@@ -42,7 +42,7 @@ class TableSource(DataSource):
 
     def argument(self, spec: Any) -> str:
         """Return the absolute path of a CSV file, or `IN_MEMORY` for a DataFrame."""
-        return str(_resolved(spec)) if isinstance(spec, str | PathLike) else IN_MEMORY
+        return str(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else IN_MEMORY
 
     def load(self, spec: Any, options: LoadOptions) -> Dataset:
         """Decode the listed images, or read them from the cache.
@@ -50,7 +50,7 @@ class TableSource(DataSource):
         Paths are relative to the folder of a CSV file, or to the working directory for a DataFrame. Without a test
         split, a fifth of each class becomes the test split, the same on every load. Images of one group stay together.
         """
-        table = read_csv(_resolved(spec)) if isinstance(spec, str | PathLike) else _read_frame(spec)
+        table = read_csv(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else _read_frame(spec)
         size = (options.image_size, options.image_size)
         dataset = load_image_files(table.index(), size, options.skip_unreadable, options.progress)
         if not isinstance(spec, str | PathLike):
@@ -227,10 +227,3 @@ def _row(position: str, values: Mapping[str, str]) -> Row | str:
     if name is None:
         return f"unknown split {split!r}.{did_you_mean(str(split).lower(), tuple(SPLIT_ALIASES))}"
     return Row(position, **{**stripped, "split": name})
-
-
-def _resolved(spec: str | PathLike[str]) -> Path:
-    try:
-        return Path(spec).resolve()
-    except ValueError as error:  # a null character
-        raise DataError(f"{os.fspath(spec)!r}: not a path. Name a CSV file.") from error

@@ -28,7 +28,7 @@ from tinysight.data.dataset import NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, load_image_files
 from tinysight.data.image_io import MAX_BYTES
 from tinysight.data.image_io.formats import HEAD_BYTES, image_format, is_image_name, is_readable_format, is_system_name
-from tinysight.data.source import DataSource, LoadOptions
+from tinysight.data.source import DataSource, LoadOptions, absolute_path
 from tinysight.data.source_report import ReportBuilder, one_line
 from tinysight.data.sources.folder import scan_folder
 
@@ -53,11 +53,11 @@ class ZipSource(DataSource):
 
     def argument(self, spec: str | PathLike[str]) -> str:
         """Return the absolute path."""
-        return str(_resolved(spec))
+        return str(absolute_path(spec, "zip"))
 
     def load(self, spec: str | PathLike[str], options: LoadOptions) -> Dataset:
         """Unpack the images into the cache if they are not there yet, and load them like a folder."""
-        index = scan_zip(_resolved(spec), options.progress)
+        index = scan_zip(absolute_path(spec, "zip"), options.progress)
         size = (options.image_size, options.image_size)
         return load_image_files(index, size, options.skip_unreadable, options.progress)
 
@@ -205,10 +205,3 @@ def _zip_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: not a zip file, or damaged. Get a new copy.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check path and permissions.") from error
-
-
-def _resolved(spec: str | PathLike[str]) -> Path:
-    try:
-        return Path(spec).resolve()
-    except ValueError as error:  # a null character
-        raise DataError(f"{os.fspath(spec)!r}: not a path. Name a zip file.") from error

@@ -27,7 +27,7 @@ from tinysight.recipes.layers import Layer
 
 MAX_BYTES = 10_000_000  # bytes
 MAX_LAYERS = 1000
-_MAX_DEPTH = 10  # models inside of models
+_MAX_DEPTH = 10  # models inside models
 _MODELS = ("Sequential", "Functional", "Model")
 _LARGEST_BYTE_SCALE = 0.1  # a layer that multiplies pixels by less expects them from 0 to 255
 
@@ -42,7 +42,7 @@ class KerasLayer:
         kind: class of the layer.
         name: its name in the model.
         specs: the layer specifications.
-        model: name of the outermost model inside of the model that contains it; empty if there is none.
+        model: name of the outermost model inside the model that contains it; empty if there is none.
         group: its group in a weights file of Keras 3.
         is_adapted: whether it normalizes by a mean and a variance that are in the weights file.
         is_scalar: whether these are one number each, for all channels.
@@ -157,7 +157,7 @@ def _architecture(values: Any, logits: bool) -> KerasArchitecture:
 
 
 def _flatten(values: Any, model: str = "", group: str = "", depth: int = 0) -> Iterator[_Entry]:
-    """Yield the layers of a model and of the models inside of it, in the order in which they run."""
+    """Yield the layers of a model and of the models inside it, in the order in which they run."""
     if depth > _MAX_DEPTH:
         raise UnsupportedLayerError(f"models are nested more than {_MAX_DEPTH} deep. Flatten them.")
     numbers: Counter[str] = Counter()

@@ -166,7 +166,7 @@ def _default_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _keras_2_arrays(root: h5py.Group, architecture: KerasArchitecture) -> dict[int, tuple[h5py.Group, list[str]]]:
     """Return the group and the array names of each layer with weights, by its id.
 
-    Keras 1 and 2 write one group per layer, with a list of its arrays. The layers of a model inside of the model share
+    Keras 1 and 2 write one group per layer, with a list of its arrays. The layers of a model inside the model share
     one group. Layers are matched by name, or by order if the model was built again under other names.
     """
     inner_models = {layer.model for layer in architecture.layers} - {""}
