@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 from common import append, stamp
+from scipy.stats import bootstrap
 
 from tinysight._util.allocator import tune_malloc
 from tinysight._util.hardware import usable_cores
 from tinysight.data.dataset import Dataset
 from tinysight.data.load import load
-from tinysight.evaluation.confidence_intervals import bootstrap
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.tuning.results import best_recipe_path
@@ -97,13 +97,13 @@ def rows(arguments: argparse.Namespace, study: Study, seconds: float, pairs: np.
     }
     values = [tuple(trial.values.items()) for trial in trials if trial.state == "finished"]
     gains = pairs[:, 1] - pairs[:, 0]
-    (low,), (high,) = bootstrap(lambda counts: np.array([np.average(gains, weights=counts)]), len(gains))
+    interval = bootstrap((gains,), np.mean, n_resamples=1000, method="percentile", rng=0).confidence_interval
     what = f"`tune {arguments.recipe} --epochs {arguments.epochs} --minutes {arguments.minutes:g}` on {arguments.data}"
     return [
         {
             "claim": f"{what}: validation accuracy with new seeds, original and tuned",
             "ours": f"{pairs[:, 0].mean():.4f} and {pairs[:, 1].mean():.4f}, a difference of {gains.mean():+.4f} "
-            f"({low:+.4f} to {high:+.4f}, bootstrap of the pairs)",
+            f"({interval.low:+.4f} to {interval.high:+.4f}, bootstrap of the pairs)",
             "n": len(gains),
         },
         {
