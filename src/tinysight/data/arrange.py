@@ -112,8 +112,9 @@ def _split_by_time(dataset: Dataset, validation_fraction: float) -> Dataset:
         train, splits["test"] = _split_off_newest(dataset, join(train, dataset.test), TEST_FRACTION)
     if dataset.validation is None:
         train, splits["validation"] = _split_off_newest(dataset, train, validation_fraction)
-    if missing := set(range(len(dataset.class_names))) - set(train.labels.tolist()):
-        name = dataset.class_names[min(missing)]
+    counts = train.class_counts(len(dataset.class_names))
+    if 0 in counts:
+        name = dataset.class_names[counts.index(0)]
         raise DataError(
             f"Class {name}: all of its images are among the newest, so none is left to train on. Add older."
         )

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.crops import CENTER_CROP, Crops
+from tinysight.data.labels import Labels as Labels
+from tinysight.data.labels import Task, count_labels, has_label, task_of
 from tinysight.data.pixels import Pixels as Pixels
 from tinysight.data.pixels import iter_chunks
 from tinysight.data.source_report import NO_REPORT, SourceReport
 
-Labels = NDArray[np.int64]
 LabelType = Literal["str", "int", "float", "bool"]
 
 _MAX_SHOWN_CLASSES = 10  # classes with a sample image in the notebook display
@@ -46,7 +47,8 @@ class Split:
 
     Attributes:
         pixels: uint8, (n, 3, height, width), RGB, 0..255.
-        labels: int64, (n,), indices into the dataset's class names.
+        labels: int64, (n,), indices into the dataset's class names; or (n, classes), 1 for each label of an image and 0
+            elsewhere, if images may have several labels.
         files: the file of each image, or empty if the images did not come from single files.
         groups: the group of each image (a patient, a scene, a burst), or empty. Groups are never split between
             training, validation and test.
@@ -70,7 +72,7 @@ class Split:
 
     def class_counts(self, num_classes: int) -> list[int]:
         """Return the number of images of each of the `num_classes` classes."""
-        return [int(count) for count in np.bincount(self.labels, minlength=num_classes)]
+        return count_labels(self.labels, num_classes)
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,11 @@ class Dataset:
         return {name: split for name, split in candidates.items() if split is not None}
 
     @property
+    def task(self) -> Task:
+        """"multi-class" if each image has one label, "multi-label" if it may have several or none."""
+        return task_of(self.train.labels)
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
         height, width = self.train.pixels.shape[2:]
@@ -132,7 +139,7 @@ class Dataset:
     def without_test(self) -> Dataset:
         """Return this dataset with an empty test split, so that model selection cannot use it."""
         height, width = self.image_size
-        empty = Split(np.empty((0, 3, height, width), dtype=np.uint8), np.empty(0, dtype=np.int64))
+        empty = Split(np.empty((0, 3, height, width), dtype=np.uint8), self.train.labels[:0])
         return replace(self, test=empty)
 
     def _repr_html_(self) -> str:
@@ -141,7 +148,7 @@ class Dataset:
 
         names, train = self.class_names, self.train
         counts = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
-        indices = [int((train.labels == label).argmax()) for label in range(min(len(names), _MAX_SHOWN_CLASSES))]
+        indices = [int(has_label(train.labels, label).argmax()) for label in range(min(len(names), _MAX_SHOWN_CLASSES))]
         figures = [
             FIGURE_HTML.format(image=image_html(train.pixels[index], names[label]), text=escape(names[label]))
             for label, index in enumerate(indices)

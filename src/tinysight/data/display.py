@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tinysight._util.errors import DataError
 from tinysight._util.files import write_bytes
 from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.labels import describe_label, has_label
 from tinysight.data.pixels import take
 
 _SIDE = 320  # pixels; an image is enlarged to at most this side
@@ -40,7 +41,7 @@ def captioned_image(dataset: Dataset, index: int, split: Literal["train", "test"
     if not 0 <= index < len(part):
         raise DataError(f"{dataset.name}: no {split} image {index}. Choose an index from 0 to {len(part) - 1}.")
     image = _enlarged(part.pixels[index])
-    caption = replace_unprintable(f"{dataset.class_names[part.labels[index]]} ({split} {index})")
+    caption = replace_unprintable(f"{describe_label(part.labels[index], dataset.class_names)} ({split} {index})")
     width = max(image.width, round(_font().getlength(caption))) + 2 * _GAP
     canvas = Image.new("RGB", (width, image.height + _FONT_SIZE + 4 * _GAP), "white")
     canvas.paste(image, ((width - image.width) // 2, _GAP))
@@ -72,7 +73,7 @@ def contact_sheet(dataset: Dataset, columns: int = 10) -> Image.Image:
         top = _GAP + label * row_height
         caption = replace_unprintable(f"{dataset.class_names[label]} ({count:,})")
         ImageDraw.Draw(sheet).text((_GAP, top), caption, "black", _font())
-        members = np.flatnonzero(dataset.train.labels == label)
+        members = np.flatnonzero(has_label(dataset.train.labels, label))
         chosen = members[np.linspace(0, count - 1, min(columns, count)).round().astype(int)] if count else members
         for column, pixels in enumerate(take(dataset.train.pixels, chosen)):
             image = Image.fromarray(pixels.transpose(1, 2, 0)).resize((_SHEET_SIDE, _SHEET_SIDE))

@@ -15,6 +15,7 @@ from tinysight._util.files import cache_folder
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
+from tinysight.data.labels import Labels, count_labels, label_pairs
 from tinysight.data.pixel_cache import decode_cached
 from tinysight.data.source_report import MAX_NAMES, NO_REPORT, Finding, SourceReport, one_line, truncated
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class_sizes, hold_out
@@ -22,12 +23,20 @@ from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Image files of one split, relative to the dataset folder, with the class index, group and time of each."""
+    """Image files of one split, relative to the dataset folder, with the label, group and time of each.
+
+    A label is a class index, or a row of 0 and 1 if images may have several labels.
+    """
 
     files: tuple[str, ...]
-    labels: tuple[int, ...]
+    labels: tuple[int | tuple[int, ...], ...]
     groups: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+
+    @property
+    def label_array(self) -> Labels:
+        """The labels, int64 (n,) or (n, labels)."""
+        return np.array(self.labels, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def shuffle_and_split(index: FileIndex) -> FileIndex:
     if "test" not in splits:
         _check_class_sizes(index)
         train = splits["train"]
-        labels = np.array(train.labels, dtype=np.int64)
+        labels = train.label_array
         kept, held_out = hold_out(labels, train.groups, TEST_FRACTION, TEST_SEED, index.class_names)
         splits = {**splits, "train": _subset(train, kept), "test": _subset(train, held_out)}
     shuffled = {
@@ -149,10 +158,10 @@ def _check_class_sizes(index: FileIndex, unreadable: Collection[str] = ()) -> No
     """Check the classes of an index without a test split, which takes one image more of each."""
     counted = [split for name, split in index.splits.items() if name != "validation"]
     images = [
-        (label, split.groups[position] if split.groups else file)
+        (label, split.groups[position] if split.groups else split.files[position])
         for split in counted
-        for position, (file, label) in enumerate(zip(split.files, split.labels, strict=True))
-        if file not in unreadable
+        for position, label in label_pairs(split.label_array)
+        if split.files[position] not in unreadable
     ]
     has_groups = any(split.groups for split in counted)
     check_class_sizes(images, index.class_names, "validation" in index.splits, "group" if has_groups else "image")
@@ -184,9 +193,10 @@ def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str])
     for name, split in index.splits.items():
         readable = np.array([file not in unreadable for file in split.files])
         files = tuple(compress(split.files, readable))
-        labels = np.array(split.labels, dtype=np.int64)[readable]
-        if missing := set(split.labels) - set(labels.tolist()):
-            class_name = index.class_names[min(missing)]
+        labels = split.label_array[readable]
+        listed, left = (count_labels(part, len(index.class_names)) for part in (split.label_array, labels))
+        if missing := [label for label, count in enumerate(listed) if count and not left[label]]:
+            class_name = index.class_names[missing[0]]
             raise DataError(f"Class {class_name}: none of its {name} images can be read. Repair them or add others.")
         groups = tuple(compress(split.groups, readable))
         times = tuple(compress(split.times, readable))

@@ -12,6 +12,7 @@ import numpy as np
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.data.image_io.image_file import is_transparent_file, read_dimensions
+from tinysight.data.labels import describe_label
 from tinysight.data.pixels import iter_chunks
 from tinysight.data.source_report import MAX_NAMES, Finding, SourceReport, one_line
 
@@ -79,6 +80,8 @@ def _same_hash(dataset: Dataset) -> Iterator[list[_Place]]:
     places = [(name, index) for name, split in dataset.splits.items() for index in range(len(split))]
     hashes = np.array([value for split in dataset.splits.values() for value in _hashes(split)], dtype=np.int64)
     labels = np.concatenate([split.labels for split in dataset.splits.values()])
+    if labels.ndim == 2:
+        _, labels = np.unique(labels, axis=0, return_inverse=True)
     order = np.argsort(hashes, kind="stable")
     starts = np.flatnonzero(np.diff(hashes[order], prepend=hashes[order[:1]] - 1))
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
@@ -102,8 +105,8 @@ def _file_content(dataset: Dataset, place: _Place) -> bytes:
         return b""
 
 
-def _labels(dataset: Dataset, places: list[_Place]) -> set[int]:
-    return {int(dataset.splits[place.split].labels[place.index]) for place in places}
+def _labels(dataset: Dataset, places: list[_Place]) -> set[str]:
+    return {describe_label(dataset.splits[place.split].labels[place.index], dataset.class_names) for place in places}
 
 
 def _with_labels(dataset: Dataset, places: list[_Place]) -> str:
@@ -111,7 +114,7 @@ def _with_labels(dataset: Dataset, places: list[_Place]) -> str:
     described = []
     for place in places:
         split = dataset.splits[place.split]
-        name, label = image_ids(split, place.split)[place.index], dataset.class_names[split.labels[place.index]]
+        name, label = image_ids(split, place.split)[place.index], describe_label(split.labels[place.index], dataset.class_names)
         described.append(f"{one_line(name)} ({one_line(label)})")
     return " = ".join(sorted(described))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tinysight._util.errors import DataError
 from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import all_image_ids, check_ids, image_ids, read_image_ids
+from tinysight.data.labels import count_labels
 from tinysight.data.pixels import take
 from tinysight.recipes.schema import DataSection
 
@@ -23,6 +24,7 @@ SplitStrategy = Literal["stratified", "last-20%", "first-10000", "time"]
 MAX_CHECKED_PAIRS = 5_000_000  # of training and other images, searched in a few seconds before training
 TEST_FRACTION = 0.2
 TEST_SEED = 0  # not the run's seed: all runs on a dataset use the same test images
+UNLABELED = -1  # the class of images without any of several labels
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def split_dataset(dataset: Dataset, data: DataSection, seed: int) -> TrainSplit:
 
     Raises:
         DataError: there are too few images for the recipe's split, or its list of excluded images is unreadable, names
-            unknown images, or leaves none to train on or to validate on.
+            unknown images, or leaves none to train on or to validate on; no training image has one of several labels.
     """
     train = dataset.train
     names = image_ids(train, "train")
@@ -63,19 +65,29 @@ def split_dataset(dataset: Dataset, data: DataSection, seed: int) -> TrainSplit:
     if data.near_duplicates == "drop":
         is_copy = np.isin(np.arange(len(learn)), duplicates_across(train, learn, validation, dataset.test)[:, 0])
         learn, n_dropped = learn[~is_copy], int(is_copy.sum())
-        if len(set(train.labels[learn])) < len(set(train.labels)):
+        classes = len(dataset.class_names)
+        if np.count_nonzero(count_labels(train.labels[learn], classes)) < np.count_nonzero(train.class_counts(classes)):
             raise DataError(
                 f"{dataset.name}: without near-duplicates of validation and test images, a class has no training images"
                 " left. Keep near-duplicates together instead."
             )
-    if data.exclude_file is None:
-        return TrainSplit(train, learn, validation, n_dropped)
-    excluded = read_excluded(Path(data.exclude_file), dataset)
-    kept_train = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
-    kept_validation = np.array([i for i, name in enumerate(validation_ids) if name not in excluded], dtype=np.int64)
-    if not len(kept_train) or not len(kept_validation):
-        raise DataError(f"{data.exclude_file}: no training or no validation images are left. Exclude fewer.")
-    return TrainSplit(train, kept_train, subset(validation, kept_validation), n_dropped)
+    if data.exclude_file is not None:
+        excluded = read_excluded(Path(data.exclude_file), dataset)
+        learn = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
+        kept_validation = np.array([i for i, name in enumerate(validation_ids) if name not in excluded], dtype=np.int64)
+        if not len(learn) or not len(kept_validation):
+            raise DataError(f"{data.exclude_file}: no training or no validation images are left. Exclude fewer.")
+        validation = subset(validation, kept_validation)
+    if dataset.task == "multi-label":
+        _check_positives(dataset, learn)
+    return TrainSplit(train, learn, validation, n_dropped)
+
+
+def _check_positives(dataset: Dataset, learn: Indices) -> None:
+    """Raise DataError if none of the training images has one of the labels."""
+    counts = count_labels(dataset.train.labels[learn], len(dataset.class_names))
+    if missing := [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]:
+        raise DataError(f"{dataset.name}: no training image has the label {missing[0]!r}. Add some or remove the label.")
 
 
 def duplicates_across(train: Split, learn: Indices, *others: Split) -> NDArray[np.int64]:
@@ -168,9 +180,12 @@ def subset(split: Split, indices: NDArray[np.int64]) -> Split:
 def hold_out(
     labels: Labels, groups: Sequence[str], fraction: float, seed: int, class_names: Sequence[str] = ()
 ) -> tuple[Indices, Indices]:
-    """Hold out whole groups with `grouped_split` if there are groups, else images with `stratified_split`."""
-    if groups:
-        return grouped_split(labels, groups, fraction, seed, class_names)
+    """Hold out whole groups with `grouped_split` if there are groups, else images with `stratified_split`.
+
+    Images of several labels each, (n, labels), cannot be drawn class by class, so each is a group of its own.
+    """
+    if groups or labels.ndim == 2:
+        return grouped_split(labels, groups or range(len(labels)), fraction, seed, class_names)
     return stratified_split(labels, fraction, seed, class_names)
 
 
@@ -206,16 +221,16 @@ def stratified_split(
 
 
 def grouped_split(
-    labels: Labels, groups: Sequence[str], fraction: float, seed: int, class_names: Sequence[str] = ()
+    labels: Labels, groups: Sequence[str | int], fraction: float, seed: int, class_names: Sequence[str] = ()
 ) -> tuple[Indices, Indices]:
     """Hold out whole groups, which together have about the same fraction of every class.
 
     First, every class gets a held-out group, the class with the fewest groups first. Then groups are added in random
     order as long as each brings the held-out fractions closer to `fraction`. A group that has the last remaining
-    images of a class is never held out.
+    images of a class is never held out. Of several labels per image, each is a class, and so is having none.
 
     Args:
-        labels: int64, (n,).
+        labels: int64, (n,), or (n, labels) of 0 and 1.
         groups: the group of each image, (n,).
         fraction: fraction of each class to hold out, between 0 and 1.
         seed: random seed.
@@ -228,10 +243,10 @@ def grouped_split(
         DataError: a class has too few groups for both sides, or the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
-    classes, class_of = np.unique(labels, return_inverse=True)
+    classes, members = _class_members(labels)
     names, group_of = np.unique(list(groups), return_inverse=True)
     counts = np.zeros((len(names), len(classes)))
-    np.add.at(counts, (group_of, class_of), 1)
+    np.add.at(counts, group_of, members)
     shares = counts / counts.sum(0)  # fraction of each class that is in each group
     order = np.random.default_rng(seed).permutation(len(names))
     held_out, total = np.zeros(len(names), dtype=bool), np.zeros(len(classes))
@@ -248,9 +263,14 @@ def grouped_split(
             errors = error_with(candidates)
             if not len(errors) or np.isinf(errors.min()):
                 label = classes[column]
+                if label == UNLABELED:  # the split need not have such images on either side
+                    continue
+                name = class_names[label] if class_names else label
+                if len(names) == len(labels):
+                    raise DataError(f"Class {name}: too few images to split. Add images or remove the class.")
                 raise DataError(
-                    f"Class {class_names[label] if class_names else label}: too few groups to split, because groups "
-                    "stay whole. Add images of other groups or remove the class."
+                    f"Class {name}: too few groups to split, because groups stay whole. Add images of other groups or "
+                    "remove the class."
                 )
             chosen = candidates[errors.argmin()]
             held_out[chosen] = True
@@ -261,6 +281,17 @@ def grouped_split(
             total = total + shares[group]
     is_held_out = held_out[group_of]
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def _class_members(labels: Labels) -> tuple[Indices, NDArray[np.bool_]]:
+    """Return the classes that have images, and whether each image belongs to each, bool (n, classes)."""
+    if labels.ndim == 1:
+        classes = np.unique(labels)
+        return classes, labels[:, None] == classes
+    members = np.column_stack([labels, ~labels.any(axis=1)]).astype(bool)
+    classes = np.append(np.arange(labels.shape[1]), UNLABELED)
+    has_images = members.any(axis=0)
+    return classes[has_images], members[:, has_images]
 
 
 def check_class_sizes(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinysight._util.errors import DataError
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Provenance, Split
 from tinysight.data.image_io.from_arrays import default_crops, to_pixels
+from tinysight.data.labels import Labels, label_pairs
 from tinysight.data.source import DataSource, LoadOptions
-from tinysight.data.splits import TEST_FRACTION, TEST_SEED, check_class_sizes, stratified_split
+from tinysight.data.splits import TEST_FRACTION, TEST_SEED, check_class_sizes, hold_out, subset
 
 
 class ArraysSource(DataSource):
@@ -34,9 +38,9 @@ class ArraysSource(DataSource):
         images, labels = _require_images(spec)
         dataset = dataset_from_arrays(images, labels, options.image_size)
         train = dataset.train
-        images_by_label = ((label, str(index)) for index, label in enumerate(train.labels.tolist()))
+        images_by_label = ((label, str(image)) for image, label in label_pairs(train.labels))
         check_class_sizes(images_by_label, dataset.class_names, has_validation=False)
-        kept, held_out = stratified_split(train.labels, TEST_FRACTION, TEST_SEED)
+        kept, held_out = hold_out(train.labels, (), TEST_FRACTION, TEST_SEED, dataset.class_names)
         note = (
             f"The arrays have no test split. {len(held_out)} images, a fifth of each class, "
             "were chosen at random as the test split. The choice is always the same."
@@ -53,14 +57,22 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
 
     Args:
         images: images of any kind that `to_pixels` accepts.
-        labels: the label of each image, (n,): text or numbers, of at least two classes.
+        labels: the label of each image, (n,): text or numbers, of at least two classes. Or the labels of each image,
+            (n, labels) of 0 and 1, for at least two labels: their names are the columns of a DataFrame, or their indices.
         image_size: side of the images in pixels; others are resized.
 
     Raises:
         DataError: the labels do not fit the images, or there are fewer than two classes.
         InputError: `images` does not hold images.
     """
-    pixels, targets = to_pixels(images, image_size), np.asarray(labels)
+    pixels, targets = to_pixels(images, image_size), _to_array(labels)
+    crops = default_crops(images, image_size)
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        names = tuple(str(name) for name in getattr(labels, "columns", range(targets.shape[1])))
+        split = Split(pixels, _indicators(targets, len(pixels), names))
+        empty, named = subset(split, np.arange(0)), hasattr(labels, "columns")
+        label_type: LabelType = "str" if named else "int"
+        return Dataset("images", split, empty, names, "images in memory", crops=crops, label_type=label_type)
     if targets.shape != (len(pixels),):
         raise DataError(f"y: shape {targets.shape} for {len(pixels):,} images. Pass one label for each image.")
     classes, codes = np.unique(targets, return_inverse=True)
@@ -71,10 +83,32 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
     names = tuple(str(label) for label in values)
     type_names = {type(label).__name__ for label in values}
     label_types: tuple[LabelType, ...] = get_args(LabelType)
-    label_type: LabelType = next((name for name in label_types if type_names == {name}), "str")
+    label_type = next((name for name in label_types if type_names == {name}), "str")
     empty = Split(pixels[:0], codes[:0])
-    crops = default_crops(images, image_size)
     return Dataset("images", Split(pixels, codes), empty, names, "images in memory", crops=crops, label_type=label_type)
+
+
+def _to_array(labels: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(labels)
+    except ValueError as error:
+        raise DataError(
+            "y: its rows have different lengths. Pass one label for each image, or a matrix of 0 and 1 such as "
+            "sklearn.preprocessing.MultiLabelBinarizer returns."
+        ) from error
+
+
+def _indicators(targets: NDArray[Any], n_images: int, names: Sequence[str]) -> Labels:
+    """Return the labels of images that may have several, int64 (n, labels) of 0 and 1."""
+    if len(targets) != n_images:
+        raise DataError(f"y: shape {targets.shape} for {n_images:,} images. Pass one row for each image.")
+    if targets.dtype.kind not in "biuf" or not np.isin(targets, (0, 1)).all():
+        raise DataError("y: holds other values than 0 and 1. Pass 1 for each label of an image, and 0 elsewhere.")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"y: two columns {repeated[0]!r}. Remove one.")
+    if missing := [name for name, count in zip(names, targets.sum(0), strict=True) if not count]:
+        raise DataError(f"y: no image has the label {missing[0]!r}. Add some or remove its column.")
+    return targets.astype(np.int64)
 
 
 def _require_images(spec: tuple[Any, Any] | str) -> tuple[Any, Any]:

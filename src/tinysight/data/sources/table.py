@@ -2,6 +2,9 @@
 
 The columns are `image` and `label`, and optionally `split`, `group` and `time`. Names of columns and splits are not
 case-sensitive. Other columns are ignored, with a note. Spaces around values are removed.
+
+If images may have several labels, the table has a column `labels`, with `|` between the labels of an image, or no such
+column and one column of 0 and 1 for each label.
 """
 
 from __future__ import annotations
@@ -14,17 +17,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
+from tinysight.data.labels import SEPARATOR
 from tinysight.data.source import DataSource, LoadOptions, absolute_path
+from tinysight.data.source_report import SourceReport, one_line, truncated
 from tinysight.data.split_names import SPLIT_ALIASES, split_of
 
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
-_REQUIRED, _OPTIONAL = ("image", "label"), ("split", "group", "time")
-_COLUMNS = (*_REQUIRED, *_OPTIONAL)
+_COLUMNS = ("image", "label", "labels", "split", "group", "time")
+_MAY_BE_EMPTY = ("labels", "time")
+_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}  # cells of a column that is a label
+_OTHER_SEPARATORS = ",;"  # that people use between labels
 _MAX_LISTED = 10  # wrong rows in an error message
 
 
@@ -63,34 +72,57 @@ SOURCE = TableSource()
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a table. `position` names the row in messages, such as "line 3"."""
+    """One image of a table. `position` names the row in messages, such as "line 3".
+
+    The image has either one `label`, or any number of `labels`.
+    """
 
     position: str
     image: str
-    label: str
+    label: str = ""
+    labels: frozenset[str] = frozenset()
     split: str = ""
     group: str = ""
     time: str = ""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All labels of the image."""
+        return frozenset([self.label]) if self.label else self.labels
+
 
 @dataclass(frozen=True)
 class Table:
-    """The valid rows of a table; `path` names it in messages, and `folder` is what its images are relative to."""
+    """The valid rows of a table.
+
+    Attributes:
+        path: names the table in messages.
+        folder: what its images are relative to.
+        rows: at least one.
+        layout: its columns.
+    """
 
     path: Path
     folder: Path
     rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
+    layout: Layout
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note about the columns that are not used."""
+        unused = ", ".join(repr(name) for name in self.layout.unused)
+        return (f"Columns of the table that are not used: {unused}.",) if unused else ()
 
     def index(self) -> FileIndex:
-        """Return the files by split, with the class names in alphabetical order.
+        """Return the files by split, with the class names in alphabetical order, or that of their columns.
 
         Raises:
             DataError: there are fewer than two classes, a class has no training image, or a group is in two splits.
         """
-        class_names = sorted({row.label for row in self.rows})
+        class_names = list(self.layout.flags) or sorted(frozenset().union(*(row.names for row in self.rows)))
         if len(class_names) < 2:
-            raise DataError(f"{self.path}: only the label {class_names[0]!r}. List images of at least two labels.")
+            only = f"only the label {class_names[0]!r}" if class_names else "no labels"
+            raise DataError(f"{self.path}: {only}. List images of at least two labels.")
         check_utf8([str(self.path), *(row.image for row in self.rows), *class_names])
         self._check_splits(class_names)
         labels = {name: label for label, name in enumerate(class_names)}
@@ -99,14 +131,31 @@ class Table:
             if rows := [row for row in self.rows if (row.split or "train") == name]:
                 splits[name] = SplitFiles(
                     tuple(row.image for row in rows),
-                    tuple(labels[row.label] for row in rows),
+                    tuple(
+                        tuple(int(label in row.labels) for label in class_names)
+                        if self.layout.is_multi_label
+                        else labels[row.label]
+                        for row in rows
+                    ),
                     tuple(row.group for row in rows if row.group),
                     tuple(row.time for row in rows) if any(row.time for row in rows) else (),
                 )
-        return FileIndex("table", self.path, self.folder, tuple(class_names), splits)
+        report = SourceReport(remarks=tuple(self._remarks(class_names)))
+        return FileIndex("table", self.path, self.folder, tuple(class_names), splits, report)
+
+    def _remarks(self, class_names: list[str]) -> Iterator[str]:
+        """Yield how the labels were read, if the table does not leave a single way to read them."""
+        if self.layout.is_multi_label:
+            unlabeled = sum(not row.labels for row in self.rows)
+            names = truncated([one_line(name) for name in class_names], ", ")
+            yield f"Several labels per image: {names}. {unlabeled:,} of {len(self.rows):,} images have none."
+        elif piped := [name for name in class_names if SEPARATOR in name]:
+            yield (
+                f"The label {one_line(piped[0])!r} is one class. If it means several labels, name the column labels."
+            )
 
     def _check_splits(self, class_names: list[str]) -> None:
-        trained = {row.label for row in self.rows if row.split in ("", "train")}
+        trained = frozenset().union(*(row.names for row in self.rows if row.split in ("", "train")))
         if untrained := [name for name in class_names if name not in trained]:
             raise DataError(f"{self.path}: no training image of {untrained[0]!r}. Add some or remove the label.")
         split_of: dict[str, Row] = {}
@@ -117,6 +166,29 @@ class Table:
                     f"{self.path}: group {row.group!r} is in {first.split} ({first.position}) and {row.split} "
                     f"({row.position}). Put each group into one split."
                 )
+
+
+class Layout(NamedTuple):
+    """The positions of the columns of a table.
+
+    Attributes:
+        columns: by name, of the columns with a meaning.
+        flags: by name, of the columns that are a label each; empty if there is a column `label` or `labels`.
+        unused: names of all other columns.
+    """
+
+    columns: dict[str, int]
+    flags: dict[str, int]
+    unused: tuple[str, ...] = ()
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether images may have several labels."""
+        return "label" not in self.columns
+
+
+Cells = Mapping[int, str]
+"""The cells of a row by position."""
 
 
 def read_csv(path: Path) -> Table:
@@ -134,63 +206,134 @@ def read_csv(path: Path) -> Table:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
-            columns, notes = _columns(header, path)
-            rows = _check(_csv_rows(reader, columns, len(header)), path)
+            rows, layout = _read_rows(_csv_rows(reader, len(header)), header, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check path and permissions.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file in UTF-8. Save it as CSV in UTF-8.") from error
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is not valid CSV ({error}). Correct it.") from error
-    return Table(path, path.parent, rows, notes)
+    return Table(path, path.parent, rows, layout)
+
+
+def _csv_rows(reader: Iterator[list[str]], width: int) -> Iterator[tuple[str, Cells | str]]:
+    """Yield the position and cells of each row, or a problem instead of its cells; blank lines are skipped."""
+    for cells in reader:
+        position = f"line {reader.line_num}"  # type: ignore[attr-defined]  # of the reader of the csv module
+        if len(cells) == width:
+            yield position, dict(enumerate(cells))
+        elif cells:
+            yield position, f"{len(cells)} values for {width} columns"
 
 
 def _read_frame(frame: Any) -> Table:
-    path = Path("DataFrame")
-    columns, notes = _columns([str(name) for name in frame.columns], path)
-    names = list(frame.columns)
-    values = {name: list(frame[names[position]]) for name, position in columns.items()}
+    path, names = Path("DataFrame"), list(frame.columns)
+    header = [str(name) for name in names]
+    columns = _find_columns(header, path)
+    needed = columns.values() if {"label", "labels"} & columns.keys() else range(len(names))
+    values = {position: [_text(value) for value in frame[names[position]]] for position in needed}
     rows = (
-        (f"row {number}", {name: _text(column[number]) for name, column in values.items()})
-        for number in range(len(values["image"]))
+        (f"row {number}", {position: column[number] for position, column in values.items()})
+        for number in range(len(values[columns["image"]]))
     )
-    return Table(path, Path.cwd(), _check(rows, path), notes)
+    checked, layout = _read_rows(rows, header, path)
+    return Table(path, Path.cwd(), checked, layout)
 
 
 def _text(value: object) -> str:
-    """Return a cell as text; missing values of pandas are not equal to themselves, or raise in a condition."""
+    """Return a cell as text; missing values of pandas are not equal to themselves, or raise in a condition.
+
+    A list or set holds several labels.
+    """
+    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return SEPARATOR.join(map(str, value))
     try:
         return "" if value is None or value != value else str(value)
     except TypeError:
         return ""
 
 
-def _columns(header: list[str], path: Path) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Return the position of each known column, and a note about the others."""
+def _find_columns(header: list[str], path: Path) -> dict[str, int]:
+    """Return the position of each column with a meaning."""
     names = [name.strip().lower() for name in header]
     if repeated := [name for name in _COLUMNS if names.count(name) > 1]:
         raise DataError(f"{path}: two columns {repeated[0]!r}. Remove one.")
-    if missing := [name for name in _REQUIRED if name not in names]:
-        hint = " Separate the columns with commas." if len(names) == 1 else did_you_mean(missing[0], names)
-        raise DataError(f"{path}: no column {missing[0]!r}. The first line names the columns.{hint}")
-    others = ", ".join(repr(name) for name in header if name.strip().lower() not in _COLUMNS)
-    notes = (f"Columns of the table that are not used: {others}.",) if others else ()
-    return {name: names.index(name) for name in _COLUMNS if name in names}, notes
+    if "image" not in names:
+        raise _missing_column("image", names, path)
+    if {"label", "labels"} <= set(names):
+        raise DataError(f"{path}: a column 'label' and a column 'labels'. Remove one.")
+    return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
-def _csv_rows(
-    reader: Iterator[list[str]], columns: Mapping[str, int], width: int
-) -> Iterator[tuple[str, dict[str, str] | str]]:
-    """Yield the position and values of each row, or a problem instead of its values; blank lines are skipped."""
-    for cells in reader:
-        position = f"line {reader.line_num}"  # type: ignore[attr-defined]  # of the reader of the csv module
-        if len(cells) == width:
-            yield position, {name: cells[index] for name, index in columns.items()}
-        elif cells:
-            yield position, f"{len(cells)} values for {width} columns"
+def _missing_column(missing: str, names: list[str], path: Path) -> DataError:
+    hint = " Separate the columns with commas." if len(names) == 1 else did_you_mean(missing, names)
+    return DataError(f"{path}: no column {missing!r}. The first line names the columns.{hint}")
 
 
-def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tuple[Row, ...]:
+def _read_rows(
+    rows: Iterable[tuple[str, Cells | str]], header: list[str], path: Path
+) -> tuple[tuple[Row, ...], Layout]:
+    """Return the rows and the layout of a table.
+
+    Raises:
+        DataError: a column is missing, or rows are wrong.
+    """
+    columns = _find_columns(header, path)
+    others = [position for position in range(len(header)) if position not in columns.values()]
+    if "label" in columns or "labels" in columns:
+        layout = Layout(columns, {}, tuple(header[position] for position in others))
+    else:
+        rows = list(rows)
+        layout = Layout(columns, _find_flags(rows, others, header, path))
+    checked = _check(((position, cells) for position, cells in rows), layout, path)
+    if "labels" in columns:
+        _check_separators(checked, path)
+    return checked, layout
+
+
+def _find_flags(
+    rows: list[tuple[str, Cells | str]], others: list[int], header: list[str], path: Path
+) -> dict[str, int]:
+    """Return the columns that are labels: all others, each with cells of 0 and 1."""
+    names = [_normalized(name) for name in header]
+    cells_of = {
+        position: {cells[position].strip().lower() for _, cells in rows if not isinstance(cells, str)}
+        for position in others
+    }
+    if not any(cells and cells <= _FLAGS.keys() for cells in cells_of.values()):
+        raise _missing_column("label", [name.lower() for name in names], path)
+    for position, cells in cells_of.items():
+        name = names[position]
+        if not name or names.count(name) > 1:
+            problem = f"two columns {name!r}. Remove one" if name else "a column without a name. Name or remove it"
+            raise DataError(f"{path}: {problem}.")
+        if not cells & _FLAGS.keys():
+            raise DataError(
+                f"{path}: the column {name!r} has no 0 or 1. Without a column 'label' or 'labels', all columns but "
+                "'image', 'split', 'group' and 'time' are labels. Remove it."
+            )
+    return {names[position]: position for position in others}
+
+
+def _normalized(name: str) -> str:
+    """Return a label without spaces around it, in the Unicode form in which class folders are compared."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _check_separators(rows: tuple[Row, ...], path: Path) -> None:
+    """Raise DataError if the labels of each image are separated by another character than `SEPARATOR`."""
+    if any(len(row.labels) > 1 for row in rows):
+        return
+    for row in rows:
+        for label in row.labels:
+            if used := [character for character in _OTHER_SEPARATORS if character in label]:
+                raise DataError(
+                    f"{path}: {row.position} has {used[0]!r} in the label {label!r}, and no row has {SEPARATOR!r}. "
+                    f"Separate labels with {SEPARATOR!r}."
+                )
+
+
+def _check(rows: Iterable[tuple[str, Cells | str]], layout: Layout, path: Path) -> tuple[Row, ...]:
     """Return the rows if all are valid.
 
     Raises:
@@ -198,8 +341,8 @@ def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tupl
     """
     valid: dict[str, Row] = {}
     problems = []
-    for position, values in rows:
-        row = values if isinstance(values, str) else _row(position, values)
+    for position, cells in rows:
+        row = cells if isinstance(cells, str) else _row(position, cells, layout)
         if isinstance(row, Row) and (same := valid.setdefault(os.path.normpath(row.image), row)) is not row:
             row = f"the image {row.image!r} is also on {same.position}"
         if isinstance(row, str):
@@ -214,16 +357,23 @@ def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tupl
     return tuple(valid.values())
 
 
-def _row(position: str, values: Mapping[str, str]) -> Row | str:
+def _row(position: str, cells: Cells, layout: Layout) -> Row | str:
     """Return a row, or what is wrong with it."""
-    stripped = {name: value.strip() for name, value in values.items()}
-    stripped["label"] = unicodedata.normalize("NFC", stripped["label"])  # as class folders are compared
-    if empty := [name for name, value in stripped.items() if not value and name != "time"]:
+    values = {name: cells[index].strip() for name, index in layout.columns.items()}
+    if empty := [name for name, value in values.items() if not value and name not in _MAY_BE_EMPTY]:
         return f"no {empty[0]}"
-    if "\0" in stripped["image"]:
+    if "\0" in values["image"]:
         return "the image path contains a null character"
-    split = stripped.get("split")
-    name = split_of(split) if split else ""
-    if name is None:
-        return f"unknown split {split!r}.{did_you_mean(str(split).lower(), tuple(SPLIT_ALIASES))}"
-    return Row(position, **{**stripped, "split": name})
+    split = values.pop("split", "")
+    split_name = split_of(split) if split else ""
+    if split_name is None:
+        return f"unknown split {split!r}.{did_you_mean(split.lower(), tuple(SPLIT_ALIASES))}"
+    label, listed = (_normalized(values.pop(name, "")) for name in ("label", "labels"))
+    if listed.startswith("[") and listed.endswith("]"):
+        return f"the labels {listed} are a list. Separate labels with {SEPARATOR!r}"
+    flags = {name: cells[index].strip() for name, index in layout.flags.items()}
+    if wrong := [name for name, value in flags.items() if value.lower() not in _FLAGS]:
+        return f"the label {wrong[0]!r} is neither 0 nor 1, but {flags[wrong[0]]!r}"
+    labels = {name.strip() for name in listed.split(SEPARATOR)} - {""}
+    labels |= {name for name, value in flags.items() if _FLAGS[value.lower()]}
+    return Row(position, label=label, labels=frozenset(labels), split=split_name, **values)

@@ -1,0 +1,69 @@
+"""Labels of images: one class each (multi-class), or any number of labels each (multi-label).
+
+Both are int64 arrays. Multi-class: (n,), indices into the class names. Multi-label: (n, labels), 1 where the image has
+the label and 0 elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight._util.errors import InputError
+
+Labels = NDArray[np.int64]
+Task = Literal["multi-class", "multi-label"]
+
+SEPARATOR = "|"  # between the labels of an image, in tables
+
+
+def task_of(labels: NDArray[Any]) -> Task:
+    """Return the task that labels of this shape are for."""
+    return "multi-class" if labels.ndim == 1 else "multi-label"
+
+
+def require_multi_class(task: Task, feature: str) -> None:
+    """Raise InputError if images may have several labels, which `feature` does not support."""
+    if task == "multi-label":
+        raise InputError(f"{feature}: does not support several labels per image yet. Use data with one label per image.")
+
+
+def membership(labels: Labels, num_classes: int) -> NDArray[np.bool_]:
+    """Return whether each image has each label, bool (n, num_classes)."""
+    if task_of(labels) == "multi-label":
+        return labels.astype(bool)
+    return np.asarray(labels[:, None] == np.arange(num_classes))
+
+
+def has_label(labels: Labels, label: int) -> NDArray[np.bool_]:
+    """Return whether each image has one label, bool (n,)."""
+    return np.asarray(labels == label if labels.ndim == 1 else labels[:, label] == 1)
+
+
+def label_pairs(labels: Labels) -> list[tuple[int, int]]:
+    """Return a pair for each label of each image: the index of the image, and of the label."""
+    pairs = np.argwhere(labels) if labels.ndim == 2 else np.stack([np.arange(len(labels)), labels], axis=1)
+    return [(image, label) for image, label in pairs.tolist()]
+
+
+def count_labels(labels: Labels, num_classes: int) -> list[int]:
+    """Return the number of images with each of `num_classes` labels."""
+    counts = np.bincount(labels, minlength=num_classes) if labels.ndim == 1 else labels.sum(0)
+    return [int(count) for count in counts]
+
+
+def label_names(label: Any, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the labels of one image: of its class index, or of its row of 0 and 1."""
+    return tuple(class_names[index] for index in (np.flatnonzero(label) if np.ndim(label) else [label]))
+
+
+def describe_label(label: Any, class_names: Sequence[str]) -> str:
+    """Return the labels of one image as text.
+
+    >>> describe_label(1, ["cat", "dog"]), describe_label([1, 1], ["cat", "dog"]), describe_label([0, 0], ["cat", "dog"])
+    ('dog', 'cat, dog', 'no label')
+    """
+    return ", ".join(label_names(label, class_names)) or "no label"
