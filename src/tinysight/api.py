@@ -245,6 +245,7 @@ def cross_validate(
     from tinysight.training.request import TrainRequest
 
     loaded = arrange(_load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
+    require_multi_class(loaded.task, "Cross-validation")
     if resolved.training.minutes is not None:
         share = {"minutes": resolved.training.minutes / max(1, folds)}
         resolved = resolved.model_copy(update={"training": resolved.training.model_copy(update=share)})
@@ -312,6 +313,7 @@ def tune(
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
     loaded = arrange(_load(source, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
+    require_multi_class(loaded.task, "Tuning")
     _note_all((*loaded.notes, *loaded.report.notes()), progress)
     return search(path, request, loaded, minutes, start_time, workers, progress)
 

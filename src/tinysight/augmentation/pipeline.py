@@ -37,14 +37,15 @@ def build_label_mixing(config: Augmentation, num_classes: int) -> MixBatch | Non
     """Return a function that mixes the images and labels of one batch, or None if `config` mixes none.
 
     The function takes augmented images, (n, 3, height, width), their labels, int64 (n,), and a random generator. It
-    returns mixed images and soft labels, float (n, num_classes), whose rows sum to 1.
+    returns mixed images and soft labels, float (n, num_classes), whose rows sum to 1. Labels may also be int64
+    (n, num_classes) of 0 and 1, of several labels per image; these are mixed as numbers.
     """
     steps = [transform for transform in config.transforms if isinstance(transform, LabelMixing)]
     if not steps:
         return None
 
     def mix(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        soft = torch.nn.functional.one_hot(labels, num_classes).float()
+        soft = (labels if labels.ndim == 2 else torch.nn.functional.one_hot(labels, num_classes)).float()
         for step in steps:
             images, others, weights = step.mix(images, generator)
             weights = weights.to(soft).unsqueeze(1)

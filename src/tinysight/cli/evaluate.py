@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
 
 import typer
 
@@ -14,7 +14,7 @@ from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 from tinysight.cli.output import accuracy_of, command, print_next
 
 if TYPE_CHECKING:
-    from tinysight.runs.records import Metrics, SelectiveMetrics
+    from tinysight.runs.records import AnyMetrics, Metrics, MultiLabelMetrics, SelectiveMetrics
 
 
 def evaluate(
@@ -50,10 +50,51 @@ def evaluate(
         print_next(command("predict", run, "IMAGE"))  # only results on the run's own images are written
         return
     stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
-    print_next(command("audit", run))
+    print_next(command("predict", run, "IMAGE") if _is_multi_label(metrics) else command("audit", run))
 
 
-def _print_metrics(metrics: Metrics) -> None:
+def _is_multi_label(metrics: AnyMetrics) -> TypeGuard[MultiLabelMetrics]:
+    from tinysight.runs.records import MultiLabelMetrics
+
+    return isinstance(metrics, MultiLabelMetrics)
+
+
+def _print_metrics(metrics: AnyMetrics) -> None:
+    if _is_multi_label(metrics):
+        _print_multi_label(metrics)
+    else:
+        _print_multi_class(metrics)
+
+
+def _print_multi_label(metrics: MultiLabelMetrics) -> None:
+    from tinysight.evaluation.multi_label import label_report
+
+    per_label = {escape_control(name): scores for name, scores in metrics.per_label.items()}
+    stdout_console.print(label_report(metrics.model_copy(update={"per_label": per_label})))
+    precisions = {
+        f"{metrics.split} mean average precision (mAP)": metrics.mean_average_precision,
+        "with test-time augmentation (TTA)": metrics.mean_average_precision_tta,
+    }
+    for name, precision in precisions.items():
+        if precision is not None:
+            stdout_console.print(f"{name}: {accuracy_of(precision, metrics.n)}")
+    stdout_console.print(
+        f"F1: micro {percent(metrics.micro.f1)}; macro {percent(metrics.macro.f1)}, "
+        f"95% interval {percent_interval(metrics.intervals.macro.f1)}"
+    )
+    stdout_console.print(
+        f"all labels of an image correct: {percent(metrics.exact_match)}, 95% interval "
+        f"{percent_interval(metrics.exact_match_ci95)}; Hamming accuracy {percent(metrics.hamming_accuracy)}, "
+        f"loss {metrics.loss:.4f}"
+    )
+    stdout_console.print(
+        f"The thresholds have the highest F1 of each label on {metrics.n_calibration:,} validation images."
+    )
+    if metrics.without_images:
+        stdout_console.print(escape_control(metrics.without_images))
+
+
+def _print_multi_class(metrics: Metrics) -> None:
     from tinysight.evaluation.metrics import classification_report
 
     low, high = metrics.accuracy_ci95

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +19,7 @@ from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrF
 from tinysight.cli.output import command, print_next
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.predict import ImagePredictor, Prediction, UnreadableImage
+    from tinysight.evaluation.predict import ClassProbability, ImagePredictor, Prediction, UnreadableImage
 
     Result = Prediction | UnreadableImage
 
@@ -69,14 +70,48 @@ def predict(
         raise InputError("--sort-into: copies image files only. Leave out --test-index and -.")
     predictor = api.open_predictor(run, top=top)
     results = predictor.predict(images, test_index, data_dir, progress)
+    if sort_into:
+        from tinysight.data.labels import require_multi_class
+
+        require_multi_class(predictor.classifier.task, "--sort-into")
     counts = _write(predictor, results, top, as_json, output, sort_into)
     if not as_json:
         for note in predictor.classifier.notes if test_index else ():  # notes about the dataset
             progress.note(note)
-    if counts[None] and not output:
+    if counts.unreadable and not output:
         raise typer.Exit(2)
     if not as_json:
-        print_next(_next_step(run, images, test_index))
+        can_explain = predictor.classifier.task == "multi-class"
+        print_next(_next_step(run, images, test_index) if can_explain else command("evaluate", run))
+
+
+@dataclass
+class _Counts:
+    """Numbers of predicted images: all, those that cannot be read, and by class; an image may have several labels."""
+
+    images: int = 0
+    unreadable: int = 0
+    by_class: Counter[str] = field(default_factory=Counter)
+
+    def count(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield the results, and count them."""
+        from tinysight.evaluation.predict import UnreadableImage
+
+        for result in results:
+            self.images += 1
+            if isinstance(result, UnreadableImage):
+                self.unreadable += 1
+            elif "labels" in result:
+                self.by_class.update([choice["class"] for choice in result["labels"]] or ["no label"])
+            else:
+                self.by_class["unsure" if result["unsure"] else result["top"][0]["class"]] += 1
+            yield result
+
+    def __str__(self) -> str:
+        """Return for example "40 images: cat 21, dog 15, unsure 3, unreadable 1"."""
+        classes = [f"{name} {count:,}" for name, count in self.by_class.most_common()]
+        unreadable = [f"unreadable {self.unreadable:,}"] if self.unreadable else []
+        return f"{self.images:,} images: {', '.join([*classes, *unreadable])}"
 
 
 def _write(
@@ -86,38 +121,26 @@ def _write(
     as_json: bool,
     output: str | None,
     sort_into: Path | None,
-) -> Counter[str | None]:
-    """Write the results where they were asked for; return the number of images by class, and under None the failed."""
+) -> _Counts:
+    """Write the results where they were asked for, and return their numbers."""
     from tinysight.evaluation.prediction_files import ImageSorter, write_csv
 
-    counts: Counter[str | None] = Counter()
+    counts = _Counts()
     if sort_into:
         results = ImageSorter(sort_into).copy(results)
-    results = _count(results, counts)
+    results = counts.count(results)
     if output:
-        write_csv(results, Path(output), top)
+        write_csv(results, Path(output), top, predictor.classifier.task)
     elif as_json:
         print_result(json.dumps(predictor.document(list(_readable(results))), indent=2, ensure_ascii=False))
     else:
         for prediction in _readable(results):
             print_result(escape_control(_format(prediction)))
     if not as_json and (output or sort_into):
-        print_result(escape_control(_format_counts(counts)))
+        print_result(escape_control(str(counts)))
     for path in filter(None, (output, sort_into)):
         print_result(escape_control(f"{'folder' if path == sort_into else 'file'}: {path}"))
     return counts
-
-
-def _count(results: Iterable[Result], counts: Counter[str | None]) -> Iterator[Result]:
-    """Yield the results, and count them by class."""
-    from tinysight.evaluation.predict import UnreadableImage
-
-    for result in results:
-        if isinstance(result, UnreadableImage):
-            counts[None] += 1
-        else:
-            counts["unsure" if result["unsure"] else result["top"][0]["class"]] += 1
-        yield result
 
 
 def _readable(results: Iterable[Result]) -> Iterator[Prediction]:
@@ -129,13 +152,6 @@ def _readable(results: Iterable[Result]) -> Iterator[Prediction]:
             print_error(result.error)
         else:
             yield result
-
-
-def _format_counts(counts: Counter[str | None]) -> str:
-    """Return for example "40 images: cat 21, dog 15, unsure 3, unreadable 1"."""
-    classes = [f"{name} {count:,}" for name, count in counts.most_common() if name is not None]
-    unreadable = [f"unreadable {counts[None]:,}"] if counts[None] else []
-    return f"{counts.total():,} images: {', '.join([*classes, *unreadable])}"
 
 
 def _next_step(run: Path, images: list[str], test_index: list[int]) -> str:
@@ -158,6 +174,20 @@ def _predict_batch(
 
 
 def _format(prediction: Prediction) -> str:
-    classes = ", ".join(f"{choice['class']} {percent(choice['probability'])}" for choice in prediction["top"])
+    if "labels" in prediction:
+        return f"{prediction['input']}: {_format_labels(prediction)}"
+    classes = _format_choices(prediction["top"])
     label = f"  (label: {prediction['label']})" if "label" in prediction else ""
     return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"
+
+
+def _format_labels(prediction: Prediction) -> str:
+    """Return the labels of an image that may have several; without any, what is most probable."""
+    labels = _format_choices(prediction.get("labels", [])) or f"no label ({_format_choices(prediction['top'])})"
+    if "true_labels" not in prediction:
+        return labels
+    return f"{labels}  (labels: {', '.join(prediction['true_labels']) or 'none'})"
+
+
+def _format_choices(choices: list[ClassProbability]) -> str:
+    return ", ".join(f"{choice['class']} {percent(choice['probability'])}" for choice in choices)

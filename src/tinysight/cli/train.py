@@ -169,12 +169,12 @@ def _print_folds(result: CrossValidation, out: Path) -> None:
 
 def _print_summary(run: Run) -> None:
     summary = run.summary()
-    accuracy = "not measured" if summary.val_accuracy is None else accuracy_of(summary.val_accuracy, summary.val_images)
+    score = "not measured" if summary.val_score is None else accuracy_of(summary.val_score, summary.val_images)
     balanced = ""
     if summary.val_balanced_accuracy is not None:
         balanced = f", balanced {percent(summary.val_balanced_accuracy)}"
     stdout_console.print(
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
-        f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}{balanced}"
+        f"in {summary.train_seconds:,.1f} s, validation {summary.measure} {score}{balanced}"
     )
     stdout_console.print(f"run:  {run.path}")

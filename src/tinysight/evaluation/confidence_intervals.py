@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,16 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
-from tinysight.runs.records import Interval, MetricIntervals, ScoreIntervals
+from tinysight.runs.records import Interval, LabelIntervals, MetricIntervals, ScoreIntervals
 
 METHOD = (
     "95%: Wilson score for shares and F1 by class; averages over classes combine these (MOVER); Student's t with one "
     "pseudo-image for the loss; normal approximation for the calibration error"
+)
+
+LABEL_METHOD = (
+    "95%: Wilson score for shares and F1 by label; averages over labels assume that all labels err together; Student's t "
+    "with one pseudo-image for the loss; none for average precision, micro averages and Hamming accuracy"
 )
 
 Statistics = NDArray[np.float64]
@@ -97,11 +103,46 @@ def metric_intervals(
         calibration_error=calibration_error,
         macro=average(np.full(classes, 1 / classes)),
         weighted=average(support / support.sum()).model_copy(update={"recall": accuracy}),  # they are the same
-        per_class={
-            name: ScoreIntervals(precision=precision.interval(row), recall=recall.interval(row), f1=f1.interval(row))
-            for row, name in enumerate(class_names)
-        },
+        per_class=_intervals_by_name(class_names, precision, recall, f1),
     )
+
+
+def label_intervals(
+    predictions: NDArray[np.bool_], labels: NDArray[np.int64], class_names: Sequence[str]
+) -> LabelIntervals:
+    """Return intervals of the scores of labels, of images that may have several.
+
+    They are computed as by `metric_intervals`. The scores of two labels are on the same images and depend on each other
+    in an unknown way, so the averages assume the largest correlation, which gives the widest intervals.
+
+    Args:
+        predictions: (n, labels), whether the image gets the label.
+        labels: (n, labels), 1 where the image has the label.
+        class_names: in the order of the labels.
+    """
+    has_label, k = labels.astype(bool), len(class_names)
+    correct, support, predicted = (predictions & has_label).sum(0), has_label.sum(0), predictions.sum(0)
+    precision, recall = _shares(correct, predicted), _shares(correct, support)
+    f1 = _f1_of_shares(_shares(correct, predicted + support - correct))
+    weights, correlations = np.full(k, 1 / k), np.ones((k, k))
+    return LabelIntervals(
+        method=LABEL_METHOD,
+        macro=ScoreIntervals(
+            precision=average_interval(precision, weights, correlations),
+            recall=average_interval(recall, weights, correlations),
+            f1=average_interval(f1, weights, correlations),
+        ),
+        per_label=_intervals_by_name(class_names, precision, recall, f1),
+    )
+
+
+def _intervals_by_name(
+    class_names: Sequence[str], precision: Scores, recall: Scores, f1: Scores
+) -> dict[str, ScoreIntervals]:
+    return {
+        name: ScoreIntervals(precision=precision.interval(row), recall=recall.interval(row), f1=f1.interval(row))
+        for row, name in enumerate(class_names)
+    }
 
 
 def average_interval(scores: Scores, weights: Statistics, correlations: Statistics | None = None) -> Interval:
@@ -161,7 +202,11 @@ def _shares(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> Scores:
 
 def _f1(confusion: NDArray[np.int64]) -> Scores:
     correct = np.diag(confusion)
-    shares = _shares(correct, confusion.sum(0) + confusion.sum(1) - correct)
+    return _f1_of_shares(_shares(correct, confusion.sum(0) + confusion.sum(1) - correct))
+
+
+def _f1_of_shares(shares: Scores) -> Scores:
+    """Return F1 scores from the shares of correct predictions among the images that have or get the class."""
     return Scores(*(2 * share / (1 + share) for share in (shares.values, shares.low, shares.high)))
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from functools import reduce
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.splits import join, split_dataset
 from tinysight.evaluation.metrics import compute_metrics
+from tinysight.evaluation.multi_label import compute_multi_label_metrics
+from tinysight.models.classifier import ClassifierSpec
 from tinysight.models.predictor import Predictor
-from tinysight.runs.records import Metrics, SplitName
+from tinysight.runs.records import AnyMetrics, Metrics, SplitName
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
 
@@ -23,7 +28,7 @@ def evaluate(
     tta: bool = False,
     data_dir: Path | None = None,
     progress: Progress = SILENT,
-) -> Metrics:
+) -> AnyMetrics:
     """Evaluate a run on one split of its own dataset or of another one.
 
     metrics.json and predictions.npz are written for the run's own dataset only, because the card, the report and
@@ -53,14 +58,11 @@ def evaluate(
     is_own = is_dataset_of(run, opened)
     images = select_split(run, opened, split)
     probabilities = classifier.probabilities(images.pixels)
-    metrics = compute_metrics(
+    metrics = _measure(
+        classifier.spec,
         probabilities,
-        images.labels,
-        classifier.class_names,
+        images,
         split,
-        classifier.spec.temperature,
-        classifier.abstain_below,
-        classifier.spec.promise,
         classifier.probabilities(images.pixels, tta=True) if tta else None,
     )
     origin = {"recipe": run.summary().recipe, "dataset": opened.name, "notes": opened.notes}
@@ -69,6 +71,37 @@ def evaluate(
         run.write_metrics(metrics)
         run.write_predictions(probabilities, images.labels, opened.notes)
     return metrics
+
+
+def _measure(
+    spec: ClassifierSpec,
+    probabilities: NDArray[np.float32],
+    images: Split,
+    split: SplitName,
+    probabilities_tta: NDArray[np.float32] | None,
+) -> AnyMetrics:
+    """Return the metrics of the task of a classifier."""
+    if spec.task == "multi-label":
+        return compute_multi_label_metrics(
+            probabilities,
+            images.labels,
+            spec.class_names,
+            split,
+            spec.thresholds,
+            spec.temperature,
+            spec.n_calibration,
+            probabilities_tta,
+        )
+    return compute_metrics(
+        probabilities,
+        images.labels,
+        spec.class_names,
+        split,
+        spec.temperature,
+        spec.abstain_below,
+        spec.promise,
+        probabilities_tta,
+    )
 
 
 def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:

@@ -17,6 +17,7 @@ from tinysight.data.dataset import Pixels
 from tinysight.data.image_io import MAX_BYTES
 from tinysight.data.image_io.decoding import decode_in_chunks
 from tinysight.data.inputs import ImageInput, expand_inputs
+from tinysight.data.labels import label_names
 from tinysight.models.classifier import top_k
 from tinysight.models.predictor import ModelSource
 from tinysight.models.tta import average_over_crops
@@ -30,12 +31,18 @@ ClassProbability = TypedDict("ClassProbability", {"class": str, "index": int, "p
 
 
 class Prediction(TypedDict):
-    """The prediction for one image; `label` is present if the true class is known."""
+    """The prediction for one image.
+
+    `top` lists the most probable classes. If images may have several labels, `labels` lists those that the image gets,
+    and there is no `unsure`. `label` or `true_labels` is present if the true class or labels are known.
+    """
 
     input: str
+    labels: NotRequired[list[ClassProbability]]
     top: list[ClassProbability]
-    unsure: bool
+    unsure: NotRequired[bool]
     label: NotRequired[str]
+    true_labels: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,12 @@ class ImagePredictor:
         check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):
-            label = self.classifier.class_names[test.labels[index]]
-            yield {**self._prediction(f"test[{index}]", row), "label": label}
+            names = label_names(test.labels[index], self.classifier.class_names)
+            prediction = self._prediction(f"test[{index}]", row)
+            if self.classifier.task == "multi-label":
+                yield {**prediction, "true_labels": list(names)}
+            else:
+                yield {**prediction, "label": names[0]}
 
     def _probabilities(self, crops: Pixels) -> NDArray[np.float32]:
         probabilities = average_over_crops(self.classifier.probabilities, crops)
@@ -122,9 +133,13 @@ class ImagePredictor:
         return probabilities
 
     def _prediction(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
-        order = top_k(probabilities, self.top)
-        names = self.classifier.class_names
-        top: list[ClassProbability] = [
-            {"class": names[index], "index": int(index), "probability": float(probabilities[index])} for index in order
+        names, thresholds = self.classifier.class_names, self.classifier.thresholds
+        ranked: list[ClassProbability] = [
+            {"class": names[index], "index": int(index), "probability": float(probabilities[index])}
+            for index in top_k(probabilities, len(names))
         ]
+        top = ranked[: self.top]
+        if thresholds:
+            labels = [choice for choice in ranked if choice["probability"] >= thresholds[choice["index"]]]
+            return {"input": name, "labels": labels, "top": top}
         return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.abstain_below}

@@ -11,17 +11,21 @@ from pathlib import Path
 
 from tinysight._util.errors import InputError
 from tinysight._util.files import atomic_writer, storage_errors
+from tinysight.data.labels import SEPARATOR, Task
 from tinysight.evaluation.predict import ClassProbability, Prediction, UnreadableImage
 
 UNSURE_FOLDER = "unsure"
 _NOT_IN_FILE_NAMES = r'[\\/:*?"<>|\x00-\x1f]'
 
 
-def write_csv(results: Iterable[Prediction | UnreadableImage], path: Path, top: int) -> None:
+def write_csv(
+    results: Iterable[Prediction | UnreadableImage], path: Path, top: int, task: Task = "multi-class"
+) -> None:
     """Write one row per image to a CSV file, which replaces an earlier file as a whole.
 
     The columns are `input`, `unsure`, `class` and `probability`, then `class_2`, `probability_2` and so on up to `top`,
-    and `error`, which says why an image cannot be read.
+    and `error`, which says why an image cannot be read. If images may have several labels, the second column is
+    `labels`: the labels that the image gets, separated as in a table of images.
 
     Raises:
         StorageError: the file cannot be written.
@@ -30,7 +34,8 @@ def write_csv(results: Iterable[Prediction | UnreadableImage], path: Path, top: 
     columns = [f"{name}{suffix}" for suffix in suffixes for name in ("class", "probability")]
     with atomic_writer(path) as binary:
         file = io.TextIOWrapper(binary, encoding="utf-8", newline="")
-        writer = csv.DictWriter(file, ["input", "unsure", *columns, "error"], restval="")
+        decision = "labels" if task == "multi-label" else "unsure"
+        writer = csv.DictWriter(file, ["input", decision, *columns, "error"], restval="")
         writer.writeheader()
         writer.writerows(_row(result, suffixes) for result in results)
         file.detach()  # flushes; atomic_writer still needs the binary file
@@ -39,7 +44,11 @@ def write_csv(results: Iterable[Prediction | UnreadableImage], path: Path, top: 
 def _row(result: Prediction | UnreadableImage, suffixes: Sequence[str]) -> dict[str, object]:
     if isinstance(result, UnreadableImage):
         return {"input": result.input, "error": result.error}
-    row: dict[str, object] = {"input": result["input"], "unsure": str(result["unsure"]).lower()}
+    row: dict[str, object] = {"input": result["input"]}
+    if "labels" in result:
+        row["labels"] = SEPARATOR.join(choice["class"] for choice in result["labels"])
+    else:
+        row["unsure"] = str(result["unsure"]).lower()
     for suffix, choice in zip(suffixes, result["top"], strict=False):  # there may be fewer classes than `top`
         row |= {f"class{suffix}": choice["class"], f"probability{suffix}": f"{choice['probability']:.6f}"}
     return row

@@ -7,18 +7,19 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor, nn
 
 from tinysight._util.allocator import tune_malloc
 from tinysight._util.hardware import native_bf16
 from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Pixels
+from tinysight.data.labels import Task
 from tinysight.data.pixels import iter_chunks, take
 from tinysight.models.selective import Promise
 from tinysight.models.tta import IDENTITY_VIEW, View, tta_views
@@ -104,6 +105,8 @@ class ClassifierSpec(PredictorInfo):
         bf16_margin: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
             calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
         tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
+        task: "multi-class", or "multi-label" if images may have several labels.
+        thresholds: multi-label: the probability from which an image gets each label, 0..1. Multi-class: empty.
         target_error: the error that `abstain_below` was chosen for, 0..1; None if it was not chosen.
         n_calibration: number of validation images that it was chosen on.
     """
@@ -117,6 +120,19 @@ class ClassifierSpec(PredictorInfo):
     tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
     target_error: float | None = Field(None, gt=0, lt=1)
     n_calibration: int = Field(0, ge=0)
+    task: Task = "multi-class"
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> Self:
+        if len(self.thresholds) != (len(self.class_names) if self.task == "multi-label" else 0):
+            raise ValueError(f"{len(self.thresholds)} thresholds do not fit task {self.task}")
+        return self
+
+    def to_probabilities(self, logits: Tensor) -> Tensor:
+        """Return the calibrated probabilities of logits, both (n, classes): rows sum to 1 unless multi-label."""
+        scaled = logits / self.temperature
+        return scaled.sigmoid() if self.task == "multi-label" else scaled.softmax(1)
 
     @property
     def promise(self) -> Promise | None:
@@ -162,6 +178,16 @@ class Classifier:
         return self.spec.abstain_below
 
     @property
+    def task(self) -> Task:
+        """Whether an image has one class ("multi-class") or any number of labels ("multi-label")."""
+        return self.spec.task
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability from which an image gets each label, 0..1; empty for "multi-class"."""
+        return self.spec.thresholds
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Warnings for readers."""
         return self.spec.notes
@@ -202,7 +228,7 @@ class Classifier:
         """
         weights = tta_views(self.spec.tta_shift) if tta else {IDENTITY_VIEW: 1.0}
         logits = torch.stack([weight * self.logits(pixels, view) for view, weight in weights.items()]).sum(0)
-        probabilities: NDArray[np.float32] = (logits / self.spec.temperature).softmax(1).numpy()
+        probabilities: NDArray[np.float32] = self.spec.to_probabilities(logits).numpy()
         return probabilities
 
     @property

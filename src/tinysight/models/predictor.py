@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
+from tinysight.data.labels import Task
 
 
 class Predictor(Protocol):
@@ -27,6 +28,14 @@ class Predictor(Protocol):
     @property
     def abstain_below(self) -> float:
         """The top-1 probability below which the classifier abstains."""
+
+    @property
+    def task(self) -> Task:
+        """Whether an image has one class ("multi-class") or any number of labels ("multi-label")."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability from which an image gets each label; empty for "multi-class"."""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Scores of predicted classes that count every class equally."""
+"""Scores of predicted classes or labels that count every class equally."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ClassIndices = NDArray[np.integer[Any]]
+LabelMatrix = NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
 def balanced_accuracy(labels: ClassIndices, predictions: ClassIndices) -> float:
@@ -26,6 +28,40 @@ def macro_f1(labels: ClassIndices, predictions: ClassIndices, classes: int) -> f
     support, predicted = (np.bincount(indices, minlength=classes) for indices in (labels, predictions))
     correct = np.bincount(labels[labels == predictions], minlength=classes)
     return float((2 * correct / np.maximum(support + predicted, 1)).mean())
+
+
+def label_f1(labels: LabelMatrix, predictions: LabelMatrix) -> NDArray[np.float64]:
+    """Return the F1 of each label, (labels,), 0..1; that of a label without images and predictions is 0.
+
+    Args:
+        labels: (n, labels), 1 or true where the image has the label.
+        predictions: (n, labels), where it is predicted.
+    """
+    correct = (labels.astype(bool) & predictions.astype(bool)).sum(0)
+    f1: NDArray[np.float64] = 2 * correct / np.maximum(labels.sum(0) + predictions.sum(0), 1)
+    return f1
+
+
+def average_precisions(labels: LabelMatrix, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the average precision of each label, (labels,), 0..1; NaN for a label without images.
+
+    Args:
+        labels: (n, labels), 1 where the image has the label.
+        scores: (n, labels), higher where the label is more probable.
+    """
+    from sklearn.metrics import average_precision_score  # imported here, because it takes a second
+
+    return np.array(
+        [
+            average_precision_score(has_label, column) if has_label.any() else math.nan
+            for has_label, column in zip(labels.T, scores.T, strict=True)
+        ]
+    )
+
+
+def mean_average_precision(precisions: NDArray[np.float64]) -> float | None:
+    """Return the mean average precision (mAP) of the labels that have images; None if there are none."""
+    return None if np.isnan(precisions).all() else float(np.nanmean(precisions))
 
 
 def never_predicted(confusion: NDArray[np.integer[Any]], class_names: Sequence[str]) -> dict[str, int]:

@@ -22,7 +22,7 @@ from tinysight.evaluation.evaluate import select_split
 from tinysight.reporting import style
 from tinysight.reporting.learning_curves import plot_learning_curves
 from tinysight.reporting.style import save, truncate_middle
-from tinysight.runs.records import ReliabilityBin, SelectiveMetrics
+from tinysight.runs.records import MultiLabelMetrics, ReliabilityBin, SelectiveMetrics
 from tinysight.runs.run import Run
 
 HOW_TO_READ = (
@@ -311,7 +311,7 @@ def scale_to_box(image: Pixels, box: int) -> Pixels:
 
 
 def plot_evaluation(run: Run, dataset: Dataset) -> None:
-    """Plot the evaluation of a run and save the plots in its directory.
+    """Plot the evaluation of a run and save the plots in its directory; for several labels per image, the curves only.
 
     Args:
         run: an evaluated run.
@@ -322,10 +322,13 @@ def plot_evaluation(run: Run, dataset: Dataset) -> None:
         StorageError: a plot cannot be written.
     """
     metrics, names = run.metrics(), dataset.class_names
-    probabilities, _ = run.predictions()
     title, note = f"{metrics.recipe} on {metrics.dataset}", " ".join(metrics.notes)
     of_images = f"{title}, {metrics.split} images (n = {metrics.n:,})"
     history = [epoch.model_dump() for epoch in run.history()]
+    if isinstance(metrics, MultiLabelMetrics):
+        save(plot_learning_curves(history, title=title, note=note, task=metrics.task), run.plot_path("curves"))
+        return
+    probabilities, _ = run.predictions()
     matrix, images = metrics.confusion_matrix, select_split(run, dataset, metrics.split)
     figures = {
         "curves": plot_learning_curves(history, title=title, note=note),

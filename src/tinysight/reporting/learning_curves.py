@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, MaxNLocator, PercentFormatter, ScalarFormatter
 
 from tinysight._util.formatting import percent
+from tinysight.data.labels import Task
 from tinysight.reporting import style
 
 Epoch = Mapping[str, Any]
@@ -37,18 +38,24 @@ class _Measure:
     top: float | None = None
 
 
+_ACCURACY = _Measure(
+    "accuracy",
+    "Accuracy (images classified correctly)",
+    lambda: PercentFormatter(xmax=1),
+    percent,
+    max,
+    "highest",
+    top=1.0,
+)
 _MEASURES = (
     _Measure("loss", "Loss (cross-entropy, nats per image)", ScalarFormatter, "{:.3g}".format, min, "lowest"),
-    _Measure(
-        "accuracy",
-        "Accuracy (images classified correctly)",
-        lambda: PercentFormatter(xmax=1),
-        percent,
-        max,
-        "highest",
-        top=1.0,
-    ),
+    _ACCURACY,
 )
+_MULTI_LABEL_MEASURES = (_MEASURES[0], replace(_ACCURACY, heading="Accuracy (labels decided correctly)"))
+
+
+def _measures(task: Task) -> tuple[_Measure, ...]:
+    return _MULTI_LABEL_MEASURES if task == "multi-label" else _MEASURES
 
 
 class _Line(NamedTuple):
@@ -59,7 +66,9 @@ class _Line(NamedTuple):
     points: list[tuple[int, float]]
 
 
-def plot_learning_curves(history: Sequence[Epoch], title: str, note: str = "") -> Figure:
+def plot_learning_curves(
+    history: Sequence[Epoch], title: str, note: str = "", task: Task = "multi-class"
+) -> Figure:
     """Plot training and validation loss and accuracy over the epochs.
 
     Args:
@@ -67,17 +76,18 @@ def plot_learning_curves(history: Sequence[Epoch], title: str, note: str = "") -
             empty if training was interrupted in its first epoch.
         title: title of the plot: dataset, recipe.
         note: a caveat below the title.
+        task: what the accuracy is: of images, or of their labels.
     """
     figure = style.new_figure(4.95, title, note, HOW_MEASURED)
-    for left, measure in zip((0.85, 6.8), _MEASURES, strict=True):
+    for left, measure in zip((0.85, 6.8), _measures(task), strict=True):
         _draw_panel(style.add_axes(figure, left, 0.75, 4.0, 3.5), measure, history)
     return figure
 
 
-def learning_curve_panels(history: Sequence[Epoch]) -> list[tuple[str, Figure]]:
+def learning_curve_panels(history: Sequence[Epoch], task: Task = "multi-class") -> list[tuple[str, Figure]]:
     """Return the loss and the accuracy as separate figures for a page, each with its description."""
     panels = []
-    for measure in _MEASURES:
+    for measure in _measures(task):
         figure = style.new_panel(5.7, 4.35)
         _draw_panel(style.add_axes(figure, 0.75, 0.65, 3.75, 3.0), measure, history)
         panels.append((f"{measure.heading} by epoch", figure))

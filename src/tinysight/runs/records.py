@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.data.dataset import LabelType, Provenance
+from tinysight.data.labels import Task
 from tinysight.models.classifier import ClassifierSpec
 from tinysight.models.scores import describe_never_predicted, never_predicted
 
@@ -67,16 +68,28 @@ class Summary(Record):
     status: RunStatus
     recipe: str
     dataset: str
+    task: Task = "multi-class"
     notes: tuple[str, ...] = ()
     epochs: int = 0
     parameters: int = 0
     val_accuracy: Finite | None = None
     val_balanced_accuracy: Finite | None = None
+    val_mean_average_precision: Finite | None = None
     val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
     history_sha256: str = ""
+
+    @property
+    def measure(self) -> str:
+        """The main measure of the task: "accuracy", or "mean average precision" for several labels per image."""
+        return "mean average precision" if self.task == "multi-label" else "accuracy"
+
+    @property
+    def val_score(self) -> float | None:
+        """This measure on the validation images, 0..1, or None if it was not measured."""
+        return self.val_mean_average_precision if self.task == "multi-label" else self.val_accuracy
 
     @property
     def epochs_text(self) -> str:
@@ -118,7 +131,11 @@ class ModelRecord(ClassifierSpec, Record):
 
 
 class EpochRecord(FrozenModel):
-    """One line of history.jsonl: the metrics of an epoch."""
+    """One line of history.jsonl: the metrics of an epoch.
+
+    With several labels per image, `accuracy` and `val_accuracy` are Hamming accuracies: the share of correct labels at
+    a probability of 0.5. `val_mean_average_precision` is None for one class per image.
+    """
 
     epoch: int
     seconds: Finite
@@ -130,6 +147,7 @@ class EpochRecord(FrozenModel):
     lr: Finite
     val_balanced_accuracy: Finite | None = None
     val_macro_f1: Finite | None = None
+    val_mean_average_precision: Finite | None = None
 
 
 class ClassScores(FrozenModel):
@@ -251,6 +269,87 @@ class Metrics(Record):
         classes = never_predicted(np.array(self.confusion_matrix), list(self.per_class))
         return describe_never_predicted(classes, self.split)
 
+
+class LabelScores(ClassScores):
+    """Scores of one label, of images that may have several.
+
+    Attributes:
+        precision, recall, f1: at the threshold, each 0..1.
+        support: number of images with the label.
+        average_precision: average precision (AP), 0..1; None if no image has the label.
+        n_predicted: number of images that get the label.
+        threshold: the probability from which an image gets it.
+    """
+
+    average_precision: Finite | None
+    n_predicted: int
+    threshold: Finite
+
+
+class LabelIntervals(FrozenModel):
+    """95% intervals of the scores of labels, (low, high)."""
+
+    method: str
+    macro: ScoreIntervals
+    per_label: dict[str, ScoreIntervals]
+
+
+class MultiLabelMetrics(Record):
+    """metrics.json of a classifier of several labels per image: its metrics on one split.
+
+    Attributes:
+        task: "multi-label".
+        split: the evaluated split.
+        n: number of images.
+        n_unlabeled: how many of them have none of the labels.
+        mean_average_precision: mean of the average precision of the labels that images have (mAP), 0..1; None if
+            there are none.
+        mean_average_precision_tta: the same with test-time augmentation (TTA), or None if it was not computed.
+        exact_match, exact_match_ci95: share of the images whose labels are all correct, with its 95% interval.
+        hamming_accuracy: share of correct labels, over all images and labels.
+        loss, loss_ci95: mean negative log-likelihood, nats per image: the sum over its labels; with its 95% interval.
+        per_label: scores by name of the label.
+        micro, macro: scores over all images and labels together, and means of the scores of the labels.
+        intervals: see its class.
+        temperature: temperature of the probabilities.
+        n_calibration: number of validation images that the thresholds were chosen on.
+        recipe, dataset: names of the recipe and the dataset; None for a classifier without a run.
+        notes: caveats of the dataset.
+        weights_sha256: checksum of the evaluated weights; None for a classifier without a run.
+    """
+
+    task: Literal["multi-label"] = "multi-label"
+    split: SplitName
+    n: int = Field(ge=1)
+    n_unlabeled: int = Field(ge=0)
+    mean_average_precision: Finite | None
+    mean_average_precision_tta: Finite | None
+    exact_match: Finite
+    exact_match_ci95: Interval
+    hamming_accuracy: Finite
+    loss: Finite
+    loss_ci95: Interval
+    per_label: dict[str, LabelScores]
+    micro: ClassScores
+    macro: ClassScores
+    intervals: LabelIntervals
+    temperature: Positive
+    n_calibration: int = Field(ge=0)
+    recipe: str | None = None
+    dataset: str | None = None
+    notes: tuple[str, ...] = ()
+    weights_sha256: str | None = None
+
+    @property
+    def without_images(self) -> str:
+        """A note about labels that no image has, so that they have no average precision; "" if there are none."""
+        names = [name for name, scores in self.per_label.items() if not scores.support]
+        if not names:
+            return ""
+        return f"No {self.split} image has the label {', '.join(names)}: not in the mAP, 0 in the macro averages."
+
+
+AnyMetrics = Metrics | MultiLabelMetrics
 
 RecordT = TypeVar("RecordT", bound=Record)
 

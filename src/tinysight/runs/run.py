@@ -26,6 +26,7 @@ from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, 
 from tinysight._util.formatting import percent, percent_interval
 from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
+from tinysight.data.labels import Task
 from tinysight.models.classifier import Classifier
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network
@@ -34,7 +35,7 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.find import suggest_run
-from tinysight.runs.records import RUN_FORMAT, Environment, EpochRecord, Metrics, ModelRecord, Summary
+from tinysight.runs.records import RUN_FORMAT, AnyMetrics, Environment, EpochRecord, Metrics, ModelRecord, MultiLabelMetrics, Summary
 
 _TRAINING_FILES = (
     "environment.json",
@@ -238,14 +239,15 @@ class Run:
         records.write_record(ModelRecord(**dict(classifier.spec), weights_sha256=checksum), self.path / "model.json")
         self._remove_evaluation()
 
-    def metrics(self) -> Metrics:
-        """Return the metrics of the current weights.
+    def metrics(self) -> AnyMetrics:
+        """Return the metrics of the current weights: `MultiLabelMetrics` if images may have several labels.
 
         Raises:
             RunError: metrics.json is missing or damaged, or belongs to other weights.
         """
         path = self.path / "metrics.json"
-        metrics = records.read_record(Metrics, path)
+        is_multi_label = self._model().task == "multi-label"
+        metrics: AnyMetrics = records.read_record(MultiLabelMetrics if is_multi_label else Metrics, path)
         if metrics.weights_sha256 != self.weights_checksum():
             raise RunError(f"{path}: computed for other weights. Evaluate the run again.")
         return metrics
@@ -255,11 +257,15 @@ class Run:
         """Whether metrics.json exists."""
         return (self.path / "metrics.json").exists()
 
-    def write_metrics(self, metrics: Metrics) -> None:
+    def write_metrics(self, metrics: AnyMetrics) -> None:
         """Write metrics.json. Raises RunError if the metrics are not those of the current weights."""
         if metrics.weights_sha256 != self.weights_checksum():
             raise RunError(f"{self.path}: the weights changed during the evaluation. Evaluate the run again.")
         records.write_record(metrics, self.path / "metrics.json")
+
+    def task(self) -> Task:
+        """Return "multi-class" if the classifier gives each image one class, "multi-label" if any number of labels."""
+        return self._model().task
 
     def class_names(self) -> tuple[str, ...]:
         """Return the class names, in the order of the classifier's outputs."""
@@ -272,13 +278,16 @@ class Run:
     def write_predictions(
         self, probabilities: NDArray[np.float32], labels: NDArray[np.int64], notes: Sequence[str] = ()
     ) -> None:
-        """Write the probabilities (n, classes) and labels (n,) of the evaluated split, and the notes on the dataset."""
+        """Write the probabilities (n, classes) and labels of the evaluated split, and the notes on the dataset.
+
+        Labels are (n,), or (n, classes) if images may have several.
+        """
         arrays: dict[str, Any] = {"probabilities": probabilities, "labels": labels, "notes": np.array(notes, dtype=str)}
         with atomic_writer(self.path / "predictions.npz") as file:
             np.savez_compressed(file, format=RUN_FORMAT, sha256=_arrays_checksum(arrays), **arrays)
 
     def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the probabilities (n, classes) and labels (n,) of the evaluated split.
+        """Return the probabilities (n, classes) and labels of the evaluated split, as `write_predictions` takes them.
 
         Raises:
             RunError: predictions.npz is missing or damaged, was modified, or has another format or schema.
@@ -337,7 +346,11 @@ def _are_predictions(probabilities: NDArray[Any], labels: NDArray[Any], notes: N
     """Return whether the arrays have the types, shapes and ranges of predictions."""
     if probabilities.dtype != np.float32 or labels.dtype != np.int64 or notes.dtype.kind != "U" or notes.ndim != 1:
         return False
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or probabilities.shape[1] < 2:
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2:
+        return False
+    if labels.shape == probabilities.shape:  # several labels per image
+        return bool(np.all((probabilities >= 0) & (probabilities <= 1)) and np.isin(labels, (0, 1)).all())
+    if labels.shape != probabilities.shape[:1]:
         return False
     sums_to_one = np.allclose(probabilities.sum(1), 1, atol=1e-3)  # NaN and infinity do not
     in_range = np.all(probabilities >= 0) and np.all((labels >= 0) & (labels < probabilities.shape[1]))
@@ -361,15 +374,15 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dty
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
-def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
+def _html_table(path: Path, summary: Summary, metrics: AnyMetrics | None) -> str:
     """Return a table of the status, size and accuracy of a run; `metrics` is None if it was not evaluated."""
     facts = {
         "run": str(path),
         "recipe": f"{summary.recipe} on {summary.dataset}",
         "status": f"{summary.status} after {summary.epochs_text}, {summary.train_seconds:,.0f} s of training",
         "parameters": f"{summary.parameters:,}",
-        "validation accuracy": "" if summary.val_accuracy is None else percent(summary.val_accuracy),
-        "accuracy": "not measured; call evaluate(run)" if metrics is None else _accuracy_text(metrics),
+        f"validation {summary.measure}": "" if summary.val_score is None else percent(summary.val_score),
+        summary.measure: "not measured; call evaluate(run)" if metrics is None else _result_text(metrics),
     }
     rows = "".join(
         f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
@@ -380,6 +393,9 @@ def _html_table(path: Path, summary: Summary, metrics: Metrics | None) -> str:
     return f"<table>{rows}</table>{notes}"
 
 
-def _accuracy_text(metrics: Metrics) -> str:
+def _result_text(metrics: AnyMetrics) -> str:
+    if isinstance(metrics, MultiLabelMetrics):
+        score = metrics.mean_average_precision
+        return f"{'not defined' if score is None else percent(score)} of {metrics.n:,} {metrics.split} images"
     interval = percent_interval(metrics.accuracy_ci95)
     return f"{percent(metrics.accuracy)} of {metrics.n:,} {metrics.split} images (95% confidence interval {interval})"

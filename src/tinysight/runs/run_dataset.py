@@ -74,9 +74,17 @@ def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
     """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
 
     Raises:
-        DataError: the dataset has classes that the classifier lacks, or another image size.
+        DataError: the dataset has classes that the classifier lacks, or another image size; or its images have one label
+            each, but the classifier gives several, or the other way around.
     """
+    if dataset.task != classifier.task:
+        one, several = "one label per image", "several labels per image"
+        has, takes = (one, several) if dataset.task == "multi-class" else (several, one)
+        raise DataError(f"{dataset.source}: has {has}, but the classifier was trained on {takes}. Use such a dataset.")
     matched = _relabel(dataset, classifier.class_names)
+    if dataset.task == "multi-label" and (absent := set(classifier.class_names) - set(dataset.class_names)):
+        note = f"Labels that these images lack count as absent from all of them: {', '.join(sorted(absent))}."
+        matched = replace(matched, notes=(*matched.notes, note))
     height, width = dataset.image_size
     if (height, width) != (classifier.image_size, classifier.image_size):
         raise DataError(
@@ -95,10 +103,14 @@ def _relabel(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
             f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
             f"{', '.join(names)}. Use a dataset with the same classes."
         )
-    labels = np.array([names.index(name) for name in dataset.class_names], dtype=np.int64)
+    positions = np.array([names.index(name) for name in dataset.class_names], dtype=np.int64)
 
     def relabel(split: Split) -> Split:
-        return replace(split, labels=labels[split.labels])
+        if dataset.task == "multi-class":
+            return replace(split, labels=positions[split.labels])
+        labels = np.zeros((len(split), len(names)), dtype=np.int64)
+        labels[:, positions] = split.labels
+        return replace(split, labels=labels)
 
     return replace(
         dataset,

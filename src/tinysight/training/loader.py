@@ -24,9 +24,9 @@ from tinysight.training.seeding import derive_seed, seeded_generator
 BLOCK_PIXELS = 2**19
 
 Batch = tuple[Tensor, Tensor]
-"""Normalized float images, (n, 3, height, width) in channels_last, and labels, int64, (n,).
+"""Normalized float images, (n, 3, height, width) in channels_last, and labels, int64, (n,) or (n, classes).
 
-If the recipe mixes labels, they are soft instead: float, (n, classes), rows that sum to 1.
+If the recipe mixes labels, they are soft instead: float, (n, classes).
 """
 
 

@@ -275,11 +275,13 @@ class Session:
             status=status,
             recipe=self.config.recipe.name,
             dataset=dataset.name,
+            task=dataset.task,
             notes=dataset.notes,
             epochs=len(self.trainer.history),
             parameters=count_parameters(self.trainer.network),
             val_accuracy=self.trainer.val_accuracy,
             val_balanced_accuracy=self.trainer.val_balanced_accuracy,
+            val_mean_average_precision=self.trainer.val_mean_average_precision,
             val_images=len(self.trainer.split.validation),
             train_seconds=self.stopwatch.total(without="validation"),
             total_seconds=self.stopwatch.total(),
@@ -288,8 +290,10 @@ class Session:
 
 
 def _format_epoch(task: str, epoch: EpochRecord) -> str:
-    """Return the log line of an epoch; it fits into 80 columns."""
+    """Return the log line of an epoch; it fits into 80 columns, or into 100 for several labels per image."""
+    precision = epoch.val_mean_average_precision
     return (
         f"{task}  {epoch.images_per_second:,.0f} images/s  loss {epoch.loss:.3f} (val {epoch.val_loss:.3f})  "
         f"accuracy {percent(epoch.accuracy)} (val {percent(epoch.val_accuracy)})"
+        + ("" if precision is None else f"  val mAP {percent(precision)}")
     )

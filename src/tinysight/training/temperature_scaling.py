@@ -1,8 +1,9 @@
-"""Temperature scaling: calibrate a classifier's softmax on held-out images."""
+"""Temperature scaling: calibrate a classifier's softmax or sigmoids on held-out images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -26,8 +27,6 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Returns:
         A number from `MIN_TEMPERATURE` to `MAX_TEMPERATURE`; 1 keeps the probabilities, more lowers the confidence.
     """
-    from scipy.optimize import brentq  # imported here, because it takes longer than any other module of SciPy
-
     logits = logits.double()
     uniform_weight = 1 / (len(labels) + 1)
     target = torch.lerp(logits.gather(1, labels.unsqueeze(1)).mean(), logits.mean(), uniform_weight)
@@ -36,6 +35,28 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         """Return the derivative of the loss, up to its sign; it is positive for overconfident probabilities."""
         weights = (logits / math.exp(log_temperature)).softmax(1)
         return float((weights * logits).sum(1).mean() - target)
+
+    return _solve(excess)
+
+
+@torch.inference_mode()
+def fit_sigmoid_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Return the temperature that minimizes the binary cross-entropy of `sigmoid(logits / temperature)`.
+
+    The method is that of `fit_temperature`. The pseudo-image has each label by half.
+
+    Args:
+        logits: (n, labels), of images that were not trained on.
+        labels: int64, (n, labels), 1 where the image has the label.
+    """
+    logits = logits.double()
+    target = torch.lerp((logits * labels).mean(), logits.mean() / 2, 1 / (len(labels) + 1))
+    return _solve(lambda log_temperature: float(((logits / math.exp(log_temperature)).sigmoid() * logits).mean() - target))
+
+
+def _solve(excess: Callable[[float], float]) -> float:
+    """Return the temperature at which the increasing derivative `excess` of its logarithm is 0."""
+    from scipy.optimize import brentq  # imported here, because it takes longer than any other module of SciPy
 
     if excess(math.log(MIN_TEMPERATURE)) <= 0:
         return MIN_TEMPERATURE

@@ -9,9 +9,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tinysight._util.errors import TrainingError
@@ -21,8 +21,6 @@ from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import family_of
-from tinysight.models.scores import balanced_accuracy, macro_f1, never_predicted
-from tinysight.models.selective import choose_threshold
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import EpochRecord
@@ -34,9 +32,9 @@ from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.early_stopping import EarlyStoppingState
 from tinysight.training.loader import BatchLoader, fit_normalization
 from tinysight.training.lr_schedule import lr_scale
+from tinysight.training.objective import OBJECTIVES
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
-from tinysight.training.temperature_scaling import fit_temperature
 
 
 @dataclass
@@ -48,7 +46,7 @@ class EpochState:
         step: steps of the current epoch.
         images: images trained on in the current epoch.
         loss_sum: sum of their losses.
-        correct: number of correct predictions among them.
+        correct: number of correct predictions among them, see `Objective.count_correct`.
         seconds: time spent on these steps.
     """
 
@@ -56,7 +54,7 @@ class EpochState:
     step: int = 0
     images: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0
     seconds: float = 0.0
 
 
@@ -81,7 +79,8 @@ class Trainer:
         network: NetworkFactory | None = None,
     ) -> None:
         self.recipe, self.split, self.seed, self.precision, self.device = recipe, split, seed, precision, device
-        self.group = group
+        self.group, self.objective = group, OBJECTIVES[dataset.task]
+        self.objective.check(recipe)
         torch.manual_seed(derive_seed(seed, "weights"))
         normalization = fit_normalization(recipe, split)
         self.loader = BatchLoader(split, recipe, normalization, seed, device, len(dataset.class_names))
@@ -101,6 +100,7 @@ class Trainer:
             tta_shift=1 if recipe.augmentation.crop_padding else 0,
             notes=dataset.notes,
             crops=dataset.crops,
+            **self.objective.initial_spec(len(dataset.class_names)),
         )
         self.classifier = Classifier(spec, self.network)
         self.optimizer = optimizers.build_optimizer(self.network.parameters(), recipe.optimizer, precision)
@@ -154,7 +154,7 @@ class Trainer:
             for part in self.gradient_sync.shard(len(labels))
         ]
         loss, correct = self.gradient_sync.reduce([sum(column) for column in zip((0.0, 0), *sums, strict=True)])
-        state.loss_sum, state.correct = state.loss_sum + self._finite(loss), state.correct + int(correct)
+        state.loss_sum, state.correct = state.loss_sum + self._finite(loss), state.correct + correct
         self.optimizer.step(self.lr_scale)
         self.optimizer.zero_grad()
         state.images, state.step = state.images + len(labels), state.step + 1
@@ -170,7 +170,7 @@ class Trainer:
         """Validate, record the epoch's metrics and move to the next epoch."""
         state = self.state
         start = time.perf_counter()
-        val_loss, val_accuracy, balanced, f1 = self._validate()
+        scores = self._validate()
         self.budget.record_validation(time.perf_counter() - start)
         epoch = EpochRecord(
             epoch=state.epoch + 1,
@@ -178,11 +178,8 @@ class Trainer:
             images_per_second=state.images / state.seconds,
             loss=state.loss_sum / state.images,
             accuracy=state.correct / state.images,
-            val_loss=self._finite(val_loss),
-            val_accuracy=val_accuracy,
             lr=self.recipe.optimizer.learning_rate * self.lr_scale,
-            val_balanced_accuracy=balanced,
-            val_macro_f1=f1,
+            **scores,
         )
         self.history.append(epoch)
         self.state = EpochState(epoch=state.epoch + 1)
@@ -205,6 +202,11 @@ class Trainer:
         return self._kept_epoch.val_balanced_accuracy if self._kept_epoch else None
 
     @property
+    def val_mean_average_precision(self) -> float | None:
+        """Mean average precision (mAP) of the labels on the validation images; None for one class per image."""
+        return self._kept_epoch.val_mean_average_precision if self._kept_epoch else None
+
+    @property
     def _kept_epoch(self) -> EpochRecord | None:
         """The epoch of the weights that `finish` keeps, or None if they were not validated."""
         if self.history and self.early_stopping and self.early_stopping.config.restore_best_weights:
@@ -219,24 +221,14 @@ class Trainer:
         return self.classifier
 
     def calibrate(self, classifier: Classifier) -> Classifier:
-        """Return `classifier` with the temperature, threshold and bf16 margin fitted on the validation images."""
+        """Return `classifier` with the temperature, thresholds and bf16 margin fitted on the validation images."""
         logits, labels = self._predict_logits(self.split.validation, "fp32")
-        temperature, doubt = fit_temperature(logits, labels), None
-        confidences, predictions = (logits / temperature).softmax(1).max(1)
-        target, names = self.recipe.training.target_error, classifier.class_names
-        pairs = torch.bincount(labels * len(names) + predictions, minlength=len(names) ** 2)
-        self.never_predicted = never_predicted(pairs.view(len(names), len(names)).numpy(), names)
-        rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), target)
+        fitted, doubt = self.objective.calibrate(logits, labels, self.recipe.training.target_error), None
+        self.never_predicted = self.objective.never_predicted(logits, labels, classifier.class_names)
         if self._checks_bf16:
             bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
             doubt = max_margin_error(bf16_logits, logits)
-        return classifier.with_spec(
-            temperature=temperature,
-            abstain_below=rule.threshold,
-            bf16_margin=doubt,
-            target_error=target,
-            n_calibration=len(labels),
-        )
+        return classifier.with_spec(**fitted, bf16_margin=doubt, n_calibration=len(labels))
 
     def checkpoint(self) -> Checkpoint:
         """Return the state needed to resume.
@@ -280,7 +272,7 @@ class Trainer:
     @property
     def _checks_bf16(self) -> bool:
         """Whether the classifier will predict in bfloat16 where its margin is large enough."""
-        return self.precision == "bf16" and self.device == "cpu"
+        return self.precision == "bf16" and self.device == "cpu" and self.objective.decides_by_margin
 
     def _seed_dropout(self) -> None:
         rank = () if self.group.is_main else (self.group.rank,)  # a different dropout mask on every worker
@@ -291,33 +283,20 @@ class Trainer:
         else:
             torch.cuda.manual_seed(seed)
 
-    def _backward(self, images: Tensor, labels: Tensor, size: int, weights: Tensor | None = None) -> tuple[float, int]:
-        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct.
-
-        Of soft labels, (n, classes), the largest counts as the correct one.
-        """
+    def _backward(self, images: Tensor, labels: Tensor, size: int, weights: Tensor | None = None) -> tuple[float, float]:
+        """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
-        smoothing = self.recipe.training.label_smoothing
-        if weights is None:
-            loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
-        else:
-            loss = (F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing) * weights).sum()
+        loss = self.objective.loss(logits, labels, self.recipe.training.label_smoothing, weights)
         (loss / size).backward()
-        correct_labels = labels if labels.ndim == 1 else labels.argmax(1)
-        return loss.item(), int((logits.argmax(1) == correct_labels).sum())
+        return loss.item(), self.objective.count_correct(logits, labels)
 
     @torch.inference_mode()
-    def _validate(self) -> tuple[float, float, float, float]:
-        """Return mean loss, accuracy, balanced accuracy and macro F1 on the validation images."""
-        logits, labels = self._predict_logits(self.split.validation, self.precision)
-        true, predicted = labels.numpy(), logits.argmax(1).numpy()
-        return (
-            float(F.cross_entropy(logits, labels)),
-            int((true == predicted).sum()) / len(true),
-            balanced_accuracy(true, predicted),
-            macro_f1(true, predicted, logits.shape[1]),
-        )
+    def _validate(self) -> dict[str, Any]:
+        """Return the metrics on the validation images, by their names in `EpochRecord`."""
+        scores = self.objective.validate(*self._predict_logits(self.split.validation, self.precision))
+        self._finite(scores["val_loss"] or 0.0)
+        return scores
 
     @torch.inference_mode()
     def _predict_logits(self, split: Split, precision: Precision) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from tinysight._util import optional_deps
 from tinysight._util.errors import ModelError
 from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
+from tinysight.data.labels import Task
 from tinysight.models.classifier import PredictorInfo, iter_batches
 
 if TYPE_CHECKING:
@@ -66,6 +67,16 @@ class OnnxClassifier:
     def abstain_below(self) -> float:
         """The top-1 probability below which the classifier abstains, 0..1; above 1 if it always abstains."""
         return self.info.abstain_below
+
+    @property
+    def task(self) -> Task:
+        """An image has one class: other classifiers cannot be exported."""
+        return "multi-class"
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Thresholds of labels; empty."""
+        return ()
 
     @property
     def notes(self) -> tuple[str, ...]:
