@@ -36,11 +36,11 @@ if TYPE_CHECKING:
         tune,
     )
     from tinysight.data.dataset import Dataset, Split
-    from tinysight.estimator import ImageClassifier, Predictions
+    from tinysight.estimator import ImageClassifier, MultiLabelPredictions, Predictions
     from tinysight.models.classifier import Classifier
     from tinysight.recipes.schema import Recipe
     from tinysight.runs.audit_results import Audit
-    from tinysight.runs.records import Metrics
+    from tinysight.runs.records import Metrics, MultiLabelMetrics
     from tinysight.runs.run import Run
 
     __version__: str
@@ -51,6 +51,8 @@ _LAZY_IMPORTS = {
     "Dataset": "tinysight.data.dataset",
     "ImageClassifier": "tinysight.estimator",
     "Metrics": "tinysight.runs.records",
+    "MultiLabelMetrics": "tinysight.runs.records",
+    "MultiLabelPredictions": "tinysight.estimator",
     "Predictions": "tinysight.estimator",
     "Recipe": "tinysight.recipes.schema",
     "Run": "tinysight.runs.run",
@@ -81,6 +83,8 @@ __all__ = [
     "Dataset",
     "ImageClassifier",
     "Metrics",
+    "MultiLabelMetrics",
+    "MultiLabelPredictions",
     "Predictions",
     "Recipe",
     "Run",

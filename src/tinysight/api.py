@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinysight.bulk.batch_predict import BatchSummary
     from tinysight.bulk.executors import BatchEngine
     from tinysight.data.dataset import Dataset
-    from tinysight.estimator import Predictions
+    from tinysight.estimator import MultiLabelPredictions, Predictions
     from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.significance import RunComparison
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from tinysight.reporting.card import Card
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
+    from tinysight.reporting.section import ReportSection
     from tinysight.runs.audit_results import Audit
-    from tinysight.runs.records import Metrics, SplitName
+    from tinysight.runs.records import AnyMetrics, SplitName
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
@@ -245,7 +246,7 @@ def cross_validate(
     from tinysight.training.request import TrainRequest
 
     loaded = arrange(_load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
-    require_multi_class(loaded.task, "Cross-validation")
+    _require_multi_class(loaded, "Cross-validation")
     if resolved.training.minutes is not None:
         share = {"minutes": resolved.training.minutes / max(1, folds)}
         resolved = resolved.model_copy(update={"training": resolved.training.model_copy(update=share)})
@@ -313,7 +314,7 @@ def tune(
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
     loaded = arrange(_load(source, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
-    require_multi_class(loaded.task, "Tuning")
+    _require_multi_class(loaded, "Tuning")
     _note_all((*loaded.notes, *loaded.report.notes()), progress)
     return search(path, request, loaded, minutes, start_time, workers, progress)
 
@@ -326,7 +327,7 @@ def evaluate(
     tta: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
-) -> Metrics:
+) -> AnyMetrics:
     """Evaluate a run; write metrics.json, predictions.npz and plots into its directory.
 
     A dataset other than that of the run is evaluated without writing files: its test split, or all of its images if it
@@ -342,7 +343,7 @@ def evaluate(
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
 
     Returns:
-        The metrics, as in metrics.json.
+        The metrics, as in metrics.json: `Metrics`, or `MultiLabelMetrics` if images may have several labels.
 
     Raises:
         RunError: a file of the run is missing or damaged.
@@ -374,8 +375,8 @@ def evaluate(
     return evaluate_classifier(classifier, _load(dataset, classifier.image_size, data_dir, False, progress))
 
 
-def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
-    """Predict the classes of images.
+def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions | MultiLabelPredictions:
+    """Predict the classes of images, or their labels if each may have several.
 
     Args:
         run: a run or its path, or the path of an ONNX file.
@@ -395,7 +396,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
     import numpy as np
 
     from tinysight.data.image_io import to_crops
-    from tinysight.estimator import Predictions
+    from tinysight.estimator import MultiLabelPredictions, Predictions
     from tinysight.models.classifier import Classifier
     from tinysight.models.tta import average_over_crops
     from tinysight.runs.run import Run
@@ -411,6 +412,8 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
     probabilities = average_over_crops(probabilities_of, crops)
     names = classifier.class_names
     classes = source.environment().dataset.parse_labels(names) if isinstance(source, Run) else np.array(names)
+    if classifier.task == "multi-label":
+        return MultiLabelPredictions(crops[:, 0], classes, probabilities, classifier.thresholds)
     return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below)
 
 
@@ -498,6 +501,7 @@ def explain(
     if not images and not test_indices:
         raise InputError("explain: no images were given. Pass files, globs, folders or test indices.")
     opened = open_run(run)
+    _require_multi_class(opened, "Explanation")
 
     from tinysight.explanation.explain import Explainer
     from tinysight.reporting.explanation_plot import plot_explanations
@@ -547,6 +551,7 @@ def audit(
         DataError: the images of the run have changed, or `groups` names other images.
     """
     opened = open_run(run)
+    _require_multi_class(opened, "Audit")
 
     from tinysight.auditing.audit import audit as run_audit
 
@@ -578,6 +583,8 @@ def compare(
         RunError: a run was not evaluated, or one of its files is damaged.
     """
     opened = [open_run(run) for run in runs]
+    for each in opened:
+        _require_multi_class(each, f"{each.path}: comparison")
 
     from tinysight.evaluation.significance import compare_runs
 
@@ -607,11 +614,10 @@ def card(run: RunLike, *, write: bool = True) -> Card:
     """
     opened = open_run(run)
 
-    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
 
-    model_card = Card.from_run(opened, report_sections(opened))
+    model_card = Card.from_run(opened, _audit_sections(opened))
     if write:
         RunArtifacts(opened).write_card(model_card.to_markdown())
     return model_card
@@ -642,11 +648,10 @@ def report(
     opened = open_run(run)
 
     from tinysight._util.files import write_text
-    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
 
-    page = render_report(opened, _run_dataset(opened, dataset, data_dir, _shown(progress)), report_sections(opened))
+    page = render_report(opened, _run_dataset(opened, dataset, data_dir, _shown(progress)), _audit_sections(opened))
     if out is None:
         RunArtifacts(opened).write_report(page)
     else:
@@ -685,6 +690,7 @@ def forget(
         TrainingError: as for `train`.
     """
     opened = open_run(run)
+    _require_multi_class(opened, "Unlearning")
 
     from tinysight.auditing.unlearning import forget as retrain_without
     from tinysight.runs.run import Run
@@ -715,6 +721,7 @@ def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:
     from tinysight.interop.exporters import get_exporter
 
     opened, exporter = open_run(run), get_exporter(to)
+    _require_multi_class(opened, f"Export to {to}")
     target = exporter.default_path(opened.path) if path is None else Path(path)
     exporter.export(opened.classifier(), target)
     return target
@@ -776,6 +783,7 @@ def import_keras(
         return import_model(files, path, class_names=class_names, pixels=pixels)
     source = resolve_source(dataset)
     loaded = _load(source, files.architecture.image_size, data_dir, False, progress)
+    _require_multi_class(loaded, "Import")
     return import_model(files, path, loaded, source, class_names, pixels, progress)
 
 
@@ -813,11 +821,12 @@ def preview(
 
     from tinysight.augmentation.preview import render_preview, save_augmented_images
     from tinysight.data.display import save_png
+    from tinysight.data.labels import describe_label
 
     loaded = _load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress)
     _note_all(loaded.notes, progress)
     pixels = loaded.train.pixels[:images]
-    names = [loaded.class_names[label] for label in loaded.train.labels[:images]]
+    names = [describe_label(label, loaded.class_names) for label in loaded.train.labels[:images]]
     grid = render_preview(pixels, names, resolved.augmentation, copies, seed)
     if out is not None:
         save_png(grid, Path(out))
@@ -851,6 +860,21 @@ def summary(source: RunLike | Recipe, num_classes: int = 10) -> list[LayerRow]:
     from tinysight.models.summary import layer_table
 
     return layer_table(network, size)
+
+
+def _require_multi_class(source: Run | Dataset, feature: str) -> None:
+    """Raise InputError if images may have several labels; each function that does not support this calls it."""
+    from tinysight.data.labels import require_multi_class
+    from tinysight.runs.run import Run
+
+    require_multi_class(source.task() if isinstance(source, Run) else source.task, feature)
+
+
+def _audit_sections(run: Run) -> list[ReportSection]:
+    """Return the sections of the audit of a run; none if images may have several labels, which cannot be audited."""
+    from tinysight.auditing.registry import report_sections
+
+    return () if run.task() == "multi-label" else report_sections(run)
 
 
 def open_run(run: RunLike) -> Run:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from html import escape
@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight
 
 from tinysight._util import console
@@ -30,6 +30,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import to_crops, to_pixels
+from tinysight.data.labels import require_multi_class
 from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
@@ -68,7 +69,8 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         verbose: whether to show training progress. None shows it in a terminal or a notebook only.
 
     Attributes:
-        classes_: the class labels, sorted, of the type that was given to `fit`.
+        classes_: the class labels, sorted, of the type that was given to `fit`; of several labels per image, their
+            indices, or the columns of a DataFrame.
         n_features_in_: number of values per image, 3 * image_size ** 2.
         history_: one dict per epoch: epoch, seconds, images_per_second, loss, accuracy, val_loss, val_accuracy, lr,
             val_balanced_accuracy, val_macro_f1.
@@ -120,7 +122,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
 
         Args:
             X: images, as described for the class.
-            y: labels, (n,), of at least two classes.
+            y: labels, (n,), of at least two classes; or (n, labels) of 0 and 1, if images may have several labels.
             sample_weight: weight of each image in the loss, (n,), 0 or more; by default equal weights. Only ratios
                 matter: the weights are scaled to a mean of 1.
             validation_data: images and labels to validate, stop early and calibrate on; by default the recipe sets
@@ -141,6 +143,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         if self.class_weight is not None:  # instead of the recipe's, not in addition
             training = recipe.training.model_copy(update={"class_weight": "none"})
             recipe = recipe.model_copy(update={"training": training})
+            require_multi_class("multi-label" if _is_multi_label(y) else "multi-class", "class_weight")
         forecast.check_time_budget(recipe)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
         if previous and not np.array_equal(classes, self.classes_):
@@ -148,7 +151,9 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         weights = _weights(y, sample_weight, self.class_weight)
         dataset = replace(dataset, train=replace(dataset.train, weights=weights))
         if validation_data is not None:
-            dataset = replace(dataset, validation=_validation_split(*validation_data, classes, recipe.data.image_size))
+            is_multi_label, size = dataset.task == "multi-label", recipe.data.image_size
+            validation = _validation_split(*validation_data, classes, size, is_multi_label)
+            dataset = replace(dataset, validation=validation)
         run = _temporary_run()
         request = TrainRequest(
             recipe,
@@ -165,7 +170,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
-        """Return probabilities (n, classes), in the order of `classes_`."""
+        """Return probabilities (n, classes), in the order of `classes_`; of several labels, each for itself."""
         classifier = self._require_fitted()
         return self._crop_probabilities(to_crops(X, classifier.image_size, classifier.crops))
 
@@ -175,16 +180,21 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Return the most probable class of each image, (n,)."""
+        """Return the most probable class of each image, (n,); or 1 for each of its labels and 0 elsewhere, (n, labels)."""
         probabilities = self.predict_proba(X)
+        if thresholds := self._require_fitted().thresholds:
+            return (probabilities >= np.array(thresholds)).astype(np.int64)
         labels: NDArray[Any] = self.classes_[probabilities.argmax(1)]
         return labels
 
-    def predict_details(self, X: Any) -> Predictions:  # noqa: N803
+    def predict_details(self, X: Any) -> Predictions | MultiLabelPredictions:  # noqa: N803
         """Return the predictions with probabilities and abstentions; notebooks display them with the images."""
         classifier = self._require_fitted()
         crops = to_crops(X, classifier.image_size, classifier.crops)
-        return Predictions(crops[:, 0], self.classes_, self._crop_probabilities(crops), classifier.abstain_below)
+        probabilities = self._crop_probabilities(crops)
+        if classifier.task == "multi-label":
+            return MultiLabelPredictions(crops[:, 0], self.classes_, probabilities, classifier.thresholds)
+        return Predictions(crops[:, 0], self.classes_, probabilities, classifier.abstain_below)
 
     def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
         """Return the embeddings of images, (n, features): the inputs of the network's last layer, of length 1.
@@ -231,6 +241,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         """Declare that the estimator takes images, not tables."""
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.classifier_tags.multi_label = True
         tags.transformer_tags.preserves_dtype = []  # images are uint8, embeddings float32
         return tags
 
@@ -290,8 +301,17 @@ def _temporary_run() -> Run:
     return run
 
 
+def _is_multi_label(y: Any) -> bool:
+    """Return whether `y` is a matrix of 0 and 1, with a column for each label."""
+    return bool(type_of_target(y) == "multilabel-indicator")
+
+
 def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
     """Return a dataset without test images, and the classes in the order of its labels."""
+    if _is_multi_label(y):
+        check_consistent_length(images, y)
+        dataset = dataset_from_arrays(images, y, image_size)
+        return dataset, np.array(dataset.class_names if hasattr(y, "columns") else range(len(dataset.class_names)))
     targets = column_or_1d(y, warn=True)
     check_consistent_length(images, targets)
     assert_all_finite(targets, input_name="y")
@@ -306,19 +326,23 @@ def _weights(y: ArrayLike, sample_weight: ArrayLike | None, class_weight: Any) -
     """Return the product of sample and class weights with a mean of 1, or None if neither is given."""
     if sample_weight is None and class_weight is None:
         return None
-    labels = column_or_1d(y)
-    weights = compute_sample_weight(class_weight, labels) * _check_sample_weight(
-        sample_weight, labels, ensure_non_negative=True
-    )
+    weights = _check_sample_weight(sample_weight, np.asarray(y), ensure_non_negative=True)
+    if class_weight is not None:
+        weights = compute_sample_weight(class_weight, column_or_1d(y)) * weights
     if not weights.any():
         raise ValueError("sample_weight and class_weight: all weights are 0. Give at least one positive weight.")
     scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
     return scaled
 
 
-def _validation_split(images: Any, y: ArrayLike, classes: NDArray[Any], image_size: int) -> Split:
+def _validation_split(images: Any, y: ArrayLike, classes: NDArray[Any], image_size: int, is_multi_label: bool) -> Split:
+    check_consistent_length(images, y)
+    if is_multi_label:
+        labels = np.asarray(y)
+        if labels.ndim != 2 or labels.shape[1] != len(classes) or not np.isin(labels, (0, 1)).all():
+            raise ValueError(f"validation_data: its labels do not fit y. Pass {len(classes)} columns of 0 and 1.")
+        return Split(to_pixels(images, image_size), labels.astype(np.int64))
     labels = column_or_1d(y)
-    check_consistent_length(images, labels)
     unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
     if unknown or not len(labels):
         problem = f"the label {unknown[0]!r} is not in y" if unknown else "there are no images"
@@ -327,6 +351,16 @@ def _validation_split(images: Any, y: ArrayLike, classes: NDArray[Any], image_si
 
 
 _MAX_SHOWN = 50  # images; more make a notebook slow
+
+
+def _html(pixels: Pixels, labels: Sequence[str], caption: Callable[[int], str]) -> str:
+    """Return the first images with captions, in HTML."""
+    figures = [
+        FIGURE_HTML.format(image=image_html(pixels[index], labels[index]), text=caption(index))
+        for index in range(len(pixels))[:_MAX_SHOWN]
+    ]
+    more = f"<p>and {len(pixels) - _MAX_SHOWN:,} more</p>" if len(pixels) > _MAX_SHOWN else ""
+    return f"<div>{ROW_HTML.format(''.join(figures))}{more}</div>"
 
 
 @dataclass(frozen=True)
@@ -367,12 +401,7 @@ class Predictions:
         return unsure
 
     def _repr_html_(self) -> str:
-        figures = [
-            FIGURE_HTML.format(image=image_html(self.pixels[index], str(self.labels[index])), text=self._caption(index))
-            for index in range(len(self))[:_MAX_SHOWN]
-        ]
-        more = f"<p>and {len(self) - _MAX_SHOWN:,} more</p>" if len(self) > _MAX_SHOWN else ""
-        return f"<div>{ROW_HTML.format(''.join(figures))}{more}</div>"
+        return _html(self.pixels, [str(label) for label in self.labels], self._caption)
 
     def _caption(self, index: int) -> str:
         """Return the three most probable classes, one per line, the first in bold or marked as unsure."""
@@ -382,3 +411,49 @@ class Predictions:
         )
         head = f"<em>unsure: {first}</em>" if self.unsure[index] else f"<strong>{first}</strong>"
         return "<br>".join([head, *others])
+
+
+@dataclass(frozen=True)
+class MultiLabelPredictions:
+    """The predictions of a classifier that gives each image any number of labels.
+
+    Attributes:
+        pixels: uint8, (n, 3, image_size, image_size), the first crop of each image.
+        classes: (classes,), the labels, in the order of the probabilities.
+        probabilities: (n, classes), 0..1, each for itself: rows do not sum to 1.
+        thresholds: the probability from which an image gets each label, 0..1.
+    """
+
+    pixels: Pixels
+    classes: NDArray[Any]
+    probabilities: NDArray[np.float32]
+    thresholds: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{name}: {count:,}" for name, count in zip(self.classes, self.indicators.sum(0), strict=True)
+        )
+        return f"MultiLabelPredictions({len(self):,} images; {counts})"
+
+    @cached_property
+    def indicators(self) -> NDArray[np.int64]:
+        """1 for each label that an image gets and 0 elsewhere, int64 (n, classes), as scikit-learn takes them."""
+        return (self.probabilities >= np.array(self.thresholds)).astype(np.int64)
+
+    @cached_property
+    def labels(self) -> list[tuple[Any, ...]]:
+        """The labels of each image, in the order of the classes; empty if it gets none."""
+        classes = self.classes.tolist()
+        return [tuple(classes[index] for index in np.flatnonzero(row)) for row in self.indicators]
+
+    def _repr_html_(self) -> str:
+        return _html(self.pixels, [", ".join(map(str, labels)) or "no label" for labels in self.labels], self._caption)
+
+    def _caption(self, index: int) -> str:
+        """Return the labels of an image with their probabilities, one per line."""
+        order = [label for label in np.argsort(-self.probabilities[index]) if self.indicators[index, label]]
+        lines = [f"{escape(str(self.classes[label]))} {percent(self.probabilities[index, label])}" for label in order]
+        return "<br>".join(lines) or "<em>no label</em>"

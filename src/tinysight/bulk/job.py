@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinysight._util.allocator import tune_malloc
 from tinysight._util.errors import ImageError, RunError
-from tinysight.bulk.output import SCHEMA, ParquetOutput
+from tinysight.bulk.output import MULTI_LABEL_SCHEMA, SCHEMA, ParquetOutput
 from tinysight.bulk.readers import RawImage, read_images
 from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import RemotePath
@@ -65,8 +65,9 @@ class Job:
         number, shard = numbered
         torch.set_num_threads(1)  # one worker per core
         self.output.check_visible()
-        batches = predict_rows(_classifier(self.model), self.top, read_images(self.source, shard))
-        return ShardResult(shard.size, *self.output.write_shard(number, shard, batches))
+        classifier = _classifier(self.model)
+        batches = predict_rows(classifier, self.top, read_images(self.source, shard))
+        return ShardResult(shard.size, *self.output.write_shard(number, shard, batches, _schema(classifier)))
 
 
 @lru_cache(maxsize=1)
@@ -74,6 +75,10 @@ def _classifier(source: ModelSource) -> Predictor:
     """Load the classifier once per process."""
     tune_malloc()
     return source.classifier()
+
+
+def _schema(classifier: Predictor) -> pa.Schema:
+    return MULTI_LABEL_SCHEMA if classifier.task == "multi-label" else SCHEMA
 
 
 def predict_rows(classifier: Predictor, top: int, images: Iterable[RawImage]) -> Iterator[pa.RecordBatch]:
@@ -114,13 +119,17 @@ def _batch(classifier: Predictor, top: int, images: list[RawImage]) -> pa.Record
         {"input": name, "error": errors[index]} if index in errors else _row(classifier, top, name, row)
         for index, ((name, _), row) in enumerate(zip(images, probabilities, strict=True))
     ]
-    return pa.RecordBatch.from_pylist(table, schema=SCHEMA)
+    return pa.RecordBatch.from_pylist(table, schema=_schema(classifier))
 
 
 def _row(classifier: Predictor, top: int, name: str, probabilities: NDArray[np.float32]) -> dict[str, object]:
-    names = classifier.class_names
-    choices = [
-        {"class": names[index], "probability": float(probabilities[index])} for index in top_k(probabilities, top)
-    ]
+    names, thresholds = classifier.class_names, classifier.thresholds
+    ranked = top_k(probabilities, max(top, len(thresholds)))
+    choices = [{"class": names[index], "probability": float(probabilities[index])} for index in ranked]
+    if thresholds:
+        labels = [
+            choice for index, choice in zip(ranked, choices, strict=True) if choice["probability"] >= thresholds[index]
+        ]
+        return {"input": name, "labels": labels, "top": choices[:top]}
     highest = float(probabilities.max())
     return {"input": name, **choices[0], "unsure": highest < classifier.abstain_below, "top": choices}

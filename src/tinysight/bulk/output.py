@@ -33,6 +33,10 @@ SCHEMA = pa.schema(
     ]
 )
 
+MULTI_LABEL_SCHEMA = pa.schema(  # of classifiers that give an image several labels
+    [SCHEMA.field("input"), SCHEMA.field("top").with_name("labels"), SCHEMA.field("top"), SCHEMA.field("error")]
+)
+
 FORMAT = 2
 METADATA_FILE = "_tinysight.json"  # Parquet readers skip files that begin with an underscore
 _PART = re.compile(r"part-(\d+)-([0-9a-f]{16})\.parquet")
@@ -94,7 +98,9 @@ class ParquetOutput:
             parts.setdefault(int(match[1]), []).append(match[0])
         return parts
 
-    def write_shard(self, number: int, shard: Shard, batches: Iterable[pa.RecordBatch]) -> tuple[int, int]:
+    def write_shard(
+        self, number: int, shard: Shard, batches: Iterable[pa.RecordBatch], schema: pa.Schema = SCHEMA
+    ) -> tuple[int, int]:
         """Write the rows of a shard as one file, atomically.
 
         Returns:
@@ -105,7 +111,7 @@ class ParquetOutput:
         """
         rows = errors = 0
         sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 rows += len(batch)

@@ -102,11 +102,12 @@ def show(
     Example: tinysight data show 0 --data shapes
     """
     from tinysight.data.display import captioned_image, save_png
+    from tinysight.data.labels import describe_label
 
     dataset = api.load_dataset(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
     split: Literal["train", "test"] = "test" if test else "train"
     enlarged = captioned_image(dataset, index, split)
-    label = dataset.class_names[(dataset.test if test else dataset.train).labels[index]]
+    label = describe_label((dataset.test if test else dataset.train).labels[index], dataset.class_names)
     path = out or Path(f"{split}-{index}.png")
     save_png(enlarged, path)
     for note in dataset.notes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,6 +38,8 @@ def evaluate(
     is_onnx = run.suffix == ONNX_SUFFIX
     if is_onnx and (data is None or tta or split != "test"):
         raise InputError(f"{run}: an ONNX file needs --data, and takes neither --split nor --tta. Set --data only.")
+    from tinysight.runs.records import MultiLabelMetrics
+
     metrics = api.evaluate(run, data, split=split, tta=tta, data_dir=data_dir, progress=progress)
     if is_onnx:
         _print_metrics(metrics)
@@ -50,17 +52,13 @@ def evaluate(
         print_next(command("predict", run, "IMAGE"))  # only results on the run's own images are written
         return
     stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
-    print_next(command("predict", run, "IMAGE") if _is_multi_label(metrics) else command("audit", run))
-
-
-def _is_multi_label(metrics: AnyMetrics) -> TypeGuard[MultiLabelMetrics]:
-    from tinysight.runs.records import MultiLabelMetrics
-
-    return isinstance(metrics, MultiLabelMetrics)
+    print_next(command("predict", run, "IMAGE") if isinstance(metrics, MultiLabelMetrics) else command("audit", run))
 
 
 def _print_metrics(metrics: AnyMetrics) -> None:
-    if _is_multi_label(metrics):
+    from tinysight.runs.records import MultiLabelMetrics
+
+    if isinstance(metrics, MultiLabelMetrics):
         _print_multi_label(metrics)
     else:
         _print_multi_class(metrics)
@@ -68,6 +66,7 @@ def _print_metrics(metrics: AnyMetrics) -> None:
 
 def _print_multi_label(metrics: MultiLabelMetrics) -> None:
     from tinysight.evaluation.multi_label import label_report
+    from tinysight.models.scores import describe_thresholds
 
     per_label = {escape_control(name): scores for name, scores in metrics.per_label.items()}
     stdout_console.print(label_report(metrics.model_copy(update={"per_label": per_label})))
@@ -87,9 +86,7 @@ def _print_multi_label(metrics: MultiLabelMetrics) -> None:
         f"{percent_interval(metrics.exact_match_ci95)}; Hamming accuracy {percent(metrics.hamming_accuracy)}, "
         f"loss {metrics.loss:.4f}"
     )
-    stdout_console.print(
-        f"The thresholds have the highest F1 of each label on {metrics.n_calibration:,} validation images."
-    )
+    stdout_console.print(describe_thresholds(metrics.n_calibration))
     if metrics.without_images:
         stdout_console.print(escape_control(metrics.without_images))
 

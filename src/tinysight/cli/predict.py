@@ -19,6 +19,7 @@ from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrF
 from tinysight.cli.output import command, print_next
 
 if TYPE_CHECKING:
+    from tinysight.data.labels import Task
     from tinysight.evaluation.predict import ClassProbability, ImagePredictor, Prediction, UnreadableImage
 
     Result = Prediction | UnreadableImage
@@ -70,10 +71,6 @@ def predict(
         raise InputError("--sort-into: copies image files only. Leave out --test-index and -.")
     predictor = api.open_predictor(run, top=top)
     results = predictor.predict(images, test_index, data_dir, progress)
-    if sort_into:
-        from tinysight.data.labels import require_multi_class
-
-        require_multi_class(predictor.classifier.task, "--sort-into")
     counts = _write(predictor, results, top, as_json, output, sort_into)
     if not as_json:
         for note in predictor.classifier.notes if test_index else ():  # notes about the dataset
@@ -81,8 +78,7 @@ def predict(
     if counts.unreadable and not output:
         raise typer.Exit(2)
     if not as_json:
-        can_explain = predictor.classifier.task == "multi-class"
-        print_next(_next_step(run, images, test_index) if can_explain else command("evaluate", run))
+        print_next(_next_step(run, images, test_index, predictor.classifier.task))
 
 
 @dataclass
@@ -123,10 +119,12 @@ def _write(
     sort_into: Path | None,
 ) -> _Counts:
     """Write the results where they were asked for, and return their numbers."""
+    from tinysight.data.labels import require_multi_class
     from tinysight.evaluation.prediction_files import ImageSorter, write_csv
 
     counts = _Counts()
     if sort_into:
+        require_multi_class(predictor.classifier.task, "--sort-into")
         results = ImageSorter(sort_into).copy(results)
     results = counts.count(results)
     if output:
@@ -154,7 +152,9 @@ def _readable(results: Iterable[Result]) -> Iterator[Prediction]:
             yield result
 
 
-def _next_step(run: Path, images: list[str], test_index: list[int]) -> str:
+def _next_step(run: Path, images: list[str], test_index: list[int], task: Task) -> str:
+    if task == "multi-label":
+        return command("evaluate", run)
     if run.suffix == ONNX_SUFFIX:
         return command("evaluate", run, "--data", "DIR")
     files = [image for image in images[:1] if image != "-"]

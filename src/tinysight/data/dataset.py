@@ -127,7 +127,7 @@ class Dataset:
 
     @property
     def task(self) -> Task:
-        """"multi-class" if each image has one label, "multi-label" if it may have several or none."""
+        """Whether each image has one label ("multi-class"), or any number of labels ("multi-label")."""
         return task_of(self.train.labels)
 
     @property

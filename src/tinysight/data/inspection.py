@@ -114,7 +114,10 @@ def _with_labels(dataset: Dataset, places: list[_Place]) -> str:
     described = []
     for place in places:
         split = dataset.splits[place.split]
-        name, label = image_ids(split, place.split)[place.index], describe_label(split.labels[place.index], dataset.class_names)
+        name, label = (
+            image_ids(split, place.split)[place.index],
+            describe_label(split.labels[place.index], dataset.class_names),
+        )
         described.append(f"{one_line(name)} ({one_line(label)})")
     return " = ".join(sorted(described))
 

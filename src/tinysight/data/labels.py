@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysight._util.errors import InputError
+from tinysight._util.errors import DataError, InputError
 
 Labels = NDArray[np.int64]
 Task = Literal["multi-class", "multi-label"]
@@ -28,14 +28,20 @@ def task_of(labels: NDArray[Any]) -> Task:
 def require_multi_class(task: Task, feature: str) -> None:
     """Raise InputError if images may have several labels, which `feature` does not support."""
     if task == "multi-label":
-        raise InputError(f"{feature}: does not support several labels per image yet. Use data with one label per image.")
+        raise InputError(
+            f"{feature}: does not support several labels per image yet. Use data with one label per image."
+        )
 
 
-def membership(labels: Labels, num_classes: int) -> NDArray[np.bool_]:
-    """Return whether each image has each label, bool (n, num_classes)."""
-    if task_of(labels) == "multi-label":
-        return labels.astype(bool)
-    return np.asarray(labels[:, None] == np.arange(num_classes))
+def check_label_names(names: Sequence[str], source: str) -> None:
+    """Raise DataError if columns of 0 and 1 have names that cannot be those of labels; `source` names the table."""
+    for name in names:
+        if not name:
+            raise DataError(f"{source}: a column without a name. Name or remove it.")
+        if names.count(name) > 1:
+            raise DataError(f"{source}: two columns {name!r}. Remove one.")
+        if SEPARATOR in name:
+            raise DataError(f"{source}: the column {name!r} has {SEPARATOR!r}, which separates labels. Rename it.")
 
 
 def has_label(labels: Labels, label: int) -> NDArray[np.bool_]:
@@ -57,13 +63,15 @@ def count_labels(labels: Labels, num_classes: int) -> list[int]:
 
 def label_names(label: Any, class_names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the labels of one image: of its class index, or of its row of 0 and 1."""
-    return tuple(class_names[index] for index in (np.flatnonzero(label) if np.ndim(label) else [label]))
+    return tuple(class_names[index] for index in (np.flatnonzero(label).tolist() if np.ndim(label) else [label]))
 
 
 def describe_label(label: Any, class_names: Sequence[str]) -> str:
     """Return the labels of one image as text.
 
-    >>> describe_label(1, ["cat", "dog"]), describe_label([1, 1], ["cat", "dog"]), describe_label([0, 0], ["cat", "dog"])
-    ('dog', 'cat, dog', 'no label')
+    >>> describe_label(1, ["cat", "dog"]), describe_label([1, 1], ["cat", "dog"])
+    ('dog', 'cat, dog')
+    >>> describe_label([0, 0], ["cat", "dog"])
+    'no label'
     """
     return ", ".join(label_names(label, class_names)) or "no label"

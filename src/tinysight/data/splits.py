@@ -87,7 +87,9 @@ def _check_positives(dataset: Dataset, learn: Indices) -> None:
     """Raise DataError if none of the training images has one of the labels."""
     counts = count_labels(dataset.train.labels[learn], len(dataset.class_names))
     if missing := [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]:
-        raise DataError(f"{dataset.name}: no training image has the label {missing[0]!r}. Add some or remove the label.")
+        raise DataError(
+            f"{dataset.name}: no training image has the label {missing[0]!r}. Add some or remove the label."
+        )
 
 
 def duplicates_across(train: Split, learn: Indices, *others: Split) -> NDArray[np.int64]:

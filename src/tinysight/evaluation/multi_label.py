@@ -49,12 +49,12 @@ def compute_multi_label_metrics(
         TinysightError: the split is empty, the shapes do not match, or a probability is NaN or infinite.
     """
     _check_arrays(probabilities, labels, class_names, split)
-    probabilities = probabilities.astype(np.float64)
-    predictions = probabilities >= np.asarray(thresholds)
+    exact: NDArray[np.float64] = probabilities.astype(np.float64)
+    predictions = exact >= np.asarray(thresholds)
     matches = predictions == labels.astype(bool)
     n, n_exact = len(labels), int(matches.all(1).sum())
-    precisions = average_precisions(labels, probabilities)
-    nats = _negative_log_likelihood(probabilities, labels)
+    precisions = average_precisions(labels, exact)
+    nats = _negative_log_likelihood(exact, labels)
     return MultiLabelMetrics(
         split=split,
         n=n,

@@ -87,3 +87,8 @@ def describe_never_predicted(classes: dict[str, int], split: str) -> str:
         f"Never predicted on the {split} images: {', '.join([*names, *more])}. If these classes are rare, train with "
         "training.class_weight=balanced or training.sampling=balanced."
     )
+
+
+def describe_thresholds(n_validation: int) -> str:
+    """Return how the threshold of each label was chosen."""
+    return f"The threshold of each label is the one with the highest F1 on {n_validation:,} validation images."

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinysight.data.dataset import Provenance
+from tinysight.data.labels import Task
 from tinysight.models.classifier import Classifier
+from tinysight.models.scores import describe_thresholds
 from tinysight.reporting.rendering import render
 from tinysight.reporting.section import ReportSection, summaries
 from tinysight.runs.artifacts import RunArtifacts
-from tinysight.runs.records import Environment, Metrics, Summary
+from tinysight.runs.records import AnyMetrics, Environment, MultiLabelMetrics, Summary
 from tinysight.runs.run import Run
 
 WATTS_PER_CORE = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
@@ -30,9 +32,12 @@ OUT_OF_SCOPE = (
     "health, beliefs or mood. The model was neither designed nor tested for that.",
     "Not for decisions about people that they cannot contest, and not where a wrong prediction can cause harm, unless "
     "a person reviews every prediction.",
-    "Not for images of other classes. There is no 'none of the above' class: out-of-distribution images still get one "
-    "of the classes or are marked unsure.",
 )
+OTHER_IMAGES: dict[Task, str] = {
+    "multi-class": "Not for images of other classes. There is no 'none of the above' class: out-of-distribution images "
+    "still get one of the classes or are marked unsure.",
+    "multi-label": "Not for images of another kind: out-of-distribution images may still get any of the labels.",
+}
 CONTESTING = (
     "People affected by a prediction can request the image, the prediction with its probability, an explanation "
     "(`tinysight explain`) and a review by a person.",
@@ -57,15 +62,18 @@ class Card:
 
     Attributes:
         recipe, dataset: names of the recipe and the dataset.
+        task: "multi-class", or "multi-label" if images may have several labels.
         classes: class names.
         image_size: height and width of the images in pixels.
         notes: notes at the top of the card.
         intended_use, out_of_scope, contesting: intended use, out-of-scope uses, and how to contest a prediction.
         provenance: provenance of the images.
         evaluated_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
-        metrics: overall metrics; `recall` and `precision` hold those of each class.
-        never_predicted: a warning about classes that are never predicted; "" if there are none.
-        promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error.
+        metrics: overall metrics; `recall` and `precision` hold those of each class, and `average_precision` those of
+            labels that test images have.
+        never_predicted: a warning about classes that are never predicted, or labels without images; "" if none.
+        promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error. For
+            several labels: how their thresholds were chosen.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
         train_seconds, kilowatt_hours: training time and estimated energy.
@@ -74,6 +82,7 @@ class Card:
 
     recipe: str
     dataset: str
+    task: Task
     classes: tuple[str, ...]
     image_size: int
     notes: tuple[str, ...]
@@ -87,6 +96,7 @@ class Card:
     promise: str
     recall: dict[str, CardMetric]
     precision: dict[str, CardMetric]
+    average_precision: dict[str, CardMetric]
     audit: dict[str, str]
     removed_images: str
     train_seconds: float
@@ -110,19 +120,21 @@ class Card:
         return cls(
             recipe=summary.recipe,
             dataset=summary.dataset,
+            task=classifier.task,
             classes=classifier.class_names,
             image_size=classifier.image_size,
             notes=summary.notes,
             intended_use=INTENDED_USE,
-            out_of_scope=OUT_OF_SCOPE,
+            out_of_scope=(*OUT_OF_SCOPE, OTHER_IMAGES[classifier.task]),
             contesting=CONTESTING,
             provenance=environment.dataset.provenance,
             evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
             metrics=_overall_metrics(metrics) if metrics else (),
-            never_predicted=metrics.never_predicted if metrics else "",
+            never_predicted=_missing_classes(metrics) if metrics else "",
             promise=describe_promise(classifier),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
+            average_precision=_average_precision(metrics) if isinstance(metrics, MultiLabelMetrics) else {},
             audit=summaries(audit),
             removed_images=f"{len(forgetting.forgotten):,} images" if forgetting else "",
             train_seconds=summary.train_seconds,
@@ -153,24 +165,31 @@ class Card:
             "pipeline_tag": "image-classification",
             "tags": ["image-classification", "tinysight"],
             "datasets": [self.dataset],
-            "metrics": ["accuracy"],
+            "metrics": ["mean_average_precision" if self.task == "multi-label" else "accuracy"],
             "model-index": [{"name": f"{self.recipe} on {self.dataset}", "results": [results] if self.metrics else []}],
         }
         return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
 
 
-def load_metrics(run: Run) -> Metrics | None:
+def load_metrics(run: Run) -> AnyMetrics | None:
     """Return metrics.json of a run, or None if the run was not evaluated."""
     return run.metrics() if run.is_evaluated else None
 
 
 def describe_promise(classifier: Classifier) -> str:
-    """Return what the threshold for unsure predictions promises; "" if it was not chosen for a target error."""
+    """Return what the threshold for unsure predictions promises; "" if it was not chosen for a target error.
+
+    For several labels per image: how the threshold of each label was chosen.
+    """
+    if classifier.task == "multi-label":
+        return describe_thresholds(classifier.spec.n_calibration)
     promise = classifier.spec.promise
     return promise.describe(classifier.abstain_below) if promise else ""
 
 
-def _overall_metrics(metrics: Metrics) -> tuple[CardMetric, ...]:
+def _overall_metrics(metrics: AnyMetrics) -> tuple[CardMetric, ...]:
+    if isinstance(metrics, MultiLabelMetrics):
+        return _multi_label_metrics(metrics)
     intervals, selective = metrics.intervals, metrics.selective
     with_tta = metrics.accuracy_tta
     overall = [
@@ -187,12 +206,35 @@ def _overall_metrics(metrics: Metrics) -> tuple[CardMetric, ...]:
     return tuple(metric for metric in overall if metric)
 
 
-def _by_class(metrics: Metrics, key: str) -> dict[str, CardMetric]:
-    intervals = metrics.intervals.per_class
-    return {
-        name: CardMetric(key, getattr(scores, key), getattr(intervals[name], key))
-        for name, scores in metrics.per_class.items()
+def _multi_label_metrics(metrics: MultiLabelMetrics) -> tuple[CardMetric, ...]:
+    precisions = {
+        "mean_average_precision (mAP)": metrics.mean_average_precision,
+        "mean_average_precision with test-time augmentation": metrics.mean_average_precision_tta,
     }
+    return (
+        *(CardMetric(name, value) for name, value in precisions.items() if value is not None),
+        CardMetric("f1, micro average", metrics.micro.f1),
+        CardMetric("f1, macro average", metrics.macro.f1, metrics.intervals.macro.f1),
+        CardMetric("exact_match (all labels of an image correct)", metrics.exact_match, metrics.exact_match_ci95),
+        CardMetric("hamming_accuracy (share of correct labels)", metrics.hamming_accuracy),
+        CardMetric("loss, nats", metrics.loss, metrics.loss_ci95, is_share=False),
+    )
+
+
+def _missing_classes(metrics: AnyMetrics) -> str:
+    return metrics.without_images if isinstance(metrics, MultiLabelMetrics) else metrics.never_predicted
+
+
+def _by_class(metrics: AnyMetrics, key: str) -> dict[str, CardMetric]:
+    is_multi_label = isinstance(metrics, MultiLabelMetrics)
+    scores = metrics.per_label if is_multi_label else metrics.per_class
+    intervals = metrics.intervals.per_label if is_multi_label else metrics.intervals.per_class
+    return {name: CardMetric(key, getattr(row, key), getattr(intervals[name], key)) for name, row in scores.items()}
+
+
+def _average_precision(metrics: MultiLabelMetrics) -> dict[str, CardMetric]:
+    precisions = {name: scores.average_precision for name, scores in metrics.per_label.items()}
+    return {name: CardMetric("average precision", value) for name, value in precisions.items() if value is not None}
 
 
 def _training_details(summary: Summary, environment: Environment) -> dict[str, str]:

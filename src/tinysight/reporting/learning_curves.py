@@ -66,9 +66,7 @@ class _Line(NamedTuple):
     points: list[tuple[int, float]]
 
 
-def plot_learning_curves(
-    history: Sequence[Epoch], title: str, note: str = "", task: Task = "multi-class"
-) -> Figure:
+def plot_learning_curves(history: Sequence[Epoch], title: str, note: str = "", task: Task = "multi-class") -> Figure:
     """Plot training and validation loss and accuracy over the epochs.
 
     Args:

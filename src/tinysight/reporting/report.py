@@ -50,21 +50,26 @@ def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) ->
     Raises:
         RunError: a file of the run is missing or damaged.
     """
-    metrics, history = load_metrics(run), run.history()
+    summary, metrics, history = run.summary(), load_metrics(run), run.history()
+    multi_class = metrics if isinstance(metrics, Metrics) else None
     images = _ImageLookup(dataset)
     page = render(
         "report.html",
         card=Card.from_run(run, audit),
-        summary=run.summary(),
+        summary=summary,
         recipe=loading.dump_recipe(run.recipe()),
         history=history,
-        learning=_svgs(learning_curve_panels([epoch.model_dump() for epoch in history])) if history else [],
+        learning=_svgs(learning_curve_panels([epoch.model_dump() for epoch in history], summary.task))
+        if history
+        else [],
         how_measured=HOW_MEASURED,
         metrics=metrics,
-        confusion=_confusion(metrics) if metrics else ("", ""),
-        mistakes=_mistakes(run, metrics, dataset) if metrics else [],
-        n_mistakes=_n_mistakes(metrics) if metrics else 0,
-        calibration=_svgs(calibration_panels(metrics.calibration.bins, metrics.selective)) if metrics else [],
+        confusion=_confusion(multi_class) if multi_class else ("", ""),
+        mistakes=_mistakes(run, multi_class, dataset) if multi_class else [],
+        n_mistakes=_n_mistakes(multi_class) if multi_class else 0,
+        calibration=_svgs(calibration_panels(multi_class.calibration.bins, multi_class.selective))
+        if multi_class
+        else [],
         how_to_read=HOW_TO_READ,
         audit=audit,
         show=images.show,

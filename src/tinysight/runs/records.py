@@ -88,7 +88,7 @@ class Summary(Record):
 
     @property
     def val_score(self) -> float | None:
-        """This measure on the validation images, 0..1, or None if it was not measured."""
+        """The main measure on the validation images, 0..1, or None if it was not measured."""
         return self.val_mean_average_precision if self.task == "multi-label" else self.val_accuracy
 
     @property

@@ -35,7 +35,16 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.find import suggest_run
-from tinysight.runs.records import RUN_FORMAT, AnyMetrics, Environment, EpochRecord, Metrics, ModelRecord, MultiLabelMetrics, Summary
+from tinysight.runs.records import (
+    RUN_FORMAT,
+    AnyMetrics,
+    Environment,
+    EpochRecord,
+    Metrics,
+    ModelRecord,
+    MultiLabelMetrics,
+    Summary,
+)
 
 _TRAINING_FILES = (
     "environment.json",
@@ -246,8 +255,8 @@ class Run:
             RunError: metrics.json is missing or damaged, or belongs to other weights.
         """
         path = self.path / "metrics.json"
-        is_multi_label = self._model().task == "multi-label"
-        metrics: AnyMetrics = records.read_record(MultiLabelMetrics if is_multi_label else Metrics, path)
+        kind: type[Metrics] | type[MultiLabelMetrics] = MultiLabelMetrics if self.task() == "multi-label" else Metrics
+        metrics: AnyMetrics = records.read_record(kind, path)
         if metrics.weights_sha256 != self.weights_checksum():
             raise RunError(f"{path}: computed for other weights. Evaluate the run again.")
         return metrics

@@ -74,8 +74,8 @@ def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
     """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
 
     Raises:
-        DataError: the dataset has classes that the classifier lacks, or another image size; or its images have one label
-            each, but the classifier gives several, or the other way around.
+        DataError: the dataset has classes that the classifier lacks, or another image size; or only one of the two has
+            several labels per image.
     """
     if dataset.task != classifier.task:
         one, several = "one label per image", "several labels per image"

@@ -20,7 +20,7 @@ from tinysight.serving.http import (
     require_token,
     static_routes,
 )
-from tinysight.serving.schemas import ErrorResponse, ModelInfo, PredictResponse, Readiness
+from tinysight.serving.schemas import ErrorResponse, LabelsResponse, ModelInfo, PredictResponse, Readiness
 from tinysight.serving.served_model import ServedModel
 from tinysight.serving.service import PredictionService, RequestLimits
 
@@ -61,7 +61,9 @@ def _add_predict(app: FastAPI, service: PredictionService, token: str | None) ->
     """Add the prediction endpoint."""
     app.router.route_class = FastRoute
 
-    @app.post("/predict", response_model=PredictResponse, responses=_ERROR_RESPONSES, openapi_extra=_REQUEST_BODY)  # type: ignore[arg-type]
+    response_type = LabelsResponse if service.model.classifier.task == "multi-label" else PredictResponse
+
+    @app.post("/predict", response_model=response_type, responses=_ERROR_RESPONSES, openapi_extra=_REQUEST_BODY)  # type: ignore[arg-type]
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Classify the image in the request body."""
         require_token(request, token)

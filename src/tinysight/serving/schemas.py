@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from tinysight.data.labels import Task
+
 
 class TopClass(BaseModel):
     """A class and its predicted probability."""
@@ -38,16 +40,26 @@ class PredictResponse(BaseModel):
     explanation: ExplanationResponse | None = None
 
 
+class LabelsResponse(BaseModel):
+    """The prediction for one image that may have several labels."""
+
+    labels: list[TopClass] = Field(description="the labels that the image gets, most probable first; may be empty")
+    top: list[TopClass] = Field(description="the most probable labels, whether or not the image gets them")
+
+
 class ModelInfo(BaseModel):
     """Description of the served classifier."""
 
     recipe: str
     dataset: str
+    task: Task = Field(description="multi-label: an image may have several labels or none")
     classes: list[str]
     image_size: int
     abstain_below: float
+    thresholds: list[float] = Field(description="multi-label: the probability from which an image gets each label")
     accuracy: float | None = Field(description="fraction of correct predictions, 0..1; null if not measured")
     accuracy_ci95: tuple[float, float] | None = Field(description="95% confidence interval of the accuracy")
+    mean_average_precision: float | None = Field(description="multi-label: mAP, 0..1; null if not measured")
     evaluated_on: str | None = Field(description="images of the accuracy", examples=["10,000 test images"])
     notes: list[str]
     not_for: list[str]

@@ -19,7 +19,14 @@ from tinysight.models.classifier import Classifier, top_k
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_local, open_dataset
-from tinysight.serving.schemas import ExplanationResponse, ModelInfo, NeighborImage, PredictResponse, TopClass
+from tinysight.serving.schemas import (
+    ExplanationResponse,
+    LabelsResponse,
+    ModelInfo,
+    NeighborImage,
+    PredictResponse,
+    TopClass,
+)
 
 N_NEIGHBORS = 3
 
@@ -53,32 +60,39 @@ class ServedModel:
     def info(self) -> ModelInfo:
         """Description of the classifier, from its model card."""
         card = Card.from_run(self.run)
-        accuracy = next((metric for metric in card.metrics if metric.name == "accuracy"), None)
+        metrics = {metric.name.split()[0]: metric for metric in reversed(card.metrics)}
+        accuracy, precision = metrics.get("accuracy"), metrics.get("mean_average_precision")
         return ModelInfo(
             recipe=card.recipe,
             dataset=card.dataset,
+            task=card.task,
             classes=list(card.classes),
             image_size=card.image_size,
             abstain_below=self.classifier.abstain_below,
+            thresholds=list(self.classifier.thresholds),
             accuracy=accuracy and accuracy.value,
             accuracy_ci95=accuracy and accuracy.interval,
+            mean_average_precision=precision and precision.value,
             evaluated_on=card.evaluated_on,
             notes=list(card.notes),
             not_for=list(card.out_of_scope),
         )
 
-    def to_response(self, probabilities: np.ndarray, top: int) -> PredictResponse:
-        """Return the `top` most probable classes, in descending order.
+    def to_response(self, probabilities: np.ndarray, top: int) -> PredictResponse | LabelsResponse:
+        """Return the `top` most probable classes, in descending order, and the labels that an image gets, if several.
 
         Args:
             probabilities: (classes,).
             top: number of classes.
         """
-        names = self.classifier.class_names
+        names, thresholds = self.classifier.class_names, self.classifier.thresholds
         choices = [
             TopClass(name=names[i], index=int(i), probability=float(probabilities[i]))
-            for i in top_k(probabilities, top)
+            for i in top_k(probabilities, max(top, len(thresholds)))
         ]
+        if thresholds:
+            labels = [choice for choice in choices if choice.probability >= thresholds[choice.index]]
+            return LabelsResponse(labels=labels, top=choices[:top])
         return PredictResponse(top=choices, unsure=choices[0].probability < self.classifier.abstain_below)
 
     def explain(self, pixels: Pixels, label: int) -> ExplanationResponse:
@@ -114,5 +128,5 @@ class ServedModel:
 
     @property
     def can_explain(self) -> bool:
-        """Whether the packages for explanations are installed."""
-        return version("captum") is not None
+        """Whether the packages for explanations are installed, and an image has one class."""
+        return version("captum") is not None and self.classifier.task == "multi-class"

@@ -24,7 +24,7 @@ from tinysight.models.classifier import Classifier, batch_size
 from tinysight.models.tta import average_over_crops
 from tinysight.serving.batcher import MicroBatcher
 from tinysight.serving.http import read_body
-from tinysight.serving.schemas import PredictResponse
+from tinysight.serving.schemas import LabelsResponse, PredictResponse
 from tinysight.serving.served_model import ServedModel
 
 _RETRY_AFTER = {"Retry-After": "1"}
@@ -63,7 +63,7 @@ class PredictionService:
         """Whether another request would be accepted."""
         return self._in_flight < self.limits.max_in_flight
 
-    async def predict(self, request: Request, top: int, explain: bool) -> PredictResponse:
+    async def predict(self, request: Request, top: int, explain: bool) -> PredictResponse | LabelsResponse:
         """Classify the image in the body of a request.
 
         Raises:
@@ -77,10 +77,10 @@ class PredictionService:
                 reason = f"Request: took longer than {self.limits.timeout_seconds:g} s. Try again."
                 raise HTTPException(503, reason, _RETRY_AFTER) from error
 
-    async def _predict(self, request: Request, top: int, explain: bool) -> PredictResponse:
+    async def _predict(self, request: Request, top: int, explain: bool) -> PredictResponse | LabelsResponse:
         crops = await self._crops(await read_body(request, self.limits.max_bytes))
         response = self.model.to_response(await self._batcher.probabilities(crops), top)
-        if explain and self.model.can_explain:
+        if explain and self.model.can_explain and isinstance(response, PredictResponse):
             self.build_index()
             explanation = partial(self.model.explain, crops[0], response.top[0].index)
             response.explanation = await asyncio.get_running_loop().run_in_executor(self._threads, explanation)

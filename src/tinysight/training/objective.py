@@ -118,10 +118,11 @@ class MultiLabel(Objective):
     def check(self, recipe: Recipe) -> None:
         """Refuse what needs one class per image."""
         monitor = recipe.early_stopping and recipe.early_stopping.monitor
+        target = TrainingSection.model_fields["target_error"].default
         one_class = {
             "training.class_weight": recipe.training.class_weight == "balanced",
             "training.sampling": recipe.training.sampling == "balanced",
-            "training.target_error": recipe.training.target_error != TrainingSection.model_fields["target_error"].default,
+            "training.target_error": recipe.training.target_error != target,
             "early_stopping.monitor val_balanced_accuracy": monitor == "val_balanced_accuracy",
         }
         if unsupported := [key for key, is_set in one_class.items() if is_set]:

@@ -51,7 +51,12 @@ def fit_sigmoid_temperature(logits: Tensor, labels: Tensor) -> float:
     """
     logits = logits.double()
     target = torch.lerp((logits * labels).mean(), logits.mean() / 2, 1 / (len(labels) + 1))
-    return _solve(lambda log_temperature: float(((logits / math.exp(log_temperature)).sigmoid() * logits).mean() - target))
+
+    def excess(log_temperature: float) -> float:
+        probabilities = (logits / math.exp(log_temperature)).sigmoid()
+        return float((probabilities * logits).mean() - target)
+
+    return _solve(excess)
 
 
 def _solve(excess: Callable[[float], float]) -> float:

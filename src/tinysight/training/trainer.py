@@ -283,7 +283,9 @@ class Trainer:
         else:
             torch.cuda.manual_seed(seed)
 
-    def _backward(self, images: Tensor, labels: Tensor, size: int, weights: Tensor | None = None) -> tuple[float, float]:
+    def _backward(
+        self, images: Tensor, labels: Tensor, size: int, weights: Tensor | None = None
+    ) -> tuple[float, float]:
         """Accumulate the gradients of the loss sum over `size`; return the loss sum and the number correct."""
         with autocast(self.precision, self.device):
             logits = self.network(images).float()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from tinysight._util.errors import DataError
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Provenance, Split
 from tinysight.data.image_io.from_arrays import default_crops, to_pixels
-from tinysight.data.labels import Labels, label_pairs
+from tinysight.data.labels import Labels, check_label_names, label_pairs
 from tinysight.data.source import DataSource, LoadOptions
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, check_class_sizes, hold_out, subset
 
@@ -58,7 +57,7 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
     Args:
         images: images of any kind that `to_pixels` accepts.
         labels: the label of each image, (n,): text or numbers, of at least two classes. Or the labels of each image,
-            (n, labels) of 0 and 1, for at least two labels: their names are the columns of a DataFrame, or their indices.
+            (n, labels) of 0 and 1, for at least two labels. Their names are the columns of a DataFrame, or indices.
         image_size: side of the images in pixels; others are resized.
 
     Raises:
@@ -104,8 +103,7 @@ def _indicators(targets: NDArray[Any], n_images: int, names: Sequence[str]) -> L
         raise DataError(f"y: shape {targets.shape} for {n_images:,} images. Pass one row for each image.")
     if targets.dtype.kind not in "biuf" or not np.isin(targets, (0, 1)).all():
         raise DataError("y: holds other values than 0 and 1. Pass 1 for each label of an image, and 0 elsewhere.")
-    if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"y: two columns {repeated[0]!r}. Remove one.")
+    check_label_names(names, "y")
     if missing := [name for name, count in zip(names, targets.sum(0), strict=True) if not count]:
         raise DataError(f"y: no image has the label {missing[0]!r}. Add some or remove its column.")
     return targets.astype(np.int64)

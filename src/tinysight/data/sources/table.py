@@ -24,7 +24,7 @@ import numpy as np
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
-from tinysight.data.labels import SEPARATOR
+from tinysight.data.labels import SEPARATOR, check_label_names
 from tinysight.data.source import DataSource, LoadOptions, absolute_path
 from tinysight.data.source_report import SourceReport, one_line, truncated
 from tinysight.data.split_names import SPLIT_ALIASES, split_of
@@ -302,15 +302,12 @@ def _find_flags(
     }
     if not any(cells and cells <= _FLAGS.keys() for cells in cells_of.values()):
         raise _missing_column("label", [name.lower() for name in names], path)
+    check_label_names([names[position] for position in others], str(path))
     for position, cells in cells_of.items():
-        name = names[position]
-        if not name or names.count(name) > 1:
-            problem = f"two columns {name!r}. Remove one" if name else "a column without a name. Name or remove it"
-            raise DataError(f"{path}: {problem}.")
         if not cells & _FLAGS.keys():
             raise DataError(
-                f"{path}: the column {name!r} has no 0 or 1. Without a column 'label' or 'labels', all columns but "
-                "'image', 'split', 'group' and 'time' are labels. Remove it."
+                f"{path}: the column {names[position]!r} has no 0 or 1. Without a column 'label' or 'labels', all "
+                "columns but 'image', 'split', 'group' and 'time' are labels. Remove it."
             )
     return {names[position]: position for position in others}
 

@@ -26,6 +26,10 @@ async function describeModel() {
 const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
 
 function accuracy(model) {
+  if (model.task === "multi-label") {
+    if (model.mean_average_precision === null) return "Mean average precision: not measured.";
+    return `Mean average precision: ${percent(model.mean_average_precision)} on ${model.evaluated_on}.`;
+  }
   if (model.accuracy === null) return "Accuracy: not measured.";
   const [low, high] = model.accuracy_ci95.map(percent);
   return `Accuracy: ${percent(model.accuracy)} on ${model.evaluated_on} (95% confidence interval ${low} to ${high}).`;
@@ -64,13 +68,19 @@ function fail(result, reason) {
 }
 
 function show(result, prediction, name) {
-  const first = prediction.top[0].name, heading = find(".prediction", result);
-  heading.textContent = prediction.unsure ? `Unsure, perhaps ${first}` : first;
-  heading.classList.toggle("unsure", prediction.unsure);
+  const heading = find(".prediction", result);
+  heading.textContent = headline(prediction);
+  heading.classList.toggle("unsure", prediction.unsure === true);
   find("#status").textContent = `${name}: ${heading.textContent}`;
   find(".bars", result).replaceChildren(...prediction.top.map(bar));
   find("canvas", result).setAttribute("aria-label", `${name}: ${heading.textContent}`);
   if (prediction.explanation) explain(result, prediction.explanation);
+}
+
+function headline(prediction) {
+  if (prediction.labels) return prediction.labels.map((label) => label.name).join(", ") || "No label";
+  const first = prediction.top[0].name;
+  return prediction.unsure ? `Unsure, perhaps ${first}` : first;
 }
 
 function bar(choice) {
