@@ -584,7 +584,7 @@ def compare(
     """
     opened = [open_run(run) for run in runs]
     for each in opened:
-        _require_multi_class(each, f"{each.path}: comparison")
+        _require_multi_class(each, "Comparison")
 
     from tinysight.evaluation.significance import compare_runs
 
@@ -870,7 +870,7 @@ def _require_multi_class(source: Run | Dataset, feature: str) -> None:
     require_multi_class(source.task() if isinstance(source, Run) else source.task, feature)
 
 
-def _audit_sections(run: Run) -> list[ReportSection]:
+def _audit_sections(run: Run) -> tuple[ReportSection, ...]:
     """Return the sections of the audit of a run; none if images may have several labels, which cannot be audited."""
     from tinysight.auditing.registry import report_sections
 

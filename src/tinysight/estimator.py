@@ -180,7 +180,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Return the most probable class of each image, (n,); or 1 for each of its labels and 0 elsewhere, (n, labels)."""
+        """Return the most probable class of each image, (n,); or 1 for each label that it gets, (n, labels)."""
         probabilities = self.predict_proba(X)
         if thresholds := self._require_fitted().thresholds:
             return (probabilities >= np.array(thresholds)).astype(np.int64)

@@ -7,7 +7,7 @@ Contents: Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), and Ge
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,15 +18,17 @@ from tinysight.models.scores import describe_thresholds
 from tinysight.reporting.rendering import render
 from tinysight.reporting.section import ReportSection, summaries
 from tinysight.runs.artifacts import RunArtifacts
-from tinysight.runs.records import AnyMetrics, Environment, MultiLabelMetrics, Summary
+from tinysight.runs.records import AnyMetrics, ClassScores, Environment, MultiLabelMetrics, Summary
 from tinysight.runs.run import Run
 
 WATTS_PER_CORE = 15.0  # per busy CPU core, with memory and conversion losses; 5 to 30 is typical
 
-INTENDED_USE = (
-    "Classification of small color images into the classes of the model. Learning, teaching and comparing methods; "
-    "sorting images where a person reviews the unsure predictions."
-)
+INTENDED_USE: dict[Task, str] = {
+    "multi-class": "Classification of small color images into the classes of the model. Learning, teaching and "
+    "comparing methods; sorting images where a person reviews the unsure predictions.",
+    "multi-label": "Labeling of small color images with the labels of the model. Learning, teaching and comparing "
+    "methods; searching and filtering images where a person reviews the results.",
+}
 OUT_OF_SCOPE = (
     "Not for recognizing, identifying, counting or surveilling people, and not for inferring their age, sex, origin, "
     "health, beliefs or mood. The model was neither designed nor tested for that.",
@@ -38,12 +40,21 @@ OTHER_IMAGES: dict[Task, str] = {
     "still get one of the classes or are marked unsure.",
     "multi-label": "Not for images of another kind: out-of-distribution images may still get any of the labels.",
 }
-CONTESTING = (
-    "People affected by a prediction can request the image, the prediction with its probability, an explanation "
-    "(`tinysight explain`) and a review by a person.",
-    "People who find an image of theirs in the training set can request its removal (`tinysight forget`).",
-    "Contact: not stated. The publisher of this model should name an address here.",
-)
+_CONTACT = "Contact: not stated. The publisher of this model should name an address here."
+CONTESTING: dict[Task, tuple[str, ...]] = {
+    "multi-class": (
+        "People affected by a prediction can request the image, the prediction with its probability, an explanation "
+        "(`tinysight explain`) and a review by a person.",
+        "People who find an image of theirs in the training set can request its removal (`tinysight forget`).",
+        _CONTACT,
+    ),
+    "multi-label": (
+        "People affected by a prediction can request the image, the prediction with its probabilities and a review by "
+        "a person.",
+        "People who find an image of theirs in the training set can request its removal, and training without it.",
+        _CONTACT,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,9 @@ class Card:
             classes=classifier.class_names,
             image_size=classifier.image_size,
             notes=summary.notes,
-            intended_use=INTENDED_USE,
+            intended_use=INTENDED_USE[classifier.task],
             out_of_scope=(*OUT_OF_SCOPE, OTHER_IMAGES[classifier.task]),
-            contesting=CONTESTING,
+            contesting=CONTESTING[classifier.task],
             provenance=environment.dataset.provenance,
             evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
             metrics=_overall_metrics(metrics) if metrics else (),
@@ -226,9 +237,11 @@ def _missing_classes(metrics: AnyMetrics) -> str:
 
 
 def _by_class(metrics: AnyMetrics, key: str) -> dict[str, CardMetric]:
-    is_multi_label = isinstance(metrics, MultiLabelMetrics)
-    scores = metrics.per_label if is_multi_label else metrics.per_class
-    intervals = metrics.intervals.per_label if is_multi_label else metrics.intervals.per_class
+    scores: Mapping[str, ClassScores]
+    if isinstance(metrics, MultiLabelMetrics):
+        scores, intervals = metrics.per_label, metrics.intervals.per_label
+    else:
+        scores, intervals = metrics.per_class, metrics.intervals.per_class
     return {name: CardMetric(key, getattr(row, key), getattr(intervals[name], key)) for name, row in scores.items()}
 
 
