@@ -34,6 +34,9 @@ class Objective(ABC):
     decides_by_margin: bool
     """Whether the largest logit decides, so that predictions in bfloat16 can be checked by their margin."""
 
+    gradient_scale: float = 1.0
+    """What the gradients of the loss are multiplied by."""
+
     def check(self, recipe: Recipe) -> None:  # noqa: B027
         """Raise RecipeError if the recipe sets a value that this task does not support."""
 
@@ -109,11 +112,13 @@ class MultiClass(Objective):
 class MultiLabel(Objective):
     """Any number of labels per image: binary cross-entropy of each label, and a threshold for each.
 
-    The loss of an image is the sum over its labels, so that the gradient of a logit, its probability minus 0 or 1, has
-    the size that it has for a softmax. Learning rates then suit both tasks.
+    The loss of an image is the sum over its labels, in nats. Its gradient is scaled, so that learning rates that suit a
+    softmax suit sigmoids: at first, the slope of a sigmoid is 0.25, and that of a softmax of ten classes 0.09. Unscaled,
+    short trainings of the fast family were unstable (docs/adr/0104-several-labels-per-image.md).
     """
 
     decides_by_margin = False
+    gradient_scale = 0.36
 
     def check(self, recipe: Recipe) -> None:
         """Refuse what needs one class per image."""

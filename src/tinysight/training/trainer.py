@@ -290,7 +290,7 @@ class Trainer:
         with autocast(self.precision, self.device):
             logits = self.network(images).float()
         loss = self.objective.loss(logits, labels, self.recipe.training.label_smoothing, weights)
-        (loss / size).backward()
+        (loss * self.objective.gradient_scale / size).backward()
         return loss.item(), self.objective.count_correct(logits, labels)
 
     @torch.inference_mode()
