@@ -1,0 +1,260 @@
+"""Several labels per image, from a table to predictions; and commands that need one label per image."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from sklearn.metrics import average_precision_score, f1_score
+
+import tinysight as ts
+from tinysight._util.errors import DataError, InputError
+
+NAMES = ("blue", "green", "red")
+RECIPE = """
+name = "tiny"
+[data]
+image_size = 16
+validation_fraction = 0.2
+[model]
+architecture = "early-stopping"
+[optimizer]
+learning_rate = 0.003
+[training]
+epochs = 8
+batch_size = 24
+"""
+
+
+def draw(labels, seed):
+    """Return a noisy image whose quadrants show its labels."""
+    pixels = np.random.default_rng(seed).integers(0, 110, (16, 16, 3), dtype=np.uint8)
+    for name, (row, column, channel) in {"red": (0, 0, 0), "green": (0, 8, 1), "blue": (8, 0, 2)}.items():
+        if name in labels:
+            pixels[row : row + 8, column : column + 8, channel] += 90
+    return Image.fromarray(pixels)
+
+
+def write_table(folder, count, seed=0):
+    """Write images of 0 to 3 labels, and a table that lists them; return its path."""
+    (folder / "images").mkdir(parents=True)
+    chosen = np.random.default_rng(seed).random((count, 3)) < 0.4
+    rows = []
+    for number, row in enumerate(chosen):
+        labels = [name for name, has_label in zip(NAMES, row, strict=True) if has_label]
+        draw(labels, [seed, number]).save(folder / "images" / f"{number}.png")
+        rows.append((f"images/{number}.png", "|".join(labels)))
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "labels"), *rows])
+    return folder / "table.csv"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("quadrants"), 150)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(table, recipe, tmp_path_factory):
+    """An evaluated run; tests must not change it."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    run = ts.train(recipe, table, out=path, precision="fp32", device="cpu")
+    ts.evaluate(run)
+    return run
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "image.png"
+    draw(["red", "blue"], 99).save(path)
+    return path
+
+
+def test_a_table_is_trained_on_evaluated_and_predicted(tinysight, table, recipe, image):
+    trained = tinysight("train", recipe, "--data", table, "--out", "run", "--precision", "fp32", "--device", "cpu")
+    assert "validation mean average precision" in trained.out
+    assert "val mAP" in trained.err
+    evaluated = tinysight("evaluate", "run")
+    assert "test mean average precision (mAP):" in evaluated.out
+    assert "highest F1 on 24 validation images" in evaluated.out
+    assert evaluated.next.startswith("tinysight predict")
+    predicted = tinysight("predict", "run", image, "--test-index", 0)
+    first, second = predicted.out.splitlines()
+    assert set(first.split(": ")[1].split()[::2]) == {"red", "blue"}
+    assert "(labels: " in second
+
+
+def test_metrics_are_those_of_the_stored_predictions(run):
+    metrics = run.metrics()
+    probabilities, labels = run.predictions()
+    assert metrics.mean_average_precision == pytest.approx(average_precision_score(labels, probabilities))
+    thresholds = [scores.threshold for scores in metrics.per_label.values()]
+    assert thresholds == list(run.classifier().thresholds)
+    assert metrics.macro.f1 == pytest.approx(f1_score(labels, probabilities >= np.array(thresholds), average="macro"))
+    assert metrics.mean_average_precision > 0.9
+    assert "mean average precision" in run._repr_html_()
+
+
+def test_json_and_csv_list_the_labels(tinysight, run, table, image):
+    document = json.loads(tinysight("predict", run.path, image, "--json").out)
+    (prediction,) = document["predictions"]
+    assert {label["class"] for label in prediction["labels"]} == {"red", "blue"}
+    assert len(prediction["top"]) == 3
+    assert "unsure" not in prediction
+    counted = tinysight("predict", run.path, table.parent / "images", "--output", "out.csv")
+    assert counted.out.startswith("150 images: ")
+    with open("out.csv", newline="") as file:
+        rows = {row["input"].rpartition("/")[2]: row["labels"].split("|") for row in csv.DictReader(file)}
+    with table.open(newline="") as file:
+        true = {row["image"].rpartition("/")[2]: row["labels"].split("|") for row in csv.DictReader(file)}
+    assert sum(set(rows[name]) == set(true[name]) for name in true) > 130
+
+
+def test_parquet_files_list_the_labels(tinysight, run, table):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert tinysight("predict", run.path, table.parent / "images", "--output", "out.parquet", "--workers", 1).code == 0
+    rows = parquet.read_table("out.parquet").to_pylist()
+    assert set(rows[0]) == {"input", "labels", "top", "error"}
+    by_api = ts.predict(run, [row["input"] for row in rows])
+    assert [{label["class"] for label in row["labels"]} for row in rows] == [set(labels) for labels in by_api.labels]
+
+
+def test_predictions_in_python_are_sets_of_labels(run, image):
+    predictions = ts.predict(run, [image, image])
+    assert predictions.labels == [("blue", "red")] * 2
+    assert predictions.indicators.tolist() == [[1, 0, 1]] * 2
+    assert predictions.probabilities.shape == (2, 3)
+    assert "blue, red" in predictions._repr_html_()
+    assert repr(predictions) == "MultiLabelPredictions(2 images; blue: 2, green: 0, red: 2)"
+
+
+def test_the_card_and_the_report_state_the_labels(run, tmp_path):
+    card = ts.card(run, write=False)
+    text = card.to_markdown()
+    assert "any number of 3 labels: blue, green, red" in text
+    assert "| label | average precision | recall | precision |" in text
+    assert "highest F1 on 24 validation images" in text
+    assert "unsure" not in text
+    assert card.metrics[0].value == run.metrics().mean_average_precision
+    page = ts.report(run, out=tmp_path / "report.html")
+    assert "Metrics by label" in page
+    assert "Confusion matrix" not in page
+
+
+def test_the_server_answers_with_labels(run, image):
+    from tinysight.serving.app import create_app
+    from tinysight.serving.served_model import ServedModel
+
+    with TestClient(create_app(ServedModel(run))) as client:
+        headers = {"Content-Type": "image/png"}
+        answer = client.post("/predict?top=1&explain=true", content=image.read_bytes(), headers=headers).json()
+        model = client.get("/model").json()
+    assert {label["name"] for label in answer["labels"]} == {"red", "blue"}
+    assert all(label["probability"] >= model["thresholds"][label["index"]] for label in answer["labels"])
+    assert (len(answer["top"]), set(answer)) == (1, {"labels", "top"})
+    assert (model["task"], model["accuracy"]) == ("multi-label", None)
+    assert model["mean_average_precision"] == run.metrics().mean_average_precision
+
+
+def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
+    table = write_table(tmp_path, 60, seed=1)
+    assert ts.evaluate(run, table).n == 60
+    table.write_text(table.read_text().replace("|green", "").replace("green|", "").replace("green", ""))
+    metrics = ts.evaluate(run, table)
+    assert "Labels that these images lack count as absent from all of them: green." in metrics.notes
+    assert metrics.per_label["green"].support == 0
+    table.write_text(table.read_text().replace("red", "purple"))
+    with pytest.raises(DataError, match="has the classes blue, purple, but the classifier has blue, green, red"):
+        ts.evaluate(run, table)
+
+
+def test_one_label_per_image_does_not_fit_several(run, trained, table, photos):
+    with pytest.raises(DataError, match="has one label per image, but the classifier was trained on several labels"):
+        ts.evaluate(run, photos)
+    with pytest.raises(DataError, match="has several labels per image, but the classifier was trained on one label"):
+        ts.evaluate(trained, table)
+
+
+REFUSED = {
+    "Audit": lambda run, table, out: ts.audit(run),
+    "Explanation": lambda run, table, out: ts.explain(run, test_indices=[0]),
+    "Comparison": lambda run, table, out: ts.compare(run, run),
+    "Unlearning": lambda run, table, out: ts.forget(run, ["images/1.png"], out=out),
+    "Export to onnx": lambda run, table, out: ts.export(run, "onnx", out),
+    "Export to keras": lambda run, table, out: ts.export(run, "keras", out),
+    "Cross-validation": lambda run, table, out: ts.cross_validate("simple", table, folds=2, out=out),
+    "Tuning": lambda run, table, out: ts.tune("simple", table, minutes=1, out=out),
+}
+
+
+@pytest.mark.parametrize("feature", REFUSED)
+def test_what_needs_one_label_per_image_is_refused(run, table, tmp_path, feature):
+    with pytest.raises(InputError, match=f"{feature}: does not support several labels per image yet."):
+        REFUSED[feature](run, table, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_copies_in_folders_are_refused(tinysight, run, image):
+    result = tinysight("predict", run.path, image, "--sort-into", "sorted")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "error: --sort-into: does not support several labels per image yet. Use data with one label per image.\n"
+    )
+
+
+def test_arrays_and_frames_of_indicators_are_labels(recipe, tmp_path):
+    random = np.random.default_rng(0)
+    labels = (random.random((90, 3)) < 0.4).astype(int)
+    chosen = [[name for name, value in zip(NAMES, row, strict=True) if value] for row in labels]
+    images = np.stack([np.asarray(draw(names, [7, number])) for number, names in enumerate(chosen)])
+    dataset = ts.load_dataset((images, labels), 16)
+    assert (dataset.task, dataset.class_names, len(dataset.train) + len(dataset.test)) == (
+        "multi-label",
+        ("0", "1", "2"),
+        90,
+    )
+    classifier = ts.ImageClassifier(str(recipe), precision="fp32").fit(images, labels)
+    predicted = classifier.predict(images)
+    assert predicted.shape == classifier.predict_proba(images).shape == (90, 3)
+    assert f1_score(labels, predicted, average="macro") > 0.7
+    assert classifier.score(images, labels) == (predicted == labels).all(1).mean()
+    assert classifier.classes_.tolist() == [0, 1, 2]
+    assert classifier.predict_details(images[:1]).labels == [tuple(np.flatnonzero(predicted[0]))]
+    again = ts.ImageClassifier.load(classifier.save(tmp_path / "saved"))
+    np.testing.assert_array_equal(again.predict(images), predicted)
+    with pytest.raises(InputError, match="class_weight: does not support several labels per image"):
+        ts.ImageClassifier(str(recipe), class_weight="balanced").fit(images, labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[1, 0]] * 5, r"shape \(5, 2\) for 6 images"),
+        ([[1, 2]] * 6, "holds other values than 0 and 1"),
+        ([[1, 0]] * 6, "no image has the label '1'"),
+        ([["a"], ["a", "b"]] * 3, "its rows have different lengths"),
+    ],
+)
+def test_wrong_indicators_are_one_clear_sentence(labels, message):
+    with pytest.raises(DataError, match=message):
+        ts.load_dataset((np.zeros((6, 8, 8, 3), np.uint8), labels), 8)
+
+
+def test_a_contact_sheet_and_a_display_show_every_label(table):
+    from tinysight.data.display import captioned_image, contact_sheet
+
+    dataset = ts.load_dataset(table, 16)
+    assert contact_sheet(dataset).size[1] > 200
+    assert captioned_image(dataset, 0, "train").width > 100
+    assert dataset._repr_html_().count("<img") == 3
+    assert replace(dataset.without_test(), name="x").task == "multi-label"
