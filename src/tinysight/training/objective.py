@@ -112,9 +112,9 @@ class MultiClass(Objective):
 class MultiLabel(Objective):
     """Any number of labels per image: binary cross-entropy of each label, and a threshold for each.
 
-    The loss of an image is the sum over its labels, in nats. Its gradient is scaled, so that learning rates for a softmax
-    suit sigmoids: at first, the slope of a sigmoid is 0.25, and that of a softmax of ten classes 0.09. Unscaled, short
-    trainings of the fast family were unstable (docs/adr/0104-several-labels-per-image.md).
+    The loss of an image is the sum over its labels, in nats. Its gradient is scaled, so that learning rates for a
+    softmax suit sigmoids: at first, the slope of a sigmoid is 0.25, and that of a softmax of ten classes 0.09.
+    Unscaled, short trainings of the fast family were unstable (docs/adr/0104-several-labels-per-image.md).
     """
 
     decides_by_margin = False
