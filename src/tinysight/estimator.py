@@ -303,8 +303,8 @@ def _temporary_run() -> Run:
 
 def _is_multi_label(y: Any) -> bool:
     """Return whether `y` is a matrix of 0 and 1, with a column for each label."""
-    shape = np.shape(y)
-    return len(shape) == 2 and shape[1] > 1 and bool(type_of_target(y) == "multilabel-indicator")
+    targets = np.asarray(y)
+    return targets.ndim == 2 and targets.shape[1] > 1 and bool(type_of_target(targets) == "multilabel-indicator")
 
 
 def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArray[Any]]:
