@@ -73,7 +73,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
             indices, or the columns of a DataFrame.
         n_features_in_: number of values per image, 3 * image_size ** 2.
         history_: one dict per epoch: epoch, seconds, images_per_second, loss, accuracy, val_loss, val_accuracy, lr,
-            val_balanced_accuracy, val_macro_f1.
+            val_balanced_accuracy, val_macro_f1, val_mean_average_precision (of several labels).
         network_: the trained `torch.nn.Module`: logits of images that `classifier_.spec.normalization` normalized.
         classifier_: the network with its normalization and calibration, a `tinysight.Classifier`.
         run_: the training run, a `tinysight.Run` in a temporary directory until `save`.

@@ -15,7 +15,7 @@ from tinysight.runs.run import Run
 from tinysight.training.request import TrainConfig
 
 KEYS = ["epoch", "seconds", "images_per_second", "loss", "accuracy", "val_loss", "val_accuracy", "lr"]
-KEYS += ["val_balanced_accuracy", "val_macro_f1"]
+KEYS += ["val_balanced_accuracy", "val_macro_f1", "val_mean_average_precision"]
 
 
 class Recorder(SilentProgress):
