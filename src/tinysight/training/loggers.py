@@ -37,18 +37,21 @@ class Logger(Protocol):
 
 
 class CsvLogger:
-    """Writes history.csv into the run directory: one column per metric, one row per epoch."""
+    """Writes history.csv into the run directory: one column per metric of the task, one row per epoch."""
 
     def __init__(self, path: Path, recipe: Recipe, history: Sequence[EpochRecord]) -> None:
         self._file = (path / "history.csv").open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, list(EpochRecord.model_fields), lineterminator="\n")
-        self._writer.writeheader()
+        self._writer: csv.DictWriter[str] | None = None
         for epoch in history:
             self.log(epoch)
 
     def log(self, epoch: EpochRecord) -> None:
         """Append a row."""
-        self._writer.writerow(epoch.model_dump())
+        row = epoch.model_dump(exclude_none=True)
+        if self._writer is None:
+            self._writer = csv.DictWriter(self._file, list(row), lineterminator="\n")
+            self._writer.writeheader()
+        self._writer.writerow(row)
         self._file.flush()
 
     def close(self, status: RunStatus) -> None:
