@@ -45,7 +45,7 @@ def main() -> None:
 
 def time_steps(steps: dict[str, list[str]]) -> list[dict[str, object]]:
     """Run the commands in order, and return a row with the duration of each."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, command in steps.items():
         start = time.perf_counter()
         tinysight(*command)

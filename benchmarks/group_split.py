@@ -37,7 +37,8 @@ def scene(label: int, random: np.random.Generator) -> NDArray[np.float64]:
     noise = gaussian_filter(random.normal(size=(32, 32, 3)), (4, 4, 0))
     stripes = STRIPES * np.sin(np.arange(32) * np.pi / 2 + random.uniform(0, 2 * np.pi))
     direction = stripes[:, None, None] if label == 0 else stripes[None, :, None]
-    return 128 + 45 * noise / noise.std() + direction
+    colored: NDArray[np.float64] = 128 + 45 * noise / noise.std() + direction
+    return colored
 
 
 def frame(image: NDArray[np.float64], random: np.random.Generator) -> Image.Image:
