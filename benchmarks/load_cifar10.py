@@ -82,9 +82,8 @@ def main(folder: Path) -> None:
             times.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     print(f"{'':16} {'median ms':>10} {'best ms':>10} {'peak MB':>10}   n={ROUNDS}")
     for name, times in seconds.items():
-        print(
-            f"{name:16} {1000 * statistics.median(times):10.0f} {1000 * min(times):10.0f} {peak_megabytes(name, folder):10.0f}"
-        )
+        peak = peak_megabytes(name, folder)
+        print(f"{name:16} {1000 * statistics.median(times):10.0f} {1000 * min(times):10.0f} {peak:10.0f}")
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     ratio = medians["read_binary"] / medians["keras_style"]
     print(f"binary layout / keras style: {ratio:.3f} (target: under {TARGET})")

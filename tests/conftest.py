@@ -148,6 +148,7 @@ def family_models():
             lambda _: {"stem_stride": 2, "channels": [8, 16]},
         ],
         "layers": [lambda classes: {"layers": layers(classes)}],
+        "resnet-9": [lambda _: {"channels": [8, 8, 16, 16]}],
     }
     return {
         f"{name} {number or ''}".strip(): lambda classes, name=name, keys=keys: ModelSection(

@@ -10,10 +10,8 @@ from tinysight._util.errors import InputError, ModelError
 from tinysight.data.load import load
 from tinysight.data.sources import shapes
 from tinysight.interop.keras.architecture import parse_architecture, read_architecture
-from tinysight.interop.keras.exporter import to_keras
 from tinysight.interop.keras.files import KerasFiles
 from tinysight.interop.keras.importer import import_model
-from tinysight.interop.portable import to_portable
 
 h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
@@ -165,12 +163,6 @@ def test_every_supported_layer_gives_the_same_probabilities(layout, saved, pixel
     model = random_model("every layer")
     run = import_model(KerasFiles.open(*saved(model, layout)), tmp_path / "run", dataset, "shapes")
     assert np.abs(run.classifier().probabilities(pixels) - random_model_probabilities("every layer")).max() < 1e-4
-
-
-def test_exported_networks_give_the_same_probabilities(classifier, pixels):
-    pixels = pixels[:200]
-    probabilities = expected(to_keras(to_portable(classifier)), pixels, raw=True)
-    assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 
 
 def keras_1(**changes):

@@ -129,17 +129,6 @@ def test_keras_export_is_a_functional_model_with_the_same_probabilities(classifi
         KerasFiles.open(tmp_path / "exported" / "model.keras", None)
 
 
-def test_onnx_export_has_the_same_probabilities(classifier, pixels, tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    from tinysight.interop.onnx.exporter import EXPORTER
-    from tinysight.interop.onnx.runtime import OnnxFile
-
-    EXPORTER.export(classifier, tmp_path / "model.onnx")
-    probabilities = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
-    assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
-
-
 def test_predictions_are_explained(classifier, pixels):
     pytest.importorskip("captum")
     maps = occlusion_maps(classifier, pixels[:3], np.arange(3))
