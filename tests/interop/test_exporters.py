@@ -1,6 +1,7 @@
 """Every export format fulfills the interface; a new format is checked as soon as it exists."""
 
 import io
+import runpy
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -30,12 +31,12 @@ def exporter(request):
     return exporter
 
 
-def check_exporter(exporter, classifier, run):
+def check_exporter(exporter, classifier, run, images=3):
     """The example program, run by `run` in the current directory, gives the classifier's predictions."""
     path = Path("exported")
     exporter.export(classifier, path)
     assert list(Path().iterdir()) == [path]
-    pixels = shapes.render_shapes(3, seed=4, size=classifier.image_size).pixels
+    pixels = shapes.render_shapes(images, seed=4, size=classifier.image_size).pixels
     for image, expected in zip(pixels, classifier.probabilities(pixels), strict=True):
         Image.fromarray(image.transpose(1, 2, 0)).save("cat.jpg", format="png")
         name, probability = run(exporter.usage(path, classifier)).split()[-2:]
@@ -54,14 +55,15 @@ def run_alone(program):
 
 def run_here(program):
     """Run a program in this process, which has imported the packages already; return what it prints."""
+    Path("program.py").write_text(program, encoding="utf-8")
     with redirect_stdout(io.StringIO()) as printed:
-        exec(program, {"__name__": "__main__"})
+        runpy.run_path("program.py")
     return printed.getvalue()
 
 
 def test_exported_run_stands_alone(exporter, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_exporter(exporter, Run(trained).classifier(), run_alone)
+    check_exporter(exporter, Run(trained).classifier(), run_alone, images=1)
 
 
 def test_every_family_is_exported_to_every_format(exporter, classifier, tmp_path, monkeypatch):
