@@ -56,7 +56,7 @@ def load_folder(
     """Decode a folder with the layout that `scan_folder` describes. See `load_image_files`.
 
     Raises:
-        DataError: the folder has another layout, files cannot be decoded, or a class has too few images.
+        DataError: the folder has a different layout, files cannot be decoded, or a class has too few images.
         StorageError: the images do not fit into memory and the cache cannot be written.
     """
     return load_image_files(scan_folder(Path(folder)), image_size, skip_unreadable, progress, cache)
@@ -77,7 +77,7 @@ def scan_folder(folder: Path) -> FileIndex:
     The report of the index counts everything that is not used, and says how the layout was read.
 
     Raises:
-        DataError: the folder is missing or has another layout, there are fewer than two classes, a class folder has
+        DataError: the folder is missing or has a different layout, there are fewer than two classes, a class folder has
             no images, or test or validation has a class that train lacks.
     """
     return _FolderScan(folder).index()
