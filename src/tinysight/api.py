@@ -662,7 +662,7 @@ def forget(
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Retrain a run from scratch without some images, and record the evidence (exact unlearning).
+    """Retrain a run from scratch without some images, and write a record of the removal (exact unlearning).
 
     Args:
         run: the run to retrain, or its path; it is not changed.
@@ -743,7 +743,7 @@ def import_keras(
             "class 0", "class 1" and so on.
         pixels: the pixel values that the network was trained on: "0..1", "0..255", "-1..1", or "MEAN,STD", which are
             subtracted from and divide pixels of 0..255. By default "0..255" if its first layer scales them, or else
-            "0..1". With a dataset, a notice says if another scaling fits its training images far better.
+            "0..1". With a dataset, a notice says if a different scaling fits its training images far better.
         logits: read the outputs as logits, whatever the last activation is.
         out: the run directory to create; by default runs/MODEL.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.

@@ -257,7 +257,7 @@ DAMAGED = {
         replaced(lambda group, name, kernel: group.__setitem__(name, h5py.ExternalLink("other.h5", "/x"))),
         "a link, which is not followed",
     ),
-    "another shape": (
+    "a different shape": (
         replaced(lambda group, name, kernel: group.create_dataset(name, data=kernel[..., :-1])),
         "its shape is",
     ),

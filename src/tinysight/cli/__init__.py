@@ -79,7 +79,7 @@ def root(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Train small-image classifiers on a laptop, measure how far to trust them, and hand them on responsibly.
+    """Train small-image classifiers on your own machine, measure how far to trust them, and share them responsibly.
 
     Example: tinysight train fast --data shapes --minutes 1
     """

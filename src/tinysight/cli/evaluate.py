@@ -27,7 +27,10 @@ def evaluate(
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(metavar="cifar10|shapes|DIR", help="Other images than those of RUN; required by an ONNX file."),
+        typer.Option(
+            metavar="cifar10|shapes|DIR",
+            help="Evaluate on these images instead of those of RUN; required for an ONNX file.",
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:

@@ -23,7 +23,7 @@ def forget(
     data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Retrain RUN from scratch without the given images, and record the evidence.
+    """Retrain RUN from scratch without the given images, and write a record of the removal.
 
     Example: tinysight forget runs/fast-1 train/17
     """

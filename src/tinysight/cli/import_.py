@@ -17,7 +17,10 @@ from tinysight.cli.usage import with_flags
 
 def import_(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A .keras or whole .h5 file, or an architecture as JSON.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A .keras file, an .h5 file with the whole model, or an architecture as JSON."
+        ),
     ],
     weights: Annotated[Path | None, typer.Argument(help="Weights as HDF5, if MODEL is an architecture.")] = None,
     out: Annotated[Path | None, typer.Option(help="New run directory; default: runs/MODEL.")] = None,
@@ -33,12 +36,12 @@ def import_(
         str | None,
         typer.Option(
             metavar="0..1|0..255|-1..1|MEAN,STD",
-            help="Pixels that the model was trained on; default: 0..255 if its first layer scales them, else 0..1.",
+            help="Pixel values of its training images; default: 0..255 if its first layer scales them, else 0..1.",
         ),
     ] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="Read the outputs as logits.")] = False,
+    logits: Annotated[bool, typer.Option("--logits", help="Treat the outputs as logits.")] = False,
 ) -> None:
-    """Import a saved Keras model as a run, for evaluate, predict, audit and the other commands.
+    """Import a saved Keras model as a run that the other commands can read.
 
     Example: tinysight import model.keras --pixels -1..1
     """

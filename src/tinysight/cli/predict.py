@@ -36,7 +36,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="OUT.csv|OUT.parquet",
-            help="Write one row per image. Parquet: in bulk, from a folder, glob, Parquet or tar file.",
+            help="Write one row per image. For Parquet, pass one folder, glob, Parquet or tar file as IMAGE.",
         ),
     ] = None,
     sort_into: Annotated[

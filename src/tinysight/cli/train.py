@@ -62,12 +62,14 @@ def train(
         str | None,
         typer.Option(
             metavar="parent|REGEX",
-            help="Keep groups in one split: the folder below the class, or a regular expression on the path.",
+            help="Keep related images in one split: those in one folder, or with the same REGEX match in their path.",
         ),
     ] = None,
     dedup: Annotated[
         Literal["keep-together", "drop"] | None,
-        typer.Option(help="Near-duplicates: keep them in one split, or drop those of test images from training."),
+        typer.Option(
+            help="Near-duplicates: keep them in one split, or drop training images that nearly equal a test image."
+        ),
     ] = None,
     folds: Annotated[
         int | None,
@@ -75,13 +77,13 @@ def train(
             metavar="K",
             min=2,
             max=50,
-            help="Cross-validate: train K runs, each tested on another part of the images. --minutes is for all.",
+            help="Cross-validate: train K runs, each tested on a different part of the images. --minutes covers all K.",
         ),
     ] = None,
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
         list[LoggerChoice],
-        typer.Option(help="Record every epoch with this logger; can be repeated."),
+        typer.Option(help="Record every epoch with this logger; repeatable."),
     ] = [],  # noqa: B006  (typer copies it)
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     from_run: Annotated[

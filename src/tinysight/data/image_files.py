@@ -85,6 +85,13 @@ def load_image_files(
     notes = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
     if created_test := "test" not in index.splits:
         _check_class_sizes(index, unreadable)
+        if not _has_every_class(arranged, unreadable):
+            # The test images were drawn before decoding, and those of a class were all unreadable. Draw readable ones.
+            readable = {**index.splits, "train": _without(index.splits["train"], unreadable)}
+            dataset = load_image_files(replace(index, splits=readable), image_size, skip_unreadable, progress, cache)
+            skipped = (*dataset.report.skipped, *_unreadable(files, failures))
+            report = replace(dataset.report, skipped=skipped)
+            return replace(dataset, notes=(*notes, *dataset.notes), report=report)
     splits = _split_pixels(arranged, pixels, unreadable)
     if created_test:
         unit = "whole groups, together about a fifth," if index.splits["train"].groups else "a fifth of each class,"
@@ -193,6 +200,16 @@ def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str])
         splits[name] = Split(pixels[start : start + len(files)], labels, files, groups, times=times)
         start += len(files)
     return splits
+
+
+def _has_every_class(index: FileIndex, unreadable: Collection[str]) -> bool:
+    """Return whether the training and the test split have a readable image of each of their classes."""
+    drawn = (index.splits["train"], index.splits["test"])
+    return all(set(_without(split, unreadable).labels) == set(split.labels) for split in drawn)
+
+
+def _without(split: SplitFiles, unreadable: Collection[str]) -> SplitFiles:
+    return _subset(split, np.flatnonzero([file not in unreadable for file in split.files]))
 
 
 def _subset(split: SplitFiles, indices: Indices) -> SplitFiles:

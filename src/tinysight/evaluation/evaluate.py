@@ -24,7 +24,7 @@ def evaluate(
     data_dir: Path | None = None,
     progress: Progress = SILENT,
 ) -> Metrics:
-    """Evaluate a run on one split of its own dataset or of another one.
+    """Evaluate a run on one split of its own dataset or of a different dataset.
 
     metrics.json and predictions.npz are written for the run's own dataset only, because the card, the report and
     `compare` state them as results on it.
@@ -42,8 +42,8 @@ def evaluate(
 
     Raises:
         RunError: a file of the run is missing or damaged.
-        DataError: the dataset has other classes or another image size, or the images at the run's own source are not
-            those that it was trained on.
+        DataError: the dataset has other classes or a different image size, or the images at the run's own source
+            are not those that it was trained on.
         InputError: the dataset has no such split.
     """
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
@@ -75,7 +75,7 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
     """Evaluate a classifier without a run on the test images of a dataset, or on all if it has none. Write no files.
 
     Raises:
-        DataError: the dataset has other classes or another image size.
+        DataError: the dataset has other classes or a different image size.
     """
     images = _unseen_images(match_classes(dataset, classifier))
     return compute_metrics(
@@ -88,7 +88,7 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
-    """Return the validation split, or the test split; of another dataset without a test split, all images.
+    """Return the validation split, or the test split. If a different dataset has no test split, return all its images.
 
     Raises:
         InputError: the dataset has no images of this split.

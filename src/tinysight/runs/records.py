@@ -279,7 +279,7 @@ def read_checked(path: Path) -> dict[str, Any]:
     """Return the values that `write_checked` wrote.
 
     Raises:
-        RunError: the file is missing, was modified, or has another format.
+        RunError: the file is missing, was modified, or has a different format.
     """
     values = _read_json(path)
     checksum = values.pop("sha256", None)
@@ -324,7 +324,7 @@ def read_checked_text(path: Path) -> str:
     """Return the text that `write_checked_text` wrote.
 
     Raises:
-        RunError: the file is missing, was modified, or has another format.
+        RunError: the file is missing, was modified, or has a different format.
     """
     try:
         header, _, text = path.read_bytes().decode().partition("\n")

@@ -281,7 +281,7 @@ class Run:
         """Return the probabilities (n, classes) and labels (n,) of the evaluated split.
 
         Raises:
-            RunError: predictions.npz is missing or damaged, was modified, or has another format or schema.
+            RunError: predictions.npz is missing or damaged, was modified, or has a different format or schema.
         """
         path = self.path / "predictions.npz"
         try:

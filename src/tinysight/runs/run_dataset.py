@@ -64,7 +64,7 @@ def arranged_as(run: Run, dataset: Dataset) -> Dataset:
     """Return a dataset with the groups and splits of a run if it has the images of the run, else unchanged."""
     if is_dataset_of(run, dataset):
         return dataset
-    with suppress(DataError):  # images of another dataset need not have such groups
+    with suppress(DataError):  # images of a different dataset need not have such groups
         arranged = arrange(dataset, run.recipe().data)
         return arranged if is_dataset_of(run, arranged) else dataset
     return dataset
@@ -74,7 +74,7 @@ def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
     """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
 
     Raises:
-        DataError: the dataset has classes that the classifier lacks, or another image size.
+        DataError: the dataset has classes that the classifier lacks, or a different image size.
     """
     matched = _relabel(dataset, classifier.class_names)
     height, width = dataset.image_size

@@ -22,7 +22,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     """Return the body of a request, an image of at most `max_bytes` bytes.
 
     Raises:
-        HTTPException: 415 for another content type, 413 for too many bytes, 400 for an empty or incomplete body.
+        HTTPException: 415 for a different content type, 413 for too many bytes, 400 for an empty or incomplete body.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in IMAGE_TYPES:

@@ -1,4 +1,4 @@
-"""Time budget: the progress of a training, counted in steps or in seconds."""
+"""Time budget: the progress of training, counted in steps or in seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXIT_SECONDS = 1.0  # seconds to start Python, write the last files and exit
 
 @dataclass
 class TimeBudget:
-    """Progress of a training, summed over its sessions.
+    """Progress of training, summed over its sessions.
 
     Attributes:
         steps: number of steps, if there is no time limit.

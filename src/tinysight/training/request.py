@@ -30,7 +30,7 @@ from tinysight.training.precision import Precision, PrecisionOption
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """The arguments of a training; picklable, so that it can be sent to worker processes.
+    """The arguments of a training run; picklable, so that it can be sent to worker processes.
 
     Attributes:
         recipe: the recipe, overrides included.
@@ -70,7 +70,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that defines a training, resolved before the first step.
+    """Everything that defines a training run, resolved before the first step.
 
     Attributes:
         recipe: its network is set.
@@ -237,8 +237,8 @@ def _check_same_settings(run: Run, recipe: Recipe, data_source: str, seed: int, 
     started, now = run.recipe(), _with_exclude_file_of(run.recipe(), recipe)
     if started != now:
         raise RunError(
-            f"{path}: the run was started with another recipe: {_difference(started, now)}. Resume it with the recipe "
-            "in its recipe.toml, or start a new run from its weights."
+            f"{path}: the run was started with a different recipe: {_difference(started, now)}. Resume it with the "
+            "recipe in its recipe.toml, or start a new run from its weights."
         )
     if (environment.seed, environment.precision) != (seed, precision):
         raise RunError(

@@ -276,6 +276,8 @@ def _read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise ImageError(f"{path}: a link to a missing file. Restore the file or remove the link.") from error
         raise ImageError(f"{path}: no such file. Check the path.") from error
     except PermissionError as error:
         raise ImageError(f"{path}: permission denied. Make the file readable.") from error

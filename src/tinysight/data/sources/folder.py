@@ -14,12 +14,22 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
 from tinysight.data.image_io.formats import HEIF_HINT, HEIF_SUFFIXES, is_image_file, is_system_name
-from tinysight.data.source import DataSource, LoadOptions
-from tinysight.data.source_report import KINDS_NOT_READ, Finding, ReportBuilder, file_kind, one_line, truncated
+from tinysight.data.source import ARCHIVE_SUFFIXES, DataSource, LoadOptions
+from tinysight.data.source_report import (
+    KINDS_NOT_READ,
+    SHORT_NAMES,
+    Finding,
+    ReportBuilder,
+    file_kind,
+    one_line,
+    truncated,
+)
 from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _SYSTEM = "of the operating system, or hidden"
+_IMAGES = {"image", "images", "img", "imgs", "jpegimages"}
+_ANNOTATIONS = {"annotation", "annotations", "label", "labels", "mask", "masks"}
 
 
 class FolderSource(DataSource):
@@ -56,7 +66,7 @@ def load_folder(
     """Decode a folder with the layout that `scan_folder` describes. See `load_image_files`.
 
     Raises:
-        DataError: the folder has another layout, files cannot be decoded, or a class has too few images.
+        DataError: the folder has a different layout, files cannot be decoded, or a class has too few images.
         StorageError: the images do not fit into memory and the cache cannot be written.
     """
     return load_image_files(scan_folder(Path(folder)), image_size, skip_unreadable, progress, cache)
@@ -77,7 +87,7 @@ def scan_folder(folder: Path) -> FileIndex:
     The report of the index counts everything that is not used, and says how the layout was read.
 
     Raises:
-        DataError: the folder is missing or has another layout, there are fewer than two classes, a class folder has
+        DataError: the folder is missing or has a different layout, there are fewer than two classes, a class folder has
             no images, or test or validation has a class that train lacks.
     """
     return _FolderScan(folder).index()
@@ -97,8 +107,8 @@ class _FolderScan:
         roots = self._split_roots(self._enter(self._folder))
         classes = self._class_folders(roots["train"])
         if len(classes) < 2:
-            present = f"only the class folder {next(iter(classes))}" if classes else "no class folders"
-            raise DataError(f"{roots['train']}: contains {present}, but at least two are needed. {_LAYOUT}")
+            raise self._too_few(roots["train"], tuple(classes))
+        _check_annotations(roots["train"], tuple(classes))
         self._check_classes(roots["train"], classes)
         _check_names(roots["train"], classes)
         class_names = sorted(classes)
@@ -116,6 +126,28 @@ class _FolderScan:
             self._report.remarks.append(f"{images} in a subfolder of a class folder and used: {listed}.")
         report = self._report.build(len(files))
         return FileIndex("folder", self._folder, self._folder, tuple(class_names), splits, report)
+
+    def _too_few(self, root: Path, class_names: tuple[str, ...]) -> DataError:
+        """Return the error about a folder without two class folders, with a hint from its files."""
+        present = f"only the class folder {one_line(class_names[0])}" if class_names else "no class folders"
+        files = [name for name in _list(root)[1] if not is_system_name(name)]
+        images = sum(is_image_file(root / name) for name in files)
+        if any(name.startswith("data_batch_1") for name in files):
+            return DataError(
+                f"{root}: contains files of CIFAR-10 instead of class folders. Use the dataset cifar10, and set "
+                "data_dir to this folder."
+            )
+        hints = []
+        if archives := [one_line(name) for name in files if name.lower().endswith(ARCHIVE_SUFFIXES)]:
+            hints.append(f"Unpack {truncated(archives, ', ', SHORT_NAMES)}.")
+        elif images:
+            count = "its image" if images == 1 else f"its {images:,} images"
+            hints.append(f"Sort {count} into one folder per class, or list the images with their labels in a CSV file.")
+        elif files and not class_names:
+            hints.append(f"There are only other files: {_file_kinds([root])}.")
+        if tables := [one_line(name) for name in files if name.lower().endswith(".csv")]:
+            hints.append(f"If {tables[0]} lists images with labels, use it instead of the folder.")
+        return DataError(f"{root}: contains {present}, but at least two are needed. {' '.join([*hints, _LAYOUT])}")
 
     def _enter(self, folder: Path, class_names: tuple[str, ...] = (), is_split: bool = False) -> Path:
         """Return the innermost of folders that hold only one other folder.
@@ -256,7 +288,8 @@ class _FolderScan:
         for name, paths in classes.items():
             images = [image for path in paths for image in self._find_images(path)]
             if not images:
-                others = _other_kinds(paths)
+                kinds = _file_kinds(paths)
+                others = f", only other files: {kinds}" if kinds else ""
                 raise DataError(f"{paths[0]}: contains no images{others}. Add some or remove the folder. {_LAYOUT}")
             files += images
             labels += [class_names.index(name)] * len(images)
@@ -328,6 +361,18 @@ def _check_names(root: Path, classes: Mapping[str, list[Path]]) -> None:
             )
 
 
+def _check_annotations(root: Path, class_names: tuple[str, ...]) -> None:
+    """Refuse the layout of object detection and segmentation: a folder of images beside one of annotations."""
+    images, annotations = (
+        [one_line(name) for name in class_names if name.casefold() in names] for names in (_IMAGES, _ANNOTATIONS)
+    )
+    if images and annotations:
+        raise DataError(
+            f"{root}: the folders {images[0]} and {annotations[0]} seem to be images and annotations of objects in "
+            f"them, but every image needs one class. Rename the folders if they are classes. {_LAYOUT}"
+        )
+
+
 def _list(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the subfolders and of the files, sorted."""
     try:
@@ -360,13 +405,14 @@ def _unreadable(error: OSError) -> DataError:
     return DataError(f"{error.filename}: cannot be read as a folder ({error.strerror}). Check the path.")
 
 
-def _other_kinds(folders: list[Path]) -> str:
+def _file_kinds(folders: list[Path]) -> str:
+    """Return the most frequent kinds of files in these folders, such as ".txt 5, .csv 1"; "" if there are none."""
     kinds = Counter(
         file_kind(name) for path in folders for _, _, files in _walk(path) for name in files if not is_system_name(name)
     )
     listed = ", ".join(f"{one_line(kind)} {count:,}" for kind, count in kinds.most_common(5))
     hint = f". {HEIF_HINT.removesuffix('.')}" if kinds.keys() & set(HEIF_SUFFIXES) else ""
-    return f", only other files: {listed}{hint}" if kinds else ""
+    return f"{listed}{hint}"
 
 
 def _split_within(name: str) -> str | None:

@@ -19,12 +19,16 @@ from typing import Any
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
-from tinysight.data.source import DataSource, LoadOptions, absolute_path
+from tinysight.data.source import DataSource, LoadOptions, absolute_path, is_url
 from tinysight.data.split_names import SPLIT_ALIASES, split_of
 
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
 _REQUIRED, _OPTIONAL = ("image", "label"), ("split", "group", "time")
 _COLUMNS = (*_REQUIRED, *_OPTIONAL)
+_OTHER_NAMES = {
+    "image": {"file", "filename", "file_name", "filepath", "file_path", "path", "image_path", "name"},
+    "label": {"class", "class_name", "category", "choice", "species", "tag", "tags", "target", "y"},
+}
 _MAX_LISTED = 10  # wrong rows in an error message
 
 
@@ -135,7 +139,7 @@ def read_csv(path: Path) -> Table:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             columns, notes = _columns(header, path)
-            rows = _check(_csv_rows(reader, columns, len(header)), path)
+            rows = _check(_csv_rows(reader, columns, len(header)), path, path.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check path and permissions.") from error
     except UnicodeDecodeError as error:
@@ -154,7 +158,7 @@ def _read_frame(frame: Any) -> Table:
         (f"row {number}", {name: _text(column[number]) for name, column in values.items()})
         for number in range(len(values["image"]))
     )
-    return Table(path, Path.cwd(), _check(rows, path), notes)
+    return Table(path, Path.cwd(), _check(rows, path, Path.cwd()), notes)
 
 
 def _text(value: object) -> str:
@@ -172,6 +176,9 @@ def _columns(header: list[str], path: Path) -> tuple[dict[str, int], tuple[str, 
         raise DataError(f"{path}: two columns {repeated[0]!r}. Remove one.")
     if missing := [name for name in _REQUIRED if name not in names]:
         hint = " Separate the columns with commas." if len(names) == 1 else did_you_mean(missing[0], names)
+        for name in missing:
+            if similar := [repr(other) for other in header if other.strip().lower() in _OTHER_NAMES[name]]:
+                hint += f" Rename {' or '.join(similar)} to {name!r}."
         raise DataError(f"{path}: no column {missing[0]!r}. The first line names the columns.{hint}")
     others = ", ".join(repr(name) for name in header if name.strip().lower() not in _COLUMNS)
     notes = (f"Columns of the table that are not used: {others}.",) if others else ()
@@ -190,8 +197,8 @@ def _csv_rows(
             yield position, f"{len(cells)} values for {width} columns"
 
 
-def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tuple[Row, ...]:
-    """Return the rows if all are valid.
+def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path, folder: Path) -> tuple[Row, ...]:
+    """Return the rows if all are valid. Their images are relative to `folder`.
 
     Raises:
         DataError: there are none, or some are wrong; the message lists them.
@@ -199,7 +206,7 @@ def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tupl
     valid: dict[str, Row] = {}
     problems = []
     for position, values in rows:
-        row = values if isinstance(values, str) else _row(position, values)
+        row = values if isinstance(values, str) else _row(position, values, folder)
         if isinstance(row, Row) and (same := valid.setdefault(os.path.normpath(row.image), row)) is not row:
             row = f"the image {row.image!r} is also on {same.position}"
         if isinstance(row, str):
@@ -214,7 +221,7 @@ def _check(rows: Iterable[tuple[str, dict[str, str] | str]], path: Path) -> tupl
     return tuple(valid.values())
 
 
-def _row(position: str, values: Mapping[str, str]) -> Row | str:
+def _row(position: str, values: Mapping[str, str], folder: Path) -> Row | str:
     """Return a row, or what is wrong with it."""
     stripped = {name: value.strip() for name, value in values.items()}
     stripped["label"] = unicodedata.normalize("NFC", stripped["label"])  # as class folders are compared
@@ -222,8 +229,19 @@ def _row(position: str, values: Mapping[str, str]) -> Row | str:
         return f"no {empty[0]}"
     if "\0" in stripped["image"]:
         return "the image path contains a null character"
+    if is_url(stripped["image"]):
+        return f"the image {stripped['image']!r} is a URL. Download it and write its path here"
+    stripped["image"] = _with_slashes(stripped["image"], folder)
     split = stripped.get("split")
     name = split_of(split) if split else ""
     if name is None:
         return f"unknown split {split!r}.{did_you_mean(str(split).lower(), tuple(SPLIT_ALIASES))}"
     return Row(position, **{**stripped, "split": name})
+
+
+def _with_slashes(image: str, folder: Path) -> str:
+    """Return a path as this system writes it: tables from Windows have backslashes."""
+    path = image.replace("\\", "/")
+    if path != image and not os.path.lexists(folder / image) and os.path.lexists(folder / path):
+        return path
+    return image

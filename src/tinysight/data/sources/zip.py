@@ -71,7 +71,7 @@ def scan_zip(path: Path, progress: Progress = SILENT) -> FileIndex:
     Of members that are no images, only the first bytes are unpacked, so that the report can count them.
 
     Raises:
-        DataError: the file is damaged, encrypted or too large, has members outside of its folder, or another layout.
+        DataError: the file is damaged, encrypted or too large, has members outside its folder, or a different layout.
         StorageError: the cache cannot be written.
     """
     with _zip_errors(path), _open(path) as archive:

@@ -53,7 +53,7 @@ def import_model(
         class_names: the class names in the order of the outputs; by default the dataset's, or else "class 0" and so on.
         pixels: the pixel values that the network takes, see `parse_pixels`; by default 0..255 if its first layer scales
             them, or else 0..1.
-        progress: receives a notice if another scaling fits the images far better.
+        progress: receives a notice if a different scaling fits the images far better.
 
     Raises:
         ModelError: the model cannot be read.

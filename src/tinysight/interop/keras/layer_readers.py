@@ -1,4 +1,4 @@
-"""Converts Keras layer configurations to layer specifications.
+"""Convert Keras layer configurations to layer specifications.
 
 The readers accept the argument names of Keras 1 and of later versions.
 """

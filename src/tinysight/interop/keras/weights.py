@@ -38,7 +38,7 @@ class WeightFile:
         """Open the weights.
 
         Raises:
-            ModelError: the file holds the weights of no Keras model, or of another number of layers.
+            ModelError: the file holds the weights of no Keras model, or of a different number of layers.
         """
         self._root = hdf5.get_group(file, "model_weights") if "model_weights" in file else file
         self._keras_2 = None
