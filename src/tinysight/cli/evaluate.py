@@ -59,7 +59,7 @@ def _print_metrics(metrics: Metrics) -> None:
     low, high = metrics.accuracy_ci95
     majority, is_small = metrics.majority, metrics.n < FEW_IMAGES
     baseline = f"; {baseline_of(majority.name, majority.accuracy)}" if is_small else ""
-    balanced = f" (one class always: {percent(majority.balanced_accuracy)})" if is_small else ""
+    balanced = f" (always one class: {percent(majority.balanced_accuracy)})" if is_small else ""
     per_class = {escape_control(name): scores for name, scores in metrics.per_class.items()}
     stdout_console.print(classification_report(metrics.model_copy(update={"per_class": per_class})))
     stdout_console.print(

@@ -186,7 +186,7 @@ def _print_summary(run: Run) -> None:
     if summary.val_balanced_accuracy is not None:
         balanced = f", balanced {percent(summary.val_balanced_accuracy)}"
         if summary.val_majority and summary.val_images < FEW_IMAGES:
-            balanced += f" (one class always: {percent(summary.val_majority.balanced_accuracy)})"
+            balanced += f" (always one class: {percent(summary.val_majority.balanced_accuracy)})"
     stdout_console.print(
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
         f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}{balanced}"

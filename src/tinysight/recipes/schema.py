@@ -185,7 +185,12 @@ class EarlyStoppingSection(Section):
     monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_f1"] = Field(
         "val_loss", description="val_balanced_accuracy, val_macro_f1: count every class equally"
     )
-    patience: int = Field(0, ge=0, description="epochs without improvement before stopping")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="epochs without improvement before stopping; with training.minutes, an epoch counts as at least "
+        "100 steps, unless the network fits the training images",
+    )
     min_delta: float = Field(0.0, ge=0, description="minimum change that counts as an improvement")
     restore_best_weights: bool = Field(False, description="restore the weights of the best epoch")
 
@@ -196,6 +201,9 @@ class TrainingSection(Section):
     epochs: int = Field(20, ge=1, le=100_000, description="maximum number of passes over the training images")
     minutes: float | None = Field(
         None, gt=0, le=100_000, description="time budget from start to end of the command, instead of epochs"
+    )
+    max_epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="with minutes: number of epochs that ends training even if time is left"
     )
     batch_size: Annotated[int, Multiples((0.5, 1, 2))] = Field(128, ge=1, le=1_000_000, description="images per step")
     ghost_batch_size: int | None = Field(

@@ -96,6 +96,7 @@ class Summary(Record):
     parameters: int = 0
     val_accuracy: Finite | None = None
     val_balanced_accuracy: Finite | None = None
+    train_images: int = Field(0, ge=0, description="images trained on, without those for validation")
     val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
     val_majority: MajorityBaseline | None = Field(None, description="baseline of val_accuracy")
     train_seconds: Finite = 0.0

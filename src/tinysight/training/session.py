@@ -14,7 +14,7 @@ from tinysight.data.splits import MAX_CHECKED_PAIRS, TrainSplit, duplicates_acro
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
-from tinysight.runs.records import Environment, EpochRecord, RunStatus, Summary
+from tinysight.runs.records import Environment, EpochRecord, MajorityBaseline, RunStatus, Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
@@ -187,8 +187,8 @@ class Session:
                     if not self._epoch(stop_request):
                         status = "interrupted"
                         return self._end(status)
-                if self.trainer.stopped_early and self.trainer.early_stopping:
-                    self.progress.note(self.trainer.early_stopping.describe())
+                if reason := self._early_end():
+                    self.progress.note(reason)
                 status = "finished"
                 return self._end(status)
         except TrainingError as error:
@@ -199,6 +199,20 @@ class Session:
         finally:
             self.progress.finish()  # close the progress bar
             self.loggers.close(status)
+
+    def _early_end(self) -> str:
+        """Return why training ended before its last epoch or the end of its time, in sentences; "" if it did not."""
+        trainer, training, n_epochs = self.trainer, self.config.recipe.training, len(self.trainer.history)
+        if trainer.stopped_early and trainer.early_stopping:
+            reason = trainer.early_stopping.describe()
+        elif training.minutes is not None and training.max_epochs == n_epochs:
+            reason = f"Ended after training.max_epochs, {n_epochs:,} epochs: more of them change little."
+        else:
+            return ""
+        if training.minutes is None:
+            return f"{reason} Not used: {training.epochs - n_epochs:,} of {training.epochs:,} epochs."
+        unused = max(0.0, self.config.deadline.remaining() - EXIT_SECONDS) / 60
+        return f"{reason} Not used: {unused:.1f} of {training.minutes:g} minutes."
 
     def _end(self, status: RunStatus, error: str | None = None) -> Summary:
         """Write the classifier and the final summary."""
@@ -270,7 +284,8 @@ class Session:
         return self.run_directory.write_progress(summary, self.trainer.history) if self.group.is_main else summary
 
     def _summary(self, status: RunStatus, error: str | None = None) -> Summary:
-        dataset = self.config.dataset
+        dataset, split = self.config.dataset, self.trainer.split
+        support = split.validation.class_counts(len(dataset.class_names))
         return Summary(
             status=status,
             recipe=self.config.recipe.name,
@@ -280,7 +295,9 @@ class Session:
             parameters=count_parameters(self.trainer.network),
             val_accuracy=self.trainer.val_accuracy,
             val_balanced_accuracy=self.trainer.val_balanced_accuracy,
-            val_images=len(self.trainer.split.validation),
+            train_images=len(split.train_indices),
+            val_images=len(split.validation),
+            val_majority=MajorityBaseline.from_support(support, dataset.class_names) if sum(support) else None,
             train_seconds=self.stopwatch.total(without="validation"),
             total_seconds=self.stopwatch.total(),
             error=error,
