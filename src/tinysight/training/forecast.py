@@ -10,6 +10,7 @@ import math
 import time
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +26,8 @@ from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network, supports_image_size
 from tinysight.recipes import loading
 from tinysight.recipes.schema import ModelSection, Recipe
+from tinysight.training import image_size, small_data
 from tinysight.training import precision as precisions
-from tinysight.training import small_data
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.device import Device
 from tinysight.training.precision import PROBE_IMAGES, Precision, PrecisionOption, step_seconds
@@ -338,6 +339,14 @@ def resolve_recipe(
     adapted = small_data.adapt(recipe, workload.n_train)
     if adapted != recipe:
         progress.note(small_data.describe(adapted, workload.n_train))
-    forecast = forecast_training(adapted, workload, deadline, precision, device, progress=progress)
+
+    @cache
+    def forecast_at(size: int) -> Forecast:
+        sized = adapted.model_copy(update={"data": adapted.data.model_copy(update={"image_size": size})})
+        return forecast_training(sized, workload, deadline, precision, device, progress=progress)
+
+    if advice := image_size.advise(dataset, adapted, lambda size: forecast_at(size).epochs):
+        progress.note(advice)
+    forecast = forecast_at(adapted.data.image_size)
     progress.note(forecast.describe_with_end_time())
     return forecast.recipe, forecast.precision
