@@ -2,6 +2,7 @@
 
 import pytest
 
+from tinysight._util.progress import SilentProgress
 from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import EarlyStoppingSection
 from tinysight.runs.records import EpochRecord
@@ -78,20 +79,11 @@ def test_only_consecutive_fitted_epochs_shorten_the_patience():
         assert not state.should_stop
 
 
-class Notes:
+class Notes(SilentProgress):
     """Progress that keeps the notes."""
 
     def __init__(self):
         self.notes = []
-
-    def start(self, *arguments):
-        pass
-
-    def advance(self, *arguments, **metrics):
-        pass
-
-    def finish(self, line=""):
-        pass
 
     def note(self, text):
         self.notes.append(text)
