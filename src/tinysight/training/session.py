@@ -22,6 +22,7 @@ from tinysight.training.environment import describe_environment, diff
 from tinysight.training.loggers import Callback, LoggerGroup
 from tinysight.training.request import TrainConfig, check_resumable
 from tinysight.training.signals import StopRequest, catch_signals
+from tinysight.training.small_data import FITTED_ACCURACY, FITTED_STEPS
 from tinysight.training.trainer import Trainer, show_progress
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints: at most this much work is lost in a crash
@@ -187,8 +188,8 @@ class Session:
                     if not self._epoch(stop_request):
                         status = "interrupted"
                         return self._end(status)
-                if reason := self._early_end():
-                    self.progress.note(reason)
+                for note in filter(None, (self._early_end(), self._few_steps())):
+                    self.progress.note(note)
                 status = "finished"
                 return self._end(status)
         except TrainingError as error:
@@ -213,6 +214,19 @@ class Session:
             return f"{reason} Not used: {training.epochs - n_epochs:,} of {training.epochs:,} epochs."
         unused = max(0.0, self.config.deadline.remaining() - EXIT_SECONDS) / 60
         return f"{reason} Not used: {unused:.1f} of {training.minutes:g} minutes."
+
+    def _few_steps(self) -> str:
+        """Return a warning if a fixed number of epochs was too short for a small dataset, else ""."""
+        trainer, training = self.trainer, self.config.recipe.training
+        last, steps_per_epoch = trainer.history[-1], trainer.loader.steps_per_epoch
+        n_steps = len(trainer.history) * steps_per_epoch
+        if training.minutes is not None or n_steps >= FITTED_STEPS or last.accuracy >= FITTED_ACCURACY:
+            return ""
+        return (
+            f"Few steps: {n_steps:,} in all, since an epoch of {len(trainer.split.train_indices):,} images has "
+            f"{steps_per_epoch:,}. The training accuracy is {percent(last.accuracy)}. Set training.minutes, or more "
+            "training.epochs."
+        )
 
     def _end(self, status: RunStatus, error: str | None = None) -> Summary:
         """Write the classifier and the final summary."""
