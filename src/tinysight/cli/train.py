@@ -164,6 +164,11 @@ def _print_folds(result: CrossValidation, out: Path) -> None:
     )
     for name, value, interval in rows:
         stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
+    if result.n < FEW_IMAGES:
+        majority = result.majority
+        stdout_console.print(
+            f"baseline: {baseline_of(majority.name, majority.accuracy)} (balanced {percent(majority.balanced_accuracy)})"
+        )
     stdout_console.print(result.method)
     stdout_console.print(f"folds: {out}")
 

@@ -274,7 +274,8 @@ class Metrics(Record):
     @property
     def majority(self) -> MajorityBaseline:
         """The accuracy of always predicting the class with the most images."""
-        return MajorityBaseline.from_support([scores.support for scores in self.per_class.values()], list(self.per_class))
+        support = [scores.support for scores in self.per_class.values()]
+        return MajorityBaseline.from_support(support, list(self.per_class))
 
     @property
     def never_predicted(self) -> str:

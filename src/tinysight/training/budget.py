@@ -47,7 +47,8 @@ class TimeBudget:
             return min(1.0, steps_done / self.steps)
         elapsed = min(1.0, self.elapsed_seconds() / max(1e-9, self.limit_seconds - self.reserved_seconds))
         by_steps = 0.0 if self.max_steps is None else min(1.0, steps_done / self.max_steps)
-        self._progress = max(self._progress, elapsed, by_steps)  # schedules never go back when `reserved_seconds` shrinks
+        # Schedules never go back when `reserved_seconds` shrinks.
+        self._progress = max(self._progress, elapsed, by_steps)
         return self._progress
 
     def record_validation(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ from tinysight.recipes.schema import EarlyStoppingSection
 from tinysight.runs.records import EpochRecord
 from tinysight.training.small_data import EPOCH_STEPS, FITTED_ACCURACY, FITTED_STEPS
 
+
 @dataclass
 class EarlyStoppingState:
     """Tracks one metric over the epochs.

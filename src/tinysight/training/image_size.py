@@ -1,4 +1,4 @@
-"""Advice on `data.image_size`: what a pixel covers of the files, and the epochs that the time allows at twice the size."""
+"""Advice on `data.image_size` before training: the size of the files, and the epochs that the time allows."""
 
 from __future__ import annotations
 
