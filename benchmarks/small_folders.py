@@ -156,7 +156,7 @@ def describe(results: list[Result]) -> str:
     )
     return (
         f"{statistics.mean(tests):.3f} ({'; '.join(f'{value:.3f}' for value in tests)}), validation {validation:.3f}, "
-        f"training {training:.3f}; {results[0].steps:,} steps in {results[0].epochs:,} epochs, {seconds:.0f} s of one core"
+        f"training {training:.3f}; {results[0].steps:,} steps in {results[0].epochs:,} epochs, {seconds:.0f} s of a core"
     )
 
 

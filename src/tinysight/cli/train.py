@@ -165,10 +165,8 @@ def _print_folds(result: CrossValidation, out: Path) -> None:
     for name, value, interval in rows:
         stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
     if result.n < FEW_IMAGES:
-        majority = result.majority
-        stdout_console.print(
-            f"baseline: {baseline_of(majority.name, majority.accuracy)} (balanced {percent(majority.balanced_accuracy)})"
-        )
+        baseline = baseline_of(result.majority.name, result.majority.accuracy)
+        stdout_console.print(f"{baseline} (balanced {percent(result.majority.balanced_accuracy)})")
     stdout_console.print(result.method)
     stdout_console.print(f"folds: {out}")
 
