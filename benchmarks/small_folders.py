@@ -148,7 +148,7 @@ def row(case: str, before: list[Result], now: list[Result]) -> dict[str, object]
 
 
 def describe(results: list[Result]) -> str:
-    """Return "0.620 (0.610; 0.630), validation 0.630, training 0.990; 468 steps in 156 epochs, 22 s of CPU""""
+    """Return "0.620 (0.610; 0.630), validation 0.630, training 0.990; 468 steps in 156 epochs, 22 s of CPU"."""
     tests = [result.test_accuracy for result in results]
     validation, training, seconds = (
         statistics.mean(getattr(result, key) for result in results)
