@@ -2,6 +2,7 @@
 
 import pytest
 
+from tinysight._util.errors import RecipeError
 from tinysight._util.progress import SilentProgress
 from tinysight.recipes import catalog, loading
 from tinysight.recipes.schema import EarlyStoppingSection
@@ -41,6 +42,11 @@ def test_a_user_keeps_the_own_augmentation_batch_size_and_number_of_epochs():
     assert adapt(fast("training.max_epochs=5"), 100).training.max_epochs == 5
     fixed = fast("model.stem_stride=1", "model.channels=[8]")
     assert adapt(fixed, 100) == fixed
+
+
+def test_a_maximum_of_epochs_needs_a_time_budget():
+    with pytest.raises(RecipeError, match=r"max_epochs needs minutes\. Set minutes, or epochs instead of max_epochs\."):
+        loading.load_recipe("deep", ["training.max_epochs=3"])
 
 
 def stop_epoch(values, steps_per_epoch, patience, training_accuracy=0.5):

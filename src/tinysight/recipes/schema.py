@@ -203,7 +203,7 @@ class TrainingSection(Section):
         None, gt=0, le=100_000, description="time budget from start to end of the command, instead of epochs"
     )
     max_epochs: int | None = Field(
-        None, ge=1, le=1_000_000, description="with minutes: number of epochs that ends training even if time is left"
+        None, ge=1, le=1_000_000, description="with minutes: maximum number of epochs, even if time is left"
     )
     batch_size: Annotated[int, Multiples((0.5, 1, 2))] = Field(128, ge=1, le=1_000_000, description="images per step")
     ghost_batch_size: int | None = Field(
@@ -222,6 +222,12 @@ class TrainingSection(Section):
     target_error: float = Field(
         0.05, gt=0, lt=1, description="maximum fraction of wrong predictions among those that are not 'unsure'"
     )
+
+    @model_validator(mode="after")
+    def _check_max_epochs(self) -> Self:
+        if self.max_epochs is not None and self.minutes is None:
+            raise ValueError("max_epochs needs minutes. Set minutes, or epochs instead of max_epochs")
+        return self
 
 
 class Recipe(Section):

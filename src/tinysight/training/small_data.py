@@ -4,7 +4,7 @@ They depend on the number of training images alone, and do not change a training
 
 - With a time budget, the patience of early stopping counts an epoch as at least `EPOCH_STEPS` steps.
 - A recipe that leaves its network to the time budget (`fast`), with fewer than `SMALL_BATCHES` batches per epoch, gets
-  smaller batches, augmentation for photos, and a maximum number of epochs. `adapt` writes them into the recipe.
+  smaller batches, stronger augmentation, and a maximum number of epochs. `adapt` writes them into the recipe.
 """
 
 from __future__ import annotations
