@@ -202,9 +202,6 @@ class TrainingSection(Section):
     minutes: float | None = Field(
         None, gt=0, le=100_000, description="time budget from start to end of the command, instead of epochs"
     )
-    max_epochs: int | None = Field(
-        None, ge=1, le=1_000_000, description="with minutes: maximum number of epochs, even if time is left"
-    )
     batch_size: Annotated[int, Multiples((0.5, 1, 2))] = Field(128, ge=1, le=1_000_000, description="images per step")
     ghost_batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="minimum number of images per forward pass and batch normalization"
@@ -221,6 +218,9 @@ class TrainingSection(Section):
     )
     target_error: float = Field(
         0.05, gt=0, lt=1, description="maximum fraction of wrong predictions among those that are not 'unsure'"
+    )
+    max_epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="with minutes: maximum number of epochs, even if time is left"
     )
 
     @model_validator(mode="after")
