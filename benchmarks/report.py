@@ -32,6 +32,7 @@ CLAIMS = (
     "larger_than_memory",
     "race",
     "own_images",
+    "small_folders",
     "speed",
     "predict_files",
     "demo",

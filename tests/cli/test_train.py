@@ -26,7 +26,9 @@ def test_a_run_gets_the_first_free_name(tinysight):
     outcome = tinysight("train", "strided", *SHAPES, "--epochs", 1)
     assert outcome.code == 0
     pattern = (
-        r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy \d+\.\d% \(n = 10\), balanced \d+\.\d%"
+        r"finished: strided on shapes, 1 epoch in \d+\.\d s, validation accuracy \d+\.\d% "
+        r"\(n = 10, \d+\.\d% to \d+\.\d%; always '[a-z]+' would be right for 10\.0%\), "
+        r"balanced \d+\.\d% \(always one class: 10\.0%\)"
     )
     assert re.fullmatch(pattern, outcome.out.splitlines()[0])
     assert outcome.out.splitlines()[1:] == ["run:  runs/strided-2"]

@@ -94,8 +94,18 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
 
 
 def _shadow_recipe(context: AuditContext) -> Recipe:
-    """Return the recipe of the run; a time budget is replaced by the number of epochs that the run trained."""
-    recipe, epochs = context.run.recipe(), len(context.run.history())
-    timed = recipe.training.minutes is not None
-    overrides = {"minutes": None, "epochs": max(1, epochs) if timed else recipe.training.epochs}
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=overrides)})
+    """Return the recipe of the run; a time budget is replaced by the number of epochs that the run trained.
+
+    Patience is raised to that number, since with a time budget it counts short epochs otherwise.
+    """
+    recipe, epochs = context.run.recipe(), max(1, len(context.run.history()))
+    if recipe.training.minutes is None:
+        return recipe
+    length = {"minutes": None, "max_epochs": None, "epochs": epochs}
+    stopping = recipe.early_stopping
+    return recipe.model_copy(
+        update={
+            "training": recipe.training.model_copy(update=length),
+            "early_stopping": stopping and stopping.model_copy(update={"patience": max(stopping.patience, epochs)}),
+        }
+    )

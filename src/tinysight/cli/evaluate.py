@@ -11,7 +11,7 @@ from tinysight._util.console import escape_control, progress, stdout_console
 from tinysight._util.errors import InputError
 from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
-from tinysight.cli.output import accuracy_of, command, print_next
+from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, print_next
 
 if TYPE_CHECKING:
     from tinysight.runs.records import Metrics, SelectiveMetrics
@@ -60,17 +60,25 @@ def _print_metrics(metrics: Metrics) -> None:
     from tinysight.evaluation.metrics import classification_report
 
     low, high = metrics.accuracy_ci95
+    majority, is_small = metrics.majority, metrics.n < FEW_IMAGES
+    baseline = f"; {baseline_of(majority.name, majority.accuracy)}" if is_small else ""
+    balanced = f" (always one class: {percent(majority.balanced_accuracy)})" if is_small else ""
     per_class = {escape_control(name): scores for name, scores in metrics.per_class.items()}
     stdout_console.print(classification_report(metrics.model_copy(update={"per_class": per_class})))
     stdout_console.print(
         f"{metrics.split} accuracy {accuracy_of(metrics.accuracy, metrics.n)}, "
-        f"95% interval {percent_interval((low, high))}, loss {metrics.loss:.4f}"
+        f"95% interval {percent_interval((low, high))}, loss {metrics.loss:.4f}{baseline}"
     )
     if metrics.accuracy_tta is not None:
-        stdout_console.print(f"with test-time augmentation (TTA): {accuracy_of(metrics.accuracy_tta, metrics.n)}")
+        interval = metrics.intervals.accuracy_tta
+        tta = accuracy_of(metrics.accuracy_tta, metrics.n)
+        stdout_console.print(
+            f"with test-time augmentation (TTA): {tta}"
+            + (f", 95% interval {percent_interval(interval)}{baseline}" if interval and is_small else "")
+        )
     stdout_console.print(
         f"balanced accuracy {percent(metrics.balanced_accuracy)}, "
-        f"95% interval {percent_interval(metrics.intervals.balanced_accuracy)}; "
+        f"95% interval {percent_interval(metrics.intervals.balanced_accuracy)}{balanced}; "
         f"macro F1 {percent(metrics.macro.f1)}, 95% interval {percent_interval(metrics.intervals.macro.f1)}"
     )
     if metrics.never_predicted:

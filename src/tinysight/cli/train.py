@@ -25,10 +25,11 @@ from tinysight.cli.options import (
     SetOption,
     SkipUnreadableOption,
 )
-from tinysight.cli.output import accuracy_of, command, print_next, print_resume
+from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, print_next, print_resume
 
 if TYPE_CHECKING:
     from tinysight.evaluation.cross_validation import CrossValidation
+    from tinysight.runs.records import Summary
     from tinysight.runs.run import Run
 
 
@@ -165,16 +166,32 @@ def _print_folds(result: CrossValidation, out: Path) -> None:
     )
     for name, value, interval in rows:
         stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
+    if result.n < FEW_IMAGES:
+        baseline = baseline_of(result.majority.name, result.majority.accuracy)
+        stdout_console.print(f"{baseline} (balanced {percent(result.majority.balanced_accuracy)})")
     stdout_console.print(result.method)
     stdout_console.print(f"folds: {out}")
 
 
+def _accuracy(accuracy: float, summary: Summary) -> str:
+    """Return the validation accuracy, of few images with its interval and the baseline."""
+    n, majority = summary.val_images, summary.val_majority
+    if n >= FEW_IMAGES or majority is None:
+        return accuracy_of(accuracy, n)
+    from tinysight.evaluation.confidence_intervals import wilson_interval
+
+    interval = percent_interval(wilson_interval(round(accuracy * n), n))
+    return accuracy_of(accuracy, n, interval, baseline_of(majority.name, majority.accuracy))
+
+
 def _print_summary(run: Run) -> None:
     summary = run.summary()
-    accuracy = "not measured" if summary.val_accuracy is None else accuracy_of(summary.val_accuracy, summary.val_images)
+    accuracy = "not measured" if summary.val_accuracy is None else _accuracy(summary.val_accuracy, summary)
     balanced = ""
     if summary.val_balanced_accuracy is not None:
         balanced = f", balanced {percent(summary.val_balanced_accuracy)}"
+        if summary.val_majority and summary.val_images < FEW_IMAGES:
+            balanced += f" (always one class: {percent(summary.val_majority.balanced_accuracy)})"
     stdout_console.print(
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
         f"in {summary.train_seconds:,.1f} s, validation accuracy {accuracy}{balanced}"

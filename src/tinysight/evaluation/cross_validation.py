@@ -20,7 +20,7 @@ from tinysight.evaluation.confidence_intervals import balanced_interval, wilson_
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.models.scores import balanced_accuracy
 from tinysight.recipes.schema import DataSection, Recipe
-from tinysight.runs.records import Finite, FrozenModel, Interval, Record, read_record, write_record
+from tinysight.runs.records import Finite, FrozenModel, Interval, MajorityBaseline, Record, read_record, write_record
 from tinysight.runs.run import Run
 
 MAX_FOLDS = 50
@@ -70,6 +70,11 @@ class CrossValidation(Record):
     grouped: bool
     folds: tuple[FoldResult, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def majority(self) -> MajorityBaseline:
+        """The accuracy of always predicting the class with the most images."""
+        return MajorityBaseline.from_support([sum(row) for row in self.confusion_matrix], self.class_names)
 
     @classmethod
     def open(cls, folder: str | Path) -> CrossValidation:

@@ -42,6 +42,30 @@ class Record(FrozenModel):
     format: Literal[4] = RUN_FORMAT
 
 
+class MajorityBaseline(FrozenModel):
+    """Scores of always predicting the largest class of a split.
+
+    Attributes:
+        name: the class with the most images.
+        accuracy: its fraction of the images, 0..1.
+        balanced_accuracy: mean recall of the classes with images, 0..1.
+    """
+
+    name: str
+    accuracy: Finite
+    balanced_accuracy: Finite
+
+    @classmethod
+    def from_support(cls, support: Sequence[int], class_names: Sequence[str]) -> MajorityBaseline:
+        """Return the baseline of a split with `support` images of each class, at least one in total."""
+        largest = int(np.argmax(support))
+        return cls(
+            name=class_names[largest],
+            accuracy=support[largest] / sum(support),
+            balanced_accuracy=1 / np.count_nonzero(support),
+        )
+
+
 class DatasetRecord(FrozenModel):
     """The dataset of a run: its source and fingerprint, needed to load the same images again."""
 
@@ -72,7 +96,9 @@ class Summary(Record):
     parameters: int = 0
     val_accuracy: Finite | None = None
     val_balanced_accuracy: Finite | None = None
+    train_images: int = Field(0, ge=0, description="images trained on, without those for validation")
     val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
+    val_majority: MajorityBaseline | None = Field(None, description="baseline of val_accuracy")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
@@ -244,6 +270,12 @@ class Metrics(Record):
     dataset: str | None = None
     notes: tuple[str, ...] = ()
     weights_sha256: str | None = None
+
+    @property
+    def majority(self) -> MajorityBaseline:
+        """The accuracy of always predicting the class with the most images."""
+        support = [scores.support for scores in self.per_class.values()]
+        return MajorityBaseline.from_support(support, list(self.per_class))
 
     @property
     def never_predicted(self) -> str:

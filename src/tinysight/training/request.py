@@ -21,7 +21,7 @@ from tinysight.models.registry import family_of
 from tinysight.models.transfer import InitialWeights
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
-from tinysight.training import forecast
+from tinysight.training import forecast, small_data
 from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.loggers import LoggerName, check_loggers
@@ -137,7 +137,9 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)
     recipe, precision = group.run_on_main(
-        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress, request.network)
+        lambda: forecast.resolve_recipe(
+            *(recipe, dataset, deadline, precision_option, device, progress, request.network, request.seed)
+        )
     )
     return TrainConfig(
         recipe=recipe,
@@ -200,7 +202,7 @@ def _resume_settings(request: TrainRequest) -> tuple[Recipe, Precision, DeviceOp
     run, recipe = Run.open(request.path), request.recipe
     run_recipe, environment = run.recipe(), run.environment()
     if recipe.model.needs_time_budget:
-        recipe = _with_chosen_network(recipe, run_recipe)
+        recipe = _with_chosen_network(small_data.adapt(recipe, run.summary().train_images), run_recipe)
     precision = environment.precision if request.precision == "auto" else request.precision
     _check_same_settings(run, recipe, request.data_source, request.seed, precision)
     run_device: DeviceOption = "cpu" if environment.device == "cpu" else "cuda"
