@@ -610,6 +610,13 @@ def _(root: Path) -> Spec:
     classes(root, "dog", "dog ", "\uff44og")
 
 
+@layout("runs", "runs of tinysight beside the class folders", Used(CATS_DOGS, 8, 2, says=("runs of tinysight",)))
+def _(root: Path) -> Spec:
+    classes(root)
+    write(root / "runs" / "fast-1" / "recipe.toml")
+    save(root / "runs" / "fast-1" / "plots" / "confidence.png")
+
+
 # Links
 
 
@@ -727,6 +734,20 @@ def _(root: Path) -> Spec:
     for name in ("data_batch_1", "test_batch", "batches.meta"):
         write(root / "cifar-10-batches-py" / name)
     return root / "cifar-10-batches-py"
+
+
+@layout("zip-code-page", "a zip file of DOS: names in code page 437", Used(("café", "thé"), 8, 2))
+def _(root: Path) -> Spec:
+    path = root.parent / "pets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(classes(root, "caf@", "th@").rglob("*.jpg")):
+            archive.write(file, file.relative_to(root))
+    return write(path, path.read_bytes().replace(b"caf@", b"caf\x82").replace(b"th@/", b"th\x82/"))
+
+
+@layout("csv-gz", "a compressed table", Refused(("labels.csv.gz", "npack")))
+def _(root: Path) -> Spec:
+    return write(root / "labels.csv.gz", b"\x1f\x8b")
 
 
 # Tables

@@ -28,6 +28,7 @@ from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _SYSTEM = "of the operating system, or hidden"
+_RUNS = "with runs of tinysight"
 _IMAGES = {"image", "images", "img", "imgs", "jpegimages"}
 _ANNOTATIONS = {"annotation", "annotations", "label", "labels", "mask", "masks"}
 
@@ -80,7 +81,7 @@ def scan_folder(folder: Path) -> FileIndex:
     - Image files are recognized by their suffix or content (see `is_image_file`) and sorted by path.
     - Files in subfolders of a class folder belong to the class.
     - Class names are compared in the Unicode form NFC. Across splits, case does not matter if it is unambiguous.
-    - Hidden files and files of the operating system are ignored.
+    - Hidden files and files of the operating system are ignored. Run directories of tinysight are skipped.
     - A class folder may be a symbolic link, unless it leads to a folder that is read already. Links to folders below
       a class folder are not followed, because they may form a loop.
 
@@ -206,11 +207,14 @@ class _FolderScan:
         return {"train": train, **{name: self._enter(root, class_names, True) for name, root in ordered.items()}}
 
     def _skip_without_images(self, folder: Path) -> bool:
-        """Skip a folder next to the split folders if it holds no images, such as scripts."""
+        """Skip a folder next to the split folders if it holds no images, such as scripts, or runs of tinysight."""
         paths = [os.path.join(root, name) for root, _, files in os.walk(folder) for name in files]  # noqa: PTH118
-        if any(is_image_file(path) for path in paths):
+        if _holds_runs(folder):
+            self._report.skip("folder", _RUNS, self._relative(folder))
+        elif any(is_image_file(path) for path in paths):
             return False
-        self._report.skip("folder", "without images next to the split folders", self._relative(folder))
+        else:
+            self._report.skip("folder", "without images next to the split folders", self._relative(folder))
         return True
 
     def _class_folders(self, root: Path) -> dict[str, list[Path]]:
@@ -222,6 +226,8 @@ class _FolderScan:
             path = root / name
             if is_system_name(name):
                 self._report.skip("folder", _SYSTEM, self._relative(path), is_system=True)
+            elif _holds_runs(path):
+                self._report.skip("folder", _RUNS, self._relative(path))
             elif self._is_followed(path):
                 self._report.skip("link", "to a folder that is read already", self._relative(path))
             else:
@@ -413,6 +419,14 @@ def _file_kinds(folders: list[Path]) -> str:
     listed = ", ".join(f"{one_line(kind)} {count:,}" for kind, count in kinds.most_common(5))
     hint = f". {HEIF_HINT.removesuffix('.')}" if kinds.keys() & set(HEIF_SUFFIXES) else ""
     return f"{listed}{hint}"
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Return whether a folder is a run directory, or holds some. Their plots are no images of a class.
+
+    By default, `train` writes to runs/ in the working directory, which may be the folder of the images.
+    """
+    return (folder / "recipe.toml").is_file() or any(folder.glob("*/recipe.toml"))
 
 
 def _split_within(name: str) -> str | None:
