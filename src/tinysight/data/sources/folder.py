@@ -28,6 +28,7 @@ from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _SYSTEM = "of the operating system, or hidden"
+_RUN_FILE = "recipe.toml"  # in every run directory
 _RUNS = "with runs of tinysight"
 _IMAGES = {"image", "images", "img", "imgs", "jpegimages"}
 _ANNOTATIONS = {"annotation", "annotations", "label", "labels", "mask", "masks"}
@@ -426,7 +427,13 @@ def _holds_runs(folder: Path) -> bool:
 
     By default, `train` writes to runs/ in the working directory, which may be the folder of the images.
     """
-    return (folder / "recipe.toml").is_file() or any(folder.glob("*/recipe.toml"))
+    if (folder / _RUN_FILE).is_file():
+        return True
+    try:
+        with os.scandir(folder) as entries:  # not Path.glob, which keeps a million entries in memory
+            return any(Path(entry, _RUN_FILE).is_file() for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def _split_within(name: str) -> str | None:
