@@ -214,3 +214,13 @@ def test_runs_beside_the_class_folders_are_no_class(folder, tmp_path, finished_r
     dataset = load(tmp_path / "data", 8)
     assert dataset.class_names == ("blue", "green", "red")
     assert f"Not used: 1 folder with runs of tinysight: {name}." in dataset.report.notes()
+
+
+def test_a_run_is_no_dataset(finished_run, refusal):
+    assert "a run, not a folder of images. Use the layout" in refusal(finished_run)
+
+
+def test_class_folders_beside_annotations_are_named(folder, tmp_path, refusal):
+    folder(tmp_path / "Images", 5)
+    (tmp_path / "Annotation").mkdir()
+    assert "If Images contains the class folders, use that folder. Rename" in refusal()

@@ -28,7 +28,7 @@ from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _SYSTEM = "of the operating system, or hidden"
-_RUN_FILE = "recipe.toml"  # in every run directory
+_RUN_FILES = ("recipe.toml", "environment.json")  # in every run directory
 _RUNS = "with runs of tinysight"
 _IMAGES = {"image", "images", "img", "imgs", "jpegimages"}
 _ANNOTATIONS = {"annotation", "annotations", "label", "labels", "mask", "masks"}
@@ -106,6 +106,8 @@ class _FolderScan:
 
     def index(self) -> FileIndex:
         """Return the files by split."""
+        if _is_run(self._folder):
+            raise DataError(f"{self._folder}: a run, not a folder of images. {_LAYOUT}")
         roots = self._split_roots(self._enter(self._folder))
         classes = self._class_folders(roots["train"])
         if len(classes) < 2:
@@ -371,12 +373,14 @@ def _check_names(root: Path, classes: Mapping[str, list[Path]]) -> None:
 def _check_annotations(root: Path, class_names: tuple[str, ...]) -> None:
     """Refuse the layout of object detection and segmentation: a folder of images beside one of annotations."""
     images, annotations = (
-        [one_line(name) for name in class_names if name.casefold() in names] for names in (_IMAGES, _ANNOTATIONS)
+        [name for name in class_names if name.casefold() in names] for names in (_IMAGES, _ANNOTATIONS)
     )
     if images and annotations:
+        has_folders = len(_subfolders(root / images[0])) > 1
+        inner = f"If {images[0]} contains the class folders, use that folder. " if has_folders else ""
         raise DataError(
             f"{root}: the folders {images[0]} and {annotations[0]} seem to be images and annotations of objects in "
-            f"them, but every image needs one class. Rename the folders if they are classes. {_LAYOUT}"
+            f"them, but every image needs one class. {inner}Rename the folders if they are classes. {_LAYOUT}"
         )
 
 
@@ -422,16 +426,20 @@ def _file_kinds(folders: list[Path]) -> str:
     return f"{listed}{hint}"
 
 
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _RUN_FILES)
+
+
 def _holds_runs(folder: Path) -> bool:
     """Return whether a folder is a run directory, or holds some. Their plots are no images of a class.
 
     By default, `train` writes to runs/ in the working directory, which may be the folder of the images.
     """
-    if (folder / _RUN_FILE).is_file():
+    if _is_run(folder):
         return True
     try:
         with os.scandir(folder) as entries:  # not Path.glob, which keeps a million entries in memory
-            return any(Path(entry, _RUN_FILE).is_file() for entry in entries if entry.is_dir(follow_symlinks=False))
+            return any(_is_run(Path(entry)) for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError as error:
         raise _unreadable(error) from error
 
