@@ -242,6 +242,31 @@ def _(root: Path) -> Spec:
         write(root / "labels" / split / "1.txt", "0 0.5 0.5 1 1")
 
 
+@layout(
+    "stanford-dogs", "class folders in Images, beside Annotation", Refused(("Images", "Annotation", "use that folder"))
+)
+def _(root: Path) -> Spec:
+    classes(root / "Images", "n02085620-Chihuahua", "n02085782-Japanese_spaniel")
+    write(root / "Annotation" / "n02085620-Chihuahua" / "n02085620_10074")
+
+
+@layout("camvid", "train, train_labels, test and test_labels, all of images", Refused(("test_labels", "train_labels")))
+def _(root: Path) -> Spec:
+    classes(root, "train", "train_labels", "test", "test_labels", suffix=".png")
+
+
+@layout("mvtec", "MVTec AD: train/good, test and ground_truth", Refused(("ground_truth", "Move it out")))
+def _(root: Path) -> Spec:
+    classes(root / "train", "good")
+    classes(root / "test", "broken", "good")
+    classes(root / "ground_truth", "broken", suffix=".png")
+
+
+@layout("valid-invalid", "two classes, valid and invalid", Used(("invalid", "valid"), 8, 2))
+def _(root: Path) -> Spec:
+    classes(root, "valid", "invalid")
+
+
 @layout("segmentation", "images and masks, both of them PNG files", Refused(("images", "masks", "Rename")))
 def _(root: Path) -> Spec:
     classes(root, "images", "masks", suffix=".png")
@@ -610,6 +635,21 @@ def _(root: Path) -> Spec:
     classes(root, "dog", "dog ", "\uff44og")
 
 
+@layout("runs", "runs of tinysight beside the class folders", Used(CATS_DOGS, 8, 2, says=("runs of tinysight",)))
+def _(root: Path) -> Spec:
+    classes(root)
+    for name in ("recipe.toml", "environment.json"):
+        write(root / "runs" / "fast-1" / name)
+    save(root / "runs" / "fast-1" / "plots" / "confidence.png")
+
+
+@layout("run-itself", "a run instead of its images", Refused(("a run", "folder of images")))
+def _(root: Path) -> Spec:
+    for name in ("recipe.toml", "environment.json"):
+        write(root / name)
+    save(root / "plots" / "confidence.png")
+
+
 # Links
 
 
@@ -729,6 +769,20 @@ def _(root: Path) -> Spec:
     return root / "cifar-10-batches-py"
 
 
+@layout("zip-code-page", "a zip file of DOS: names in code page 437", Used(("café", "thé"), 8, 2))
+def _(root: Path) -> Spec:
+    path = root.parent / "pets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(classes(root, "caf@", "th@").rglob("*.jpg")):
+            archive.write(file, file.relative_to(root))
+    return write(path, path.read_bytes().replace(b"caf@", b"caf\x82").replace(b"th@/", b"th\x82/"))
+
+
+@layout("csv-gz", "a compressed table", Refused(("labels.csv.gz", "npack")))
+def _(root: Path) -> Spec:
+    return write(root / "labels.csv.gz", b"\x1f\x8b")
+
+
 # Tables
 
 
@@ -792,7 +846,7 @@ def _(root: Path) -> Spec:
     return write(path, path.read_text().replace("dog", "chié").encode("latin-1"))
 
 
-@layout("csv-backslashes", "relative paths of Windows", Used(CATS_DOGS, 8, 2))
+@layout("csv-backslashes", "relative paths of Windows", Used(CATS_DOGS, 8, 2), is_trained=True)
 def _(root: Path) -> Spec:
     path = table(root)
     return write(path, path.read_text().replace("images/", "images\\"))
@@ -895,6 +949,7 @@ def _(root: Path) -> Spec:
     "kinds",
     "progressive, CMYK, gray, palette, LA, 1 bit, 16 bit, animated and multi-page images",
     Used(CATS_DOGS, 20, 6),
+    is_trained=True,
 )
 def _(root: Path) -> Spec:
     for name in CATS_DOGS:

@@ -209,9 +209,10 @@ def layouts_table(rows: list[Row]) -> str:
     if not rows:
         return NOT_YET
     newest = {row["layout"]: row for row in rows}.values()
-    correct = sum(not row["wrong"] for row in newest)
+    first = [row for row in rows if row["commit"] == rows[0]["commit"]]
+    before, after = (f"{sum(not row['wrong'] for row in run)} of {len(run)}" for run in (first, newest))
     lines = [
-        f"{correct} of {len(newest)} outcomes are as expected.",
+        f"{after} outcomes are as expected; in the first run, {before} were.",
         "",
         "| layout | what it stands for | what tinysight does | as expected |",
         "|---|---|---|---|",

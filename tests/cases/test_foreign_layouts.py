@@ -1,5 +1,7 @@
 """Folders, files and tables as other tools leave them: the error says what they are and what to do instead."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -97,8 +99,8 @@ def test_a_table_beside_a_single_folder_is_named(tmp_path, pic, refusal):
 @pytest.mark.parametrize(
     ("name", "fix"),
     [
-        ("pets.tar.gz", "Unpack it and pass the folder."),
-        ("pets.7z", "Unpack it and pass the folder."),
+        ("pets.tar.gz", "Unpack it, and pass the folder or CSV file."),
+        ("pets.7z", "Unpack it, and pass the folder or CSV file."),
         ("mnist.npz", "In Python, load the arrays and pass them as (X, y)."),
         (
             "train.parquet",
@@ -149,6 +151,7 @@ def test_backslashes_in_a_table_separate_folders(table, tmp_path):
     assert load(path, 8).fingerprint == expected
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a backslash separates folders")
 def test_a_file_name_with_a_backslash_is_kept(table, tmp_path):
     path = table()
     (tmp_path / "images" / "red0.png").rename(tmp_path / "images\\red0.png")
@@ -177,6 +180,7 @@ def test_readable_images_of_a_class_that_are_too_few_are_refused(folder, tmp_pat
         load(tmp_path, 8, skip_unreadable=True)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
 def test_a_link_to_a_missing_file_is_called_so(folder, tmp_path, refusal):
     (folder(tmp_path, 5) / "red" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert "gone.png: a link to a missing file. Restore the file or remove the link." in refusal()
@@ -198,3 +202,25 @@ def test_numbered_classes_are_not_suspicious(folder, tmp_path):
     for color, name in (("red", "class_1"), ("green", "class_2"), ("blue", "3")):
         (folder(tmp_path, 5, (color,)) / color).rename(tmp_path / name)
     assert load(tmp_path, 8).report.notes() == ()
+
+
+@pytest.mark.parametrize("name", ["runs", "first"])
+@pytest.mark.parametrize("has_splits", [False, True])
+def test_runs_beside_the_class_folders_are_no_class(folder, tmp_path, finished_run, name, has_splits):
+    for split in ("train", "test") if has_splits else (".",):
+        folder(tmp_path / "data" / split, 5)
+    (tmp_path / "data" / name).mkdir()
+    shutil.copytree(finished_run, tmp_path / "data" / name / ("run" if name == "runs" else "."), dirs_exist_ok=True)
+    dataset = load(tmp_path / "data", 8)
+    assert dataset.class_names == ("blue", "green", "red")
+    assert f"Not used: 1 folder with runs of tinysight: {name}." in dataset.report.notes()
+
+
+def test_a_run_is_no_dataset(finished_run, refusal):
+    assert "a run, not a folder of images. Use the layout" in refusal(finished_run)
+
+
+def test_class_folders_beside_annotations_are_named(folder, tmp_path, refusal):
+    folder(tmp_path / "Images", 5)
+    (tmp_path / "Annotation").mkdir()
+    assert "If Images contains the class folders, use that folder. Rename" in refusal()

@@ -69,7 +69,7 @@ def train(
     dedup: Annotated[
         Literal["keep-together", "drop"] | None,
         typer.Option(
-            help="Near-duplicates: keep them in one split, or drop training images that nearly equal a test image."
+            help="Near-duplicates: keep them in one split, or drop training images almost identical to test images."
         ),
     ] = None,
     folds: Annotated[

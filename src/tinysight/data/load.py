@@ -61,7 +61,7 @@ def _other_file_hint(path: str) -> str:
     """Return what to do with a file of a kind that no source reads."""
     name = path.lower()
     if name.endswith(ARCHIVE_SUFFIXES):
-        return "Unpack it and pass the folder."
+        return "Unpack it, and pass the folder or CSV file."
     if name.endswith(_ARRAY_SUFFIXES):
         return "In Python, load the arrays and pass them as (X, y)."
     if name.endswith(_TABLE_SUFFIXES):

@@ -28,6 +28,8 @@ from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _SYSTEM = "of the operating system, or hidden"
+_RUN_FILES = ("recipe.toml", "environment.json")  # in every run directory
+_RUNS = "with runs of tinysight"
 _IMAGES = {"image", "images", "img", "imgs", "jpegimages"}
 _ANNOTATIONS = {"annotation", "annotations", "label", "labels", "mask", "masks"}
 
@@ -80,7 +82,7 @@ def scan_folder(folder: Path) -> FileIndex:
     - Image files are recognized by their suffix or content (see `is_image_file`) and sorted by path.
     - Files in subfolders of a class folder belong to the class.
     - Class names are compared in the Unicode form NFC. Across splits, case does not matter if it is unambiguous.
-    - Hidden files and files of the operating system are ignored.
+    - Hidden files and files of the operating system are ignored. Run directories of tinysight are skipped.
     - A class folder may be a symbolic link, unless it leads to a folder that is read already. Links to folders below
       a class folder are not followed, because they may form a loop.
 
@@ -104,6 +106,8 @@ class _FolderScan:
 
     def index(self) -> FileIndex:
         """Return the files by split."""
+        if _is_run(self._folder):
+            raise DataError(f"{self._folder}: a run, not a folder of images. {_LAYOUT}")
         roots = self._split_roots(self._enter(self._folder))
         classes = self._class_folders(roots["train"])
         if len(classes) < 2:
@@ -206,11 +210,14 @@ class _FolderScan:
         return {"train": train, **{name: self._enter(root, class_names, True) for name, root in ordered.items()}}
 
     def _skip_without_images(self, folder: Path) -> bool:
-        """Skip a folder next to the split folders if it holds no images, such as scripts."""
+        """Skip a folder next to the split folders if it holds no images, such as scripts, or runs of tinysight."""
         paths = [os.path.join(root, name) for root, _, files in os.walk(folder) for name in files]  # noqa: PTH118
-        if any(is_image_file(path) for path in paths):
+        if _holds_runs(folder):
+            self._report.skip("folder", _RUNS, self._relative(folder))
+        elif any(is_image_file(path) for path in paths):
             return False
-        self._report.skip("folder", "without images next to the split folders", self._relative(folder))
+        else:
+            self._report.skip("folder", "without images next to the split folders", self._relative(folder))
         return True
 
     def _class_folders(self, root: Path) -> dict[str, list[Path]]:
@@ -222,6 +229,8 @@ class _FolderScan:
             path = root / name
             if is_system_name(name):
                 self._report.skip("folder", _SYSTEM, self._relative(path), is_system=True)
+            elif _holds_runs(path):
+                self._report.skip("folder", _RUNS, self._relative(path))
             elif self._is_followed(path):
                 self._report.skip("link", "to a folder that is read already", self._relative(path))
             else:
@@ -364,12 +373,14 @@ def _check_names(root: Path, classes: Mapping[str, list[Path]]) -> None:
 def _check_annotations(root: Path, class_names: tuple[str, ...]) -> None:
     """Refuse the layout of object detection and segmentation: a folder of images beside one of annotations."""
     images, annotations = (
-        [one_line(name) for name in class_names if name.casefold() in names] for names in (_IMAGES, _ANNOTATIONS)
+        [name for name in class_names if name.casefold() in names] for names in (_IMAGES, _ANNOTATIONS)
     )
     if images and annotations:
+        has_folders = len(_subfolders(root / images[0])) > 1
+        inner = f"If {images[0]} contains the class folders, use that folder. " if has_folders else ""
         raise DataError(
             f"{root}: the folders {images[0]} and {annotations[0]} seem to be images and annotations of objects in "
-            f"them, but every image needs one class. Rename the folders if they are classes. {_LAYOUT}"
+            f"them, but every image needs one class. {inner}Rename the folders if they are classes. {_LAYOUT}"
         )
 
 
@@ -413,6 +424,24 @@ def _file_kinds(folders: list[Path]) -> str:
     listed = ", ".join(f"{one_line(kind)} {count:,}" for kind, count in kinds.most_common(5))
     hint = f". {HEIF_HINT.removesuffix('.')}" if kinds.keys() & set(HEIF_SUFFIXES) else ""
     return f"{listed}{hint}"
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _RUN_FILES)
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Return whether a folder is a run directory, or holds some. Their plots are no images of a class.
+
+    By default, `train` writes to runs/ in the working directory, which may be the folder of the images.
+    """
+    if _is_run(folder):
+        return True
+    try:
+        with os.scandir(folder) as entries:  # not Path.glob, which keeps a million entries in memory
+            return any(_is_run(Path(entry)) for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def _split_within(name: str) -> str | None:

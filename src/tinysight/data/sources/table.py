@@ -26,8 +26,19 @@ MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
 _REQUIRED, _OPTIONAL = ("image", "label"), ("split", "group", "time")
 _COLUMNS = (*_REQUIRED, *_OPTIONAL)
 _OTHER_NAMES = {
-    "image": {"file", "filename", "file_name", "filepath", "file_path", "path", "image_path", "name"},
-    "label": {"class", "class_name", "category", "choice", "species", "tag", "tags", "target", "y"},
+    "image": {
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "file_path",
+        "image_name",
+        "image_path",
+        "img",
+        "name",
+        "path",
+    },
+    "label": {"class", "class_name", "category", "choice", "species", "tag", "target", "y"},
 }
 _MAX_LISTED = 10  # wrong rows in an error message
 

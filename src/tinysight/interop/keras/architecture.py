@@ -1,4 +1,4 @@
-"""Reads the architecture JSON of Keras 1, 2 and 3."""
+"""Read the architecture JSON of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads Keras weights from HDF5 files of Keras 1, 2 and 3."""
+"""Read Keras weights from HDF5 files of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 
