@@ -49,12 +49,16 @@ def test_a_given_dataset_of_the_same_images_is_returned(trained, shapes):
     assert open_dataset(Run(trained), renamed) is renamed
 
 
+def inverted(split):
+    return replace(split, pixels=255 - split.pixels)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda dataset: replace(dataset, test=replace(dataset.test, labels=dataset.test.labels[::-1].copy())),
         lambda dataset: replace(dataset, class_names=dataset.class_names[::-1]),
-        lambda dataset: dataset.without_test(),
+        lambda dataset: replace(dataset, train=inverted(dataset.train), test=inverted(dataset.test)),
+        lambda dataset: replace(dataset, train=replace(dataset.train, labels=(dataset.train.labels + 1) % 10)),
     ],
 )
 def test_other_images_are_refused(trained, shapes, change):

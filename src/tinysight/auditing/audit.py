@@ -76,7 +76,8 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
     """Add shadow models to those of earlier audits until the deadline, and return whether any were trained."""
     run, pool = context.run, context.pool
     artifacts = RunArtifacts(run)
-    models = [ShadowModel(in_mask, logits) for in_mask, logits in artifacts.shadow_models()]
+    earlier = artifacts.shadow_models() if context.is_complete else ()  # those of all images of the run
+    models = [ShadowModel(in_mask, logits) for in_mask, logits in earlier]
     n_earlier = len(models)
     recipe, seed = _shadow_recipe(context), run.environment().seed
     dtype = precision.resolve_precision("auto", recipe, progress=progress, network_factory=run.network)
@@ -86,7 +87,8 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
         progress.start(f"shadow model {len(models) + 1}", recipe.training.epochs * len(pool) // 2, "images")
         shadow = train_shadow_model(recipe, context.dataset, pool, len(models), seed, dtype, progress, run.network)
         progress.finish()
-        artifacts.write_shadow_model(len(models), shadow.in_mask, shadow.logits)
+        if context.is_complete:
+            artifacts.write_shadow_model(len(models), shadow.in_mask, shadow.logits)
         models.append(shadow)
         seconds = time.perf_counter() - start
     context.shadow_models = ShadowModels.stack(models, pool.labels) if models else None

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunOrFileArgument,
     split: Annotated[
-        Literal["test", "validation"], typer.Option(help="Split to evaluate on; keep test for the final evaluation.")
+        Literal["test", "validation", "new"],
+        typer.Option(
+            help="Split to evaluate on; keep test for the final evaluation. new: images added since training."
+        ),
     ] = "test",
     tta: Annotated[
         bool, typer.Option("--tta", help="Also report test-time augmentation: flipped and shifted copies, averaged.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -128,6 +129,10 @@ class Dataset:
         """Height and width of the images, in pixels."""
         height, width = self.train.pixels.shape[2:]
         return int(height), int(width)
+
+    def with_splits(self, splits: Mapping[str, Split]) -> Dataset:
+        """Return this dataset with the splits "train", "validation" (if it is to have one) and "test"."""
+        return replace(self, train=splits["train"], validation=splits.get("validation"), test=splits["test"])
 
     def without_test(self) -> Dataset:
         """Return this dataset with an empty test split, so that model selection cannot use it."""
