@@ -13,7 +13,7 @@ import numpy as np
 from tinysight._util.errors import DataError
 from tinysight._util.files import cache_folder
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Dataset, Pixels, Split
+from tinysight.data.dataset import Dataset, Note, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
 from tinysight.data.pixel_cache import decode_cached
 from tinysight.data.source_report import MAX_NAMES, NO_REPORT, Finding, SourceReport, one_line, truncated
@@ -82,16 +82,17 @@ def load_image_files(
     cache_dir = cache_folder() / "folders" if cache is None else cache
     pixels, failures = decode_cached(index.folder, files, image_size, cache_dir, progress, index.path)
     unreadable = frozenset(files[position] for position, _ in failures)
-    notes = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
+    notes: list[str] = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
     if created_test := "test" not in index.splits:
         _check_class_sizes(index, unreadable)
     splits = _split_pixels(arranged, pixels, unreadable)
     if created_test:
         unit = "whole groups, together about a fifth," if index.splits["train"].groups else "a fifth of each class,"
-        notes.append(
+        text = (
             f"The {index.kind} has no test split. {len(splits['test'])} images, {unit} "
             "were chosen at random as the test split. The choice is always the same."
         )
+        notes.append(Note(text, "test split"))
     path = index.path.resolve()
     return Dataset(
         name=path.name,

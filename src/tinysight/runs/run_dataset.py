@@ -172,7 +172,7 @@ def test_ids(run: Run, dataset: Dataset) -> tuple[str, ...]:
 def _dataset_of_run(run: Run, match: ImageMatch, progress: Progress) -> Dataset:
     """Return the images of a run in a dataset, after a notice about the others."""
     if differences := match.differences():
-        advice = "New images are not used; to measure them, evaluate the split new." if len(match.new) else ""
+        advice = "New images are not used. To measure them, evaluate on the split 'new'." if len(match.new) else ""
         progress.note(
             f"{match.dataset.source}: {differences}. The others keep the split and the label that they have in "
             f"{run.path}. {advice}".rstrip()
