@@ -369,7 +369,8 @@ def evaluate(
         raise InputError(f"{source.path}: an ONNX file has no dataset of its own. Pass the images to evaluate on.")
     classifier = source.classifier()
     _note_all(classifier.notes, progress)
-    return evaluate_classifier(classifier, _load(dataset, classifier.image_size, data_dir, False, progress))
+    loaded = _load(dataset, classifier.image_size, data_dir, False, progress, needs_splits=False)
+    return evaluate_classifier(classifier, loaded)
 
 
 def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
@@ -932,11 +933,16 @@ def _changed(recipe: Recipe, source: str, data: dict[str, Any], model: ModelSect
 
 
 def _load(
-    dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
+    dataset: DatasetLike,
+    image_size: int,
+    data_dir: str | Path | None,
+    skip_unreadable: bool,
+    progress: Progress,
+    needs_splits: bool = True,
 ) -> Dataset:
     from tinysight.data.load import load
 
-    return load(dataset, image_size, data_dir, skip_unreadable, progress)
+    return load(dataset, image_size, data_dir, skip_unreadable, progress, needs_splits)
 
 
 def _run_dataset(
@@ -967,5 +973,4 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         whole = dataset_from_arrays(images, labels, image_size)
         if is_dataset_of(run, whole):
             return whole
-    loaded = _load(dataset, image_size, data_dir, True, progress)
-    return arranged_as(run, loaded)
+    return arranged_as(run, _load(dataset, image_size, data_dir, True, progress, needs_splits=False))

@@ -135,6 +135,26 @@ def test_images_that_the_run_was_trained_on_are_not_measured(tinysight, moved):
     assert "(n = 20)" in evaluated.out
 
 
+def test_few_new_images_are_measured_whole_in_any_layout(tinysight, moved):
+    for number, (layout, classes) in enumerate([("", ("cat", "dog")), ("test", ("cat", "dog")), ("val", ("cat",))]):
+        for kind in classes:
+            Path(f"other{number}", layout, kind).mkdir(parents=True)
+            Image.effect_noise((40, 40), 50).convert("RGB").save(Path(f"other{number}", layout, kind, "0.png"))
+        evaluated = tinysight("evaluate", "run", "--data", f"other{number}")
+        assert evaluated.code == 0, evaluated.err
+        assert f"(n = {len(classes)})" in evaluated.out
+
+
+def test_a_new_class_and_the_last_images_of_a_class_do_not_matter(tinysight, moved):
+    folder = Path("elsewhere/photos")
+    (folder / "fox").mkdir()
+    Image.new("RGB", (40, 40), "navy").save(folder / "fox/new.png")
+    evaluated = tinysight("evaluate", "run", "--data", folder)
+    assert evaluated.code == 0, evaluated.err
+    assert "images differ: 1 new (fox/new.png)" in evaluated.err
+    assert Path("run/metrics.json").exists()
+
+
 def test_run_is_resumed_on_its_images_among_others_only(tinysight, photos):
     shutil.copytree(photos, "pictures")
     recipe = ("train", "early-stopping", "--data", "pictures", "--precision", "fp32", "--epochs", 2, "--out", "run")

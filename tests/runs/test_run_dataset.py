@@ -109,7 +109,7 @@ def test_the_recorded_folder_is_searched_only_if_it_still_has_the_images(
     record = environment.dataset.model_copy(update={"data_dir": data_dir})
     run.write_environment(environment.model_copy(update={"dataset": record}))
 
-    def load_from(argument, size, folder, skip_unreadable, progress):
+    def load_from(argument, size, folder, skip_unreadable, progress, needs_splits):
         folders.append(folder)
         assert (argument, size, skip_unreadable) == (record.argument, run.recipe().data.image_size, True)
         return shapes

@@ -129,7 +129,8 @@ def _load_recorded(run: Run, data_dir: Path | None, progress: Progress) -> Datas
             f"{record.argument}: not there, but {run.path} was trained on it. Pass the dataset if it has moved."
         )
     folder = data_dir or _recorded_folder(record)
-    return load(record.argument, run.recipe().data.image_size, folder, skip_unreadable=True, progress=progress)
+    size = run.recipe().data.image_size
+    return load(record.argument, size, folder, skip_unreadable=True, progress=progress, needs_splits=False)
 
 
 def open_for_resume(run: Run, dataset: Dataset, progress: Progress = SILENT) -> Dataset:
