@@ -1,4 +1,4 @@
-"""A run and a dataset that grew, shrank, was relabeled or sorted anew, compared image by image."""
+"""A run and a dataset that grew, shrank, was relabeled or reordered, compared image by image."""
 
 from collections import Counter
 from dataclasses import replace

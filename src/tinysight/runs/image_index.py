@@ -1,4 +1,4 @@
-"""How a run used each image: checksums that find the images again in a dataset that grew, shrank or was sorted anew."""
+"""How a run used each image: checksums that find the images again in a dataset that grew, shrank or was reordered."""
 
 from __future__ import annotations
 

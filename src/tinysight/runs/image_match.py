@@ -1,4 +1,4 @@
-"""The images of a run in a dataset that grew, shrank or was sorted anew."""
+"""The images of a run in a dataset that grew, shrank or was reordered."""
 
 from __future__ import annotations
 
