@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
     from tinysight.runs.audit_results import Audit
-    from tinysight.runs.records import Metrics, SplitName
+    from tinysight.runs.records import EvaluatedSplit, Metrics
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
@@ -320,7 +320,7 @@ def evaluate(
     run: RunLike,
     dataset: DatasetLike | None = None,
     *,
-    split: SplitName = "test",
+    split: EvaluatedSplit = "test",
     tta: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -328,13 +328,15 @@ def evaluate(
     """Evaluate a run; write metrics.json, predictions.npz and plots into its directory.
 
     A dataset other than that of the run is evaluated without writing files: its test split, or all of its images if it
-    has none.
+    has none, but no image that the run was trained or validated on. If images of the run are missing from its own
+    dataset, the others are evaluated without writing files.
 
     Args:
         run: a finished or interrupted run or its path; or the path of an ONNX file, which needs `dataset`.
         dataset: the images to evaluate on; by default those of the run. A run that was trained on arrays needs the same
             arrays again.
-        split: "test" or "validation"; keep "test" for the final evaluation.
+        split: "test" or "validation"; keep "test" for the final evaluation. "new": only the images that the run has not
+            seen, in a dataset that has grown; no files are written.
         tta: also compute the accuracy with test-time augmentation.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
@@ -353,15 +355,13 @@ def evaluate(
     from tinysight.evaluation.evaluate import evaluate_classifier
     from tinysight.reporting.evaluation_plots import plot_evaluation
     from tinysight.runs.run import Run
-    from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
+    from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_for_evaluation
 
     if isinstance(source, Run):
-        if dataset is None:
-            opened = open_dataset(source, data_dir=_path(data_dir), progress=progress)
-        else:
-            opened = _given_dataset(source, dataset, data_dir, progress)
+        given = None if dataset is None else _given_dataset(source, dataset, data_dir, progress)
+        opened = open_for_evaluation(source, given, split, _path(data_dir), progress)
         opened = match_classes(opened, source.classifier())
-        metrics = evaluate_run(source, opened, split, tta)
+        metrics = evaluate_run(source, opened, "test" if split == "new" else split, tta)
         if is_dataset_of(source, opened):
             plot_evaluation(source, opened)
         return metrics
@@ -369,7 +369,8 @@ def evaluate(
         raise InputError(f"{source.path}: an ONNX file has no dataset of its own. Pass the images to evaluate on.")
     classifier = source.classifier()
     _note_all(classifier.notes, progress)
-    return evaluate_classifier(classifier, _load(dataset, classifier.image_size, data_dir, False, progress))
+    loaded = _load(dataset, classifier.image_size, data_dir, False, progress, needs_splits=False)
+    return evaluate_classifier(classifier, loaded)
 
 
 def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
@@ -584,7 +585,7 @@ def compare(
         from tinysight._util.files import write_text
         from tinysight.reporting.comparison import render_comparison
 
-        images = _run_dataset(opened[0], dataset, data_dir, _shown(progress))
+        images = _run_dataset(opened[0], dataset, data_dir, _shown(progress), needs_all=True)
         only_correct = {name: comparison.only_correct(name) for name in comparison.runs}
         html = render_comparison(
             comparison.runs, comparison.comparisons, only_correct, comparison.predictions, images, comparison.split
@@ -689,7 +690,7 @@ def forget(
 
     path = opened.path.with_name(f"{opened.path.name}-forgotten") if out is None else Path(out)
     progress = _shown(progress)
-    images = _run_dataset(opened, dataset, data_dir, progress)
+    images = _run_dataset(opened, dataset, data_dir, progress, needs_all=True)
     retrain_without(opened, ids, path, _path(data_dir), resume, progress, images)
     return Run(path, opened.network)
 
@@ -932,19 +933,30 @@ def _changed(recipe: Recipe, source: str, data: dict[str, Any], model: ModelSect
 
 
 def _load(
-    dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
+    dataset: DatasetLike,
+    image_size: int,
+    data_dir: str | Path | None,
+    skip_unreadable: bool,
+    progress: Progress,
+    needs_splits: bool = True,
 ) -> Dataset:
     from tinysight.data.load import load
 
-    return load(dataset, image_size, data_dir, skip_unreadable, progress)
+    return load(dataset, image_size, data_dir, skip_unreadable, progress, needs_splits)
 
 
-def _run_dataset(run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress) -> Dataset:
-    """Return the dataset that the run was trained on: `dataset`, or by default loaded again from its source."""
-    from tinysight.runs.run_dataset import open_dataset
+def _run_dataset(
+    run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress, needs_all: bool = False
+) -> Dataset:
+    """Return the images that the run was trained on, in `dataset`, or by default loaded again from their source.
+
+    Some may be missing, unless `needs_all`.
+    """
+    from tinysight.runs.run_dataset import open_complete_dataset, open_dataset
 
     given = None if dataset is None else _given_dataset(run, dataset, data_dir, progress)
-    return open_dataset(run, given, _path(data_dir), progress)
+    open_images = open_complete_dataset if needs_all else open_dataset
+    return open_images(run, given, _path(data_dir), progress)
 
 
 def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:
@@ -961,5 +973,4 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         whole = dataset_from_arrays(images, labels, image_size)
         if is_dataset_of(run, whole):
             return whole
-    loaded = _load(dataset, image_size, data_dir, True, progress)
-    return arranged_as(run, loaded)
+    return arranged_as(run, _load(dataset, image_size, data_dir, True, progress, needs_splits=False))

@@ -437,3 +437,4 @@ def test_import_without_data_reads_no_images_and_later_commands_ask_for_them(by_
     assert "cifar" not in card.out.lower()
     assert tinysight("summary", "run").code == 0
     assert "was imported without images" in tinysight("audit", "run").refusal()
+    assert tinysight("audit", "run", "--data", data, "--minutes", 0.05).code == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from tinysight.data.load import load
 from tinysight.runs.run import Run
@@ -46,10 +47,13 @@ def test_a_relative_dataset_path_works_from_any_directory(tinysight, run_on_pets
     assert tinysight("evaluate", "../run").code == 0
 
 
-def test_a_changed_dataset_is_refused(tinysight, run_on_pets):
+def test_an_image_of_another_class_is_named_and_other_images_are_refused(tinysight, run_on_pets):
     shutil.move("pets/cat/00.png", "pets/dog/99.png")
-    outcome = tinysight("evaluate", "run")
-    assert "not the images that run was trained on" in outcome.refusal()
+    assert "images differ: 1 with another label (cat/00.png)" in tinysight("evaluate", "run").err
+    (run_on_pets / "metrics.json").unlink()
+    for path in Path("pets").rglob("*.png"):
+        ImageOps.invert(Image.open(path).convert("RGB")).save(path)
+    assert "not the images that run was trained on" in tinysight("evaluate", "run").refusal()
     assert not (run_on_pets / "metrics.json").exists()
     shutil.rmtree("pets")
     assert tinysight("evaluate", "run").refusal().endswith("but run was trained on it. Set --data if it has moved.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight._util.errors import InputError
+from tinysight._util.console import escape_control, stdout_console
+from tinysight._util.errors import InputError, RunError
 from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
 from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, print_next
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.runs.records import Metrics, SelectiveMetrics
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunOrFileArgument,
     split: Annotated[
-        Literal["test", "validation"], typer.Option(help="Split to evaluate on; keep test for the final evaluation.")
+        Literal["test", "validation", "new"],
+        typer.Option(
+            help="Split to evaluate on; keep test for the final evaluation. new: images added since training."
+        ),
     ] = "test",
     tta: Annotated[
         bool, typer.Option("--tta", help="Also report test-time augmentation: flipped and shifted copies, averaged.")
@@ -49,11 +55,20 @@ def evaluate(
     for note in metrics.notes:
         progress.note(note)
     _print_metrics(metrics)
-    if data is not None:
-        print_next(command("predict", run, "IMAGE"))  # only results on the run's own images are written
+    if not _is_written(metrics, run):
+        stdout_console.print(f"files: none, since these are not exactly the images that {run} was made with")
+        print_next(command("predict", run, "IMAGE"))
         return
-    stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
-    print_next(command("audit", run))
+    reason = "" if data is None else ": these are the images of the run"
+    stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}{reason}")
+    print_next(command("audit", run, *([] if data is None else ["--data", data])))
+
+
+def _is_written(metrics: Metrics, run: Path) -> bool:
+    """Return whether `api.evaluate` has written these metrics into the run, as it does for the run's own images."""
+    with suppress(RunError):  # not evaluated before, or damaged
+        return api.open_run(run).metrics() == metrics
+    return False
 
 
 def _print_metrics(metrics: Metrics) -> None:

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight._util.progress import Progress
+from tinysight._util.console import escape_control, stdout_console
 from tinysight.cli.options import DataDirOption
 from tinysight.cli.output import command, print_next
-from tinysight.cli.usage import with_flags
+from tinysight.cli.progress import progress
 
 
 def import_(
@@ -55,7 +54,7 @@ def import_(
         logits=logits,
         out=out,
         data_dir=data_dir,
-        progress=_NotesWithFlags(progress),
+        progress=progress,
     )
     stdout_console.print(f"run:  {run.path}")
     stdout_console.print(escape_control(run.recipe().description))
@@ -66,14 +65,3 @@ def import_(
             f"Its {len(run.class_names())} classes have no names. Give --classes or --data to name them."
         )
     print_next(command("evaluate", run.path, *([] if data else ["--data", "DIR"])))
-
-
-class _NotesWithFlags:
-    """Progress on the console, with the flags of the command line in its notices."""
-
-    def __init__(self, target: Progress) -> None:
-        self._target = target
-        self.start, self.advance, self.finish = target.start, target.advance, target.finish
-
-    def note(self, message: str) -> None:
-        self._target.note(with_flags(message))

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, print_error, print_result, progress
+from tinysight._util.console import escape_control, print_error, print_result
 from tinysight._util.errors import InputError
 from tinysight._util.formatting import percent
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrFileArgument
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.evaluation.predict import ImagePredictor, Prediction, UnreadableImage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight._util.errors import InputError
 from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import (
@@ -26,6 +26,7 @@ from tinysight.cli.options import (
     SkipUnreadableOption,
 )
 from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, print_next, print_resume
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.evaluation.cross_validation import CrossValidation

@@ -86,6 +86,7 @@ def load(
     data_dir: str | PathLike[str] | None = None,
     skip_unreadable: bool = False,
     progress: Progress = SILENT,
+    needs_splits: bool = True,
 ) -> Dataset:
     """Return a dataset, with square images of `image_size` pixels.
 
@@ -102,6 +103,8 @@ def load(
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable image files instead of raising an error.
         progress: receives the progress of downloading and decoding.
+        needs_splits: whether image files must suffice for training: a training split, two classes, and enough images of
+            each class to draw a test split from. Else they are only evaluated or compared with those of a run.
 
     Raises:
         DataError: the dataset does not exist or is not valid.
@@ -111,7 +114,7 @@ def load(
         return spec
     source = find_source(spec)
     folder = None if data_dir is None else Path(data_dir)
-    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress))
+    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress, needs_splits))
     dataset = replace(dataset, provenance=source.provenance, argument=source.argument(spec))
     # The built-in datasets are known. A pass over all of their pixels would only take time.
     used = sum(map(len, dataset.splits.values()))

@@ -24,6 +24,7 @@ class LoadOptions:
     data_dir: Path | None = None
     skip_unreadable: bool = False
     progress: Progress = SILENT
+    needs_splits: bool = True
 
 
 def absolute_path(spec: str | PathLike[str], kind: str) -> Path:

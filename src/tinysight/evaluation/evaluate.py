@@ -8,12 +8,12 @@ from pathlib import Path
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.splits import join, split_dataset
+from tinysight.data.splits import join
 from tinysight.evaluation.metrics import compute_metrics
 from tinysight.models.predictor import Predictor
 from tinysight.runs.records import Metrics, SplitName
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
+from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset, split_of_run
 
 
 def evaluate(
@@ -98,7 +98,7 @@ def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
     elif split == "test":
         images = dataset.test
     else:
-        images = split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+        images = split_of_run(run, dataset).validation
     if not images:
         other = "validation" if split == "test" else "test"
         raise InputError(f"{dataset.source}: has no {split} split. Evaluate on its {other} split.")

@@ -27,6 +27,7 @@ from tinysight.reporting.section import ListedImage, ReportSection
 from tinysight.reporting.style import to_svg
 from tinysight.runs.records import Metrics
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import test_ids
 
 _MAX_MISTAKES = 24  # on the page
 
@@ -62,7 +63,7 @@ def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) ->
         how_measured=HOW_MEASURED,
         metrics=metrics,
         confusion=_confusion(metrics) if metrics else ("", ""),
-        mistakes=_mistakes(run, metrics, dataset) if metrics else [],
+        mistakes=_mistakes(run, metrics, images, dataset) if metrics else [],
         n_mistakes=_n_mistakes(metrics) if metrics else 0,
         calibration=_svgs(calibration_panels(metrics.calibration.bins, metrics.selective)) if metrics else [],
         how_to_read=HOW_TO_READ,
@@ -85,6 +86,7 @@ class _ImageLookup:
             self.images.update(zip(image_ids(part, split), part.pixels, strict=True))
 
     def show(self, listed: ListedImage) -> Thumbnail:
+        """Return an image and its lines; without the image if it is missing."""
         pixels = self.images.get(listed.image)
         return Thumbnail("" if pixels is None else to_data_uri(pixels), (*listed.lines, listed.image))
 
@@ -95,20 +97,21 @@ def _confusion(metrics: Metrics) -> tuple[str, Markup]:
     return mistakes, to_svg(figure, "Confusion matrix: true classes by predicted classes")
 
 
-def _mistakes(run: Run, metrics: Metrics, dataset: Dataset) -> list[Thumbnail]:
+def _mistakes(run: Run, metrics: Metrics, images: _ImageLookup, dataset: Dataset) -> list[Thumbnail]:
     """Return the most confident mistakes on test images."""
     if metrics.split != "test":
         return []
     probabilities, labels = run.predictions()
-    names, classes = image_ids(dataset.test, "test"), dataset.class_names
+    names, classes = test_ids(run, dataset), dataset.class_names
     return [
-        Thumbnail(
-            to_data_uri(dataset.test.pixels[index]),
-            (
-                f"true {classes[labels[index]]}",
-                f"predicted {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
+        images.show(
+            ListedImage(
                 names[index],
-            ),
+                (
+                    f"true {classes[labels[index]]}",
+                    f"predicted {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
+                ),
+            )
         )
         for index in most_confident_mistakes(probabilities, labels, _MAX_MISTAKES)
     ]

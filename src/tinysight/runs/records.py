@@ -27,6 +27,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Interval = tuple[Finite, Finite]
 SplitName = Literal["test", "validation"]
+EvaluatedSplit = Literal["test", "validation", "new"]
+"""What `evaluate` takes: "new" are the images of a dataset that the run has not seen, which are then its test split."""
 RunStatus = Literal["running", "finished", "interrupted", "failed"]
 
 

@@ -21,6 +21,7 @@ from tinysight.models.registry import family_of
 from tinysight.models.transfer import InitialWeights
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import match_images, open_for_resume
 from tinysight.training import forecast, small_data
 from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
@@ -180,7 +181,11 @@ def check_resumable(config: TrainConfig) -> None:
     _check_same_settings(run, config.recipe, config.data_source, config.seed, config.precision)
     record = run.environment().dataset
     if record.fingerprint != config.dataset.fingerprint:
-        raise RunError(f"{run.path}: the run was started on other images ({record.source}). Resume it with those.")
+        match = match_images(run, config.dataset)
+        differences = f": {match.differences()}" if match else ""
+        raise RunError(
+            f"{run.path}: the run was started on other images ({record.source}){differences}. Resume it with those."
+        )
 
 
 def _load_dataset(request: TrainRequest, recipe: Recipe, progress: Progress, group: ProcessGroup) -> Dataset:
@@ -190,6 +195,8 @@ def _load_dataset(request: TrainRequest, recipe: Recipe, progress: Progress, gro
             load.load(request.dataset, size, request.data_dir, request.skip_unreadable, progress), recipe.data
         )
     )
+    if request.resume:
+        dataset = open_for_resume(Run.open(request.path), dataset, progress)
     if dataset.fingerprint != group.run_on_main(lambda: dataset.fingerprint):
         raise DataError(
             f"{dataset.source}: the images differ from the main worker's. Copy the same dataset to every machine."

@@ -14,6 +14,7 @@ from tinysight.data.splits import MAX_CHECKED_PAIRS, TrainSplit, duplicates_acro
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
+from tinysight.runs.image_index import ImageIndex
 from tinysight.runs.records import Environment, EpochRecord, MajorityBaseline, RunStatus, Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import EXIT_SECONDS
@@ -148,8 +149,10 @@ class Session:
 
     def _begin(self, environment: Environment) -> None:
         """Create the run directory."""
-        summary = self._summary("running")
-        Run.create(self.config.path, self.config.recipe, environment, summary, self.config.dataset.notes)
+        config, summary = self.config, self._summary("running")
+        # The images of CIFAR-10 are known, so `index_of` can compute their index when it is needed.
+        images = None if config.data_source == "cifar10" else ImageIndex.of(config.dataset, self.trainer.split)
+        Run.create(config.path, config.recipe, environment, summary, config.dataset.notes, images)
 
     def _restore(self, environment: Environment) -> None:
         """Restore the trainer from the run's last checkpoint."""

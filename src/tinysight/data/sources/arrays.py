@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tinysight._util.errors import DataError
-from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Provenance, Split
+from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Note, Provenance, Split
 from tinysight.data.image_io.from_arrays import default_crops, to_pixels
 from tinysight.data.source import DataSource, LoadOptions
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, check_class_sizes, stratified_split
@@ -37,12 +37,12 @@ class ArraysSource(DataSource):
         images_by_label = ((label, str(index)) for index, label in enumerate(train.labels.tolist()))
         check_class_sizes(images_by_label, dataset.class_names, has_validation=False)
         kept, held_out = stratified_split(train.labels, TEST_FRACTION, TEST_SEED)
-        note = (
+        text = (
             f"The arrays have no test split. {len(held_out)} images, a fifth of each class, "
             "were chosen at random as the test split. The choice is always the same."
         )
         train, test = (Split(train.pixels[indices], train.labels[indices]) for indices in (kept, held_out))
-        return replace(dataset, train=train, test=test, notes=(note,), has_drawn_test=True)
+        return replace(dataset, train=train, test=test, notes=(Note(text, "test split"),), has_drawn_test=True)
 
 
 SOURCE = ArraysSource()

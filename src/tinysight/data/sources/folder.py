@@ -52,7 +52,10 @@ class FolderSource(DataSource):
     def load(self, spec: str | PathLike[str], options: LoadOptions) -> Dataset:
         """Decode the images of the folder, or read them from the cache. See `load_folder`."""
         size = (options.image_size, options.image_size)
-        return load_folder(self.argument(spec), size, options.skip_unreadable, options.progress)
+        index = scan_folder(Path(self.argument(spec)), options.needs_splits)
+        return load_image_files(
+            index, size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+        )
 
 
 SOURCE = FolderSource()
@@ -74,7 +77,7 @@ def load_folder(
     return load_image_files(scan_folder(Path(folder)), image_size, skip_unreadable, progress, cache)
 
 
-def scan_folder(folder: Path) -> FileIndex:
+def scan_folder(folder: Path, needs_splits: bool = True) -> FileIndex:
     """List the image files in `DIR/CLASS`, or in `DIR/train/CLASS`, `DIR/test/CLASS` and `DIR/val/CLASS`.
 
     - Split folders may have any name that `split_of` knows, in any case.
@@ -88,18 +91,20 @@ def scan_folder(folder: Path) -> FileIndex:
 
     The report of the index counts everything that is not used, and says how the layout was read.
 
+    If `needs_splits` is false, one class is enough, and a folder with a single split is read as a folder of classes.
+
     Raises:
         DataError: the folder is missing or has a different layout, there are fewer than two classes, a class folder has
             no images, or test or validation has a class that train lacks.
     """
-    return _FolderScan(folder).index()
+    return _FolderScan(folder, needs_splits).index()
 
 
 class _FolderScan:
     """One pass over a folder, which collects the report on the way."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, needs_splits: bool) -> None:
+        self._folder, self._needs_splits = folder, needs_splits
         self._report = ReportBuilder()
         self._deeper: Counter[str] = Counter()  # images by folder, of folders below class folders
         self._followed: set[str] = set()  # real paths of the listed folders
@@ -110,7 +115,7 @@ class _FolderScan:
             raise DataError(f"{self._folder}: a run, not a folder of images. {_LAYOUT}")
         roots = self._split_roots(self._enter(self._folder))
         classes = self._class_folders(roots["train"])
-        if len(classes) < 2:
+        if len(classes) < (2 if self._needs_splits else 1):
             raise self._too_few(roots["train"], tuple(classes))
         _check_annotations(roots["train"], tuple(classes))
         self._check_classes(roots["train"], classes)
@@ -198,6 +203,8 @@ class _FolderScan:
             if split in roots:
                 raise DataError(f"{folder}: contains both {roots[split].name} and {name}. Merge them into one folder.")
             roots[split] = folder / name
+        if len(roots) == 1 and not self._needs_splits:
+            roots = {"train": next(iter(roots.values()))}
         if "train" not in roots:
             raise DataError(f"{folder}: contains {' and '.join(splits)} but no train folder. {_LAYOUT}")
         self._list_others(folder, _list(folder)[1])

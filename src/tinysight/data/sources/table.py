@@ -67,7 +67,9 @@ class TableSource(DataSource):
         """
         table = read_csv(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else _read_frame(spec)
         size = (options.image_size, options.image_size)
-        dataset = load_image_files(table.index(), size, options.skip_unreadable, options.progress)
+        dataset = load_image_files(
+            table.index(), size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+        )
         if not isinstance(spec, str | PathLike):
             dataset = replace(dataset, source="image files listed in a DataFrame")
         return replace(dataset, notes=(*table.notes, *dataset.notes))

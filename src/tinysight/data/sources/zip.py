@@ -59,7 +59,9 @@ class ZipSource(DataSource):
         """Unpack the images into the cache if they are not there yet, and load them like a folder."""
         index = scan_zip(absolute_path(spec, "zip"), options.progress)
         size = (options.image_size, options.image_size)
-        return load_image_files(index, size, options.skip_unreadable, options.progress)
+        return load_image_files(
+            index, size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+        )
 
 
 SOURCE = ZipSource()
