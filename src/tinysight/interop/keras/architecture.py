@@ -167,9 +167,9 @@ def _read_layer(index: int, call: LayerCall, sources: Sequence[_Form], drops_act
 def _check_supported(index: int, call: LayerCall) -> None:
     kind, config = call.kind, call.config
     if not isinstance(kind, str) or (kind not in READERS and kind not in INACTIVE):
-        name = f", named {reprlib.repr(call.name)}" if call.name else ""
+        name = f" Its name is {reprlib.repr(call.name)}." if call.name else ""
         raise UnsupportedLayerError(
-            f"layer {index + 1} is an unsupported {reprlib.repr(kind)}{name}.{_suggestion(str(kind))}"
+            f"layer {index + 1} is an unsupported {reprlib.repr(kind)}.{_suggestion(str(kind))}{name}"
         )
     label = f"layer {index + 1} ({kind})"
     if config.get("data_format", "channels_last") == "channels_first" or config.get("dim_ordering", "tf") == "th":

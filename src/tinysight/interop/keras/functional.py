@@ -173,7 +173,9 @@ def _functional(values: Any, configs: Sequence[LayerConfig]) -> list[_Step]:
         if call not in steps:
             steps[call] = _Step(call) if call == start else _read_step(configs[call[0]], call, locate)
             pending += steps[call].sources
-    return [steps[call] for call in _in_order({call: step.sources for call, step in steps.items()})]
+    uses = Counter(position for position, _ in steps)
+    ordered = _in_order({call: step.sources for call, step in steps.items()})
+    return [replace(steps[call], is_shared=uses[call[0]] > 1) for call in ordered]
 
 
 def _in_order(sources: dict[_Call, tuple[_Call, ...]]) -> Iterator[_Call]:
@@ -198,9 +200,20 @@ def _read_step(entry: LayerConfig, call: _Call, locate: Callable[[_Tensor], _Cal
     label = f"layer {reprlib.repr(_name(entry))} ({entry['class_name']})"
     if not tensors:
         raise UnsupportedLayerError(f"{label} takes no tensor. Only models with one input can be imported.")
-    if _runs_as_in_training(nodes[call[1]]):
+    if entry["class_name"] in (*MODELS, *_DIFFERENT_IN_TRAINING) and _runs_as_in_training(nodes[call[1]]):
         raise UnsupportedLayerError(f"{label} is called with training=True. Call it without, and save the model again.")
-    return _Step(call, tuple(map(locate, tensors)), _arguments(nodes[call[1]]), len(nodes) > 1)
+    return _Step(call, tuple(map(locate, tensors)), _arguments(nodes[call[1]]))
+
+
+# Keras 3 writes training=True for the layers that prepare images, even if the user does not.
+_DIFFERENT_IN_TRAINING = (
+    "Dropout",
+    "SpatialDropout2D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "BatchNormalization",
+)
 
 
 def _ends(values: Any) -> tuple[_Tensor, _Tensor]:
