@@ -31,13 +31,13 @@ def randomize(model, seed=0):
     return model
 
 
-def functional(body, size=16, **head):
-    """A model of three classes whose features `body` computes from the image; they may be flat or not."""
-    image = keras.Input((size, size, 3), name="image")
+def functional(body, units=3, activation="softmax"):
+    """A classifier of the features that `body` computes from the image; they may be flat or not."""
+    image = keras.Input((16, 16, 3), name="image")
     features = body(image)
     if len(features.shape) == 4:
         features = L.GlobalAveragePooling2D()(features)
-    return randomize(keras.Model(image, L.Dense(3, **{"activation": "softmax"} | head)(features)))
+    return randomize(keras.Model(image, L.Dense(units, activation=activation)(features)))
 
 
 def outputs_of(model, pixels=PIXELS, scale=255.0):
@@ -218,8 +218,11 @@ GRAPHS = [
 ]
 
 
-@pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.parametrize("body", GRAPHS, ids=lambda body: body.__name__)
+@pytest.mark.parametrize(
+    ("body", "writer"),
+    [(body, writer) for body in GRAPHS for writer in ("keras", "keras 2")] + [(nested_models, "h5"), (residual, "h5")],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_graph_gives_the_probabilities_of_keras_from_every_kind_of_file(body, writer, tmp_path):
     model = functional(body)
     assert difference(imported(model, tmp_path, writer), model) < 1e-5
@@ -228,3 +231,205 @@ def test_graph_gives_the_probabilities_of_keras_from_every_kind_of_file(body, wr
 def test_operators_of_keras_3_give_the_probabilities_of_keras(tmp_path):
     model = functional(operators)
     assert difference(imported(model, tmp_path), model) < 1e-5
+
+
+def test_recipe_of_a_graph_names_its_layers_and_chains_stay_chains(tmp_path):
+    recipe = imported(functional(residual), tmp_path).recipe()
+    assert recipe.model.architecture == "layers"
+    before, graph, *after = recipe.model.layers
+    assert [layer.kind for layer in (before, graph, *after)] == [
+        "convolution",
+        "graph",
+        "activation",
+        "global_average_pooling",
+        "dense",
+    ]
+    assert [node.layer.kind for node in graph.nodes] == ["activation", "convolution", "batch_normalization", "add"]
+    assert [node.inputs for node in graph.nodes[:2]] == [["input"], [graph.nodes[0].name]]
+    assert set(graph.nodes[-1].inputs) == {"input", graph.nodes[2].name}
+    assert graph.nodes[-1].name.startswith("add")
+
+
+def test_names_of_layers_that_recipes_do_not_allow_are_replaced(tmp_path):
+    def body(x):
+        a, b = conv(name="große Schicht")(x), conv(name="_" * 80)(x)
+        return L.Add(name="input")([a, b])
+
+    model = functional(body)
+    run = imported(model, tmp_path)
+    names = [node.name for node in run.recipe().model.layers[0].nodes]
+    assert names == ["gro_e_Schicht", "layer", "input_2"]
+    assert difference(run, model) < 1e-5
+
+
+@pytest.fixture(scope="module")
+def graph_run(tmp_path_factory):
+    """The path of an imported graph of merged images and features, and its model; tests must not change it."""
+    model = functional(lambda x: reshaped_features(squeeze_of_features(x)))
+    folder = tmp_path_factory.mktemp("graph")
+    return imported(model, folder, class_names=["red", "green", "blue"]).path, model
+
+
+def test_imported_graph_is_evaluated_explained_and_trained_further(graph_run, folder, tmp_path, tinysight):
+    path, _ = graph_run
+    data = folder(tmp_path / "data", 6)
+    image = data / "red" / "0.png"
+    outcome = tinysight("evaluate", path, "--data", data)
+    assert outcome.code == 0, outcome.err
+    (prediction,) = json.loads(tinysight("predict", path, image, "--json").out)["predictions"]
+    assert prediction["top"][0]["class"] in ("red", "green", "blue")
+    for command in (["explain", path, image, "--data", data], ["summary", path], ["card", path]):
+        outcome = tinysight(*command)
+        assert outcome.code == 0, outcome.err
+    recipe = path / "recipe.toml"
+    outcome = tinysight("train", recipe, "--from", path, "--data", data, "--epochs", 1, "--out", tmp_path / "again")
+    assert outcome.code == 0, outcome.err
+    before, after = (ts.Run.open(run).classifier() for run in (path, tmp_path / "again"))
+    assert after.class_names == ("blue", "green", "red")
+    assert after.spec.model == before.spec.model
+    assert not np.allclose(before.probabilities(PIXELS), after.probabilities(PIXELS)[:, [2, 1, 0]])
+
+
+def test_embedding_of_a_graph_is_the_input_of_its_last_dense_layer(graph_run):
+    torch = pytest.importorskip("torch")
+    path, model = graph_run
+    classifier = ts.Run.open(path).classifier()
+    before_last = keras.Model(model.inputs, model.layers[-2].output)
+    with torch.no_grad():
+        features = classifier.network.eval().features(torch.from_numpy(PIXELS).float() / 255).numpy()
+    np.testing.assert_allclose(features, outputs_of(before_last), atol=1e-5)
+
+
+def test_exported_graph_gives_the_probabilities_of_keras(graph_run, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path, model = graph_run
+    run, expected = ts.Run.open(path), outputs_of(model)
+    again = keras.models.load_model(ts.export(run, "keras", tmp_path / "exported") / "model.keras")
+    assert np.abs(outputs_of(again, scale=1) - expected).max() < 1e-5
+    session = onnxruntime.InferenceSession(ts.export(run, "onnx", tmp_path / "m.onnx"))
+    assert np.abs(session.run(None, {"images": PIXELS})[0] - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (1, None), (3, None)])
+def test_graph_with_other_outputs_gives_the_probabilities_of_keras(units, activation, tmp_path):
+    model = functional(residual, units=units, activation=activation)
+    outputs = outputs_of(model)
+    logits = np.log(outputs / (1 - outputs)) if activation else outputs
+    logits = np.hstack([np.zeros_like(logits), logits]) if units == 1 else logits
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.abs(imported(model, tmp_path).classifier().probabilities(PIXELS) - expected).max() < 1e-5
+
+
+def test_graph_that_ends_in_a_merge_or_in_a_convolution_is_read(tmp_path):
+    image = keras.Input((16, 16, 3))
+    first, second = L.Dense(3)(L.Flatten()(image)), L.Dense(3)(L.GlobalMaxPooling2D()(image))
+    merged = randomize(keras.Model(image, L.Softmax()(L.Average()([first, second]))))
+    (tmp_path / "merged").mkdir()
+    run = imported(merged, tmp_path / "merged")
+    assert difference(run, merged) < 1e-5
+    assert len(ts.predict(run, PIXELS).labels) == len(PIXELS)
+    last = L.GlobalAveragePooling2D(keepdims=True)(residual(image))
+    classes = L.Reshape((3,))(L.Conv2D(3, 1)(L.Dropout(0.1)(last)))  # as in MobileNet
+    mobile = randomize(keras.Model(image, L.Activation("softmax")(classes)))
+    assert difference(imported(mobile, tmp_path), mobile) < 1e-5
+
+
+@pytest.mark.parametrize("pixels", ["-1..1", "120,60"])
+def test_stated_pixels_reach_a_graph_that_branches_at_the_image(pixels, tmp_path):
+    model = functional(lambda x: L.Concatenate()([conv()(x), conv(2)(x)]))
+    run = imported(model, tmp_path, pixels=pixels)
+    mean, std = (127.5, 127.5) if pixels == "-1..1" else (120, 60)
+    images = (PIXELS.transpose(0, 2, 3, 1).astype("float32") - mean) / std
+    expected = np.asarray(model(images.astype("float32"), training=False).detach())
+    assert np.abs(run.classifier().probabilities(PIXELS) - expected).max() < 1e-5
+
+
+def test_scaling_by_operators_is_recognized_as_that_of_raw_pixels(tmp_path):
+    model = functional(lambda x: residual(x / 127.5 - 1))
+    run = imported(model, tmp_path)
+    assert np.abs(run.classifier().probabilities(PIXELS) - outputs_of(model, scale=1)).max() < 1e-5
+    assert "pixels of 0..255" in run.recipe().description
+
+
+def twice(x):
+    layer = L.Conv2D(3, 3, padding="same", name="twice")
+    return L.Add()([layer(x), layer(layer(x))])
+
+
+def model_twice(x):
+    model = keras.Sequential([L.Conv2D(3, 3, padding="same", name="inner")], name="tower")
+    return L.Concatenate()([model(x), model(L.MaxPooling2D(1)(x))])
+
+
+class Twice(L.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def lstm(x):
+    return L.LSTM(4, name="memory")(L.Reshape((16, -1))(x))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (twice, r"\(Conv2D\), named 'twice', is used several times with the same weights\. Use a layer of its own"),
+        (model_twice, r"\(Conv2D\), named 'inner', is used several times with the same weights"),
+        (lambda x: L.Lambda(lambda y: y, name="mine")(x), r"unsupported 'Lambda'\. Replace it .* Its name is 'mine'\."),
+        (lambda x: Twice(name="own")(x), r"unsupported 'Twice'\. Replace it in Keras .* Its name is 'own'\."),
+        (lambda x: L.MultiHeadAttention(1, 2, name="heads")(x, x), r"'MultiHeadAttention'.* Its name is 'heads'\."),
+        (lambda x: L.Dot(axes=-1)([x, x]), r"unsupported 'Dot'"),
+        (lambda x: L.Concatenate(axis=1)([x, x]), r"concatenation over axis 1 is not supported"),
+        (lambda x: L.Concatenate(axis=2)([x, x]), r"concatenation over axis 2 is not supported"),
+        (lambda x: keras.ops.sin(x), r"the function 'Sin' of keras\.ops is not supported"),
+        (
+            lambda x: x + np.ones((16, 16, 3), "float32"),
+            r"the function 'Add' of keras\.ops is not supported with these",
+        ),
+        (lambda x: L.Conv2D(3, 1)(x) * L.GlobalMaxPooling2D()(L.Conv2D(16, 1)(x))[:, :3], "of keras.ops is not"),
+        (lambda x: L.Dropout(0.5, name="mc")(x, training=True), r"'mc' \(Dropout\) is called with training=True"),
+        (lambda x: L.Add()([L.Activation("softmax")(x), x]), r"the activation 'softmax' is not supported"),
+        (lambda x: L.Add()([L.Softmax()(x), x]), r"\(Softmax\) is not the last one"),
+        (lstm, r"a reshape to \[16, -1\] is not supported|unsupported 'LSTM'"),
+    ],
+)
+def test_what_a_graph_cannot_have_is_named_with_the_way_out(body, message, tmp_path):
+    image = keras.Input((16, 16, 3), name="image")
+    features = body(image)
+    features = L.Flatten()(features) if len(features.shape) > 2 else features
+    (tmp_path / "m.json").write_text(keras.Model(image, L.Dense(3, activation="softmax")(features)).to_json())
+    with pytest.raises(ModelError, match=message):
+        ts.import_keras(tmp_path / "m.json", tmp_path / "none.h5", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_inputs_or_outputs_are_refused_with_their_names(tmp_path, tinysight):
+    first, second = (keras.Input((16, 16, 3), name=name) for name in ("left", "right"))
+    classes = L.Dense(3, activation="softmax", name="classes")(L.Flatten()(L.Add()([first, second])))
+    boxes = L.Dense(4, name="boxes")(L.Flatten()(first))
+    for model, names in (
+        (keras.Model([first, second], classes), "2 inputs and 1 outputs: ['left', 'right', 'classes']"),
+        (keras.Model(first, [L.Dense(3, name="classes")(L.Flatten()(first)), boxes]), "1 inputs and 2 outputs"),
+    ):
+        model.save(tmp_path / "m.keras")
+        refusal = tinysight("import", tmp_path / "m.keras", "--out", "run").refusal()
+        assert names in refusal
+        assert "Save keras.Model(input, output) with one of each." in refusal
+
+
+def test_damaged_graphs_are_refused_without_a_traceback(tmp_path, tinysight):
+    text = functional(residual).to_json()
+    values = json.loads(text)
+    names = [entry["name"] for entry in values["config"]["layers"]]
+    changes = [
+        text.replace(f'["{names[1]}", 0, 0]', f'["{names[1]}", "x", 0]'),
+        text.replace(f'["{names[1]}", 0, 0]', '["none", 0, 0]'),
+        text.replace(f'["{names[1]}", 0, 0]', f'["{names[-1]}", 0, 0]'),
+        text.replace('"inbound_nodes": [{', '"inbound_nodes": [[['),
+        text.replace('"inbound_nodes": [{"args"', '"inbound_nodes": [{"arg"'),
+    ]
+    for changed in changes:
+        assert changed != text
+        (tmp_path / "m.json").write_text(changed)
+        assert str(tmp_path / "m.json") in tinysight("import", tmp_path / "m.json", "none.h5", "--out", "run").refusal()

@@ -174,6 +174,8 @@ def _check_supported(index: int, call: LayerCall) -> None:
     label = f"layer {index + 1} ({kind})"
     if config.get("data_format", "channels_last") == "channels_first" or config.get("dim_ordering", "tf") == "th":
         raise UnsupportedLayerError(f"{label} is channels first. Only channels last is supported.")
+    if kind in MERGES and any(argument is not None for argument in call.arguments):
+        raise UnsupportedLayerError(f"{label} takes a constant. Only tensors are supported.")
     if len(call.inputs) > 1 and kind not in MERGES:
         raise UnsupportedLayerError(f"{label} takes {len(call.inputs)} tensors. Only layers such as Add take several.")
 

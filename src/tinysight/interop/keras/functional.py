@@ -28,7 +28,7 @@ class LayerCall:
         kind: class of the layer.
         config: its configuration.
         inputs: numbers of the calls whose outputs it takes; the image has none.
-        arguments: its positional arguments: numbers, and None for tensors. Keras 2 does not state them.
+        arguments: its positional arguments, those of lists included, with None for tensors.
         is_operation: whether it is a function of `keras.ops`, such as `x + y`, instead of a layer.
         is_shared: whether the model calls the layer several times.
         model: name of the outermost model inside the model that contains it; empty if there is none.
@@ -246,10 +246,16 @@ def _tensors(value: Any) -> list[_Tensor]:
 
 
 def _arguments(node: Any) -> tuple[Any, ...]:
-    """Return the positional arguments of a call in Keras 3, with None for tensors."""
+    """Return the positional arguments of a call in Keras 3, those of lists included, with None for tensors."""
     if not isinstance(node, dict):
-        return (None,)
-    return tuple(value if isinstance(value, int | float) else None for value in node["args"])
+        return tuple(None for _ in _tensors(node))
+
+    def read(value: Any) -> list[Any]:
+        if isinstance(value, list):
+            return [argument for part in value for argument in read(part)]
+        return [None if isinstance(value, dict) and _tensors(value) else value]
+
+    return tuple(read(node["args"]))
 
 
 def _runs_as_in_training(node: Any) -> bool:

@@ -265,7 +265,7 @@ def read_operation(kind: str, config: LayerConfig, arguments: Sequence[Any], are
     Args:
         kind: class of the operation.
         config: its configuration.
-        arguments: its positional arguments: numbers, and None for tensors.
+        arguments: its positional arguments, those of lists included, with None for tensors.
         are_flat: for each tensor, whether it has no height and width.
 
     Raises:
@@ -284,7 +284,7 @@ def read_operation(kind: str, config: LayerConfig, arguments: Sequence[Any], are
             return [layers.Rescaling(scale=1 / value)]
         case "Add" | "Subtract" | "Multiply" | "Maximum" | "Minimum", [None, None] if len(set(are_flat)) == 1:
             return MERGES[kind](config)
-        case "Concatenate", [None]:
+        case "Concatenate", [*tensors] if not any(tensors):
             return MERGES[kind](config | {"is_flat": all(are_flat)})
     raise UnsupportedLayerError(
         f"the function {reprlib.repr(kind)} of keras.ops is not supported with these arguments. Use a Keras layer "
