@@ -1,0 +1,52 @@
+"""Networks of keras.applications give the predictions of Keras after import."""
+
+import os
+
+import numpy as np
+import pytest
+
+import tinysight as ts
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+pytest.importorskip("h5py")
+keras = pytest.importorskip("keras")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # raised inside Keras
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # .h5 is legacy
+]
+PIXELS = np.random.default_rng(1).integers(0, 256, (6, 3, 64, 64), dtype=np.uint8)
+
+
+def randomize(model, images):
+    """Set random weights and statistics with which the outputs differ from image to image, as after training."""
+    random = np.random.default_rng(0)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(images, training=True)  # sets the statistics to those of the images
+    for layer in norms:
+        variance = np.asarray(layer.moving_variance.numpy())
+        shift = 0.1 * np.sqrt(variance) * random.normal(size=variance.shape)
+        layer.moving_mean.assign(np.asarray(layer.moving_mean.numpy()) + shift)
+        layer.moving_variance.assign(variance * random.uniform(0.7, 1.4, variance.shape))
+        layer.gamma.assign(random.uniform(0.7, 1.3, variance.shape))
+        layer.beta.assign(random.normal(0, 0.1, variance.shape))
+    features = np.asarray(keras.Model(model.inputs, model.layers[-1].input)(images, training=False).detach())
+    kernel = random.normal(size=(features.shape[1], 10))
+    logits = features @ kernel
+    scale = 1.5 / logits.std(0)
+    model.layers[-1].set_weights([kernel * scale, -(logits * scale).mean(0)])
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121", "EfficientNetB0"])
+def test_application_gives_the_probabilities_of_keras(name, tmp_path):
+    model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=10)
+    images = PIXELS.transpose(0, 2, 3, 1).astype("float32") / np.float32(1 if name == "EfficientNetB0" else 255)
+    randomize(model, images)
+    expected = np.asarray(model(images, training=False).detach())
+    assert np.ptp(expected, axis=0).max() > 0.1
+    for suffix in ("keras", "h5"):
+        model.save(tmp_path / f"m.{suffix}")
+        run = ts.import_keras(tmp_path / f"m.{suffix}", out=tmp_path / suffix)
+        assert np.abs(ts.Run.open(run.path).classifier().probabilities(PIXELS) - expected).max() < 1e-4
