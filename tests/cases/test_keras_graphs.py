@@ -79,9 +79,23 @@ def keras_2(model):
         parts = value if isinstance(value, list) else []
         return [tensor for part in parts for tensor in tensors(part)]
 
+    def function(entry):
+        (node,) = entry["inbound_nodes"]
+        first, second = (tensors([value]) or value for value in node["args"])
+        name, call, output, _ = first[0]
+        keywords = {"y": second[0][:3] if isinstance(second, list) else second, "name": None}
+        kind = {"TrueDivide": "math.truediv", "Add": "__operators__.add", "Maximum": "math.maximum"}.get(
+            entry["class_name"], f"math.{entry['class_name'].lower()}"
+        )
+        config = entry["config"] | {"function": kind}
+        nodes = [[name, call, output, keywords]]
+        return {"class_name": "TFOpLambda", "config": config, "name": config["name"], "inbound_nodes": nodes}
+
     config = dict(model["config"])
     config["layers"] = [
-        (keras_2(entry) if entry["class_name"] == "Functional" else {"config": entry["config"]})
+        function(entry)
+        if entry["module"].startswith("keras.src.ops")
+        else (keras_2(entry) if entry["class_name"] == "Functional" else {"config": entry["config"]})
         | {
             "class_name": entry["class_name"],
             "name": entry["config"]["name"],
@@ -233,6 +247,27 @@ def test_operators_of_keras_3_give_the_probabilities_of_keras(tmp_path):
     assert difference(imported(model, tmp_path), model) < 1e-5
 
 
+def test_operators_of_keras_2_give_the_probabilities_of_keras(tmp_path):
+    def body(x):
+        x = conv()(x / 0.5 - 1)
+        y = L.Conv2D(6, 1)(x) * 0.7 + 0.1
+        return keras.ops.maximum(x + y, x * y - y)
+
+    model = functional(body)
+    run = imported(model, tmp_path, "keras 2")
+    assert b"TFOpLambda" in (tmp_path / "m.h5").read_bytes()
+    assert difference(run, model) < 1e-5
+
+
+def test_tensors_among_the_keywords_of_a_layer_are_refused(tmp_path):
+    values = keras_2(json.loads(functional(residual).to_json()))
+    name, call = values["config"]["layers"][1]["name"], values["config"]["layers"][-1]["inbound_nodes"][0][0]
+    call[3]["mask"] = [name, 0, 0]
+    (tmp_path / "m.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError, match=r"\(Dense\) takes 2 tensors\. Only layers such as Add take several\."):
+        ts.import_keras(tmp_path / "m.json", tmp_path / "none.h5", out=tmp_path / "run")
+
+
 def test_recipe_of_a_graph_names_its_layers_and_chains_stay_chains(tmp_path):
     recipe = imported(functional(residual), tmp_path).recipe()
     assert recipe.model.architecture == "layers"
@@ -382,12 +417,15 @@ def lstm(x):
         (lambda x: L.Dot(axes=-1)([x, x]), r"unsupported 'Dot'"),
         (lambda x: L.Concatenate(axis=1)([x, x]), r"concatenation over axis 1 is not supported"),
         (lambda x: L.Concatenate(axis=2)([x, x]), r"concatenation over axis 2 is not supported"),
-        (lambda x: keras.ops.sin(x), r"the function 'Sin' of keras\.ops is not supported"),
+        (lambda x: keras.ops.sin(x), r"the function 'Sin', named 'sin', is not supported"),
         (
             lambda x: x + np.ones((16, 16, 3), "float32"),
-            r"the function 'Add' of keras\.ops is not supported with these",
+            r"the function 'Add', named '.*', is not supported with these",
         ),
-        (lambda x: L.Conv2D(3, 1)(x) * L.GlobalMaxPooling2D()(L.Conv2D(16, 1)(x))[:, :3], "of keras.ops is not"),
+        (
+            lambda x: L.Conv2D(3, 1)(x) * L.GlobalMaxPooling2D()(L.Conv2D(16, 1)(x))[:, :3],
+            r"the function 'Multiply', named|the function 'GetItem', named",
+        ),
         (lambda x: L.Dropout(0.5, name="mc")(x, training=True), r"'mc' \(Dropout\) is called with training=True"),
         (lambda x: L.Add()([L.Activation("softmax")(x), x]), r"the activation 'softmax' is not supported"),
         (lambda x: L.Add()([L.Softmax()(x), x]), r"\(Softmax\) is not the last one"),

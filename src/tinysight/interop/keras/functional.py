@@ -28,8 +28,8 @@ class LayerCall:
         kind: class of the layer.
         config: its configuration.
         inputs: numbers of the calls whose outputs it takes; the image has none.
-        arguments: its positional arguments, those of lists included, with None for tensors.
-        is_operation: whether it is a function of `keras.ops`, such as `x + y`, instead of a layer.
+        arguments: its arguments, those of lists included, with None for tensors.
+        is_operation: whether it is a function of `keras.ops` or TensorFlow, such as `x + y`, instead of a layer.
         is_shared: whether the model calls the layer several times.
         model: name of the outermost model inside the model that contains it; empty if there is none.
         group: its group in a weights file of Keras 3.
@@ -116,8 +116,10 @@ def _add_layer(
 ) -> int:
     if len(calls) == MAX_LAYERS:
         raise UnsupportedLayerError(f"more than {MAX_LAYERS:,} layers. At most {MAX_LAYERS:,} can be imported.")
-    is_operation = str(entry.get("module") or "").startswith("keras.src.ops.")
     kind, config = entry["class_name"], entry["config"]
+    is_operation = str(entry.get("module") or "").startswith("keras.src.ops.")
+    if kind == "TFOpLambda":
+        kind, is_operation = str(config["function"]), True
     calls.append(LayerCall(kind, config, inputs, arguments, is_operation, place.is_shared, place.model, place.group))
     return len(calls) - 1
 
@@ -241,14 +243,14 @@ def _tensors(value: Any) -> list[_Tensor]:
     if not isinstance(value, list):
         return []
     if len(value) >= 3 and isinstance(value[0], str) and all(isinstance(index, int) for index in value[1:3]):
-        return [(value[0], value[1])]
+        return [(value[0], value[1]), *_tensors(value[3] if len(value) > 3 else {})]  # the keywords of the call
     return [tensor for part in value for tensor in _tensors(part)]
 
 
 def _arguments(node: Any) -> tuple[Any, ...]:
-    """Return the positional arguments of a call in Keras 3, those of lists included, with None for tensors."""
+    """Return the arguments of a call, those of lists included, with None for tensors."""
     if not isinstance(node, dict):
-        return tuple(None for _ in _tensors(node))
+        return _keras_2_arguments(node)
 
     def read(value: Any) -> list[Any]:
         if isinstance(value, list):
@@ -256,6 +258,14 @@ def _arguments(node: Any) -> tuple[Any, ...]:
         return [None if isinstance(value, dict) and _tensors(value) else value]
 
     return tuple(read(node["args"]))
+
+
+def _keras_2_arguments(node: Any) -> tuple[Any, ...]:
+    """Return the arguments of a call in Keras 2, which for a function of TensorFlow are a tensor and a keyword y."""
+    keywords = node[3] if len(node) > 3 and isinstance(node[3], dict) else {}
+    if "y" not in keywords:
+        return tuple(None for _ in _tensors(node))
+    return None, None if _tensors(keywords["y"]) else keywords["y"]
 
 
 def _runs_as_in_training(node: Any) -> bool:

@@ -260,18 +260,18 @@ def _concatenation(config: LayerConfig) -> list[Spec]:
 
 
 def read_operation(kind: str, config: LayerConfig, arguments: Sequence[Any], are_flat: Sequence[bool]) -> list[Spec]:
-    """Return the layers for a function of `keras.ops`, such as `x + y` or `x / 255`.
+    """Return the layers for a function of `keras.ops` or TensorFlow, such as `x + y` or `x / 255`.
 
     Args:
-        kind: class of the operation.
+        kind: class of the operation in Keras 3, or name of the function in Keras 2.
         config: its configuration.
-        arguments: its positional arguments, those of lists included, with None for tensors.
+        arguments: its arguments, those of lists included, with None for tensors.
         are_flat: for each tensor, whether it has no height and width.
 
     Raises:
         UnsupportedLayerError: it is another operation, or one of other arguments.
     """
-    match kind, arguments:
+    match _TENSORFLOW.get(kind, kind), arguments:
         case "Add", [None, float() | int() as value] | [float() | int() as value, None]:
             return [layers.Rescaling(scale=1.0, offset=value)]
         case "Subtract", [None, float() | int() as value]:
@@ -283,13 +283,24 @@ def read_operation(kind: str, config: LayerConfig, arguments: Sequence[Any], are
         case "TrueDivide" | "Divide", [None, float() | int() as value] if value:
             return [layers.Rescaling(scale=1 / value)]
         case "Add" | "Subtract" | "Multiply" | "Maximum" | "Minimum", [None, None] if len(set(are_flat)) == 1:
-            return MERGES[kind](config)
+            return MERGES[_TENSORFLOW.get(kind, kind)](config)
         case "Concatenate", [*tensors] if not any(tensors):
             return MERGES[kind](config | {"is_flat": all(are_flat)})
     raise UnsupportedLayerError(
-        f"the function {reprlib.repr(kind)} of keras.ops is not supported with these arguments. Use a Keras layer "
-        "instead, and save the model again."
+        f"the function {reprlib.repr(kind)}, named {reprlib.repr(config.get('name'))}, is not supported with these "
+        "arguments. Use a Keras layer instead, and save the model again."
     )
+
+
+_TENSORFLOW = {
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "math.truediv": "TrueDivide",
+    "math.maximum": "Maximum",
+    "math.minimum": "Minimum",
+}
 
 
 def _no_layers(config: LayerConfig) -> list[Spec]:
