@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +15,15 @@ from tinysight._util import optional_deps
 from tinysight._util.errors import InputError, StorageError, did_you_mean
 
 if TYPE_CHECKING:
+    from tinysight.data.dataset import Pixels, Split
     from tinysight.models.classifier import Classifier
     from tinysight.models.predictor import Predictor
 
 _OPEN_IMAGE = """import numpy as np
 from PIL import Image, ImageOps
 
-size = {size}
 image = Image.open("cat.jpg")
-image.draft(None, (3 * size, 3 * size))  # decodes large JPEG images faster
+image.draft(None, ({enough}, {enough}))  # decodes large JPEG images faster
 image = ImageOps.exif_transpose(image)
 if image.mode.startswith("I;16"):
     values = np.array(image, "uint16")
@@ -46,14 +48,58 @@ images = np.stack(squares)
 """
 
 
-def image_program(classifier: Predictor) -> str:
-    """Return the beginning of an example program: it reads `cat.jpg` into `images`, as `predict` does.
+def open_program(classifier: Predictor) -> str:
+    """Return the beginning of an example program: it opens `cat.jpg` as `predict` does.
+
+    `image` is then an upright, opaque Pillow image in mode RGB.
+    """
+    from tinysight.data.image_io.image_file import DRAFT_MARGIN  # imports Pillow
+
+    return _OPEN_IMAGE.format(enough=DRAFT_MARGIN * classifier.image_size)
+
+
+def crop_program(classifier: Predictor) -> str:
+    """Return how to continue for formats that take squares: the program crops `image` as `predict` does.
 
     `images` is uint8, (crops, height, width, 3). The prediction is the mean over the crops.
     """
     crops = [tuple(crop) for crop in classifier.crops]
     squares = _CENTER_CROP if crops == [(0.0, 0.5)] else _SEVERAL_CROPS.format(crops=crops)
-    return _OPEN_IMAGE.format(size=classifier.image_size) + squares
+    return f"size = {classifier.image_size}\n" + squares
+
+
+@dataclass(frozen=True)
+class Int8Images:
+    """The images for a quantized export.
+
+    Attributes:
+        training: uint8, (n, 3, height, width): the ranges of the activations are measured on these.
+        validation: the accuracy is measured on these.
+    """
+
+    training: Pixels
+    validation: Split
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export may differ in from the classifier.
+
+    Attributes:
+        tta: predict with test-time augmentation.
+        int8: the images to quantize to 8-bit integers with; None for floating point.
+    """
+
+    tta: bool = False
+    int8: Int8Images | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the options that are set."""
+        return [name for name, is_set in (("int8", self.int8 is not None), ("tta", self.tta)) if is_set]
+
+
+PLAIN = ExportOptions()
 
 
 class Exporter(ABC):
@@ -66,27 +112,36 @@ class Exporter(ABC):
         name: name of the format and of the extra that installs its packages.
         package: the package that writes it.
         suffix: of the default path, which is the run's with this suffix.
+        options: names of the options that it has.
     """
 
     name: str
     package: str
     suffix: str
+    options: frozenset[str] = frozenset()
 
-    def export(self, classifier: Classifier, path: Path) -> None:
+    def check_options(self, names: Iterable[str]) -> None:
+        """Raise InputError if the format lacks one of these options."""
+        for name in (name for name in names if name not in self.options):
+            others = [other for other in exporter_names() if name in get_exporter(other).options]
+            raise InputError(f"export: {self.name} has no {name}. Export to {' or '.join(others)}, or leave it out.")
+
+    def export(self, classifier: Classifier, path: Path, options: ExportOptions = PLAIN) -> None:
         """Write a classifier to `path`.
 
         Raises:
-            InputError: the package of the format is not installed.
+            InputError: the package of the format is not installed, or the format lacks an option.
             ModelError: the format cannot hold this network.
             StorageError: `path` already exists, or the disk is full or read-only.
         """
+        self.check_options(options.names)
         optional_deps.require(self.package, extra=self.name)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise StorageError(f"{path}: already exists. Choose another path.")
-        self._write(classifier, path)
+        self._write(classifier, path, options)
 
     @abstractmethod
-    def _write(self, classifier: Classifier, path: Path) -> None:
+    def _write(self, classifier: Classifier, path: Path, options: ExportOptions) -> None:
         """Write a classifier to a new file or folder."""
 
     @abstractmethod
