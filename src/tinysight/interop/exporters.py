@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,16 +67,19 @@ def crop_program(classifier: Predictor) -> str:
     return f"size = {classifier.image_size}\n" + squares
 
 
+N_CALIBRATION = 512  # training images on which the ranges of the activations are measured
+
+
 @dataclass(frozen=True)
 class Int8Images:
     """The images for a quantized export.
 
     Attributes:
-        training: uint8, (n, 3, height, width): the ranges of the activations are measured on these.
+        calibration: uint8, (n, 3, height, width): the ranges of the activations are measured on these.
         validation: the accuracy is measured on these.
     """
 
-    training: Pixels
+    calibration: Pixels
     validation: Split
 
 
@@ -92,11 +94,6 @@ class ExportOptions:
 
     tta: bool = False
     int8: Int8Images | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the options that are set."""
-        return [name for name, is_set in (("int8", self.int8 is not None), ("tta", self.tta)) if is_set]
 
 
 PLAIN = ExportOptions()
@@ -120,24 +117,29 @@ class Exporter(ABC):
     suffix: str
     options: frozenset[str] = frozenset()
 
-    def check_options(self, names: Iterable[str]) -> None:
-        """Raise InputError if the format lacks one of these options."""
-        for name in (name for name in names if name not in self.options):
+    def check(self, path: Path, tta: bool = False, int8: bool = False) -> None:
+        """Check that an export with these options can be written to `path`.
+
+        Raises:
+            InputError: the format lacks an option, or its package is not installed.
+            StorageError: `path` already exists.
+        """
+        for name in (name for name, is_set in (("int8", int8), ("tta", tta)) if is_set and name not in self.options):
             others = [other for other in exporter_names() if name in get_exporter(other).options]
-            raise InputError(f"export: {self.name} has no {name}. Export to {' or '.join(others)}, or leave it out.")
+            raise InputError(f"export: {self.name} has no {name}. Leave it out, or export to {' or '.join(others)}.")
+        optional_deps.require(self.package, extra=self.name)
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise StorageError(f"{path}: already exists. Choose another path.")
 
     def export(self, classifier: Classifier, path: Path, options: ExportOptions = PLAIN) -> None:
         """Write a classifier to `path`.
 
         Raises:
-            InputError: the package of the format is not installed, or the format lacks an option.
+            InputError: the format lacks an option, or its package is not installed.
             ModelError: the format cannot hold this network.
             StorageError: `path` already exists, or the disk is full or read-only.
         """
-        self.check_options(options.names)
-        optional_deps.require(self.package, extra=self.name)
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise StorageError(f"{path}: already exists. Choose another path.")
+        self.check(path, options.tta, options.int8 is not None)
         self._write(classifier, path, options)
 
     @abstractmethod

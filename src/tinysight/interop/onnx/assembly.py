@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import onnx
 import onnx.inliner
@@ -30,7 +30,7 @@ def assemble(network: onnx.ModelProto, metadata: Metadata, tta_shift: int = 0) -
     middle = onnx.ModelProto()
     middle.CopyFrom(network)
     for prefix, part in (("prepare/", prepare), ("network/", middle), ("decide/", decide)):
-        _rename(part.graph, lambda name, prefix=prefix: name if name in {*INPUTS, *OUTPUTS} else prefix + name)
+        _add_prefix(part.graph, prefix)
     for node in middle.graph.node:
         del node.metadata_props[:]  # of torch: source lines, with the paths of this machine
     squares, weights = (value.name for value in prepare.graph.output)
@@ -41,7 +41,9 @@ def assemble(network: onnx.ModelProto, metadata: Metadata, tta_shift: int = 0) -
     versions = {entry.domain: entry.version for entry in model.opset_import}
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in versions.items())
-    for value, text in zip([*model.graph.input, *model.graph.output], [*INPUTS.values(), *OUTPUTS.values()], strict=True):
+    for value, text in zip(
+        [*model.graph.input, *model.graph.output], [*INPUTS.values(), *OUTPUTS.values()], strict=True
+    ):
         value.doc_string = text
     helper.set_model_props(model, metadata.to_properties())
     return model
@@ -59,13 +61,16 @@ def _optimized(part: onnx.ModelProto) -> onnx.ModelProto:
     return onnxscript.optimizer.optimize(onnx.inliner.inline_local_functions(part))
 
 
-def _rename(graph: onnx.GraphProto, rename: Callable[[str], str]) -> None:
-    """Rename all nodes and values, also in subgraphs, which `onnx.compose.add_prefix` leaves inconsistent."""
+def _add_prefix(graph: onnx.GraphProto, prefix: str) -> None:
+    """Rename all but the inputs and outputs of the whole, also in subgraphs, which `onnx.compose` does not do."""
+
+    def renamed(names: Iterable[str]) -> list[str]:
+        return [name if not name or name in INPUTS or name in OUTPUTS else prefix + name for name in names]
+
     for value in [*graph.input, *graph.output, *graph.value_info, *graph.initializer]:
-        value.name = rename(value.name)
+        (value.name,) = renamed([value.name])
     for node in graph.node:
-        node.name = rename(node.name)
-        node.input[:] = [rename(name) if name else "" for name in node.input]
-        node.output[:] = [rename(name) if name else "" for name in node.output]
+        (node.name,) = renamed([node.name])
+        node.input[:], node.output[:] = renamed(node.input), renamed(node.output)
         for attribute in node.attribute:
-            _rename(attribute.g, rename)
+            _add_prefix(attribute.g, prefix)

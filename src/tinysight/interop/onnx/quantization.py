@@ -18,8 +18,6 @@ from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier,
 from tinysight.models.classifier import ClassifierSpec, iter_batches
 from tinysight.models.selective import choose_threshold
 
-N_TRAINING = 512  # training images, evenly spaced, on which the ranges of the activations are measured
-
 
 def quantize(
     network: onnx.ModelProto, spec: ClassifierSpec, metadata: Metadata, images: Int8Images
@@ -33,10 +31,9 @@ def quantize(
         network: the network in floating point.
         spec: the classifier.
         metadata: the metadata of its export.
-        images: training images to measure the activations on, and validation images to measure the accuracy on.
+        images: images to measure the ranges of the activations on, and images to measure the accuracy on.
     """
-    training = images.training[:: -(-len(images.training) // N_TRAINING)]
-    small = _quantize_static(network, training)
+    small = _quantize_static(network, images.calibration)
     labels = images.validation.labels
 
     def probabilities(model: onnx.ModelProto) -> NDArray[np.float32]:
@@ -46,7 +43,7 @@ def quantize(
     before, after = probabilities(network), probabilities(small)
     correct = after.argmax(1) == labels
     record = Int8Record(
-        n_training=len(training),
+        n_calibration=len(images.calibration),
         n_validation=len(labels),
         accuracy=float(correct.mean()),
         float_accuracy=float((before.argmax(1) == labels).mean()),

@@ -35,7 +35,7 @@ class Int8Record(BaseModel):
     """The measured cost of quantization to 8-bit integers.
 
     Attributes:
-        n_training: number of training images that the ranges of the activations were measured on.
+        n_calibration: number of training images that the ranges of the activations were measured on.
         n_validation: number of validation images that the accuracies were measured on.
         accuracy: accuracy of the quantized classifier, 0..1.
         float_accuracy: accuracy of the classifier in floating point, 0..1.
@@ -43,7 +43,7 @@ class Int8Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n_training: int = Field(ge=1)
+    n_calibration: int = Field(ge=1)
     n_validation: int = Field(ge=1)
     accuracy: float = Field(ge=0, le=1)
     float_accuracy: float = Field(ge=0, le=1)
