@@ -177,7 +177,7 @@ def quantized(run: Run, data_dir: Path | None, folder: Path) -> list[dict[str, A
     sizes = [path.stat().st_size / 1000 for path in paths]
     accuracies = [accuracy(path, test) for path in paths]
     one, batch = latencies(paths, test.pixels, 1), latencies(paths, test.pixels, 256)
-    name = run.summary().recipe
+    recipe = run.summary().recipe
     rows = [
         ("file size, kB", sizes, ".0f"),
         ("test accuracy", accuracies, ".4f"),
@@ -186,7 +186,7 @@ def quantized(run: Run, data_dir: Path | None, folder: Path) -> list[dict[str, A
     ]
     return [
         {
-            "claim": f"int8 ONNX file of `{name}`: {what}",
+            "claim": f"int8 ONNX file of `{recipe}`: {what}",
             "ours": format(values[1], form),
             "peer": f"float: {values[0]:{form}}",
             "ratio": f"{values[1] / values[0]:.3f}",

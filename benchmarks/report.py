@@ -33,6 +33,7 @@ CLAIMS = (
     "race",
     "own_images",
     "speed",
+    "onnx",
     "predict_files",
     "demo",
     "trust",

@@ -2,21 +2,23 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+import torch
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
 
 from tinysight._util.errors import InputError
 from tinysight.data.crops import CENTER_CROP, SIX_CROP, Crop
 from tinysight.data.image_io.image_file import extract_crops
 from tinysight.interop.exporters import get_exporter
-from tinysight.interop.onnx.assembly import assemble, serialize
 from tinysight.interop.onnx.runtime import Metadata, open_session
 from tinysight.models.tta import IDENTITY_VIEW, tta_views
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+assembly = pytest.importorskip("tinysight.interop.onnx.assembly")
+assemble, serialize = assembly.assemble, assembly.serialize
 
 SIZE = 16
 CROPS = {"one": CENTER_CROP, "six": SIX_CROP, "off center": (Crop(0.1, 0.3), Crop(0.4, 0.9))}
@@ -63,20 +65,19 @@ def used(crops, squares, height, width):
     return np.stack([square for square, fit in zip(squares, [True, *fits[1:]], strict=True) if fit])
 
 
-@given(st.integers(1, 130), st.integers(1, 130), st.integers(0, 2**32))
+@settings(max_examples=10)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32))
 @example(1, 1, 0)
 @example(SIZE, SIZE, 1)
 @example(SIZE, 3 * SIZE, 2)
 @example(SIZE + 1, SIZE, 3)  # the vertical pass first
-@example(1500, 19, 4)
-@example(19, 1500, 5)
+@example(300, 19, 4)
+@example(19, 300, 5)
 def test_squares_are_those_of_pillow_bit_for_bit(sessions, height, width, seed):
     crops, (plain, with_tta) = sessions
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     squares = extract_crops(Image.fromarray(pixels), (SIZE, SIZE), crops)
     for session, views in ((plain, [IDENTITY_VIEW]), (with_tta, tta_views(2))):
-        import torch
-
         kept = torch.from_numpy(used(crops, squares, height, width)).float()
         expected = torch.stack([view(kept) for view in views], 1).flatten(2).flatten(0, 1).numpy()
         probabilities, _, logits = session.run(None, {"images": pixels[None]})
