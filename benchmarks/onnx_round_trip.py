@@ -17,7 +17,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = write_images(folder / "images")
-        for row in [*round_trips(run, files, folder), *quantized(run, arguments.data_dir, folder)]:
+        for row in chain(quantized(run, arguments.data_dir, folder), round_trips(run, files, folder)):
             print(json.dumps(append("onnx", {**row, **stamp()}), ensure_ascii=False), flush=True)
 
 
@@ -137,8 +138,7 @@ def write_images(folder: Path) -> list[Path]:
     return files
 
 
-def round_trips(run: Run, files: list[Path], folder: Path) -> list[dict[str, Any]]:
-    rows = []
+def round_trips(run: Run, files: list[Path], folder: Path) -> Iterator[dict[str, Any]]:
     for crops, tta in (((run.classifier().crops[0],), False), (SIX_CROP, False), (SIX_CROP, True)):
         copy = Run(Path(shutil.copytree(run.path, folder / f"run-{len(crops)}-{tta}")))
         copy.write_classifier(run.classifier().with_spec(crops=crops, bf16_margin=None))
@@ -147,7 +147,7 @@ def round_trips(run: Run, files: list[Path], folder: Path) -> list[dict[str, Any
         theirs = np.stack([run_program(get_exporter("onnx").usage(path, copy.classifier()), file) for file in files])
         same = (theirs.argmax(1) == ours.probabilities.argmax(1)).mean()
         difference = np.abs(theirs - ours.probabilities).max()
-        rows.append(
+        yield (
             {
                 "claim": f"ONNX file and printed program, {len(crops)} crop(s){', TTA' * tta}: same class; difference",
                 "ours": f"{same:.1%}; {difference:.1e}",
@@ -156,7 +156,6 @@ def round_trips(run: Run, files: list[Path], folder: Path) -> list[dict[str, Any
                 "n": f"{len(files)} images",
             }
         )
-    return rows
 
 
 def run_program(program: str, file: Path) -> np.ndarray:

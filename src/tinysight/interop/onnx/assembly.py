@@ -57,8 +57,10 @@ def serialize(model: onnx.ModelProto) -> bytes:
 
 
 def _optimized(part: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a part without functions and without casts of constants, which onnxruntime would warn about."""
-    return onnxscript.optimizer.optimize(onnx.inliner.inline_local_functions(part))
+    """Return a part without functions, casts of constants and unused constants, about which onnxruntime would warn."""
+    optimized = onnxscript.optimizer.optimize(onnx.inliner.inline_local_functions(part))
+    onnxscript.optimizer.remove_unused_nodes(optimized)
+    return optimized
 
 
 def _add_prefix(graph: onnx.GraphProto, prefix: str) -> None:

@@ -78,7 +78,7 @@ def preparation(size: int, crops: Crops, views: list[View]) -> onnx.ModelProto:
         views: the views of each crop.
     """
     all_margins, all_positions = (from_array(np.array(values, np.float64)) for values in zip(*crops, strict=True))
-    n_crops = len(crops)
+    n_crops, first_is_whole = len(crops), from_array(np.array(crops[0].margin == 0))
     places = from_array(_places(size, views))
 
     @script(default_opset=op)
@@ -86,7 +86,8 @@ def preparation(size: int, crops: Crops, views: list[View]) -> onnx.ModelProto:
         height = op.Squeeze(op.Gather(op.Shape(images), [1]))
         width = op.Squeeze(op.Gather(op.Shape(images), [2]))
         planes = op.Transpose(images, perm=[0, 3, 1, 2])
-        if op.And(height == size, width == size):
+        is_exact = op.And(height == size, width == size)
+        if op.And(is_exact, op.Constant(value=first_is_whole)):
             fitted = op.Cast(planes, to=_FLOAT)
             weights = op.Constant(value_floats=[1.0])
         else:
@@ -94,7 +95,8 @@ def preparation(size: int, crops: Crops, views: list[View]) -> onnx.ModelProto:
             w = op.Cast(width, to=_DOUBLE)
             margins = op.Constant(value=all_margins)
             is_first = op.Range(0, n_crops, 1) == 0
-            is_chosen = op.Or(is_first, op.Min(h, w) * (1.0 - margins * 2.0) >= size)
+            is_larger = op.And(op.Min(h, w) * (1.0 - margins * 2.0) >= size, op.Not(is_exact))
+            is_chosen = op.Or(is_first, is_larger)
             chosen = op.Compress(margins, is_chosen)
             positions = op.Compress(op.Constant(value=all_positions), is_chosen)
             n_left_out = n_crops - op.Size(chosen)

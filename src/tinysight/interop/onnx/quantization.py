@@ -66,6 +66,7 @@ def _quantize_static(network: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProt
             return None if batch is None else {network.graph.input[0].name: batch.astype(np.float32)}
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "int8.onnx")
-        quantize_static(network, path, Batches(), quant_format=QuantFormat.QDQ, per_channel=True)
+        source, path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        source.write_bytes(serialize(network))  # onnxruntime would change a network in memory
+        quantize_static(source, path, Batches(), quant_format=QuantFormat.QDQ, per_channel=True)
         return onnx.load(path)
