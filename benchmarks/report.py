@@ -34,6 +34,7 @@ CLAIMS = (
     "own_images",
     "small_folders",
     "speed",
+    "onnx",
     "predict_files",
     "demo",
     "trust",

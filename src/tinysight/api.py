@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.significance import RunComparison
+    from tinysight.interop.exporters import Int8Images
     from tinysight.models.network import NetworkFactory
     from tinysight.models.predictor import ModelSource
     from tinysight.models.summary import LayerRow
@@ -405,7 +406,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions:
     elif isinstance(classifier, Classifier):
         probabilities_of = partial(classifier.probabilities, tta=True)
     else:
-        raise InputError(f"{source.path}: an ONNX file predicts without TTA. Pass tta=False.")
+        raise InputError(f"{source.path}: an ONNX file has TTA only if it was exported with it. Pass tta=False.")
     crops = to_crops(images, classifier.image_size, classifier.crops)
     probabilities = average_over_crops(probabilities_of, crops)
     names = classifier.class_names
@@ -695,27 +696,47 @@ def forget(
     return Run(path, opened.network)
 
 
-def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:
+def export(
+    run: RunLike,
+    to: str,
+    path: str | Path | None = None,
+    *,
+    tta: bool = False,
+    int8: bool = False,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Export the classifier of a run.
 
     Args:
         run: a run or its path.
         to: "onnx" writes a single file, "keras" a folder.
         path: the file or folder to write; by default RUN.onnx or RUN-keras.
+        tta: export test-time augmentation too; ONNX only.
+        int8: quantize to 8-bit integers, with training images of the run; ONNX only. The metadata of the file state the
+            accuracy on the validation images, in floating point and as 8-bit integers.
+        dataset: with `int8`, the images that the run was trained on; by default loaded again from their source.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
 
     Returns:
         The path.
 
     Raises:
-        InputError: there is no such format, or its packages are not installed.
+        InputError: there is no such format, it lacks an option, or its packages are not installed.
+        DataError: with `int8`, the images are not those that the run was trained on.
         ModelError: the format cannot hold this network.
         StorageError: the path already exists or cannot be written.
     """
-    from tinysight.interop.exporters import get_exporter
+    from tinysight.interop.exporters import ExportOptions, get_exporter
 
     opened, exporter = open_run(run), get_exporter(to)
     target = exporter.default_path(opened.path) if path is None else Path(path)
-    exporter.export(opened.classifier(), target)
+    classifier = opened.classifier()
+    exporter.check(target, tta=tta, int8=int8)
+    images = _int8_images(opened, dataset, data_dir, _shown(progress)) if int8 else None
+    exporter.export(classifier, target, ExportOptions(tta, images))
     return target
 
 
@@ -957,6 +978,18 @@ def _run_dataset(
     given = None if dataset is None else _given_dataset(run, dataset, data_dir, progress)
     open_images = open_complete_dataset if needs_all else open_dataset
     return open_images(run, given, _path(data_dir), progress)
+
+
+def _int8_images(run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress) -> Int8Images:
+    """Return training images to calibrate a quantized network on, evenly spaced, and the validation images."""
+    from tinysight.data.pixels import take
+    from tinysight.data.splits import split_dataset
+    from tinysight.interop.exporters import N_CALIBRATION, Int8Images
+
+    images = _run_dataset(run, dataset, data_dir, progress)
+    split = split_dataset(images, run.recipe().data, run.environment().seed)
+    step = -(-len(split.train_indices) // N_CALIBRATION)
+    return Int8Images(take(split.train.pixels, split.train_indices[::step]), split.validation)
 
 
 def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:

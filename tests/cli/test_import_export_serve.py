@@ -142,7 +142,11 @@ def test_printed_usage_example_runs(tinysight, finished_run, photos):
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr
     (prediction,) = json.loads(tinysight("predict", finished_run, "cat.jpg", "--json").out)["predictions"]
-    assert completed.stdout.split()[0] == prediction["top"][0]["class"]
+    assert completed.stdout.split() == [
+        *["unsure:"] * prediction["unsure"],
+        prediction["top"][0]["class"],
+        completed.stdout.split()[-1],
+    ]
 
 
 @pytest.mark.parametrize(("target", "package"), [("keras", "keras"), ("onnx", "onnxscript")])

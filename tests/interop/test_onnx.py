@@ -39,8 +39,9 @@ def pixels():
 def test_onnxruntime_gives_the_same_probabilities(ours, file, pixels):
     session = onnxruntime.InferenceSession(str(file))
     for n in (1, 70):  # the batch dimension is dynamic
-        (probabilities,) = session.run(None, {"images": pixels[:n]})
+        probabilities, unsure = session.run(None, {"images": pixels[:n].transpose(0, 2, 3, 1)})
         assert np.abs(probabilities - ours.probabilities(pixels[:n])).max() < 1e-4
+        assert (unsure == (probabilities.max(1) < ours.abstain_below)).all()
     names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
     assert tuple(names) == ours.class_names
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysight._util.files import atomic_dir, write_text
-from tinysight.interop.exporters import Exporter, image_program
+from tinysight.interop.exporters import Exporter, ExportOptions, crop_program, open_program
 from tinysight.interop.keras.architecture import KerasArchitecture
 from tinysight.interop.keras.graph import KerasLayer, Spec
 from tinysight.interop.keras.weights import weight_specs
@@ -46,7 +46,7 @@ class KerasExporter(Exporter):
 
     name, package, suffix = "keras", "keras", "-keras"
 
-    def _write(self, classifier: Classifier, path: Path) -> None:
+    def _write(self, classifier: Classifier, path: Path, options: ExportOptions) -> None:
         model = to_keras(to_portable(classifier))
         with atomic_dir(path) as draft:
             write_text(draft / ARCHITECTURE_FILE, model.to_json(indent=1))
@@ -57,7 +57,8 @@ class KerasExporter(Exporter):
     def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with Keras."""
         model, names = str(path / MODEL_FILE), str(path / CLASS_NAMES_FILE)
-        return image_program(classifier) + _EXAMPLE.format(model=model, names=names, size=classifier.image_size)
+        example = _EXAMPLE.format(model=model, names=names, size=classifier.image_size)
+        return open_program(classifier) + crop_program(classifier) + example
 
 
 EXPORTER = KerasExporter()
