@@ -164,7 +164,7 @@ def run_program(program: str, file: Path) -> np.ndarray:
     values: dict[str, Any] = {}
     with contextlib.chdir(file.parent.parent), Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
         exec(program, values)  # noqa: S102  it is the program that `export` prints
-    return values["probabilities"]
+    return np.asarray(values["probabilities"])
 
 
 def quantized(run: Run, data_dir: Path | None, folder: Path) -> list[dict[str, Any]]:
@@ -206,7 +206,8 @@ def accuracy(path: Path, test: Split) -> float:
 
 def latencies(paths: list[Path], pixels: Pixels, n: int, repeats: int = 100) -> list[float]:
     """Return the shortest time of each file for `n` prepared images, in ms, taking turns."""
-    sessions, times = [open_session(path) for path in paths], [[], []]
+    sessions = [open_session(path) for path in paths]
+    times: list[list[float]] = [[] for _ in paths]
     images = np.ascontiguousarray(pixels[:n].transpose(0, 2, 3, 1))
     for _ in range(repeats):
         for session, own in zip(sessions, times, strict=True):
