@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import append, stamp, tinysight
+from common import append, multi_class, stamp, tinysight
 
 from tinysight.auditing.registry import report_sections
 from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
@@ -45,7 +45,7 @@ def main() -> None:
 
 def time_steps(steps: dict[str, list[str]]) -> list[dict[str, object]]:
     """Run the commands in order, and return a row with the duration of each."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, command in steps.items():
         start = time.perf_counter()
         tinysight(*command)
@@ -55,7 +55,7 @@ def time_steps(steps: dict[str, list[str]]) -> list[dict[str, object]]:
 
 def result_rows(run: Run, recipe: str) -> list[dict[str, object]]:
     """Return a row per metric and per section of the audit."""
-    metrics, audit = run.metrics(), RunArtifacts(run).audit()
+    metrics, audit = multi_class(run.metrics()), RunArtifacts(run).audit()
     low, high = metrics.accuracy_ci95
     selective, calibration = metrics.selective, metrics.calibration
     rows: list[dict[str, object]] = [

@@ -16,6 +16,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -61,7 +62,7 @@ def main() -> None:
         print(json.dumps(append("augmentation", row(result, arguments.repeats)), ensure_ascii=False), flush=True)
 
 
-def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repeats: int) -> dict:
+def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return images per second of both and their ratio: minimum, median and maximum over `repeats`."""
     theirs, ours = keras_batches(pixels, keras_settings), our_batches(pixels, config)
     speed(theirs, 1), speed(ours, OUR_CALLS)  # warm-up
@@ -74,7 +75,7 @@ def compare(pixels: np.ndarray, config: Augmentation, keras_settings: dict, repe
     }
 
 
-def keras_batches(pixels: np.ndarray, settings: dict) -> Callable[[], int]:
+def keras_batches(pixels: np.ndarray, settings: dict[str, Any]) -> Callable[[], int]:
     images = pixels.transpose(0, 2, 3, 1).astype("float32") / 255
     flow = ImageDataGenerator(fill_mode="nearest", **settings).flow(images, np.zeros(IMAGES), BATCH, seed=0)
     return lambda: len(next(flow)[0])
@@ -103,7 +104,7 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
-def row(result: dict, repeats: int) -> dict:
+def row(result: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row for RESULTS.md."""
     values = {key: result[key] for key in ("tinysight_images_per_second", "keras_images_per_second", "ratio")}
     ours, theirs, ratio = (f"{v['median']:,.0f} ({v['min']:,.0f} to {v['max']:,.0f})" for v in values.values())

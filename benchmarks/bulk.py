@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import shutil
 import sys
@@ -106,7 +107,8 @@ def memory() -> float:
     """Return the proportional set size (PSS) of all predicting processes, this one included, in MB."""
     local = [psutil.Process(), *psutil.Process().children(recursive=True)]
     on_ray = [process for process in psutil.process_iter() if process.name().startswith("ray::")]
-    return sum(process.memory_full_info().pss for process in {*local, *on_ray} if process.is_running()) / 1e6
+    running = [process for process in {*local, *on_ray} if process.is_running()]
+    return float(sum(process.memory_full_info().pss for process in running)) / 1e6
 
 
 def speeds(run: Run, images: Path, count: int, scratch: Path) -> None:
@@ -158,7 +160,7 @@ def survives(run: Run, part: Path, out: Path, whole: Path, kill: Callable[[Clust
     try:
         for _ in range(2):
             cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         saboteur = Saboteur(lambda: kill(cluster))
         batch_predict(run, str(part), str(out), "ray", progress=saboteur)
         assert saboteur.done_once, "nothing was killed"

@@ -79,7 +79,8 @@ def losses(name: str, data: str, workers: int, threads: int) -> list[float]:
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(workers)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         subprocess.run([sys.executable, *(launch if workers > 1 else []), *script], env=environment, check=True)
-        return json.loads(path.read_text())
+        measured: list[float] = json.loads(path.read_text())
+        return measured
 
 
 def write_losses(name: str, data: str, to: Path) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import ROOT, append, stamp
+from common import ROOT, append, multi_class, stamp
 
 from tinysight.runs.run import Run
 
@@ -31,7 +31,7 @@ def main() -> None:
 
 def row_of(run: Run, seconds: float) -> dict[str, object]:
     """Return the row for RESULTS.md."""
-    summary, metrics = run.summary(), run.metrics()
+    summary, metrics = run.summary(), multi_class(run.metrics())
     result = f"accuracy {metrics.accuracy:.3f} on {metrics.n:,} test images after {summary.epochs} epochs"
     return {
         "claim": f"`make demo` within three minutes, {summary.dataset}",

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import append, stamp, tinysight
+from common import append, multi_class, stamp, tinysight
 from PIL import Image
 
 from tinysight.data.dataset import Split
@@ -65,7 +65,7 @@ def train(recipe: str, data: str, size: int, seed: int) -> float:
         options = ["--minutes", "1", "--set", f"data.image_size={size}", "--seed", str(seed), "--out", run]
         for arguments in (["train", recipe, "--data", data, *options], ["evaluate", run]):
             tinysight(*arguments)
-        accuracy: float = Run.open(Path(run)).metrics().accuracy
+        accuracy: float = multi_class(Run.open(Path(run)).metrics()).accuracy
     return accuracy
 
 

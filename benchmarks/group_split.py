@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import append, mean_and_range, stamp
+from common import append, mean_and_range, multi_class, stamp
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, shift
@@ -37,7 +37,8 @@ def scene(label: int, random: np.random.Generator) -> NDArray[np.float64]:
     noise = gaussian_filter(random.normal(size=(32, 32, 3)), (4, 4, 0))
     stripes = STRIPES * np.sin(np.arange(32) * np.pi / 2 + random.uniform(0, 2 * np.pi))
     direction = stripes[:, None, None] if label == 0 else stripes[None, :, None]
-    return 128 + 45 * noise / noise.std() + direction
+    colored: NDArray[np.float64] = 128 + 45 * noise / noise.std() + direction
+    return colored
 
 
 def frame(image: NDArray[np.float64], random: np.random.Generator) -> Image.Image:
@@ -74,8 +75,8 @@ def measure(folder: Path, seed: int) -> dict[str, tuple[float, float]]:
             overrides=["data.validation_fraction=0.2", "training.batch_size=16"],
             **options,  # type: ignore[arg-type]
         )
-        leaked = ts.evaluate(run).accuracy
-        results[rule] = leaked, ts.evaluate(run, folder / "new").accuracy
+        leaked = multi_class(ts.evaluate(run)).accuracy
+        results[rule] = leaked, multi_class(ts.evaluate(run, folder / "new")).accuracy
     return results
 
 

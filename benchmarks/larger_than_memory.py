@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import append, mean_and_range, stamp
+from common import append, mean_and_range, multi_class, stamp
 from PIL import Image
 
 from tinysight._util.progress import SilentProgress
@@ -177,8 +177,12 @@ def work(name: str, folder: Path, where: str, seed: str = "0", recipe: str = "")
     pixels.MAX_IN_MEMORY_BYTES = NEVER if where == "memory" else 0
     start = time.perf_counter()
     with anonymous_memory() as sizes:
-        accuracy_by = partial(test_accuracy, name=recipe, seed=int(seed))
-        figures = {"load": decode, "train": one_epoch, "accuracy": accuracy_by}[name](folder)
+        kinds: dict[str, Callable[[Path], dict[str, float]]] = {
+            "load": decode,
+            "train": one_epoch,
+            "accuracy": partial(test_accuracy, name=recipe, seed=int(seed)),
+        }
+        figures = kinds[name](folder)
     figures |= {"seconds": time.perf_counter() - start, "peak": status("VmHWM"), "own": max(sizes)}
     print(json.dumps(figures))
 
@@ -215,7 +219,7 @@ def test_accuracy(folder: Path, name: str, seed: int) -> dict[str, float]:
         recipe, path = loading.load_recipe(name), Path(out, "run")
         precision = resolve_precision("auto", recipe)
         Session(TrainConfig(recipe, load(str(folder)), str(folder), path, seed, precision)).run()
-        return {"accuracy": evaluate(Run(path)).accuracy}
+        return {"accuracy": multi_class(evaluate(Run(path))).accuracy}
 
 
 @contextmanager

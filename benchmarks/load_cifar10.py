@@ -14,11 +14,13 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from common import append, stamp
 
+from tinysight.data.dataset import Dataset
 from tinysight.data.sources import cifar10
 from tinysight.data.sources.cifar10 import binary_layout, python_layout
 
@@ -26,19 +28,19 @@ ROUNDS = 9
 TARGET = 0.1
 
 
-def read_binary(folder):
+def read_binary(folder: Path) -> Dataset:
     return cifar10.read(cifar10.Location("binary", folder / binary_layout.FOLDER))
 
 
-def read_pickled(folder):
+def read_pickled(folder: Path) -> Dataset:
     return cifar10.read(cifar10.Location("pickled", folder / python_layout.FOLDER))
 
 
-def check_published(folder):
+def check_published(folder: Path) -> Dataset:
     return cifar10.verify(read_binary(folder))
 
 
-def keras_style(folder):
+def keras_style(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     pixels = np.empty((60_000, 3, 32, 32), np.uint8)
     labels = np.empty(60_000, np.uint8)
     for number, name in enumerate(python_layout.FILES):
@@ -50,10 +52,12 @@ def keras_style(folder):
     return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), labels
 
 
-CANDIDATES = {function.__name__: function for function in (keras_style, read_binary, read_pickled, check_published)}
+CANDIDATES: dict[str, Callable[[Path], object]] = {
+    function.__name__: function for function in (keras_style, read_binary, read_pickled, check_published)
+}
 
 
-def measure_here(name, folder):
+def measure_here(name: str, folder: Path) -> None:
     """Print the seconds of one call, in a new process."""
     start = time.perf_counter()
     arrays = CANDIDATES[name](folder)
@@ -61,7 +65,7 @@ def measure_here(name, folder):
     del arrays
 
 
-def peak_megabytes(name, folder):
+def peak_megabytes(name: str, folder: Path) -> float:
     tracemalloc.start()
     arrays = CANDIDATES[name](folder)
     peak = tracemalloc.get_traced_memory()[1]
@@ -70,16 +74,16 @@ def peak_megabytes(name, folder):
     return peak / 1e6
 
 
-def main(folder):
-    seconds = {name: [] for name in CANDIDATES}
+def main(folder: Path) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in CANDIDATES}
     for _ in range(ROUNDS):
         for name, times in seconds.items():
             command = [sys.executable, __file__, name]
             times.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     print(f"{'':16} {'median ms':>10} {'best ms':>10} {'peak MB':>10}   n={ROUNDS}")
     for name, times in seconds.items():
-        medians, best = 1000 * statistics.median(times), 1000 * min(times)
-        print(f"{name:16} {medians:10.0f} {best:10.0f} {peak_megabytes(name, folder):10.0f}")
+        peak = peak_megabytes(name, folder)
+        print(f"{name:16} {1000 * statistics.median(times):10.0f} {1000 * min(times):10.0f} {peak:10.0f}")
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     ratio = medians["read_binary"] / medians["keras_style"]
     print(f"binary layout / keras style: {ratio:.3f} (target: under {TARGET})")

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import append, stamp
+from common import append, multi_class, stamp
 from scipy.stats import t as student_t
 
 import tinysight as ts
@@ -49,7 +49,7 @@ def main() -> None:
         }
         validation = {name: mean_validation(trained) for name, trained in runs.items()}
         chosen = max((name for name in VARIANTS if name != PLAIN), key=validation.__getitem__)
-        metrics = {name: [ts.evaluate(run, dataset) for run in runs[name]] for name in (PLAIN, chosen)}
+        metrics = {name: [multi_class(ts.evaluate(run, dataset)) for run in runs[name]] for name in (PLAIN, chosen)}
     gains = [b.balanced_accuracy - a.balanced_accuracy for a, b in zip(*metrics.values(), strict=True)]
     row = {
         "claim": f"{arguments.data}, imbalance {arguments.imbalance:g}: balanced accuracy, {chosen} against plain",

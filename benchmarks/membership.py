@@ -42,7 +42,7 @@ def main() -> None:
     print(json.dumps(append("trust", row), ensure_ascii=False))
 
 
-def measure(seed: int) -> tuple[membership_inference.Attack, membership_inference.Attack]:
+def measure(seed: int) -> tuple[membership_inference.MembershipAttack, membership_inference.MembershipAttack]:
     """Return the attacks on the overfitted network, and on the network that never saw the images."""
     dataset = load("cifar10")
     recipe = loading.load_recipe("early-stopping", ["training.epochs=40"]).model_copy(update={"early_stopping": None})

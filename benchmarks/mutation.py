@@ -27,6 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from common import ROOT, append, stamp
@@ -37,7 +38,7 @@ TESTS = ("tests/evaluation", "tests/auditing", "tests/runs", "tests/data/image_i
 TIMEOUT = 300  # seconds; a mutant that runs longer counts as killed
 MAX_TESTS = 40  # tests run for one mutant
 
-_SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+_SWAPS: dict[type[ast.AST], type[Any]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
     ast.Gt: ast.GtE,
@@ -153,10 +154,10 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             target = list(ast.walk(other))[number]
             for field, value in ast.iter_fields(mutated):
                 setattr(target, field, value)
-            yield Mutant(path, node.lineno, change, ast.unparse(ast.fix_missing_locations(other)))
+            yield Mutant(path, mutated.lineno, change, ast.unparse(ast.fix_missing_locations(other)))
 
 
-def mutations(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+def mutations(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     """Yield changed copies of a node, each with a description."""
     changed = copy.deepcopy(node)
     match changed:

@@ -63,8 +63,9 @@ def measure(name: str, seed: int) -> tuple[float, float, float]:
     on_shape = ground_truth.test_masks[correct].reshape(len(correct), -1)[np.arange(len(correct)), hottest]
     torch.manual_seed(seed + 1)
     random = replace(classifier, network=build_network(recipe.model, 10, 32))
-    if hasattr(random.network.body[0], "filters"):
-        random.network.body[0].filters.copy_(classifier.network.body[0].filters)
+    if hasattr(random.network.get_submodule("body.0"), "filters"):
+        fixed = classifier.network.get_submodule("body.0").state_dict()
+        random.network.get_submodule("body.0").load_state_dict(fixed)
     random_heat = occlusion_maps(random, dataset.test.pixels[correct], predictions[correct])
     correlations = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(heat, random_heat, strict=True)]
     return float(on_shape.mean()), float(np.nanmean(correlations)), len(correct) / TEST

@@ -45,7 +45,7 @@ WAYS = (
 
 
 def median(row: dict[str, Any]) -> float:
-    return statistics.median(row["rates"])
+    return float(statistics.median(row["rates"]))
 
 
 def rates(way: Way, rows: Rows, machines: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from common import append, images_seen, stamp, tinysight
+from common import append, images_seen, multi_class, stamp, tinysight
 from utilization import matrix_rate, share
 
 from tinysight.data.load import load
@@ -49,7 +49,12 @@ def measure(recipe: str, seed: int) -> dict[str, object]:
         rates.append(matrix_rate())
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
-        summary, metrics, environment, history = run.summary(), run.metrics(), run.environment(), run.history()
+        summary, metrics, environment, history = (
+            run.summary(),
+            multi_class(run.metrics()),
+            run.environment(),
+            run.history(),
+        )
         utilization = share(run.recipe(), images_seen(history), summary.train_seconds, statistics.mean(rates))
         changed = predictions_changed(run.classifier())
     return {

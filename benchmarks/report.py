@@ -32,7 +32,9 @@ CLAIMS = (
     "larger_than_memory",
     "race",
     "own_images",
+    "small_folders",
     "speed",
+    "onnx",
     "predict_files",
     "demo",
     "trust",
@@ -42,6 +44,7 @@ CLAIMS = (
     "tuning",
     "workers",
 )
+LAYOUT_HINT = re.compile(r" Use the layout DIR/CLASS/\*\.jpg, or .*$")
 FACTS = ("machine", "versions", "date", "peer", "commit")
 IN_README = ("machine", "images")
 REBUILT = "a rebuilt CIFAR-10, not bit-identical to the official one (its fingerprint differs)"
@@ -70,7 +73,12 @@ def texts() -> dict[Path, str]:
         ROOT / "README.md": {"ladder": short["ladder"]},
         explanation / "recipes.md": {name: short[name] for name in ("minutes", "recipes")},
         explanation / "scale.md": scale_tables(read("scale")),
-        ROOT / "benchmarks" / "RESULTS.md": {**long, "share": share_table(ladder), **claims},
+        ROOT / "benchmarks" / "RESULTS.md": {
+            **long,
+            "share": share_table(ladder),
+            **claims,
+            "foreign_layouts": layouts_table(read("foreign_layouts")),
+        },
     }
     return {
         **{path: page(path, tables) for path, tables in sections.items()},
@@ -195,6 +203,26 @@ def claim_table(rows: list[Row]) -> str:
     lines += [f"| {r['claim']} | {r['ours']} | {r['peer']} | {r['ratio']} | {r['n']} |" for r in newest.values()]
     facts = provenance([{key: value for key, value in row.items() if key != "peer"} for row in newest.values()])
     return "\n".join(lines) + f"\n\n{bullet_list(facts)}"
+
+
+def layouts_table(rows: list[Row]) -> str:
+    """Return what was done with each foreign layout, and whether that was expected."""
+    if not rows:
+        return NOT_YET
+    newest = {row["layout"]: row for row in rows}.values()
+    first = [row for row in rows if row["commit"] == rows[0]["commit"]]
+    before, after = (f"{sum(not row['wrong'] for row in run)} of {len(run)}" for run in (first, newest))
+    lines = [
+        f"{after} outcomes are as expected; in the first run, {before} were.",
+        "",
+        "| layout | what it stands for | what tinysight does | as expected |",
+        "|---|---|---|---|",
+    ]
+    for row in newest:
+        done = LAYOUT_HINT.sub("", row["done"]).replace("|", "\\|").replace("<", "&lt;")
+        judgement = "; ".join(row["wrong"]).replace("|", "\\|") or "yes"
+        lines.append(f"| {row['layout']} | {row['stands_for']} | {done} | {judgement} |")
+    return "\n".join(lines) + f"\n\n{bullet_list(provenance(list(newest)))}"
 
 
 def scale_tables(rows: list[Row]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import statistics
 import tarfile
@@ -149,7 +150,7 @@ def do_all(work: Job, numbered: list[NumberedShard]) -> list[ShardResult]:
 
 def driver() -> None:
     """Measure how many shards the driver distributes, with workers that only sleep, beside the model."""
-    ray.init(num_cpus=max(FAKE_WORKERS), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=max(FAKE_WORKERS), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     wait = ray.remote(num_cpus=1)(_wait)
     ray.get([wait.remote(1.0) for _ in range(max(FAKE_WORKERS))])  # starts the processes
     for workers in FAKE_WORKERS:

@@ -115,7 +115,8 @@ class Client(asyncio.Protocol):
     """Minimal keep-alive HTTP client; it shares the cores with the server."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
-        self.requests, self.transport, self.received = requests, None, b""
+        self.requests, self.received = requests, b""
+        self.transport: asyncio.Transport | None = None
 
     async def send(self) -> tuple[int, float]:
         """Send one request; return the status, or 0 without a response, and the seconds."""
@@ -179,7 +180,8 @@ def constant_rate(requests: Iterator[bytes], rate: float, seconds: float) -> Res
         free.append(client)
 
     async def run_all() -> None:
-        start, tasks = time.perf_counter(), []
+        start = time.perf_counter()
+        tasks: list[asyncio.Task[None]] = []
         while (elapsed := time.perf_counter() - start) < seconds:
             tasks += [asyncio.create_task(send_one()) for _ in range(int(elapsed * rate) - len(tasks))]
             await asyncio.sleep(0.001)

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common import append, stamp
@@ -88,7 +89,8 @@ def reload(classifier: Classifier, recipe: Recipe, environment: Environment) -> 
 
 def latency(classifier: Classifier | OnnxClassifier, test: Pixels) -> float:
     """Return the median seconds of predicting one image."""
-    durations = [seconds(lambda i=i: classifier.probabilities(test[i : i + 1])) for i in range(LATENCY_IMAGES + 10)]
+    images = [test[i : i + 1] for i in range(LATENCY_IMAGES + 10)]
+    durations = [seconds(partial(classifier.probabilities, image)) for image in images]
     return statistics.median(durations[10:])
 
 

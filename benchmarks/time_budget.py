@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import append, images_seen, stamp, tinysight
+from common import append, images_seen, multi_class, stamp, tinysight
 
 from tinysight.runs.run import Run
 
@@ -41,7 +41,7 @@ def measure(minutes: float, seed: int) -> dict[str, object]:
         seconds = time.perf_counter() - start
         tinysight("evaluate", str(path), "--tta")
         run = Run.open(path)
-        summary, metrics, model, history = run.summary(), run.metrics(), run.recipe().model, run.history()
+        summary, metrics, model, history = run.summary(), multi_class(run.metrics()), run.recipe().model, run.history()
         published = run.environment().dataset.is_official
     if (forecast := FORECAST.search(notices)) is None:
         raise SystemExit(f"no forecast in:\n{notices}")

@@ -46,7 +46,7 @@ def operations(network: nn.Module, image_size: int) -> float:
     layer_operations: list[float] = []
 
     def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        weight: Tensor = layer.weight
+        weight = layer.get_parameter("weight")
         multiply_adds = output.numel() * weight[0].numel()
         passes = 2 if not layer_operations else 3  # the first trained layer needs no input gradient
         layer_operations.append(2 * passes * multiply_adds)

@@ -142,12 +142,31 @@ def family_models():
             {"kind": "dense", "outputs": classes},
         ]
 
+    def graph(classes):
+        conv = {"kind": "convolution", "channels": 8, "kernel": (3, 3), "padding": "same"}
+        nodes = [
+            ("stem", ["input"], conv | {"stride": (2, 2)}),
+            ("squeeze", ["stem"], {"kind": "global_average_pooling"}),
+            ("excite", ["squeeze"], {"kind": "dense", "outputs": 8}),
+            ("gate", ["excite"], {"kind": "activation", "function": "sigmoid"}),
+            ("scaled", ["stem", "gate"], {"kind": "multiply"}),
+            ("norm", ["stem"], {"kind": "batch_normalization"}),
+            ("joined", ["scaled", "norm", "stem"], {"kind": "concatenate"}),
+        ]
+        named = [{"name": name, "inputs": inputs, "layer": layer} for name, inputs, layer in nodes]
+        ends = [{"kind": "global_max_pooling"}, {"kind": "dense", "outputs": classes}]
+        return [{"kind": "graph", "nodes": named}, *ends]
+
     needed = {
         "fast": [
             lambda _: {"stem_stride": 1, "channels": [8, 16, 16]},
             lambda _: {"stem_stride": 2, "channels": [8, 16]},
         ],
-        "layers": [lambda classes: {"layers": layers(classes)}],
+        "layers": [
+            lambda classes: {"layers": layers(classes)},
+            lambda classes: {"layers": graph(classes)},
+        ],
+        "resnet-9": [lambda _: {"channels": [8, 8, 16, 16]}],
     }
     return {
         f"{name} {number or ''}".strip(): lambda classes, name=name, keys=keys: ModelSection(

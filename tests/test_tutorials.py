@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.md"))
 SMALL = {
     "DATA": '"shapes:train=150,test=40"',
     "EPOCHS": "1",
-    "MINUTES": "1",  # of which a slow machine may need half before the first step
+    "MINUTES": "0.5",  # of which a slow machine may need half before the first step
     "PORT": "8913",
 }
 

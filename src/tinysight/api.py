@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinysight.evaluation.cross_validation import CrossValidation
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.significance import RunComparison
+    from tinysight.interop.exporters import Int8Images
     from tinysight.models.network import NetworkFactory
     from tinysight.models.predictor import ModelSource
     from tinysight.models.summary import LayerRow
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from tinysight.reporting.rendering import HtmlPage
     from tinysight.reporting.section import ReportSection
     from tinysight.runs.audit_results import Audit
-    from tinysight.runs.records import AnyMetrics, SplitName
+    from tinysight.runs.records import AnyMetrics, EvaluatedSplit
     from tinysight.runs.run import Run
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
@@ -323,7 +324,7 @@ def evaluate(
     run: RunLike,
     dataset: DatasetLike | None = None,
     *,
-    split: SplitName = "test",
+    split: EvaluatedSplit = "test",
     tta: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -331,13 +332,15 @@ def evaluate(
     """Evaluate a run; write metrics.json, predictions.npz and plots into its directory.
 
     A dataset other than that of the run is evaluated without writing files: its test split, or all of its images if it
-    has none.
+    has none, but no image that the run was trained or validated on. If images of the run are missing from its own
+    dataset, the others are evaluated without writing files.
 
     Args:
         run: a finished or interrupted run or its path; or the path of an ONNX file, which needs `dataset`.
         dataset: the images to evaluate on; by default those of the run. A run that was trained on arrays needs the same
             arrays again.
-        split: "test" or "validation"; keep "test" for the final evaluation.
+        split: "test" or "validation"; keep "test" for the final evaluation. "new": only the images that the run has not
+            seen, in a dataset that has grown; no files are written.
         tta: also compute the accuracy with test-time augmentation.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
@@ -356,15 +359,13 @@ def evaluate(
     from tinysight.evaluation.evaluate import evaluate_classifier
     from tinysight.reporting.evaluation_plots import plot_evaluation
     from tinysight.runs.run import Run
-    from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
+    from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_for_evaluation
 
     if isinstance(source, Run):
-        if dataset is None:
-            opened = open_dataset(source, data_dir=_path(data_dir), progress=progress)
-        else:
-            opened = _given_dataset(source, dataset, data_dir, progress)
+        given = None if dataset is None else _given_dataset(source, dataset, data_dir, progress)
+        opened = open_for_evaluation(source, given, split, _path(data_dir), progress)
         opened = match_classes(opened, source.classifier())
-        metrics = evaluate_run(source, opened, split, tta)
+        metrics = evaluate_run(source, opened, "test" if split == "new" else split, tta)
         if is_dataset_of(source, opened):
             plot_evaluation(source, opened)
         return metrics
@@ -372,7 +373,8 @@ def evaluate(
         raise InputError(f"{source.path}: an ONNX file has no dataset of its own. Pass the images to evaluate on.")
     classifier = source.classifier()
     _note_all(classifier.notes, progress)
-    return evaluate_classifier(classifier, _load(dataset, classifier.image_size, data_dir, False, progress))
+    loaded = _load(dataset, classifier.image_size, data_dir, False, progress, needs_splits=False)
+    return evaluate_classifier(classifier, loaded)
 
 
 def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions | MultiLabelPredictions:
@@ -407,7 +409,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions | Mu
     elif isinstance(classifier, Classifier):
         probabilities_of = partial(classifier.probabilities, tta=True)
     else:
-        raise InputError(f"{source.path}: an ONNX file predicts without TTA. Pass tta=False.")
+        raise InputError(f"{source.path}: an ONNX file has TTA only if it was exported with it. Pass tta=False.")
     crops = to_crops(images, classifier.image_size, classifier.crops)
     probabilities = average_over_crops(probabilities_of, crops)
     names = classifier.class_names
@@ -593,7 +595,7 @@ def compare(
         from tinysight._util.files import write_text
         from tinysight.reporting.comparison import render_comparison
 
-        images = _run_dataset(opened[0], dataset, data_dir, _shown(progress))
+        images = _run_dataset(opened[0], dataset, data_dir, _shown(progress), needs_all=True)
         only_correct = {name: comparison.only_correct(name) for name in comparison.runs}
         html = render_comparison(
             comparison.runs, comparison.comparisons, only_correct, comparison.predictions, images, comparison.split
@@ -669,7 +671,7 @@ def forget(
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Retrain a run from scratch without some images, and record the evidence (exact unlearning).
+    """Retrain a run from scratch without some images, and write a record of the removal (exact unlearning).
 
     Args:
         run: the run to retrain, or its path; it is not changed.
@@ -697,33 +699,53 @@ def forget(
 
     path = opened.path.with_name(f"{opened.path.name}-forgotten") if out is None else Path(out)
     progress = _shown(progress)
-    images = _run_dataset(opened, dataset, data_dir, progress)
+    images = _run_dataset(opened, dataset, data_dir, progress, needs_all=True)
     retrain_without(opened, ids, path, _path(data_dir), resume, progress, images)
     return Run(path, opened.network)
 
 
-def export(run: RunLike, to: str, path: str | Path | None = None) -> Path:
+def export(
+    run: RunLike,
+    to: str,
+    path: str | Path | None = None,
+    *,
+    tta: bool = False,
+    int8: bool = False,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Export the classifier of a run.
 
     Args:
         run: a run or its path.
         to: "onnx" writes a single file, "keras" a folder.
         path: the file or folder to write; by default RUN.onnx or RUN-keras.
+        tta: export test-time augmentation too; ONNX only.
+        int8: quantize to 8-bit integers, with training images of the run; ONNX only. The metadata of the file state the
+            accuracy on the validation images, in floating point and as 8-bit integers.
+        dataset: with `int8`, the images that the run was trained on; by default loaded again from their source.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
 
     Returns:
         The path.
 
     Raises:
-        InputError: there is no such format, or its packages are not installed.
+        InputError: there is no such format, it lacks an option, or its packages are not installed.
+        DataError: with `int8`, the images are not those that the run was trained on.
         ModelError: the format cannot hold this network.
         StorageError: the path already exists or cannot be written.
     """
-    from tinysight.interop.exporters import get_exporter
+    from tinysight.interop.exporters import ExportOptions, get_exporter
 
     opened, exporter = open_run(run), get_exporter(to)
     _require_multi_class(opened, f"Export to {to}")
     target = exporter.default_path(opened.path) if path is None else Path(path)
-    exporter.export(opened.classifier(), target)
+    classifier = opened.classifier()
+    exporter.check(target, tta=tta, int8=int8)
+    images = _int8_images(opened, dataset, data_dir, _shown(progress)) if int8 else None
+    exporter.export(classifier, target, ExportOptions(tta, images))
     return target
 
 
@@ -752,7 +774,7 @@ def import_keras(
             "class 0", "class 1" and so on.
         pixels: the pixel values that the network was trained on: "0..1", "0..255", "-1..1", or "MEAN,STD", which are
             subtracted from and divide pixels of 0..255. By default "0..255" if its first layer scales them, or else
-            "0..1". With a dataset, a notice says if another scaling fits its training images far better.
+            "0..1". With a dataset, a notice says if a different scaling fits its training images far better.
         logits: read the outputs as logits, whatever the last activation is.
         out: the run directory to create; by default runs/MODEL.
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
@@ -958,19 +980,42 @@ def _changed(recipe: Recipe, source: str, data: dict[str, Any], model: ModelSect
 
 
 def _load(
-    dataset: DatasetLike, image_size: int, data_dir: str | Path | None, skip_unreadable: bool, progress: Progress
+    dataset: DatasetLike,
+    image_size: int,
+    data_dir: str | Path | None,
+    skip_unreadable: bool,
+    progress: Progress,
+    needs_splits: bool = True,
 ) -> Dataset:
     from tinysight.data.load import load
 
-    return load(dataset, image_size, data_dir, skip_unreadable, progress)
+    return load(dataset, image_size, data_dir, skip_unreadable, progress, needs_splits)
 
 
-def _run_dataset(run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress) -> Dataset:
-    """Return the dataset that the run was trained on: `dataset`, or by default loaded again from its source."""
-    from tinysight.runs.run_dataset import open_dataset
+def _run_dataset(
+    run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress, needs_all: bool = False
+) -> Dataset:
+    """Return the images that the run was trained on, in `dataset`, or by default loaded again from their source.
+
+    Some may be missing, unless `needs_all`.
+    """
+    from tinysight.runs.run_dataset import open_complete_dataset, open_dataset
 
     given = None if dataset is None else _given_dataset(run, dataset, data_dir, progress)
-    return open_dataset(run, given, _path(data_dir), progress)
+    open_images = open_complete_dataset if needs_all else open_dataset
+    return open_images(run, given, _path(data_dir), progress)
+
+
+def _int8_images(run: Run, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress) -> Int8Images:
+    """Return training images to calibrate a quantized network on, evenly spaced, and the validation images."""
+    from tinysight.data.pixels import take
+    from tinysight.data.splits import split_dataset
+    from tinysight.interop.exporters import N_CALIBRATION, Int8Images
+
+    images = _run_dataset(run, dataset, data_dir, progress)
+    split = split_dataset(images, run.recipe().data, run.environment().seed)
+    step = -(-len(split.train_indices) // N_CALIBRATION)
+    return Int8Images(take(split.train.pixels, split.train_indices[::step]), split.validation)
 
 
 def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:
@@ -987,5 +1032,4 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
         whole = dataset_from_arrays(images, labels, image_size)
         if is_dataset_of(run, whole):
             return whole
-    loaded = _load(dataset, image_size, data_dir, True, progress)
-    return arranged_as(run, loaded)
+    return arranged_as(run, _load(dataset, image_size, data_dir, True, progress, needs_splits=False))

@@ -49,7 +49,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
     """Image classifier with the scikit-learn interface.
 
     Images are uint8 arrays of 0..255, (n, height, width, 3) or (n, 3, height, width); or lists, arrays or pandas Series
-    of paths; or lists of arrays or Pillow images. Images of another size are resized to fit the shorter side and
+    of paths; or lists of arrays or Pillow images. Images of a different size are resized to fit the shorter side and
     center-cropped. If the classifier was trained on an array of its input size, predictions for larger images also
     average over closer crops.
 

@@ -61,7 +61,7 @@ def webp(width, height):
 
 
 def jpeg(width, height):
-    """A valid JPEG of 8 x 8 whose header claims another size."""
+    """A valid JPEG of 8 x 8 whose header claims a different size."""
     content = saved(Image.new("RGB", (8, 8)), "JPEG")
     position = content.index(b"\xff\xc0") + 5
     return content[:position] + struct.pack(">HH", height, width) + content[position + 4 :]
@@ -77,7 +77,7 @@ def tiff(width, height, bits=8):
 
 
 def avif(width, height):
-    """A valid AVIF of 8 x 8 whose header claims another size."""
+    """A valid AVIF of 8 x 8 whose header claims a different size."""
     content = saved(Image.new("RGB", (8, 8)), "AVIF")
     position = content.index(b"ispe") + 8
     return content[:position] + struct.pack(">II", width, height) + content[position + 8 :]

@@ -90,7 +90,12 @@ def test_a_class_that_is_never_predicted_is_named_everywhere(folder_of_200, tmp_
     warning = "Never predicted on the validation images: rare (2 images). If these classes are rare, train with "
     assert warning in " ".join(trained.err.split())
     summary = json.loads((run / "summary.json").read_text())
-    assert f"(n = {summary['val_images']}), balanced {summary['val_balanced_accuracy']:.1%}" in trained.out
+    baseline = summary["val_majority"]
+    assert f"(n = {summary['val_images']}, " in trained.out
+    assert (
+        f"; always '{baseline['name']}' would be right for {baseline['accuracy']:.1%}), "
+        f"balanced {summary['val_balanced_accuracy']:.1%} (always one class: 33.3%)"
+    ) in trained.out
     assert summary["val_balanced_accuracy"] < summary["val_accuracy"]
     evaluated = tinysight("evaluate", run)
     warning = (

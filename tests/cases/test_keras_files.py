@@ -315,7 +315,6 @@ def test_b6_chains_give_the_probabilities_of_keras(name, writer, tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda x: L.Add()([L.Conv2D(3, 1)(x), x]), r"'add' \(Add\) joins or repeats branches"),
         (lambda x: L.CenterCrop(4, 4)(L.Conv2D(3, 3)(x)), r"CenterCrop\) is only supported before other layers"),
         (lambda x: L.Resizing(8, 8, interpolation="lanczos3")(x), "'lanczos3' is not supported"),
         (lambda x: L.Resizing(8, 8, crop_to_aspect_ratio=True)(x), "crops or pads to the aspect ratio"),
@@ -368,15 +367,19 @@ def test_b6_functional_json_of_keras_2_is_read_in_the_order_of_its_graph(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"f": [[["d", 0, 0, {}]]]}, "joins or repeats branches"),  # a circle
-        ({"f": [[["c", 0, 0, {}]], [["x", 0, 0, {}]]]}, "joins or repeats branches"),  # used twice
+        ({"f": [[["d", 0, 0, {}]]]}, "the layers form a loop"),
+        (
+            {"f": [[["c", 1, 0, {}]]], "c": [[["x", 0, 0, {}]], [["c", 0, 0, {}]]]},
+            r"layer 2 \(Conv2D\), named 'c', is used several times with the same weights\. Use a layer of its own",
+        ),
         ({"f": [[["none", 0, 0, {}]]]}, "not a Keras architecture that can be read"),
-        ({"f": None}, "joins or repeats branches"),
+        ({"f": [[["c", 0, 0, {}], ["x", 0, 0, {}]]]}, r"layer 3 \(Flatten\) takes 2 tensors"),
+        ({"f": None}, r"layer 'f' \(Flatten\) takes no tensor"),
         ({"output_layers": [["d", 0, 0], ["f", 0, 0]]}, "1 inputs and 2 outputs"),
         ({"input_layers": []}, "0 inputs and 1 outputs"),
     ],
 )
-def test_b6_graph_that_is_no_chain_is_refused(changes, message, tmp_path):
+def test_b6_graph_that_cannot_be_read_is_refused(changes, message, tmp_path):
     (tmp_path / "m.json").write_text(keras_2_functional(**changes))
     with pytest.raises(ModelError, match=message):
         ts.import_keras(tmp_path / "m.json", tmp_path / "none.h5", out=tmp_path / "run")
@@ -437,3 +440,4 @@ def test_import_without_data_reads_no_images_and_later_commands_ask_for_them(by_
     assert "cifar" not in card.out.lower()
     assert tinysight("summary", "run").code == 0
     assert "was imported without images" in tinysight("audit", "run").refusal()
+    assert tinysight("audit", "run", "--data", data, "--minutes", 0.05).code == 0

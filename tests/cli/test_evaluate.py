@@ -59,6 +59,8 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
         f"test accuracy {metrics['accuracy']:.1%} (n = 30), 95% interval {low:.1%} to {high:.1%}, loss " in outcome.out
     )
     assert f"(TTA): {metrics['accuracy_tta']:.1%} (n = 30)" in outcome.out
+    assert outcome.out.count("; always 'circle' would be right for 10.0%") == 2  # and with TTA
+    assert "(always one class: 10.0%); macro F1 " in outcome.out
     assert report[-1] == f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}"
     assert outcome.next == f"tinysight audit {run}"
 

@@ -142,7 +142,11 @@ def test_printed_usage_example_runs(tinysight, finished_run, photos):
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr
     (prediction,) = json.loads(tinysight("predict", finished_run, "cat.jpg", "--json").out)["predictions"]
-    assert completed.stdout.split()[0] == prediction["top"][0]["class"]
+    assert completed.stdout.split() == [
+        *["unsure:"] * prediction["unsure"],
+        prediction["top"][0]["class"],
+        completed.stdout.split()[-1],
+    ]
 
 
 @pytest.mark.parametrize(("target", "package"), [("keras", "keras"), ("onnx", "onnxscript")])
@@ -176,6 +180,23 @@ def server(finished_run):
         urllib.request.urlopen(f"{address}/readyz").read()  # blocks until it is ready
         yield process, address
         process.kill()
+
+
+def test_form_in_chunks_over_a_socket_gets_the_answer_of_a_body(server, photos):
+    _, address = server
+    file = photos / "cat" / "00.png"
+    form = (
+        b'--x1\r\nContent-Disposition: form-data; name="file"; filename="0.png"\r\n\r\n'
+        + file.read_bytes()
+        + b"\r\n--x1--"
+    )
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (form[:3], form[3:]))
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x1\r\n"
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
+        connection.sendall(head + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        response = b"".join(iter(lambda: connection.recv(2**16), b""))
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.endswith(b"\r\n\r\n" + predict(address, file))
 
 
 def test_sigterm_lets_requests_in_flight_finish(server, photos):

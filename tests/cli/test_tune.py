@@ -67,7 +67,7 @@ def test_missing_extra_names_what_to_install(tinysight, monkeypatch):
     ("command", "error"),
     [
         (["depe", "--minutes", "1"], "Did you mean 'deep'?"),
-        (["fast", "--minutes", "1"], "fast: its trainings depend on a time budget"),
+        (["fast", "--minutes", "1"], "fast: its training depends on a time budget"),
         (["deep", "--minutes", "1", "--out", "."], "exists and is not a tuning study"),
         (["deep", "--minutes", "1", "--data", "nowhere"], "'nowhere': no such dataset or folder"),
         (["deep", "--minutes", "1", "--set", "optimizer.learning_rte=1"], "optimizer.learning_rte"),

@@ -22,14 +22,10 @@ DIVERGING = [
     *("optimizer.name=adam", "optimizer.learning_rate=100", "optimizer.beta_2=0", "optimizer.epsilon=1e-30"),
     *("training.batch_size=40", "training.epochs=40"),
 ]
+GHOST_BATCH_OF_400 = ["training.ghost_batch_size=400"]
 BATCHES = ("--set", "training.batch_size=40", "--set", "training.ghost_batch_size=20")
 DEADLINE = 120  # seconds; a busy machine starts a launcher slowly
 NEEDS_RAY = pytest.mark.skipif(optional_deps.version("ray") is None, reason="needs the extra scale")
-
-
-@pytest.fixture(params=["torchrun", pytest.param("ray", marks=[NEEDS_RAY, pytest.mark.slow])])
-def launcher(request):
-    return request.param
 
 
 def launch(*command):
@@ -148,8 +144,8 @@ def assert_close(run, expected):
     assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
 
 
-def test_two_workers_give_the_run_of_one(finished, alone, launcher):
-    together = finished("together", "--workers", "2", "--launcher", launcher)
+def test_two_workers_give_the_run_of_one(finished, alone):
+    together = finished("together", "--workers", "2", "--launcher", "torchrun")
 
     assert_close(together, alone(4))
     assert (alone(4).environment().workers, together.environment().workers) == (1, 2)
@@ -157,7 +153,12 @@ def test_two_workers_give_the_run_of_one(finished, alone, launcher):
 
 
 @pytest.mark.parametrize(
-    "victim", [pytest.param(0, id="the first"), pytest.param(-1, id="the last", marks=pytest.mark.slow)]
+    ("launcher", "victim"),
+    [
+        pytest.param("torchrun", 0, id="torchrun, the first"),
+        pytest.param("torchrun", -1, id="torchrun, the last", marks=pytest.mark.slow),
+        pytest.param("ray", -1, id="ray", marks=[NEEDS_RAY, pytest.mark.slow]),
+    ],
 )
 def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, launcher, victim, tmp_path):
     process = train("killed", "--workers", "2", "--launcher", launcher, epochs=40)
@@ -172,6 +173,7 @@ def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("ray", marks=NEEDS_RAY)])
 def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_resume(train, finished, alone, launcher, tmp_path):
     process = train("run", "--workers", "2", "--launcher", launcher, epochs=40)
     wait_until((tmp_path / "run" / "checkpoint" / "latest.safetensors").exists)
@@ -205,12 +207,13 @@ def test_a_run_of_one_worker_resumes_with_two(train, finished, alone, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recipe", "changes", "code", "sentence"),
+    ("launcher", "recipe", "changes", "code", "sentence"),
     [
-        ("fast-73", ["training.ghost_batch_size=400"], 2, "2 workers: a batch of 500 has only 1 ghost batches"),
-        ("early-stopping", DIVERGING, 1, "training diverged"),
+        ("torchrun", "fast-73", GHOST_BATCH_OF_400, 2, "2 workers: a batch of 500 has only 1 ghost batches"),
+        ("torchrun", "early-stopping", DIVERGING, 1, "training diverged"),
+        pytest.param("ray", "early-stopping", DIVERGING, 1, "training diverged", marks=NEEDS_RAY),
     ],
-    ids=["rejected", "failed"],
+    ids=["torchrun, rejected", "torchrun, failed", "ray, failed"],
 )
 def test_an_error_is_one_line_and_is_not_retried(start, launcher, recipe, changes, code, sentence, tmp_path):
     settings = [word for change in changes for word in ("--set", change)]

@@ -250,4 +250,6 @@ def test_runs_on_other_images_or_labels_are_refused(runs):
     three.write_environment(environment.model_copy(update={"dataset": dataset}))
     with pytest.raises(InputError) as error:
         compare_runs([one, three])
-    assert str(error.value) == f"{one.path}: trained on another dataset than {three.path}. Compare runs of one dataset."
+    assert str(error.value) == (
+        f"{one.path}: trained on a different dataset than {three.path}. Compare runs of one dataset."
+    )

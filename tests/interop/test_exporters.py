@@ -1,7 +1,11 @@
 """Every export format fulfills the interface; a new format is checked as soon as it exists."""
 
+import io
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,32 +31,44 @@ def exporter(request):
     return exporter
 
 
-def check_exporter(exporter, classifier, folder):
-    """The export stands alone, and its example program gives the classifier's prediction."""
-    path = folder / "exported"
+def check_exporter(exporter, classifier, run, images=3):
+    """The example program, run by `run` in the current directory, gives the classifier's predictions."""
+    path = Path("exported")
     exporter.export(classifier, path)
-    assert [file.name for file in folder.iterdir()] == ["exported"]
-    size = classifier.image_size
-    pixels = shapes.render_shapes(1, seed=4, size=size).pixels
-    Image.fromarray(pixels[0].transpose(1, 2, 0)).save(folder / "cat.jpg", format="png")
-    program = [sys.executable, "-c", exporter.usage(path, classifier)]
-    completed = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
-    assert completed.returncode == 0, completed.stderr
-    name, probability = completed.stdout.split()[-2:]
-    (expected,) = classifier.probabilities(pixels)
-    assert name == classifier.class_names[expected.argmax()]
-    assert float(probability) == pytest.approx(expected.max(), abs=1e-4)
+    assert list(Path().iterdir()) == [path]
+    pixels = shapes.render_shapes(images, seed=4, size=classifier.image_size).pixels
+    for image, expected in zip(pixels, classifier.probabilities(pixels), strict=True):
+        Image.fromarray(image.transpose(1, 2, 0)).save("cat.jpg", format="png")
+        name, probability = run(exporter.usage(path, classifier)).split()[-2:]
+        assert name == classifier.class_names[expected.argmax()]
+        assert float(probability) == pytest.approx(expected.max(), abs=1e-4)
     with pytest.raises(StorageError, match=r"exported: already exists\. Choose another path"):
         exporter.export(classifier, path)
 
 
-def test_exported_run_stands_alone(exporter, trained, tmp_path):
-    check_exporter(exporter, Run(trained).classifier(), tmp_path)
+def run_alone(program):
+    """Run a program in a new process, without this package's modules in memory; return what it prints."""
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
-@pytest.mark.slow
-def test_every_family_is_exported_to_every_format(exporter, classifier, tmp_path):
-    check_exporter(exporter, classifier, tmp_path)
+def run_here(program):
+    """Run a program in this process, which has imported the packages already; return what it prints."""
+    Path("program.py").write_text(program, encoding="utf-8")
+    with redirect_stdout(io.StringIO()) as printed:
+        runpy.run_path("program.py")
+    return printed.getvalue()
+
+
+def test_exported_run_stands_alone(exporter, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_exporter(exporter, Run(trained).classifier(), run_alone, images=1)
+
+
+def test_every_family_is_exported_to_every_format(exporter, classifier, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_exporter(exporter, classifier, run_here)
 
 
 def test_names_are_those_of_the_exporters_and_default_paths_differ(tmp_path):
@@ -104,10 +120,11 @@ def custom():
     return Classifier(spec, Custom(2))
 
 
-def test_custom_network_is_exported_to_onnx(custom, tmp_path):
+def test_custom_network_is_exported_to_onnx(custom, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    check_exporter(get_exporter("onnx"), custom, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    check_exporter(get_exporter("onnx"), custom, run_here)
     from tinysight.interop.onnx.runtime import OnnxFile
 
     pixels = shapes.render_shapes(20, seed=4, size=16).pixels

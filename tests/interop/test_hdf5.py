@@ -1,4 +1,4 @@
-"""HDF5 files are read without links, external files, and arrays of another shape or type."""
+"""HDF5 files are read without links, external files, and arrays of a different shape or type."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_another_type_is_refused_with_the_type(file, dtype):
 def test_values_that_are_not_finite_are_refused(file, value):
     file["layer/kernel"] = np.array([0, value], np.float32)
     assert refusal(hdf5.read_array, file["layer"], "kernel", (2,)) == (
-        "/layer/kernel: contains values that are not finite. Give the weights of a training that converged."
+        "/layer/kernel: contains values that are not finite. Give weights of a training run that converged."
     )
 
 

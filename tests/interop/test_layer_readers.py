@@ -105,6 +105,8 @@ def test_pooling_moves_by_its_window_without_strides(kind, expected, config, win
         ("BatchNormalization", {"center": False, "axis": -1}, layers.BatchNorm(shift=False)),
         ("Dropout", {"rate": 0.25}, layers.Dropout(rate=0.25)),
         ("Dropout", {"p": 0.75}, layers.Dropout(rate=0.75)),
+        ("Reshape", {"target_shape": [1, 1, 8]}, layers.Reshape(shape=(1, 1, 8))),
+        ("Reshape", {"target_shape": [8]}, layers.Flatten()),
         ("Flatten", {}, layers.Flatten()),
         ("Dense", {"units": 7}, layers.Dense(outputs=7)),
         ("Dense", {"units": 7, "use_bias": False}, layers.Dense(outputs=7, bias=False)),
@@ -133,6 +135,18 @@ def test_layer_is_read_with_its_settings(kind, config, expected):
     assert read(kind, **config) == [expected]
 
 
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_global_pooling_that_keeps_its_axes_is_followed_by_a_reshape(kind):
+    assert read(f"Global{kind.title()}Pooling2D", keepdims=True) == [
+        layers.GlobalPool2d(kind=f"global_{kind}_pooling"),
+        layers.Reshape(shape=(1, 1, -1)),
+    ]
+
+
+def test_dropout_of_whole_channels_or_images_is_left_out():
+    assert read("Dropout", rate=0.2, noise_shape=[None, 1, 1, 1]) == []
+
+
 @pytest.mark.parametrize("name", ["relu", "relu6", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"])
 def test_activation_follows_the_layer_that_names_it(name):
     assert read("Dense", units=2, activation=name) == [layers.Dense(outputs=2), layers.Activation(function=name)]
@@ -156,8 +170,7 @@ def test_activation_may_have_another_name_or_be_an_object(value, expected):
 @pytest.mark.parametrize(
     ("kind", "config", "sentence"),
     [
-        ("GlobalMaxPooling2D", {"keepdims": True}, "global pooling with keepdims is not supported."),
-        ("GlobalAveragePooling2D", {"keepdims": True}, "global pooling with keepdims is not supported."),
+        ("Reshape", {"target_shape": [4, -1]}, "a reshape to [4, -1] is not supported. Use one or three axes."),
         (
             "BatchNormalization",
             {"axis": 2},

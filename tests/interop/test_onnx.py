@@ -1,8 +1,6 @@
 """ONNX export gives the probabilities of the run, in onnxruntime."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysight._util.errors import InputError, ModelError
-from tinysight.data.load import load
 from tinysight.data.sources import shapes
 from tinysight.evaluation.predict import ImagePredictor
 from tinysight.interop.onnx.exporter import EXPORTER
@@ -20,8 +17,6 @@ from tinysight.runs.run import Run
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
-
-DATA_DIR = os.environ.get("TINYSIGHT_DATA_DIR", "")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +39,9 @@ def pixels():
 def test_onnxruntime_gives_the_same_probabilities(ours, file, pixels):
     session = onnxruntime.InferenceSession(str(file))
     for n in (1, 70):  # the batch dimension is dynamic
-        (probabilities,) = session.run(None, {"images": pixels[:n]})
+        probabilities, unsure = session.run(None, {"images": pixels[:n].transpose(0, 2, 3, 1)})
         assert np.abs(probabilities - ours.probabilities(pixels[:n])).max() < 1e-4
+        assert (unsure == (probabilities.max(1) < ours.abstain_below)).all()
     names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
     assert tuple(names) == ours.class_names
 
@@ -60,13 +56,6 @@ def test_an_onnx_file_predicts_like_the_run(ours, file, pixels, photos):
     assert opened.probabilities(pixels[:0]).shape == (0, 10)
     (prediction,) = ImagePredictor(OnnxFile(file)).predict([str(photos / "cat" / "00.png")])
     assert len(prediction["top"]) == 3
-
-
-@pytest.mark.slow
-def test_exported_networks_give_the_same_probabilities(classifier, pixels, tmp_path):
-    EXPORTER.export(classifier, tmp_path / "model.onnx")
-    probabilities = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
-    assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
 
 
 def test_an_onnx_file_has_no_test_images(file):
@@ -145,21 +134,3 @@ def test_a_damaged_file_is_rejected_or_opened(file, tmp_path_factory, offset, no
     except ModelError:
         return
     assert len(opened.class_names) == 10
-
-
-@pytest.mark.data
-@pytest.mark.skipif(not DATA_DIR, reason="TINYSIGHT_DATA_DIR is not set")
-def test_all_cifar10_test_images_get_the_same_classes(tinysight, monkeypatch):
-    monkeypatch.setenv("TINYSIGHT_DATA_DIR", DATA_DIR)
-    assert tinysight("train", "fast-73", "--epochs", 1, "--out", "run").code == 0
-    exported = tinysight("export", "run", "--to", "onnx", "model.onnx")
-    assert "onnxruntime.InferenceSession" in exported.out
-    pixels = load("cifar10").test.pixels
-    ours = Run(Path("run")).classifier().with_spec(bf16_margin=None).probabilities(pixels)  # float32 only
-    theirs = OnnxFile(Path("model.onnx")).classifier().probabilities(pixels)
-    assert len(pixels) == 10_000
-    assert (ours.argmax(1) == theirs.argmax(1)).all()
-    assert np.abs(ours - theirs).max() < 1e-4
-    evaluated = tinysight("evaluate", "model.onnx", "--data", "cifar10")
-    accuracy = (theirs.argmax(1) == load("cifar10").test.labels).mean()
-    assert f"test accuracy {accuracy:.1%} (n = 10,000)" in evaluated.out

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinysight._util.errors import ModelError
 from tinysight.data.crops import SIX_CROP
 from tinysight.interop.onnx.runtime import Metadata, OnnxFile
-from tinysight.models.classifier import Classifier, ClassifierSpec, PredictorInfo
+from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.registry import build_network
 from tinysight.recipes.schema import ModelSection
 
@@ -59,23 +59,35 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (9, 3, 12, 12), np.uint8)
 
 
-def test_file_has_one_uint8_input_and_one_float_output(file):
+def test_file_takes_uint8_images_of_any_size_and_returns_probabilities_and_unsure(file):
     session = onnxruntime.InferenceSession(str(file.path))
-    (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
-    assert (images.name, images.type, images.shape[1:]) == ("images", "tensor(uint8)", [3, 12, 12])
+    (images,), (probabilities, unsure) = session.get_inputs(), session.get_outputs()
+    assert (images.name, images.type, images.shape) == ("images", "tensor(uint8)", ["n", "height", "width", 3])
     assert (probabilities.name, probabilities.type, probabilities.shape[1]) == ("probabilities", "tensor(float)", 3)
+    assert (unsure.name, unsure.type, len(unsure.shape)) == ("unsure", "tensor(bool)", 1)
 
 
 def test_metadata_properties_are_json_of_the_classifier(file):
     session = onnxruntime.InferenceSession(str(file.path))
     values = {key: json.loads(text) for key, text in session.get_modelmeta().custom_metadata_map.items()}
+    descriptions = values.pop("inputs") | values.pop("outputs")
+    assert list(descriptions) == [node.name for node in (*session.get_inputs(), *session.get_outputs())]
     assert values == {
-        "format": 1,
+        "format": 2,
         "class_names": ["été", "b c", '"'],
         "abstain_below": 0.625,
         "notes": ["first note", "second note"],
         "crops": [[margin, position] for margin in (0.0, 0.125) for position in (0.5, 0.0, 1.0)],
+        "image_size": 12,
+        "tta": False,
+        "int8": None,
     }
+
+
+def test_file_does_not_contain_paths_of_the_machine_that_wrote_it(file):
+    content = file.path.read_bytes()
+    assert b"site-packages" not in content
+    assert str(file.path.parent).encode() not in content
 
 
 def test_opened_file_has_the_values_of_the_classifier(file, source):
@@ -119,15 +131,16 @@ def test_file_of_nothing_is_refused_with_the_sentence(tmp_path):
 
 @given(st.lists(st.text(), min_size=2, max_size=5), st.floats(0, 2, allow_nan=False), st.lists(st.text(), max_size=3))
 def test_any_metadata_survives_writing_and_reading(names, threshold, notes):
-    info = PredictorInfo(class_names=tuple(names), abstain_below=threshold, notes=tuple(notes), crops=SIX_CROP)
-    metadata = Metadata.of(info)
+    metadata = Metadata(
+        image_size=32, class_names=tuple(names), abstain_below=threshold, notes=tuple(notes), crops=SIX_CROP
+    )
     assert Metadata.from_properties(metadata.to_properties()) == metadata
     assert (metadata.class_names, metadata.abstain_below) == (tuple(names), threshold)
 
 
-@pytest.mark.parametrize("name", ["format", "class_names", "abstain_below", "notes", "crops"])
+@pytest.mark.parametrize("name", Metadata.model_fields)
 def test_each_property_is_required(name):
-    properties = Metadata.of(PredictorInfo(class_names=("a", "b"))).to_properties()
+    properties = Metadata(class_names=("a", "b"), image_size=8).to_properties()
     del properties[name]
     with pytest.raises(KeyError, match=name):
         Metadata.from_properties(properties)

@@ -107,7 +107,7 @@ def test_small_margins_in_bfloat16_are_predicted_again_in_float32(classifier, pi
     median = top2_margin(exact).median().item()
     logits = classifier.with_spec(bf16_margin=median).logits(pixels)
 
-    # Not bit for bit: float32 rounds differently in batches of another size. bfloat16 differs a thousand times more.
+    # Not bit for bit: float32 rounds differently in batches of other sizes. bfloat16 differs a thousand times more.
     same = torch.isclose(logits, exact, rtol=0, atol=1e-6).all(1)
     assert 0.4 < same.float().mean() < 0.6
     assert (top2_margin(logits)[~same] >= median).all()

@@ -72,7 +72,7 @@ def test_the_given_weights_are_not_changed(build):
 def test_another_architecture_is_refused():
     other, own = (build_network(ModelSection(architecture=name), 3, 32) for name in ("simple", "deep"))
     with pytest.raises(
-        ModelError, match=r"^Initial weights: belong to a network of another architecture\. Use the model"
+        ModelError, match=r"^Initial weights: belong to a network of a different architecture\. Use the model"
     ):
         transfer_weights(initial(other, "abc"), own, "abc")
 

@@ -20,6 +20,7 @@ from tinysight.runs.records import (
     DatasetRecord,
     Environment,
     EpochRecord,
+    MajorityBaseline,
     MetricIntervals,
     Metrics,
     ModelRecord,
@@ -326,7 +327,9 @@ def test_the_defaults_of_a_summary_are_those_of_a_run_that_has_not_started():
         "val_accuracy": None,
         "val_balanced_accuracy": None,
         "val_mean_average_precision": None,
+        "train_images": 0,
         "val_images": 0,
+        "val_majority": None,
         "train_seconds": 0.0,
         "total_seconds": 0.0,
         "error": None,
@@ -339,6 +342,22 @@ def test_the_defaults_of_a_summary_are_those_of_a_run_that_has_not_started():
 )
 def test_the_number_of_epochs_as_text(epochs, text):
     assert Summary(**GOOD, epochs=epochs).epochs_text == text
+
+
+@pytest.mark.parametrize(
+    ("support", "expected"),
+    [((9, 10), ("b", 10 / 19, 0.5)), ((5, 0), ("a", 1.0, 1.0)), ((0, 3, 1, 3), ("b", 3 / 7, 1 / 3))],
+)
+def test_the_baseline_always_predicts_the_largest_class(support, expected):
+    from sklearn.dummy import DummyClassifier
+    from sklearn.metrics import recall_score
+
+    baseline = MajorityBaseline.from_support(support, "abcd"[: len(support)])
+    labels = np.repeat(np.arange(len(support)), support)
+    predictions = DummyClassifier(strategy="most_frequent").fit(labels[:, None], labels).predict(labels[:, None])
+    assert (baseline.name, baseline.accuracy, baseline.balanced_accuracy) == pytest.approx(expected)
+    assert baseline.accuracy == pytest.approx((predictions == labels).mean())
+    assert baseline.balanced_accuracy == pytest.approx(recall_score(labels, predictions, average="macro"))
 
 
 def environment_of(**changes):

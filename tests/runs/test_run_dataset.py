@@ -49,12 +49,16 @@ def test_a_given_dataset_of_the_same_images_is_returned(trained, shapes):
     assert open_dataset(Run(trained), renamed) is renamed
 
 
+def inverted(split):
+    return replace(split, pixels=255 - split.pixels)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda dataset: replace(dataset, test=replace(dataset.test, labels=dataset.test.labels[::-1].copy())),
         lambda dataset: replace(dataset, class_names=dataset.class_names[::-1]),
-        lambda dataset: dataset.without_test(),
+        lambda dataset: replace(dataset, train=inverted(dataset.train), test=inverted(dataset.test)),
+        lambda dataset: replace(dataset, train=replace(dataset.train, labels=(dataset.train.labels + 1) % 10)),
     ],
 )
 def test_other_images_are_refused(trained, shapes, change):
@@ -105,7 +109,7 @@ def test_the_recorded_folder_is_searched_only_if_it_still_has_the_images(
     record = environment.dataset.model_copy(update={"data_dir": data_dir})
     run.write_environment(environment.model_copy(update={"dataset": record}))
 
-    def load_from(argument, size, folder, skip_unreadable, progress):
+    def load_from(argument, size, folder, skip_unreadable, progress, needs_splits):
         folders.append(folder)
         assert (argument, size, skip_unreadable) == (record.argument, run.recipe().data.image_size, True)
         return shapes

@@ -80,7 +80,7 @@ def test_explanation_is_returned_on_request(client):
         (b"not an image", "image/png", 422, "Image: not a JPEG"),
         (image()[:50], "image/png", 422, "Image: damaged or truncated image"),
         (image(), "text/plain", 415, "Content-Type"),
-        (image("GIF"), "image/gif", 415, "Content-Type"),
+        (b"<html></html>", "image/gif", 422, "Image: not a JPEG"),
         (bytes(10 * 2**20 + 1), "image/png", 413, "more than 10 MiB"),
     ],
 )

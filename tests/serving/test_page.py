@@ -149,7 +149,7 @@ def test_other_file_types_get_an_error_message(page, tmp_path):
     (tmp_path / "notes.txt").write_text("not an image")
     choose(page, tmp_path / "notes.txt")
     expect(page.locator(".prediction").first).to_have_text(
-        "notes.txt: is not a JPEG, PNG or WebP image. Choose another file."
+        "notes.txt: is not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image. Choose another file."
     )
 
 

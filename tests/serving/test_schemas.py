@@ -82,11 +82,15 @@ def test_every_operation_has_an_own_id_and_a_description(document):
     assert all(operation["description"].endswith(".") for operation in listed)
 
 
-def test_body_is_documented_as_one_of_the_image_types(document):
+def test_body_is_documented_as_an_image_or_a_form_with_a_file(document):
     body = document["paths"]["/predict"]["post"]["requestBody"]
     assert body["required"] is True
-    assert sorted(body["content"]) == sorted(IMAGE_TYPES)
-    assert all(content["schema"] == {"type": "string", "format": "binary"} for content in body["content"].values())
+    schemas = {kind: content["schema"] for kind, content in body["content"].items()}
+    form = schemas.pop("multipart/form-data")
+    assert sorted(schemas) == sorted([*IMAGE_TYPES, "application/octet-stream"])
+    assert all(schema == {"type": "string", "format": "binary"} for schema in schemas.values())
+    assert form["required"] == ["file"]
+    assert form["properties"]["file"]["format"] == "binary"
 
 
 def test_query_parameters_are_documented_with_defaults_and_limits(client, document):

@@ -3,11 +3,15 @@
 import math
 
 import pytest
+import torch
 
 from tinysight._util.errors import RecipeError
+from tinysight._util.progress import SilentProgress
 from tinysight._util.timing import Deadline
 from tinysight.models.classifier import batch_size
 from tinysight.models.families.fast import STEM_CHANNELS
+from tinysight.models.layers import GlobalMaxPool
+from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.training import forecast, precision
 from tinysight.training.budget import EXIT_SECONDS
@@ -200,3 +204,51 @@ def test_the_shipped_law_orders_networks_by_final_accuracy():
         assert 0.5 < rung.efficiency < 2
     ends = [rung.accuracy(10_000_000) for rung in shipped.candidates]
     assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "channels"),
+    [
+        (32, 1, [32, 64, 128]),
+        (47, 1, [32, 64, 128]),
+        (48, 2, [32, 64, 128]),
+        (64, 2, [32, 64, 128]),
+        (96, 2, [32, 64, 128, 128]),
+        (224, 2, [32, 64, 128, 128, 128]),
+    ],
+)
+def test_networks_for_larger_images_see_them_as_a_whole(size, stride, channels):
+    model = Candidate(1, (32, 64, 128), 0.0, 1.0, 0.5, 1.0).model(size)
+    assert (model.stem_stride, model.channels) == (stride, channels)
+    network = build_network(model, 3, size)
+    shapes = []
+    pool = next(layer for layer in network.modules() if isinstance(layer, GlobalMaxPool))
+    pool.register_forward_pre_hook(lambda layer, inputs: shapes.append(inputs[0].shape[2:]))
+    with torch.no_grad():
+        network(torch.zeros(1, 3, size, size))
+    assert shapes[0][0] <= (5 if size == 47 else 3)
+
+
+def test_larger_images_have_one_network_per_width():
+    large = loading.load_recipe("fast", ["training.minutes=100", "data.image_size=64"])
+    chosen = forecast_training(large, WORK, law=law(SMALL, LARGE)).recipe.model
+    assert (chosen.stem_stride, chosen.channels[:2]) == (2, [32, 64])
+    only = forecast_training(large, WORK, law=law(SMALL)).recipe.model
+    assert (only.stem_stride, only.channels[:2]) == (2, [16, 32])
+
+
+def test_a_small_dataset_is_adapted_and_noted(dataset, recipe):
+    progress = Notes()
+    small, _ = forecast.resolve_recipe(recipe(1), dataset, progress=progress)
+    assert small.training.batch_size == 64
+    assert progress.notes[0].startswith("Small dataset (180 training images): batches of 64, at most 1,000 epochs")
+
+
+class Notes(SilentProgress):
+    """Progress that keeps the notes."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)

@@ -206,7 +206,7 @@ def test_a_run_resumes_with_the_same_settings_only(train, plan, tmp_path):
     others = replace(plan().dataset, train=Split(pixels, plan().dataset.train.labels), source="elsewhere")
 
     for config, problem in [
-        (plan("training.epochs=3"), "run: the run was started with another recipe"),
+        (plan("training.epochs=3"), "run: the run was started with a different recipe"),
         (plan(seed=1), "run: the run was started with seed 0 and precision fp32"),
         (plan(precision="bf16"), "run: the run was started with seed 0 and precision fp32"),
         (replace(plan(), data_source="elsewhere"), "run: the run was started with dataset tiny"),

@@ -145,7 +145,7 @@ def test_other_test_images_are_allowed(run):
 
 @pytest.mark.parametrize("changes", [["training.minutes=1"], []])
 def test_recipes_with_a_time_budget_are_rejected(changes):
-    with pytest.raises(Exception, match="its trainings depend on a time budget"):
+    with pytest.raises(Exception, match="its training depends on a time budget"):
         check_tunable(loading.load_recipe("deep" if changes else "fast", changes))
 
 

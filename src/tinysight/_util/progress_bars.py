@@ -73,7 +73,7 @@ def format_status(
 ) -> str:
     """Return speed, metrics and seconds left, such as "1,368 images/s  loss 1.203  0:32 left".
 
-    In less than `width` columns, leave out the speed, then the first metrics; the time left stays.
+    In fewer than `width` columns, drop the speed, then the first metrics, but keep the remaining time.
     """
     parts = [*_speed(speed, unit), *(f"{name} {_format(name, value)}" for name, value in metrics.items())]
     left = _remaining(seconds_left)

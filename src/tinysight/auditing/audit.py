@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tinysight._util import optional_deps
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.auditing.context import AuditContext
+from tinysight.auditing.forecast import SectionForecast, duration
 from tinysight.auditing.registry import SECTIONS
 from tinysight.auditing.section import AuditSection, ResultT
 from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, train_shadow_model
@@ -29,8 +32,11 @@ def audit(
     data_dir: Path | None = None,
     progress: Progress = SILENT,
     dataset: Dataset | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> Audit:
     """Audit a run and write audit.json; sections that it already holds are not computed again.
+
+    Before each section and before the shadow models, a notice says about how many minutes they take.
 
     Args:
         run: a finished or interrupted run.
@@ -39,6 +45,7 @@ def audit(
         data_dir: directory of CIFAR-10, if it is not in a default location.
         progress: receives the progress.
         dataset: the dataset of the run; by default, it is loaded again from its source.
+        clock: returns seconds, for the forecasts; by default `time.perf_counter`.
 
     Raises:
         RunError: a file of the run is missing or damaged.
@@ -50,6 +57,7 @@ def audit(
     context = AuditContext.from_run(run, dataset, data_dir, progress)
     context.groups_file = groups
     results = RunArtifacts(run).audit() or Audit(weights_sha256=run.weights_checksum())
+    forecast = SectionForecast(context, clock or time.perf_counter)
     new_shadow_models = False
     for section in sorted(SECTIONS, key=lambda section: section.cost):
         if section.requires == "shadow_models" and context.shadow_models is None:
@@ -61,7 +69,10 @@ def audit(
             "shadow_models": context.shadow_models is not None and (missing or new_shadow_models),
         }
         if is_due[section.requires]:
-            results = _save(run, results, section, section.compute(context, progress))
+            progress.note(f"audit: {section.heading}, {duration(forecast.seconds(section))}")
+            with forecast.measured(section):
+                result = section.compute(context, progress)
+            results = _save(run, results, section, result)
     return results
 
 
@@ -76,17 +87,24 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
     """Add shadow models to those of earlier audits until the deadline, and return whether any were trained."""
     run, pool = context.run, context.pool
     artifacts = RunArtifacts(run)
-    models = [ShadowModel(in_mask, logits) for in_mask, logits in artifacts.shadow_models()]
+    earlier = artifacts.shadow_models() if context.is_complete else ()  # those of all images of the run
+    models = [ShadowModel(in_mask, logits) for in_mask, logits in earlier]
     n_earlier = len(models)
     recipe, seed = _shadow_recipe(context), run.environment().seed
     dtype = precision.resolve_precision("auto", recipe, progress=progress, network_factory=run.network)
     seconds = 0.5 * len(pool) / len(context.train_split.train_indices) * run.summary().train_seconds  # of the last one
+    n_planned = N_SHADOW_MODELS - n_earlier
+    if deadline.has_limit:
+        n_planned = 2 * max(0, math.floor(deadline.remaining() / (2 * seconds))) if seconds else 0
+    if n_planned > 0:
+        progress.note(f"audit: {n_planned} shadow models, {duration(n_planned * seconds)}")
     while len(models) % 2 or (deadline.allows(2 * seconds) if deadline.has_limit else len(models) < N_SHADOW_MODELS):
         start = time.perf_counter()
         progress.start(f"shadow model {len(models) + 1}", recipe.training.epochs * len(pool) // 2, "images")
         shadow = train_shadow_model(recipe, context.dataset, pool, len(models), seed, dtype, progress, run.network)
         progress.finish()
-        artifacts.write_shadow_model(len(models), shadow.in_mask, shadow.logits)
+        if context.is_complete:
+            artifacts.write_shadow_model(len(models), shadow.in_mask, shadow.logits)
         models.append(shadow)
         seconds = time.perf_counter() - start
     context.shadow_models = ShadowModels.stack(models, pool.labels) if models else None
@@ -94,8 +112,18 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
 
 
 def _shadow_recipe(context: AuditContext) -> Recipe:
-    """Return the recipe of the run; a time budget is replaced by the number of epochs that the run trained."""
-    recipe, epochs = context.run.recipe(), len(context.run.history())
-    timed = recipe.training.minutes is not None
-    overrides = {"minutes": None, "epochs": max(1, epochs) if timed else recipe.training.epochs}
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=overrides)})
+    """Return the recipe of the run; a time budget is replaced by the number of epochs that the run trained.
+
+    Patience is raised to that number, since with a time budget it counts short epochs otherwise.
+    """
+    recipe, epochs = context.run.recipe(), max(1, len(context.run.history()))
+    if recipe.training.minutes is None:
+        return recipe
+    length = {"minutes": None, "max_epochs": None, "epochs": epochs}
+    stopping = recipe.early_stopping
+    return recipe.model_copy(
+        update={
+            "training": recipe.training.model_copy(update=length),
+            "early_stopping": stopping and stopping.model_copy(update={"patience": max(stopping.patience, epochs)}),
+        }
+    )

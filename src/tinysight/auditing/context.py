@@ -14,10 +14,10 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.auditing.shadow_models import ShadowModels
 from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import image_ids
-from tinysight.data.splits import TrainSplit, split_dataset
+from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import open_dataset
+from tinysight.runs.run_dataset import is_dataset_of, open_dataset, split_of_run
 
 SPLITS = ("train", "validation", "test")
 MAX_PROBED = 2000  # at most so many test images are corrupted or compared with out-of-distribution images
@@ -63,7 +63,7 @@ class AuditContext:
                 f"{opened.source}: has no test images, which an audit needs. Train with `tinysight.train`, which sets "
                 "some of the images aside."
             )
-        return cls(run, classifier, opened, split_dataset(opened, run.recipe().data, run.environment().seed))
+        return cls(run, classifier, opened, split_of_run(run, opened))
 
     def require_groups_file(self) -> Path:
         """Return the groups file. Raises ValueError if there is none: the audit skips such sections."""
@@ -76,6 +76,11 @@ class AuditContext:
         if self.shadow_models is None:
             raise ValueError("no shadow models")
         return self.shadow_models
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no image of the run is missing."""
+        return is_dataset_of(self.run, self.dataset)
 
     @property
     def n_probed(self) -> int:

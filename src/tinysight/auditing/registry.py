@@ -42,7 +42,7 @@ def report_sections(run: Run) -> tuple[ReportSection, ...]:
     """Return the sections of the run's audit for the report and the card; missing ones read "not measured".
 
     Raises:
-        RunError: audit.json is damaged or from another version.
+        RunError: audit.json is damaged or from a different version.
     """
     audit = RunArtifacts(run).audit()
     if audit is None:

@@ -38,6 +38,13 @@ class AuditSection(ABC, Generic[ResultT]):
     requires: Requirement = "dataset"
     result_type: type[ResultT]
 
+    def estimate_seconds(self, context: AuditContext, prediction_seconds: float) -> float:
+        """Return about how many seconds `compute` takes; 0 if that is always a few.
+
+        `prediction_seconds` is the measured time in which the classifier predicts one image.
+        """
+        return 0.0
+
     @abstractmethod
     def compute(self, context: AuditContext, progress: Progress) -> ResultT:
         """Compute the result. `context` has the groups file or the shadow models if the section requires them."""

@@ -27,6 +27,7 @@ from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import TrueClassProbability, UnlearningReport
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import open_complete_dataset
 from tinysight.training.request import TrainConfig
 from tinysight.training.session import Session
 
@@ -56,7 +57,8 @@ def forget(
         RunError: `out` is in use; or, with `resume`, holds no such retraining.
         TrainingError, StorageError: as for `train`.
     """
-    before, environment = AuditContext.from_run(run, dataset, data_dir, progress), run.environment()
+    images = open_complete_dataset(run, dataset, data_dir, progress)
+    before, environment = AuditContext.from_run(run, images), run.environment()
     already_excluded = _excluded(run)
     _require_used(before, names, already_excluded)
     with tempfile.TemporaryDirectory() as folder:

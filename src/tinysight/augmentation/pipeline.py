@@ -19,7 +19,7 @@ def build_augmentation(config: Augmentation) -> Augment:
 
     The function takes images, (n, 3, height, width), uint8 or float, 0..255, and a random generator. It returns new
     float images, 0..255 up to rounding. The order is affine map and flip, crop, color, cutout. The same images and
-    generator state give the same result. The generator may be on another device than the images. The caller applies
+    generator state give the same result. The generator may be on a different device than the images. The caller applies
     alternating flips, because they depend on the epoch, and label mixing, because it needs the labels.
     """
     steps = [transform for transform in config.transforms if not isinstance(transform, LabelMixing)]

@@ -42,7 +42,7 @@ class Transform(BaseModel):
 
         Args:
             images: float, (n, 3, height, width), RGB, 0..255; not modified.
-            generator: source of all random numbers. It may be on another device than the images.
+            generator: source of all random numbers. It may be on a different device than the images.
 
         Returns:
             Float images of the same shape, 0..255 up to rounding.

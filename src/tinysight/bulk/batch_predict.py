@@ -55,7 +55,7 @@ def batch_predict(
         progress: counts input bytes.
 
     Raises:
-        InputError: there are no images, or `output` holds something else or is named like another format.
+        InputError: there are no images, or `output` holds something else or has the suffix of a different format.
         StorageError: `output` cannot be written.
         TinysightError: a worker failed; the same call resumes.
     """
@@ -112,7 +112,10 @@ class _RemainingShards:
 
 
 def _check_output(output: RemotePath, images: RemotePath) -> None:
-    """Raise InputError for an output named like another format, or inside the input, where a rerun would read it."""
+    """Raise InputError for an output with the suffix of a different format, or inside the input.
+
+    A rerun would read an output inside the input.
+    """
     stem, _, suffix = str(output).rpartition(".")
     if f".{suffix.lower()}" in _OTHER_FORMATS:
         raise InputError(

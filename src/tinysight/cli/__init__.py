@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from tinysight._util.allocator import translate_oom
-from tinysight._util.console import print_error, progress
+from tinysight._util.console import print_error
 from tinysight._util.errors import TinysightError
 from tinysight._util.hardware import limit_threads
 from tinysight._util.platform import configure_output
@@ -37,6 +37,7 @@ from tinysight.cli import (
     train,
     tune,
 )
+from tinysight.cli.progress import progress
 from tinysight.cli.usage import HelpfulCommand, HelpfulGroup, print_version, usage_message, with_flags
 
 _CTRL_C = 130  # the exit code that typer gives a KeyboardInterrupt
@@ -79,7 +80,7 @@ def root(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Train small-image classifiers on a laptop, measure how far to trust them, and hand them on responsibly.
+    """Train small-image classifiers on your own machine, measure how far to trust them, and share them responsibly.
 
     Example: tinysight train fast --data shapes --minutes 1
     """

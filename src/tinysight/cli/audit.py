@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 
 _HINTS = {"groups_file": "give a file with --groups", "shadow_models": "no time for shadow models; give more --minutes"}
 

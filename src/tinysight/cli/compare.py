@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight._util.formatting import points
 from tinysight.cli.options import DataDirOption, RunDataOption, complete_run
 from tinysight.cli.output import print_next
+from tinysight.cli.progress import progress
 
 
 def compare(

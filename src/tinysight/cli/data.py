@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight.cli.options import DataDirOption, DataOption, SkipUnreadableOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 from tinysight.cli.usage import HelpfulCommand, HelpfulGroup
 
 if TYPE_CHECKING:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight._util.errors import InputError
+from tinysight._util.console import escape_control, stdout_console
+from tinysight._util.errors import InputError, RunError
 from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, RunOrFileArgument
-from tinysight.cli.output import accuracy_of, command, print_next
+from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, print_next
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.runs.records import AnyMetrics, Metrics, MultiLabelMetrics, SelectiveMetrics
@@ -20,14 +23,20 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunOrFileArgument,
     split: Annotated[
-        Literal["test", "validation"], typer.Option(help="Split to evaluate on; keep test for the final evaluation.")
+        Literal["test", "validation", "new"],
+        typer.Option(
+            help="Split to evaluate on; keep test for the final evaluation. new: images added since training."
+        ),
     ] = "test",
     tta: Annotated[
         bool, typer.Option("--tta", help="Also report test-time augmentation: flipped and shifted copies, averaged.")
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(metavar="cifar10|shapes|DIR", help="Other images than those of RUN; required by an ONNX file."),
+        typer.Option(
+            metavar="cifar10|shapes|DIR",
+            help="Evaluate on these images instead of those of RUN; required for an ONNX file.",
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -48,11 +57,21 @@ def evaluate(
     for note in metrics.notes:
         progress.note(note)
     _print_metrics(metrics)
-    if data is not None:
-        print_next(command("predict", run, "IMAGE"))  # only results on the run's own images are written
+    if not _is_written(metrics, run):
+        stdout_console.print(f"files: none, since these are not exactly the images that {run} was made with")
+        print_next(command("predict", run, "IMAGE"))
         return
-    stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}")
-    print_next(command("predict", run, "IMAGE") if isinstance(metrics, MultiLabelMetrics) else command("audit", run))
+    reason = "" if data is None else ": these are the images of the run"
+    stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}{reason}")
+    audit = command("audit", run, *([] if data is None else ["--data", data]))
+    print_next(command("predict", run, "IMAGE") if isinstance(metrics, MultiLabelMetrics) else audit)
+
+
+def _is_written(metrics: AnyMetrics, run: Path) -> bool:
+    """Return whether `api.evaluate` has written these metrics into the run, as it does for the run's own images."""
+    with suppress(RunError):  # not evaluated before, or damaged
+        return api.open_run(run).metrics() == metrics
+    return False
 
 
 def _print_metrics(metrics: AnyMetrics) -> None:
@@ -95,17 +114,25 @@ def _print_multi_class(metrics: Metrics) -> None:
     from tinysight.evaluation.metrics import classification_report
 
     low, high = metrics.accuracy_ci95
+    majority, is_small = metrics.majority, metrics.n < FEW_IMAGES
+    baseline = f"; {baseline_of(majority.name, majority.accuracy)}" if is_small else ""
+    balanced = f" (always one class: {percent(majority.balanced_accuracy)})" if is_small else ""
     per_class = {escape_control(name): scores for name, scores in metrics.per_class.items()}
     stdout_console.print(classification_report(metrics.model_copy(update={"per_class": per_class})))
     stdout_console.print(
         f"{metrics.split} accuracy {accuracy_of(metrics.accuracy, metrics.n)}, "
-        f"95% interval {percent_interval((low, high))}, loss {metrics.loss:.4f}"
+        f"95% interval {percent_interval((low, high))}, loss {metrics.loss:.4f}{baseline}"
     )
     if metrics.accuracy_tta is not None:
-        stdout_console.print(f"with test-time augmentation (TTA): {accuracy_of(metrics.accuracy_tta, metrics.n)}")
+        interval = metrics.intervals.accuracy_tta
+        tta = accuracy_of(metrics.accuracy_tta, metrics.n)
+        stdout_console.print(
+            f"with test-time augmentation (TTA): {tta}"
+            + (f", 95% interval {percent_interval(interval)}{baseline}" if interval and is_small else "")
+        )
     stdout_console.print(
         f"balanced accuracy {percent(metrics.balanced_accuracy)}, "
-        f"95% interval {percent_interval(metrics.intervals.balanced_accuracy)}; "
+        f"95% interval {percent_interval(metrics.intervals.balanced_accuracy)}{balanced}; "
         f"macro F1 {percent(metrics.macro.f1)}, 95% interval {percent_interval(metrics.intervals.macro.f1)}"
     )
     if metrics.never_predicted:

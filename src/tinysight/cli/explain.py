@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import print_error, progress, stdout_console
+from tinysight._util.console import print_error, stdout_console
 from tinysight._util.errors import InputError
 from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 
 
 def explain(

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 
 
 def forget(
@@ -23,7 +24,7 @@ def forget(
     data: RunDataOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Retrain RUN from scratch without the given images, and record the evidence.
+    """Retrain RUN from scratch without the given images, and write a record of the removal.
 
     Example: tinysight forget runs/fast-1 train/17
     """

@@ -8,16 +8,18 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
-from tinysight._util.progress import Progress
+from tinysight._util.console import escape_control, stdout_console
 from tinysight.cli.options import DataDirOption
 from tinysight.cli.output import command, print_next
-from tinysight.cli.usage import with_flags
+from tinysight.cli.progress import progress
 
 
 def import_(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A .keras or whole .h5 file, or an architecture as JSON.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A .keras file, an .h5 file with the whole model, or an architecture as JSON."
+        ),
     ],
     weights: Annotated[Path | None, typer.Argument(help="Weights as HDF5, if MODEL is an architecture.")] = None,
     out: Annotated[Path | None, typer.Option(help="New run directory; default: runs/MODEL.")] = None,
@@ -33,12 +35,12 @@ def import_(
         str | None,
         typer.Option(
             metavar="0..1|0..255|-1..1|MEAN,STD",
-            help="Pixels that the model was trained on; default: 0..255 if its first layer scales them, else 0..1.",
+            help="Pixel values of its training images; default: 0..255 if its first layer scales them, else 0..1.",
         ),
     ] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="Read the outputs as logits.")] = False,
+    logits: Annotated[bool, typer.Option("--logits", help="Treat the outputs as logits.")] = False,
 ) -> None:
-    """Import a saved Keras model as a run, for evaluate, predict, audit and the other commands.
+    """Import a saved Keras model as a run that the other commands can read.
 
     Example: tinysight import model.keras --pixels -1..1
     """
@@ -52,7 +54,7 @@ def import_(
         logits=logits,
         out=out,
         data_dir=data_dir,
-        progress=_NotesWithFlags(progress),
+        progress=progress,
     )
     stdout_console.print(f"run:  {run.path}")
     stdout_console.print(escape_control(run.recipe().description))
@@ -63,14 +65,3 @@ def import_(
             f"Its {len(run.class_names())} classes have no names. Give --classes or --data to name them."
         )
     print_next(command("evaluate", run.path, *([] if data else ["--data", "DIR"])))
-
-
-class _NotesWithFlags:
-    """Progress on the console, with the flags of the command line in its notices."""
-
-    def __init__(self, target: Progress) -> None:
-        self._target = target
-        self.start, self.advance, self.finish = target.start, target.advance, target.finish
-
-    def note(self, message: str) -> None:
-        self._target.note(with_flags(message))

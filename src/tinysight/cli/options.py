@@ -58,7 +58,7 @@ DataOption = Annotated[
 ]
 RunDataOption = Annotated[
     str | None,
-    typer.Option("--data", metavar="DIR", help="The images that RUN was trained on, if they have moved."),
+    typer.Option("--data", metavar="DIR", help="The images of RUN, if they have moved or others were added."),
 ]
 DataDirOption = Annotated[
     Path | None,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, print_error, print_result, progress
+from tinysight._util.console import escape_control, print_error, print_result
 from tinysight._util.errors import InputError
 from tinysight._util.formatting import percent
 from tinysight.cli.options import ONNX_SUFFIX, DataDirOption, JsonOption, RunOrFileArgument
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.data.labels import Task
@@ -38,7 +39,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="OUT.csv|OUT.parquet",
-            help="Write one row per image. Parquet: in bulk, from a folder, glob, Parquet or tar file.",
+            help="Write one row per image. For Parquet, pass one folder, glob, Parquet or tar file as IMAGE.",
         ),
     ] = None,
     sort_into: Annotated[

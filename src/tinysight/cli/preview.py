@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from tinysight import api
-from tinysight._util.console import progress, stdout_console
+from tinysight._util.console import stdout_console
 from tinysight.cli.options import DataDirOption, DataOption, RecipeArgument, SeedOption, SetOption, SkipUnreadableOption
 from tinysight.cli.output import command, print_next
+from tinysight.cli.progress import progress
 
 
 def preview(

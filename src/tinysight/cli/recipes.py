@@ -18,7 +18,7 @@ app = typer.Typer(cls=HelpfulGroup, help="List, show, copy and check recipes.")
 
 @app.command("list", cls=HelpfulCommand)
 def list_() -> None:
-    """List the built-in recipes in the order of use: fast first, then longer ones, then those of the notebooks.
+    """List the built-in recipes: fast ones first, then slower ones, then those of the notebooks.
 
     Example: tinysight recipes list
     """

@@ -23,7 +23,7 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="TINYSIGHT_TOKEN", help="Token that requests must carry; required unless --host is this machine."
+            envvar="TINYSIGHT_TOKEN", help="Token that requests must contain; required unless --host is this machine."
         ),
     ] = None,
 ) -> None:

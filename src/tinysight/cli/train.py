@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight._util.errors import InputError
 from tinysight._util.formatting import percent, percent_interval
 from tinysight.cli.options import (
@@ -25,10 +25,12 @@ from tinysight.cli.options import (
     SetOption,
     SkipUnreadableOption,
 )
-from tinysight.cli.output import accuracy_of, command, print_next, print_resume
+from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, print_next, print_resume
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.evaluation.cross_validation import CrossValidation
+    from tinysight.runs.records import Summary
     from tinysight.runs.run import Run
 
 
@@ -62,12 +64,14 @@ def train(
         str | None,
         typer.Option(
             metavar="parent|REGEX",
-            help="Keep groups in one split: the folder below the class, or a regular expression on the path.",
+            help="Keep related images in one split: those in one folder, or with the same REGEX match in their path.",
         ),
     ] = None,
     dedup: Annotated[
         Literal["keep-together", "drop"] | None,
-        typer.Option(help="Near-duplicates: keep them in one split, or drop those of test images from training."),
+        typer.Option(
+            help="Near-duplicates: keep them in one split, or drop training images almost identical to test images."
+        ),
     ] = None,
     folds: Annotated[
         int | None,
@@ -75,13 +79,13 @@ def train(
             metavar="K",
             min=2,
             max=50,
-            help="Cross-validate: train K runs, each tested on another part of the images. --minutes is for all.",
+            help="Cross-validate: train K runs, each tested on a different part of the images. --minutes covers all K.",
         ),
     ] = None,
     skip_unreadable: SkipUnreadableOption = False,
     log: Annotated[
         list[LoggerChoice],
-        typer.Option(help="Record every epoch with this logger; can be repeated."),
+        typer.Option(help="Record every epoch with this logger; repeatable."),
     ] = [],  # noqa: B006  (typer copies it)
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     from_run: Annotated[
@@ -163,16 +167,32 @@ def _print_folds(result: CrossValidation, out: Path) -> None:
     )
     for name, value, interval in rows:
         stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
+    if result.n < FEW_IMAGES:
+        baseline = baseline_of(result.majority.name, result.majority.accuracy)
+        stdout_console.print(f"{baseline} (balanced {percent(result.majority.balanced_accuracy)})")
     stdout_console.print(result.method)
     stdout_console.print(f"folds: {out}")
 
 
+def _score(score: float, summary: Summary) -> str:
+    """Return the validation score; an accuracy on few images comes with its interval and the baseline."""
+    n, majority = summary.val_images, summary.val_majority
+    if n >= FEW_IMAGES or majority is None:
+        return accuracy_of(score, n)
+    from tinysight.evaluation.confidence_intervals import wilson_interval
+
+    interval = percent_interval(wilson_interval(round(score * n), n))
+    return accuracy_of(score, n, interval, baseline_of(majority.name, majority.accuracy))
+
+
 def _print_summary(run: Run) -> None:
     summary = run.summary()
-    score = "not measured" if summary.val_score is None else accuracy_of(summary.val_score, summary.val_images)
+    score = "not measured" if summary.val_score is None else _score(summary.val_score, summary)
     balanced = ""
     if summary.val_balanced_accuracy is not None:
         balanced = f", balanced {percent(summary.val_balanced_accuracy)}"
+        if summary.val_majority and summary.val_images < FEW_IMAGES:
+            balanced += f" (always one class: {percent(summary.val_majority.balanced_accuracy)})"
     stdout_console.print(
         f"{summary.status}: {summary.recipe} on {escape_control(summary.dataset)}, {summary.epochs_text} "
         f"in {summary.train_seconds:,.1f} s, validation {summary.measure} {score}{balanced}"

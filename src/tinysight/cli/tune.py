@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tinysight import api
-from tinysight._util.console import escape_control, progress, stdout_console
+from tinysight._util.console import escape_control, stdout_console
 from tinysight._util.formatting import percent
 from tinysight.cli.options import (
     DataDirOption,
@@ -23,6 +23,7 @@ from tinysight.cli.options import (
     SkipUnreadableOption,
 )
 from tinysight.cli.output import command, print_next, print_resume
+from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
     from tinysight.tuning.tune import TuneResult

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from tinysight._util.errors import DataError
-from tinysight.data.dataset import Dataset, Split
+from tinysight.data.dataset import Dataset, Note, Split
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, grouped_split, join, subset
 from tinysight.recipes.schema import DataSection
 
@@ -52,7 +52,7 @@ def _with_groups(dataset: Dataset, rule: str) -> Dataset:
                 raise DataError(
                     f"{dataset.name}: group {group!r} is in {first[group]} and {name}. Put each group into one split."
                 )
-    return _with_splits(dataset, splits)
+    return dataset.with_splits(splits)
 
 
 def _group_of(file: str, rule: str, class_names: tuple[str, ...]) -> str:
@@ -97,13 +97,9 @@ def _draw_test(dataset: Dataset, splits: dict[str, Split]) -> Dataset:
         raise DataError(f"{dataset.name}: group {min(shared)!r} is in train and validation. Put it into one split.")
     kept, held_out = grouped_split(pool.labels, pool.groups, TEST_FRACTION, TEST_SEED, dataset.class_names)
     parts = {name: subset(pool, rows) for name, rows in (("train", kept), ("test", held_out))}
-    note = f"Whole groups were drawn as the test split: {len(held_out)} of {len(pool)} images."
-    notes = (*(old for old in dataset.notes if "has no test split" not in old), note)
-    return replace(_with_splits(dataset, {**splits, **parts}), notes=notes)
-
-
-def _with_splits(dataset: Dataset, splits: dict[str, Split]) -> Dataset:
-    return replace(dataset, train=splits["train"], validation=splits.get("validation"), test=splits["test"])
+    text = f"Whole groups were drawn as the test split: {len(held_out)} of {len(pool)} images."
+    notes = (*dataset.notes_without("test split"), Note(text, "test split"))
+    return replace(dataset.with_splits({**splits, **parts}), notes=notes)
 
 
 def _split_by_time(dataset: Dataset, validation_fraction: float) -> Dataset:
@@ -118,9 +114,9 @@ def _split_by_time(dataset: Dataset, validation_fraction: float) -> Dataset:
         raise DataError(
             f"Class {name}: all of its images are among the newest, so none is left to train on. Add older."
         )
-    notes = tuple(note for note in dataset.notes if "as the test split" not in note)
-    note = "Split by time: the newest images are the test images, and those before them the validation images."
-    return replace(_with_splits(dataset, {**splits, "train": train}), notes=(*notes, note))
+    text = "Split by time: the newest images are the test images, and those before them the validation images."
+    notes = (*dataset.notes_without("test split"), Note(text, "test split"))
+    return replace(dataset.with_splits({**splits, "train": train}), notes=notes)
 
 
 def _split_off_newest(dataset: Dataset, images: Split, fraction: float) -> tuple[Split, Split]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,30 @@ NO_IMAGES = ":none:"
 """The argument of the dataset of a run that was imported without images."""
 
 NOT_STATED = "Not stated. The publisher of this model should fill this in."
+
+
+NoteKind = Literal["test split"]
+
+
+class Note(str):
+    """A caveat about a dataset, with a kind by which a later step can replace it.
+
+    Attributes:
+        kind: "test split" for a note on how the test images were chosen.
+    """
+
+    __slots__ = ("kind",)
+    kind: NoteKind
+
+    def __new__(cls, text: str, kind: NoteKind) -> Self:
+        """Return a note of this text and kind."""
+        note = super().__new__(cls, text)
+        note.kind = kind
+        return note
+
+    def __getnewargs__(self) -> tuple[str, NoteKind]:  # type: ignore[override]
+        """Return the arguments that copies and pickles are made with."""
+        return str(self), self.kind
 
 
 @dataclass(frozen=True)
@@ -135,6 +160,14 @@ class Dataset:
         """Height and width of the images, in pixels."""
         height, width = self.train.pixels.shape[2:]
         return int(height), int(width)
+
+    def notes_without(self, kind: NoteKind) -> tuple[str, ...]:
+        """Return the notes that are not of a kind."""
+        return tuple(note for note in self.notes if getattr(note, "kind", None) != kind)
+
+    def with_splits(self, splits: Mapping[str, Split]) -> Dataset:
+        """Return this dataset with the splits "train", "validation" (if it is to have one) and "test"."""
+        return replace(self, train=splits["train"], validation=splits.get("validation"), test=splits["test"])
 
     def without_test(self) -> Dataset:
         """Return this dataset with an empty test split, so that model selection cannot use it."""

@@ -13,7 +13,7 @@ import numpy as np
 from tinysight._util.errors import DataError
 from tinysight._util.files import cache_folder
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Dataset, Pixels, Split
+from tinysight.data.dataset import Dataset, Note, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
 from tinysight.data.labels import Labels, count_labels, label_pairs
 from tinysight.data.pixel_cache import decode_cached
@@ -66,6 +66,7 @@ def load_image_files(
     skip_unreadable: bool = False,
     progress: Progress = SILENT,
     cache: Path | None = None,
+    needs_splits: bool = True,
 ) -> Dataset:
     """Decode image files into a dataset.
 
@@ -78,6 +79,7 @@ def load_image_files(
         skip_unreadable: skip files that cannot be decoded instead of raising an error.
         progress: receives the number of decoded images.
         cache: folder for decoded images; None for tinysight's default.
+        needs_splits: whether too few images of a class are an error. Else the test split is then empty.
 
     Returns:
         The dataset; its splits list their files relative to `index.folder`.
@@ -86,21 +88,30 @@ def load_image_files(
         DataError: files cannot be decoded, or a class has too few images.
         StorageError: the images do not fit into memory and the cache cannot be written.
     """
-    arranged = shuffle_and_split(index)
+    arranged = shuffle_and_split(index, needs_splits)
     files = [file for split in arranged.splits.values() for file in split.files]
     cache_dir = cache_folder() / "folders" if cache is None else cache
     pixels, failures = decode_cached(index.folder, files, image_size, cache_dir, progress, index.path)
     unreadable = frozenset(files[position] for position, _ in failures)
-    notes = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
-    if created_test := "test" not in index.splits:
+    notes: list[str] = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
+    created_test = "test" not in index.splits
+    if created_test and needs_splits:
         _check_class_sizes(index, unreadable)
+        if not _has_every_class(arranged, unreadable):
+            # The test images were drawn before decoding, and those of a class were all unreadable. Draw readable ones.
+            readable = {**index.splits, "train": _without(index.splits["train"], unreadable)}
+            dataset = load_image_files(replace(index, splits=readable), image_size, skip_unreadable, progress, cache)
+            skipped = (*dataset.report.skipped, *_unreadable(files, failures))
+            report = replace(dataset.report, skipped=skipped)
+            return replace(dataset, notes=(*notes, *dataset.notes), report=report)
     splits = _split_pixels(arranged, pixels, unreadable)
-    if created_test:
+    if created_test and len(splits["test"]):
         unit = "whole groups, together about a fifth," if index.splits["train"].groups else "a fifth of each class,"
-        notes.append(
+        text = (
             f"The {index.kind} has no test split. {len(splits['test'])} images, {unit} "
             "were chosen at random as the test split. The choice is always the same."
         )
+        notes.append(Note(text, "test split"))
     path = index.path.resolve()
     return Dataset(
         name=path.name,
@@ -120,22 +131,28 @@ def load_image_files(
     )
 
 
-def shuffle_and_split(index: FileIndex) -> FileIndex:
+def shuffle_and_split(index: FileIndex, needs_splits: bool = True) -> FileIndex:
     """Shuffle the images of each split with a fixed seed, and create a test split if there is none.
 
     After shuffling, neighboring images are a fair sample of all classes, so training can read large contiguous
     blocks from disk. Without a test split, a fifth of each class becomes the test split. This happens before
-    decoding, so that the images of each split are stored together.
+    decoding, so that the images of each split are stored together. If a class has too few images for that, and
+    `needs_splits` is false, the test split is empty.
 
     Raises:
         DataError: a class has too few images.
     """
     splits = index.splits
     if "test" not in splits:
-        _check_class_sizes(index)
         train = splits["train"]
         labels = train.label_array
-        kept, held_out = hold_out(labels, train.groups, TEST_FRACTION, TEST_SEED, index.class_names)
+        kept, held_out = np.arange(len(labels)), np.arange(0)
+        try:
+            _check_class_sizes(index)
+            kept, held_out = hold_out(labels, train.groups, TEST_FRACTION, TEST_SEED, index.class_names)
+        except DataError:
+            if needs_splits:
+                raise
         splits = {**splits, "train": _subset(train, kept), "test": _subset(train, held_out)}
     shuffled = {
         name: _subset(split, np.random.default_rng(TEST_SEED).permutation(len(split.files)))
@@ -191,7 +208,7 @@ def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str])
     """Return the splits as views of `pixels`, which holds all readable files in the order of the index."""
     splits, start = {}, 0
     for name, split in index.splits.items():
-        readable = np.array([file not in unreadable for file in split.files])
+        readable = np.array([file not in unreadable for file in split.files], dtype=np.bool_)
         files = tuple(compress(split.files, readable))
         labels = split.label_array[readable]
         listed, left = (count_labels(part, len(index.class_names)) for part in (split.label_array, labels))
@@ -203,6 +220,16 @@ def _split_pixels(index: FileIndex, pixels: Pixels, unreadable: Collection[str])
         splits[name] = Split(pixels[start : start + len(files)], labels, files, groups, times=times)
         start += len(files)
     return splits
+
+
+def _has_every_class(index: FileIndex, unreadable: Collection[str]) -> bool:
+    """Return whether the training and the test split have a readable image of each of their classes."""
+    drawn = (index.splits["train"], index.splits["test"])
+    return all(set(_without(split, unreadable).labels) == set(split.labels) for split in drawn)
+
+
+def _without(split: SplitFiles, unreadable: Collection[str]) -> SplitFiles:
+    return _subset(split, np.flatnonzero([file not in unreadable for file in split.files]))
 
 
 def _subset(split: SplitFiles, indices: Indices) -> SplitFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,11 +22,12 @@ FEW_IMAGES = 5  # a class with fewer is nearly empty
 FEW_FRACTION = 0.1  # and one with at most this fraction of the median class
 MAX_MEASURED = 2000  # files whose headers are read for their sizes
 _MAX_OPENED = 1000  # white images that are opened again to check for transparency
+_PART = re.compile(r"(?:^|[\W_])(?:part|fold|batch|chunk|shard|archive)[\W_]*\d+$", re.IGNORECASE)
 
 
 def inspect(dataset: Dataset) -> SourceReport:
     """Return the report of a dataset, completed by what its pixels, labels and class names show."""
-    checks = (_contradictions, _dark_and_transparent, _small_classes, _missing_classes, _similar_names)
+    checks = (_contradictions, _dark_and_transparent, _small_classes, _missing_classes, _similar_names, _numbered_parts)
     found = [finding for check in checks for finding in check(dataset)]
     return replace(dataset.report, used=sum(map(len, dataset.splits.values()))).with_suspicious(found)
 
@@ -166,6 +168,13 @@ def _similar_names(dataset: Dataset) -> Iterator[Finding]:
     if groups:
         reason = "of class names that differ only by case, spaces or Unicode form"
         yield Finding("group", reason, len(groups), tuple(groups[:MAX_NAMES]))
+
+
+def _numbered_parts(dataset: Dataset) -> Iterator[Finding]:
+    """Find classes such as images_part_1 and images_part_2, which are folders of one large dataset."""
+    parts = [name for name in dataset.class_names if _PART.search(name)]
+    if len(parts) > 1:
+        yield Finding("class", "that may be parts of the dataset, not classes", len(parts), _first(parts))
 
 
 def _first(names: list[str]) -> tuple[str, ...]:

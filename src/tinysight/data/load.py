@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from dataclasses import replace
 from functools import cache
@@ -15,8 +16,11 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data import sources
 from tinysight.data.dataset import Dataset
 from tinysight.data.inspection import inspect
-from tinysight.data.source import DataSource, LoadOptions
+from tinysight.data.source import ARCHIVE_SUFFIXES, DataSource, LoadOptions, is_url
 from tinysight.data.source_report import SourceReport
+
+_ARRAY_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".pt")
+_TABLE_SUFFIXES = (".parquet", ".arrow", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx", ".ods")
 
 DatasetSpec = str | PathLike[str] | Dataset | tuple[Any, Any] | Any
 """What `load` accepts. The last kind is a pandas DataFrame; pandas is not a dependency."""
@@ -38,6 +42,8 @@ def find_source(spec: DatasetSpec) -> DataSource:
     Raises:
         DataError: there is none.
     """
+    if isinstance(spec, str | PathLike) and is_url(fspath(spec)):
+        raise DataError(f"{fspath(spec)}: a URL. Download the images, and pass the folder or file.")
     for source in data_sources():
         if source.matches(spec):
             return source
@@ -45,8 +51,22 @@ def find_source(spec: DatasetSpec) -> DataSource:
         raise DataError(
             f"dataset: cannot be a {type(spec).__name__}. Pass a name, a path, a Dataset, arrays (X, y) or a DataFrame."
         )
+    if os.path.isfile(spec):
+        raise DataError(f"{fspath(spec)}: not a folder, zip file or CSV file. {_other_file_hint(fspath(spec))}")
     names = [source.name for source in data_sources() if source.is_builtin]
     raise DataError(f"{fspath(spec)!r}: no such dataset or folder.{did_you_mean(fspath(spec), names)}")
+
+
+def _other_file_hint(path: str) -> str:
+    """Return what to do with a file of a kind that no source reads."""
+    name = path.lower()
+    if name.endswith(ARCHIVE_SUFFIXES):
+        return "Unpack it, and pass the folder or CSV file."
+    if name.endswith(_ARRAY_SUFFIXES):
+        return "In Python, load the arrays and pass them as (X, y)."
+    if name.endswith(_TABLE_SUFFIXES):
+        return "Save the table as CSV, or pass it as a DataFrame in Python, with the columns image and label."
+    return "Pass the folder that contains the class folders."
 
 
 def resolve_source(spec: DatasetSpec) -> str:
@@ -66,6 +86,7 @@ def load(
     data_dir: str | PathLike[str] | None = None,
     skip_unreadable: bool = False,
     progress: Progress = SILENT,
+    needs_splits: bool = True,
 ) -> Dataset:
     """Return a dataset, with square images of `image_size` pixels.
 
@@ -82,6 +103,8 @@ def load(
         data_dir: the folder with CIFAR-10; by default the usual places are searched.
         skip_unreadable: skip unreadable image files instead of raising an error.
         progress: receives the progress of downloading and decoding.
+        needs_splits: whether image files must suffice for training: a training split, two classes, and enough images of
+            each class to draw a test split from. Else they are only evaluated or compared with those of a run.
 
     Raises:
         DataError: the dataset does not exist or is not valid.
@@ -91,7 +114,7 @@ def load(
         return spec
     source = find_source(spec)
     folder = None if data_dir is None else Path(data_dir)
-    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress))
+    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress, needs_splits))
     dataset = replace(dataset, provenance=source.provenance, argument=source.argument(spec))
     # The built-in datasets are known. A pass over all of their pixels would only take time.
     used = sum(map(len, dataset.splits.values()))

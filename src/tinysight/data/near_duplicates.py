@@ -2,8 +2,9 @@
 
 Two images are compared pixel by pixel at all shifts of up to `MAX_SHIFT`, after a mean filter. Up to
 `EXHAUSTIVE_IMAGES` images, every pair is considered: block means of the images give a lower bound of the difference, so
-that almost all pairs need no comparison of pixels, and none is lost. In larger sets, only the nearest neighbors by an
-embedding are compared. Of images with more than `MAX_PER_IMAGE` pairs, some pairs are left out, but the groups stay.
+that almost all pairs need no comparison of pixels, and no pair is missed. In larger sets, only the nearest neighbors by
+an embedding are compared. If an image has more than `MAX_PER_IMAGE` pairs, some pairs are omitted, but the groups stay
+the same.
 """
 
 from __future__ import annotations

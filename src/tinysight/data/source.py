@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -12,6 +13,8 @@ from tinysight._util.errors import DataError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Provenance
 
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
 
 @dataclass(frozen=True)
 class LoadOptions:
@@ -21,6 +24,7 @@ class LoadOptions:
     data_dir: Path | None = None
     skip_unreadable: bool = False
     progress: Progress = SILENT
+    needs_splits: bool = True
 
 
 def absolute_path(spec: str | PathLike[str], kind: str) -> Path:
@@ -29,6 +33,11 @@ def absolute_path(spec: str | PathLike[str], kind: str) -> Path:
         return Path(spec).resolve()
     except ValueError as error:  # a null character
         raise DataError(f"{fspath(spec)!r}: not a path. Name a {kind} file.") from error
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL such as "https://example.org/1.jpg"; "C:/1.jpg" is not."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
 
 
 class DataSource(ABC):

@@ -36,12 +36,15 @@ class TrainSplit:
         train_indices: indices into `train` of the images to train on; indices avoid a copy.
         validation: the images to validate on.
         n_dropped: number of training images left out as near-duplicates of validation or test images.
+        validation_indices: indices of the validation images into the dataset's validation split, or else its training
+            split; None if they are of another source.
     """
 
     train: Split
     train_indices: NDArray[np.int64]
     validation: Split
     n_dropped: int = 0
+    validation_indices: NDArray[np.int64] | None = None
 
 
 def split_dataset(dataset: Dataset, data: DataSection, seed: int) -> TrainSplit:
@@ -56,7 +59,7 @@ def split_dataset(dataset: Dataset, data: DataSection, seed: int) -> TrainSplit:
     train = dataset.train
     names = image_ids(train, "train")
     if dataset.validation is not None:
-        learn, validation = np.arange(len(train)), dataset.validation
+        learn, chosen, validation = np.arange(len(train)), np.arange(len(dataset.validation)), dataset.validation
         validation_ids = image_ids(validation, "validation")
     else:
         learn, chosen = train_validation_split(dataset, data.split, data.validation_fraction, seed)
@@ -71,16 +74,18 @@ def split_dataset(dataset: Dataset, data: DataSection, seed: int) -> TrainSplit:
                 f"{dataset.name}: without near-duplicates of validation and test images, a class has no training images"
                 " left. Keep near-duplicates together instead."
             )
-    if data.exclude_file is not None:
-        excluded = read_excluded(Path(data.exclude_file), dataset)
-        learn = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
-        kept_validation = np.array([i for i, name in enumerate(validation_ids) if name not in excluded], dtype=np.int64)
-        if not len(learn) or not len(kept_validation):
-            raise DataError(f"{data.exclude_file}: no training or no validation images are left. Exclude fewer.")
-        validation = subset(validation, kept_validation)
     if dataset.task == "multi-label":
         _check_positives(dataset, learn)
-    return TrainSplit(train, learn, validation, n_dropped)
+    if data.exclude_file is None:
+        return TrainSplit(train, learn, validation, n_dropped, chosen)
+    excluded = read_excluded(Path(data.exclude_file), dataset)
+    kept_train = np.array([index for index in learn if names[index] not in excluded], dtype=np.int64)
+    kept_validation = np.array([i for i, name in enumerate(validation_ids) if name not in excluded], dtype=np.int64)
+    if not len(kept_train) or not len(kept_validation):
+        raise DataError(f"{data.exclude_file}: no training or no validation images are left. Exclude fewer.")
+    if dataset.task == "multi-label":
+        _check_positives(dataset, kept_train)
+    return TrainSplit(train, kept_train, subset(validation, kept_validation), n_dropped, chosen[kept_validation])
 
 
 def _check_positives(dataset: Dataset, learn: Indices) -> None:

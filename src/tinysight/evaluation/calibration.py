@@ -61,7 +61,7 @@ def debiased_calibration_error(
         correct: (n,), whether the prediction is correct.
 
     Returns:
-        The error, 0 (perfectly calibrated) to 1, and its lower and upper bound. Of one image, the gap and 0 to 1.
+        The error, 0 (perfectly calibrated) to 1, and its lower and upper bound. For one image: the gap, 0 and 1.
     """
     n, order = len(confidences), np.argsort(confidences, kind="stable")
     if n == 1:

@@ -20,13 +20,13 @@ from tinysight.evaluation.confidence_intervals import balanced_interval, wilson_
 from tinysight.evaluation.evaluate import evaluate
 from tinysight.models.scores import balanced_accuracy
 from tinysight.recipes.schema import DataSection, Recipe
-from tinysight.runs.records import Finite, FrozenModel, Interval, Record, read_record, write_record
+from tinysight.runs.records import Finite, FrozenModel, Interval, MajorityBaseline, Record, read_record, write_record
 from tinysight.runs.run import Run
 
 MAX_FOLDS = 50
 METHOD = (
     "95%: Wilson score on the pooled predictions of all folds; balanced accuracy: on each class, combined by "
-    "square-and-add. The intervals leave out the variation between trainings."
+    "square-and-add. The intervals do not include the variation between training runs."
 )
 GROUPED_METHOD = f"{METHOD} Images of one group are not independent, so with these groups they are too narrow."
 
@@ -70,6 +70,11 @@ class CrossValidation(Record):
     grouped: bool
     folds: tuple[FoldResult, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def majority(self) -> MajorityBaseline:
+        """The accuracy of always predicting the class with the most images."""
+        return MajorityBaseline.from_support([sum(row) for row in self.confusion_matrix], self.class_names)
 
     @classmethod
     def open(cls, folder: str | Path) -> CrossValidation:
@@ -168,7 +173,7 @@ def fold_indices(images: Split, folds: int, seed: int, class_names: tuple[str, .
     for held_out in parts:
         counts = np.bincount(np.delete(images.labels, held_out), minlength=len(class_names))
         if not len(held_out) or counts.min() < 2:
-            raise DataError(f"{folds} folds: the groups are too large to divide so. Choose another number of folds.")
+            raise DataError(f"{folds} folds: the groups are too large for this. Choose a different number of folds.")
     return parts
 
 

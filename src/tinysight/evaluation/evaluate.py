@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.splits import join, split_dataset
+from tinysight.data.splits import join
 from tinysight.evaluation.metrics import compute_metrics
 from tinysight.evaluation.multi_label import compute_multi_label_metrics
 from tinysight.models.classifier import ClassifierSpec
 from tinysight.models.predictor import Predictor
 from tinysight.runs.records import AnyMetrics, Metrics, SplitName
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset
+from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset, split_of_run
 
 
 def evaluate(
@@ -29,7 +29,7 @@ def evaluate(
     data_dir: Path | None = None,
     progress: Progress = SILENT,
 ) -> AnyMetrics:
-    """Evaluate a run on one split of its own dataset or of another one.
+    """Evaluate a run on one split of its own dataset or of a different dataset.
 
     metrics.json and predictions.npz are written for the run's own dataset only, because the card, the report and
     `compare` state them as results on it.
@@ -47,8 +47,8 @@ def evaluate(
 
     Raises:
         RunError: a file of the run is missing or damaged.
-        DataError: the dataset has other classes or another image size, or the images at the run's own source are not
-            those that it was trained on.
+        DataError: the dataset has other classes or a different image size, or the images at the run's own source
+            are not those that it was trained on.
         InputError: the dataset has no such split.
     """
     classifier, weights_checksum = run.classifier(), run.weights_checksum()
@@ -108,7 +108,7 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
     """Evaluate a classifier without a run on the test images of a dataset, or on all if it has none. Write no files.
 
     Raises:
-        DataError: the dataset has other classes or another image size.
+        DataError: the dataset has other classes or a different image size.
     """
     images = _unseen_images(match_classes(dataset, classifier))
     return compute_metrics(
@@ -121,7 +121,7 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
-    """Return the validation split, or the test split; of another dataset without a test split, all images.
+    """Return the validation split, or the test split. If a different dataset has no test split, return all its images.
 
     Raises:
         InputError: the dataset has no images of this split.
@@ -131,7 +131,7 @@ def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:
     elif split == "test":
         images = dataset.test
     else:
-        images = split_dataset(dataset, run.recipe().data, run.environment().seed).validation
+        images = split_of_run(run, dataset).validation
     if not images:
         other = "validation" if split == "test" else "test"
         raise InputError(f"{dataset.source}: has no {split} split. Evaluate on its {other} split.")

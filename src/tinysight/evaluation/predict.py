@@ -22,7 +22,7 @@ from tinysight.models.classifier import top_k
 from tinysight.models.predictor import ModelSource
 from tinysight.models.tta import average_over_crops
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import check_test_indices, open_dataset
+from tinysight.runs.run_dataset import check_test_indices, open_complete_dataset
 
 DOCUMENT_FORMAT = 1
 CHUNK = 1024  # images decoded at a time, while the previous chunk is classified
@@ -112,7 +112,7 @@ class ImagePredictor:
     ) -> Iterator[Prediction]:
         if not isinstance(self.source, Run):
             raise InputError(f"{self.source.path}: not a run, so it has no test images. Name image files.")
-        test = open_dataset(self.source, data_dir=data_dir, progress=progress).test
+        test = open_complete_dataset(self.source, data_dir=data_dir, progress=progress).test
         check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):

@@ -151,7 +151,7 @@ def _check_same_images(runs: Sequence[Run]) -> None:
             raise InputError(f"{first.path}: named twice. Name different runs.")
         if first.environment().dataset.fingerprint != second.environment().dataset.fingerprint:
             raise InputError(
-                f"{first.path}: trained on another dataset than {second.path}. Compare runs of one dataset."
+                f"{first.path}: trained on a different dataset than {second.path}. Compare runs of one dataset."
             )
         if (a := first.metrics().split) != (b := second.metrics().split):
             raise InputError(

@@ -17,7 +17,7 @@ from tinysight.models.classifier import top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.reporting.explanation_plot import Explanation
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import check_test_indices, open_dataset
+from tinysight.runs.run_dataset import check_test_indices, is_dataset_of, open_dataset
 
 MAX_IMAGES = 50  # images per figure
 _TOP_K, _N_NEIGHBORS = 3, 4
@@ -34,7 +34,7 @@ class Explainer:
         progress: Progress = SILENT,
     ) -> None:
         optional_deps.require("captum", extra="explain")
-        self.classifier = run.classifier()
+        self.run, self.classifier = run, run.classifier()
         self.dataset = open_dataset(run, dataset, data_dir, progress)
         self.training_index = TrainingIndex.of_run(run, self.classifier, self.dataset, progress)
 
@@ -65,6 +65,8 @@ class Explainer:
         Raises:
             InputError: an index is not that of a test image.
         """
+        if indices and not is_dataset_of(self.run, self.dataset):
+            raise InputError(f"{self.dataset.source}: lacks images of {self.run.path}, so test indices are unknown.")
         test, classes = self.dataset.test, self.dataset.class_names
         check_test_indices(indices, test)
         names, rows = [f"test[{index}]" for index in indices], list(indices)

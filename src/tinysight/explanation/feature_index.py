@@ -19,10 +19,11 @@ from tinysight._util.locks import file_lock
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.pixels import Pixels
-from tinysight.data.splits import split_dataset, subset
+from tinysight.data.splits import subset
 from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.models.network import embed
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import split_of_run
 from tinysight.runs.weights import read_tensors, write_tensors
 
 
@@ -85,7 +86,7 @@ class TrainingIndex:
     @classmethod
     def of_run(cls, run: Run, classifier: Classifier, dataset: Dataset, progress: Progress = SILENT) -> TrainingIndex:
         """Return the index of a run; the first call computes the features, later calls read the cache."""
-        images = split_dataset(dataset, run.recipe().data, run.environment().seed)
+        images = split_of_run(run, dataset)
         part = subset(images.train, images.train_indices)
         return cls(part, FeatureIndex(classifier, _cached_features(run, classifier, part.pixels, progress)))
 

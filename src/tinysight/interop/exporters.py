@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,15 @@ from tinysight._util import optional_deps
 from tinysight._util.errors import InputError, StorageError, did_you_mean
 
 if TYPE_CHECKING:
+    from tinysight.data.dataset import Pixels, Split
     from tinysight.models.classifier import Classifier
     from tinysight.models.predictor import Predictor
 
 _OPEN_IMAGE = """import numpy as np
 from PIL import Image, ImageOps
 
-size = {size}
 image = Image.open("cat.jpg")
-image.draft(None, (3 * size, 3 * size))  # decodes large JPEG images faster
+image.draft(None, ({enough}, {enough}))  # decodes large JPEG images faster
 image = ImageOps.exif_transpose(image)
 if image.mode.startswith("I;16"):
     values = np.array(image, "uint16")
@@ -46,14 +47,56 @@ images = np.stack(squares)
 """
 
 
-def image_program(classifier: Predictor) -> str:
-    """Return the beginning of an example program: it reads `cat.jpg` into `images`, as `predict` does.
+def open_program(classifier: Predictor) -> str:
+    """Return the beginning of an example program: it opens `cat.jpg` as `predict` does.
+
+    `image` is then an upright, opaque Pillow image in mode RGB.
+    """
+    from tinysight.data.image_io.image_file import DRAFT_MARGIN  # imports Pillow
+
+    return _OPEN_IMAGE.format(enough=DRAFT_MARGIN * classifier.image_size)
+
+
+def crop_program(classifier: Predictor) -> str:
+    """Return how to continue for formats that take squares: the program crops `image` as `predict` does.
 
     `images` is uint8, (crops, height, width, 3). The prediction is the mean over the crops.
     """
     crops = [tuple(crop) for crop in classifier.crops]
     squares = _CENTER_CROP if crops == [(0.0, 0.5)] else _SEVERAL_CROPS.format(crops=crops)
-    return _OPEN_IMAGE.format(size=classifier.image_size) + squares
+    return f"size = {classifier.image_size}\n" + squares
+
+
+N_CALIBRATION = 512  # training images on which the ranges of the activations are measured
+
+
+@dataclass(frozen=True)
+class Int8Images:
+    """The images for a quantized export.
+
+    Attributes:
+        calibration: uint8, (n, 3, height, width): the ranges of the activations are measured on these.
+        validation: the accuracy is measured on these.
+    """
+
+    calibration: Pixels
+    validation: Split
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export may differ in from the classifier.
+
+    Attributes:
+        tta: predict with test-time augmentation.
+        int8: the images to quantize to 8-bit integers with; None for floating point.
+    """
+
+    tta: bool = False
+    int8: Int8Images | None = None
+
+
+PLAIN = ExportOptions()
 
 
 class Exporter(ABC):
@@ -66,27 +109,41 @@ class Exporter(ABC):
         name: name of the format and of the extra that installs its packages.
         package: the package that writes it.
         suffix: of the default path, which is the run's with this suffix.
+        options: names of the options that it has.
     """
 
     name: str
     package: str
     suffix: str
+    options: frozenset[str] = frozenset()
 
-    def export(self, classifier: Classifier, path: Path) -> None:
-        """Write a classifier to `path`.
+    def check(self, path: Path, tta: bool = False, int8: bool = False) -> None:
+        """Check that an export with these options can be written to `path`.
 
         Raises:
-            InputError: the package of the format is not installed.
-            ModelError: the format cannot hold this network.
-            StorageError: `path` already exists, or the disk is full or read-only.
+            InputError: the format lacks an option, or its package is not installed.
+            StorageError: `path` already exists.
         """
+        for name in (name for name, is_set in (("int8", int8), ("tta", tta)) if is_set and name not in self.options):
+            others = [other for other in exporter_names() if name in get_exporter(other).options]
+            raise InputError(f"export: {self.name} has no {name}. Leave it out, or export to {' or '.join(others)}.")
         optional_deps.require(self.package, extra=self.name)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise StorageError(f"{path}: already exists. Choose another path.")
-        self._write(classifier, path)
+
+    def export(self, classifier: Classifier, path: Path, options: ExportOptions = PLAIN) -> None:
+        """Write a classifier to `path`.
+
+        Raises:
+            InputError: the format lacks an option, or its package is not installed.
+            ModelError: the format cannot hold this network.
+            StorageError: `path` already exists, or the disk is full or read-only.
+        """
+        self.check(path, options.tta, options.int8 is not None)
+        self._write(classifier, path, options)
 
     @abstractmethod
-    def _write(self, classifier: Classifier, path: Path) -> None:
+    def _write(self, classifier: Classifier, path: Path, options: ExportOptions) -> None:
         """Write a classifier to a new file or folder."""
 
     @abstractmethod

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +89,8 @@ class ChannelAffine(nn.Module):
         super().__init__()
         for name, value in (("scale", scale), ("offset", offset)):
             # Settings, not weights: on the CPU even inside torch.device("meta").
-            self.register_buffer(name, torch.tensor(value, device="cpu").view(-1, 1, 1), persistent=False)
+            values = torch.tensor(value, device="cpu")
+            self.register_buffer(name, values.view(-1, 1, 1) if values.dim() else values, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return a tensor of the same shape."""
@@ -105,6 +108,83 @@ class ResidualBlock(nn.Module):
         """Return body(images) + shortcut(images)."""
         total: Tensor = self.body(images) + self.shortcut(images)
         return total
+
+
+class ChannelsLastReshape(nn.Module):
+    """Reshape to (n, channels, height, width), in the order (height, width, channels) of Keras."""
+
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        super().__init__()
+        self.shape = (height, width, channels)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (n, channels, height, width) for a tensor of features or of images."""
+        ordered = values.permute(0, 2, 3, 1) if values.dim() == 4 else values
+        return ordered.reshape(-1, *self.shape).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        """Return the text that `print(network)` shows for this layer."""
+        return f"{self.shape}"
+
+
+class Merge(nn.Module):
+    """Elementwise combination of several inputs, or their concatenation along the channels.
+
+    Elementwise, features (n, channels) are combined with images as (n, channels, 1, 1), as in Keras.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the combination, (n, channels, height, width) or (n, channels)."""
+        if self.kind == "concatenate":
+            return torch.cat(inputs, 1)
+        are_images = any(values.dim() == 4 for values in inputs)
+        values = [part[..., None, None] if are_images and part.dim() == 2 else part for part in inputs]
+        total: Tensor = reduce(_OPERATIONS[self.kind], values)
+        return total / len(values) if self.kind == "average" else total
+
+    def extra_repr(self) -> str:
+        """Return the text that `print(network)` shows for this layer."""
+        return self.kind
+
+
+_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "add": torch.add,
+    "average": torch.add,
+    "subtract": torch.sub,
+    "multiply": torch.mul,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+}
+
+
+class LayerGraph(nn.Module):
+    """Layers with branches; the last one is the output.
+
+    Args:
+        layers: in an order in which each follows its inputs.
+        inputs: for each layer, the numbers of the layers that it takes, from 1; 0 is the input of the graph.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], inputs: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        self.layers, self.inputs = nn.ModuleList(layers), inputs
+        self._expired: list[list[int]] = [[] for _ in layers]  # results that no later layer takes
+        last_uses = {source: number for number, sources in enumerate(inputs) for source in sources}
+        for source, number in last_uses.items():
+            self._expired[number].append(source)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the output of the last layer. No result is kept longer than needed."""
+        results = {0: images}
+        for number, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
+            results[number + 1] = layer(*(results[source] for source in sources))
+            for source in self._expired[number]:
+                del results[source]
+        return results[len(self.layers)]
 
 
 def _random_bytes(like: Tensor) -> Tensor:

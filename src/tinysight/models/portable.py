@@ -73,7 +73,7 @@ def _(module: ResidualBlock) -> PortableLayers:
 
 
 def _plain(block: nn.Module, part: PortableLayers) -> list[PlainLayer]:
-    plain = [spec for spec in part.specs if not isinstance(spec, layers.Residual)]
+    plain = [spec for spec in part.specs if not isinstance(spec, layers.Residual | layers.Graph)]
     if len(plain) < len(part.specs):
         raise _not_portable(block)
     return plain

@@ -50,7 +50,7 @@ class Predictor(Protocol):
 
 
 class ModelSource(Hashable, Protocol):
-    """The source of a classifier: a run, or a file of another format."""
+    """The source of a classifier: a run, or a file of a different format."""
 
     @property
     def path(self) -> Path:

@@ -12,7 +12,7 @@ from tinysight._util.errors import ModelError
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """The weights that a training starts from.
+    """The weights that training starts from.
 
     Attributes:
         weights: the state dict of a trained network.
@@ -37,11 +37,11 @@ def transfer_weights(initial: InitialWeights, network: nn.Module, class_names: S
     own = network.state_dict()
     trained = dict(initial.weights)
     if trained.keys() != own.keys():
-        raise ModelError("Initial weights: belong to a network of another architecture. Use the model of that run.")
+        raise ModelError("Initial weights: belong to a network of a different architecture. Use the model of that run.")
     if tuple(class_names) == initial.class_names:
         if [tensor.shape for tensor in trained.values()] != [tensor.shape for tensor in own.values()]:
             raise ModelError(
-                "Initial weights: belong to a network of another size. Use the model and image size of that run."
+                "Initial weights: belong to a network of a different size. Use the model and image size of that run."
             )
         return trained
     head = _head(network)
@@ -57,7 +57,7 @@ def transfer_weights(initial: InitialWeights, network: nn.Module, class_names: S
                 mixed[new] = trained[name][old]
             trained[name] = mixed
         elif tensor.shape != trained[name].shape:
-            raise ModelError(f"Initial weights: {name} has another size. Use the model and image size of that run.")
+            raise ModelError(f"Initial weights: {name} has a different size. Use the model and image size of that run.")
     return trained
 
 

@@ -9,7 +9,8 @@ from tinysight._util.errors import RecipeError, did_you_mean
 
 RECIPE_DIR = Path(__file__).parent
 MAX_LAYERS = 1000
-MAX_RECIPE_BYTES = 10_000 + 600 * MAX_LAYERS  # the longest layer, with all its values, has less than 600 bytes
+# The longest layer, with all its values, has less than 600 bytes; as a node of a graph, its name and inputs add 400.
+MAX_RECIPE_BYTES = 10_000 + 1000 * MAX_LAYERS
 _MAX_NESTING = 20 * MAX_LAYERS  # dots and brackets: a nested table takes kilobytes to parse
 _MAX_LINE_NESTING = 500  # the parser keeps all prefixes of a dotted key
 _NOTEBOOK_RECIPES = (  # kept to reproduce the notebooks; the others are faster and more accurate

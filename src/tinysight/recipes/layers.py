@@ -5,15 +5,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tinysight.recipes.catalog import MAX_LAYERS
+
+MAX_CONNECTIONS = 4 * MAX_LAYERS  # inputs of the nodes of a graph, all together
+GRAPH_INPUT = "input"
 
 PositiveCount = Annotated[int, Field(ge=1, le=65_536)]
 SizePair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
 PaddingWidth = Annotated[int, Field(ge=0, le=64)]
 CropWidth = Annotated[int, Field(ge=0, le=512)]
 ImageSide = Annotated[int, Field(ge=1, le=512)]
+Dimension = Annotated[int, Field(ge=-1, le=2**20)]
+NodeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PaddingMode = Literal["valid", "same"]
 ActivationName = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
@@ -88,7 +95,7 @@ class Flatten(LayerSection):
 
 
 class Dense(LayerSection):
-    """Fully connected layer."""
+    """Fully connected layer; before flattening, it takes the channels of each position."""
 
     kind: Literal["dense"] = "dense"
     outputs: PositiveCount
@@ -140,6 +147,19 @@ class Rescaling(LayerSection):
     offset: FiniteFloat | tuple[FiniteFloat, FiniteFloat, FiniteFloat] = 0.0
 
 
+class Reshape(LayerSection):
+    """Reshape in the order (height, width, channels); one of `shape` may be -1, which follows from the others."""
+
+    kind: Literal["reshape"] = "reshape"
+    shape: tuple[Dimension, Dimension, Dimension]
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Self:
+        if 0 in self.shape or self.shape.count(-1) > 1:
+            raise ValueError("shape has a 0 or more than one -1. Give at least two positive dimensions")
+        return self
+
+
 PlainLayer = Annotated[
     Conv2d
     | DepthwiseConv2d
@@ -153,7 +173,8 @@ PlainLayer = Annotated[
     | ZeroPadding
     | Rescaling
     | Crop
-    | Resize,
+    | Resize
+    | Reshape,
     Field(discriminator="kind"),
 ]
 
@@ -166,4 +187,57 @@ class Residual(LayerSection):
     shortcut: list[PlainLayer] = Field([], max_length=100)
 
 
-Layer = Annotated[PlainLayer | Residual, Field(discriminator="kind")]
+class Merge(LayerSection):
+    """Elementwise combination of several inputs, or their concatenation along the channels.
+
+    Elementwise, inputs of height or width 1 and inputs without them, which are flattened, are repeated.
+    """
+
+    kind: Literal["add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"]
+
+
+class GraphNode(LayerSection):
+    """A layer of a graph, its name, and the names of the nodes that it takes."""
+
+    name: NodeName
+    inputs: list[NodeName] = Field(min_length=1, max_length=100)
+    layer: Annotated[PlainLayer | Merge, Field(discriminator="kind")]
+
+    @model_validator(mode="after")
+    def _check_inputs(self) -> Self:
+        is_merge = isinstance(self.layer, Merge)
+        if len(self.inputs) > 1 and not is_merge:
+            raise ValueError(f"node {self.name} ({self.layer.kind}) has {len(self.inputs)} inputs. Give it one")
+        if is_merge and self.layer.kind == "subtract" and len(self.inputs) != 2:
+            raise ValueError(f"node {self.name} (subtract) has {len(self.inputs)} inputs. Give it two")
+        return self
+
+
+class Graph(LayerSection):
+    """Layers with branches, in an order in which each follows its inputs; the last one is the output.
+
+    The input of the graph has the name "input".
+    """
+
+    kind: Literal["graph"] = "graph"
+    nodes: list[GraphNode] = Field(min_length=1, max_length=MAX_LAYERS)
+
+    @model_validator(mode="after")
+    def _check_nodes(self) -> Self:
+        unused, known = {GRAPH_INPUT}, {GRAPH_INPUT}
+        for node in self.nodes:
+            if node.name in known:
+                raise ValueError(f"two nodes have the name {node.name}. Give each node another name")
+            unknown = [name for name in node.inputs if name not in known]
+            if unknown:
+                raise ValueError(f"node {node.name} takes {unknown[0]}, which is no node before it. Correct the name")
+            known.add(node.name)
+            unused = unused - set(node.inputs) | {node.name}
+        if len(unused) > 1:
+            raise ValueError(f"node {sorted(unused - {self.nodes[-1].name})[0]} is not used. Remove it")
+        if sum(len(node.inputs) for node in self.nodes) > MAX_CONNECTIONS:
+            raise ValueError(f"the nodes have more than {MAX_CONNECTIONS:,} inputs. Use fewer")
+        return self
+
+
+Layer = Annotated[PlainLayer | Residual | Graph, Field(discriminator="kind")]

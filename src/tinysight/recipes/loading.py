@@ -24,7 +24,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         override: an item `section.key=value` with a TOML value; a bare word is a string.
 
     Raises:
-        RecipeError: the item has another form.
+        RecipeError: the item does not have this form.
 
     >>> values = {"training": {"epochs": 20}}
     >>> apply_override(values, "training.epochs=5")

@@ -185,7 +185,12 @@ class EarlyStoppingSection(Section):
     monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_f1"] = Field(
         "val_loss", description="val_balanced_accuracy, val_macro_f1: count every class equally"
     )
-    patience: int = Field(0, ge=0, description="epochs without improvement before stopping")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="epochs without improvement before stopping; with training.minutes, an epoch counts as at least "
+        "100 steps, unless the network fits the training images",
+    )
     min_delta: float = Field(0.0, ge=0, description="minimum change that counts as an improvement")
     restore_best_weights: bool = Field(False, description="restore the weights of the best epoch")
 
@@ -214,6 +219,15 @@ class TrainingSection(Section):
     target_error: float = Field(
         0.05, gt=0, lt=1, description="maximum fraction of wrong predictions among those that are not 'unsure'"
     )
+    max_epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="with minutes: maximum number of epochs, even if time is left"
+    )
+
+    @model_validator(mode="after")
+    def _check_max_epochs(self) -> Self:
+        if self.max_epochs is not None and self.minutes is None:
+            raise ValueError("max_epochs needs minutes. Set minutes, or epochs instead of max_epochs")
+        return self
 
 
 class Recipe(Section):

@@ -27,6 +27,7 @@ from tinysight.reporting.section import ListedImage, ReportSection
 from tinysight.reporting.style import to_svg
 from tinysight.runs.records import Metrics
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import test_ids
 
 _MAX_MISTAKES = 24  # on the page
 
@@ -65,7 +66,7 @@ def render_report(run: Run, dataset: Dataset, audit: Sequence[ReportSection]) ->
         how_measured=HOW_MEASURED,
         metrics=metrics,
         confusion=_confusion(multi_class) if multi_class else ("", ""),
-        mistakes=_mistakes(run, multi_class, dataset) if multi_class else [],
+        mistakes=_mistakes(run, multi_class, images, dataset) if multi_class else [],
         n_mistakes=_n_mistakes(multi_class) if multi_class else 0,
         calibration=_svgs(calibration_panels(multi_class.calibration.bins, multi_class.selective))
         if multi_class
@@ -90,6 +91,7 @@ class _ImageLookup:
             self.images.update(zip(image_ids(part, split), part.pixels, strict=True))
 
     def show(self, listed: ListedImage) -> Thumbnail:
+        """Return an image and its lines; without the image if it is missing."""
         pixels = self.images.get(listed.image)
         return Thumbnail("" if pixels is None else to_data_uri(pixels), (*listed.lines, listed.image))
 
@@ -100,20 +102,21 @@ def _confusion(metrics: Metrics) -> tuple[str, Markup]:
     return mistakes, to_svg(figure, "Confusion matrix: true classes by predicted classes")
 
 
-def _mistakes(run: Run, metrics: Metrics, dataset: Dataset) -> list[Thumbnail]:
+def _mistakes(run: Run, metrics: Metrics, images: _ImageLookup, dataset: Dataset) -> list[Thumbnail]:
     """Return the most confident mistakes on test images."""
     if metrics.split != "test":
         return []
     probabilities, labels = run.predictions()
-    names, classes = image_ids(dataset.test, "test"), dataset.class_names
+    names, classes = test_ids(run, dataset), dataset.class_names
     return [
-        Thumbnail(
-            to_data_uri(dataset.test.pixels[index]),
-            (
-                f"true {classes[labels[index]]}",
-                f"predicted {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
+        images.show(
+            ListedImage(
                 names[index],
-            ),
+                (
+                    f"true {classes[labels[index]]}",
+                    f"predicted {classes[probabilities[index].argmax()]}, {percent(probabilities[index].max())}",
+                ),
+            )
         )
         for index in most_confident_mistakes(probabilities, labels, _MAX_MISTAKES)
     ]

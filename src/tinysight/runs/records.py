@@ -28,6 +28,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Interval = tuple[Finite, Finite]
 SplitName = Literal["test", "validation"]
+EvaluatedSplit = Literal["test", "validation", "new"]
+"""What `evaluate` takes: "new" are the images of a dataset that the run has not seen, which are then its test split."""
 RunStatus = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -41,6 +43,30 @@ class Record(FrozenModel):
     """One JSON file of a run."""
 
     format: Literal[4] = RUN_FORMAT
+
+
+class MajorityBaseline(FrozenModel):
+    """Scores of always predicting the largest class of a split.
+
+    Attributes:
+        name: the class with the most images.
+        accuracy: its fraction of the images, 0..1.
+        balanced_accuracy: mean recall of the classes with images, 0..1.
+    """
+
+    name: str
+    accuracy: Finite
+    balanced_accuracy: Finite
+
+    @classmethod
+    def from_support(cls, support: Sequence[int], class_names: Sequence[str]) -> MajorityBaseline:
+        """Return the baseline of a split with `support` images of each class, at least one in total."""
+        largest = int(np.argmax(support))
+        return cls(
+            name=class_names[largest],
+            accuracy=support[largest] / sum(support),
+            balanced_accuracy=1 / np.count_nonzero(support),
+        )
 
 
 class DatasetRecord(FrozenModel):
@@ -75,7 +101,9 @@ class Summary(Record):
     val_accuracy: Finite | None = None
     val_balanced_accuracy: Finite | None = None
     val_mean_average_precision: Finite | None = None
+    train_images: int = Field(0, ge=0, description="images trained on, without those for validation")
     val_images: int = Field(0, ge=0, description="validation images, on which val_accuracy was measured")
+    val_majority: MajorityBaseline | None = Field(None, description="baseline of val_accuracy")
     train_seconds: Finite = 0.0
     total_seconds: Finite = 0.0
     error: str | None = None
@@ -264,6 +292,12 @@ class Metrics(Record):
     weights_sha256: str | None = None
 
     @property
+    def majority(self) -> MajorityBaseline:
+        """The accuracy of always predicting the class with the most images."""
+        support = [scores.support for scores in self.per_class.values()]
+        return MajorityBaseline.from_support(support, list(self.per_class))
+
+    @property
     def never_predicted(self) -> str:
         """A warning about classes that have images but are never predicted; "" if there are none."""
         classes = never_predicted(np.array(self.confusion_matrix), list(self.per_class))
@@ -378,7 +412,7 @@ def read_checked(path: Path) -> dict[str, Any]:
     """Return the values that `write_checked` wrote.
 
     Raises:
-        RunError: the file is missing, was modified, or has another format.
+        RunError: the file is missing, was modified, or has a different format.
     """
     values = _read_json(path)
     checksum = values.pop("sha256", None)
@@ -423,7 +457,7 @@ def read_checked_text(path: Path) -> str:
     """Return the text that `write_checked_text` wrote.
 
     Raises:
-        RunError: the file is missing, was modified, or has another format.
+        RunError: the file is missing, was modified, or has a different format.
     """
     try:
         header, _, text = path.read_bytes().decode().partition("\n")

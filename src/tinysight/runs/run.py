@@ -35,6 +35,7 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.find import suggest_run
+from tinysight.runs.image_index import ImageIndex
 from tinysight.runs.records import (
     RUN_FORMAT,
     AnyMetrics,
@@ -70,9 +71,15 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: Path, recipe: Recipe, environment: Environment, summary: Summary, notes: Iterable[str] = ()
+        cls,
+        path: Path,
+        recipe: Recipe,
+        environment: Environment,
+        summary: Summary,
+        notes: Iterable[str] = (),
+        images: ImageIndex | None = None,
     ) -> Run:
-        """Create a run directory atomically, with the recipe, the environment and an empty history.
+        """Create a run directory atomically: recipe, environment, use of each image if known, and an empty history.
 
         Raises:
             RunError: `path` exists and is not an empty directory.
@@ -83,6 +90,8 @@ class Run:
             run.write_recipe(recipe, notes)
             run.write_environment(environment)
             run.write_progress(summary, [])
+            if images is not None:
+                run.write_image_index(images)
         return cls(path)
 
     @staticmethod
@@ -161,6 +170,15 @@ class Run:
     def write_environment(self, environment: Environment) -> None:
         """Write environment.json."""
         records.write_record(environment, self.path / "environment.json")
+
+    def image_index(self) -> ImageIndex | None:
+        """Return how the run used each image, or None if it has no record of that."""
+        path = self._image_index
+        return ImageIndex.read(path) if path.exists() else None
+
+    def write_image_index(self, index: ImageIndex) -> None:
+        """Write the index of images."""
+        index.write(self._image_index)
 
     def history(self) -> list[EpochRecord]:
         """Return one record per epoch, in order; empty if the run was interrupted in the first epoch."""
@@ -299,7 +317,7 @@ class Run:
         """Return the probabilities (n, classes) and labels of the evaluated split, as `write_predictions` takes them.
 
         Raises:
-            RunError: predictions.npz is missing or damaged, was modified, or has another format or schema.
+            RunError: predictions.npz is missing or damaged, was modified, or has a different format or schema.
         """
         path = self.path / "predictions.npz"
         try:
@@ -333,6 +351,10 @@ class Run:
     def plot_path(self, name: str) -> Path:
         """Return the path of the plot `name`."""
         return self.path / "plots" / f"{name}.png"
+
+    @property
+    def _image_index(self) -> Path:
+        return self.path / "images.safetensors"
 
     @property
     def _excluded(self) -> Path:

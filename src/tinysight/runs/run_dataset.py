@@ -14,57 +14,183 @@ from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.arrange import arrange
 from tinysight.data.dataset import NO_IMAGES, Dataset, Split
+from tinysight.data.image_ids import image_ids
 from tinysight.data.load import load
 from tinysight.data.sources import cifar10
+from tinysight.data.splits import TrainSplit, split_dataset, subset
 from tinysight.models.predictor import Predictor
-from tinysight.runs.records import DatasetRecord
+from tinysight.runs.image_index import ImageIndex
+from tinysight.runs.image_match import ImageMatch
+from tinysight.runs.records import DatasetRecord, EvaluatedSplit
 from tinysight.runs.run import Run
 
 
 def open_dataset(
     run: Run, dataset: Dataset | None = None, data_dir: Path | None = None, progress: Progress = SILENT
 ) -> Dataset:
-    """Return the dataset that a run was trained on.
+    """Return the images that a run was trained, validated and tested on, with the splits and labels of the run.
+
+    Images are found by their content. If some of the run's images are missing or others were added, a notice names
+    them, and the others are returned: see `ImageMatch.dataset_of_run`, and `is_dataset_of`.
 
     Args:
         run: the run.
         dataset: the dataset, if it is already loaded; by default, it is loaded again from its source.
         data_dir: the CIFAR-10 folder; by default, the one used in training.
-        progress: receives the progress of loading.
+        progress: receives the progress of loading, and the notice.
 
     Raises:
         DataError: the images are not those that the run was trained on.
     """
-    record, size = run.environment().dataset, run.recipe().data.image_size
-    is_unknown = record.argument == NO_IMAGES
-    if dataset is None:
-        if is_unknown:
-            raise DataError(f"{run.path}: was imported without images. Pass the dataset, or import it again with one.")
-        if os.path.isabs(record.argument) and not Path(record.argument).exists():
-            raise DataError(
-                f"{record.argument}: not there, but {run.path} was trained on it. Pass the dataset if it has moved."
-            )
-        folder = data_dir or _recorded_folder(record)
-        dataset = load(record.argument, size, folder, skip_unreadable=True, progress=progress)
-    names = run.class_names()
-    if is_unknown or set(dataset.class_names) <= set(names):
-        dataset = _relabel(dataset, names)
-    if is_unknown:
+    record = run.environment().dataset
+    dataset = _load_recorded(run, data_dir, progress) if dataset is None else dataset
+    dataset = _with_classes_of(run, dataset)
+    if record.argument == NO_IMAGES:
         return dataset
     dataset = arranged_as(run, dataset)
-    if not is_dataset_of(run, dataset):
+    if is_dataset_of(run, dataset):
+        return dataset
+    match = match_images(run, dataset)
+    if match is None or not match.is_own:
         raise DataError(
             f"{dataset.source}: not the images that {run.path} was trained on ({record.source}). "
             "Restore those images, or train again on these."
         )
-    return dataset
+    return _dataset_of_run(run, match, progress)
+
+
+def open_complete_dataset(
+    run: Run, dataset: Dataset | None = None, data_dir: Path | None = None, progress: Progress = SILENT
+) -> Dataset:
+    """Return the dataset that a run was trained on. Raises DataError as `open_dataset`, and if any image is missing."""
+    opened = open_dataset(run, dataset, data_dir, progress)
+    if run.environment().dataset.argument != NO_IMAGES and not is_dataset_of(run, opened):
+        raise DataError(f"{opened.source}: lacks images of {run.path}, and this needs all of them. Restore them.")
+    return opened
+
+
+def open_for_evaluation(
+    run: Run,
+    dataset: Dataset | None,
+    split: EvaluatedSplit,
+    data_dir: Path | None = None,
+    progress: Progress = SILENT,
+) -> Dataset:
+    """Return the images that a run is evaluated on: none that it was trained on.
+
+    Of the run's own dataset, which is the default, these are the images of the run; or with the split "new" only the
+    other images, as a test split. Of another dataset, these are the images that the run was neither trained nor
+    validated on.
+
+    Raises:
+        DataError: the run's own dataset is not there, there are no new images, or it is unknown which are new.
+    """
+    if dataset is None and split != "new":
+        return open_dataset(run, None, data_dir, progress)
+    dataset = _load_recorded(run, data_dir, progress) if dataset is None else dataset
+    dataset = arranged_as(run, _with_classes_of(run, dataset))
+    match = None if is_dataset_of(run, dataset) else match_images(run, dataset)
+    if split == "new":
+        return _new_images(run, dataset, match, progress)
+    if match is None:
+        return dataset
+    if match.is_own:
+        return _dataset_of_run(run, match, progress)
+    unseen, n_removed = match.without_trained()
+    if n_removed:
+        progress.note(
+            f"{dataset.source}: {n_removed:,} images are not evaluated, since {run.path} was trained or validated on "
+            "them."
+        )
+    return unseen
+
+
+def _new_images(run: Run, dataset: Dataset, match: ImageMatch | None, progress: Progress) -> Dataset:
+    """Return the dataset with its new images as the test split."""
+    if match is None and not is_dataset_of(run, dataset):
+        raise DataError(
+            f"{run.path}: has no record of its images, so it is unknown which are new. Move the new images to a folder "
+            "of their own, and evaluate on that."
+        )
+    if match is None or not len(match.new):
+        raise DataError(f"{dataset.source}: has no image that {run.path} has not seen. Evaluate on the test split.")
+    new = match.new_images()
+    progress.note(f"{dataset.source}: only the {len(new):,} images that are new to {run.path} are evaluated.")
+    return replace(dataset, test=new, has_drawn_test=False)
+
+
+def _load_recorded(run: Run, data_dir: Path | None, progress: Progress) -> Dataset:
+    """Load the dataset of a run again from its source, before groups and splits of the recipe are applied."""
+    record = run.environment().dataset
+    if record.argument == NO_IMAGES:
+        raise DataError(f"{run.path}: was imported without images. Pass the dataset, or import it again with one.")
+    if os.path.isabs(record.argument) and not Path(record.argument).exists():
+        raise DataError(
+            f"{record.argument}: not there, but {run.path} was trained on it. Pass the dataset if it has moved."
+        )
+    folder = data_dir or _recorded_folder(record)
+    size = run.recipe().data.image_size
+    return load(record.argument, size, folder, skip_unreadable=True, progress=progress, needs_splits=False)
+
+
+def open_for_resume(run: Run, dataset: Dataset, progress: Progress = SILENT) -> Dataset:
+    """Return the dataset that a run was started on, if it is there among other images; else `dataset` unchanged."""
+    match = None if is_dataset_of(run, dataset) else match_images(run, dataset)
+    return _dataset_of_run(run, match, progress) if match and match.is_complete else dataset
+
+
+def match_images(run: Run, dataset: Dataset) -> ImageMatch | None:
+    """Compare a dataset with the images of a run; None if it has another image size or the run has no record."""
+    size, index = run.recipe().data.image_size, index_of(run)
+    if index is None or dataset.image_size != (size, size):
+        return None
+    return ImageMatch.find(index, dataset)
+
+
+def index_of(run: Run) -> ImageIndex | None:
+    """Return how a run used each image; for CIFAR-10, computed from its images. None if that is unknown."""
+    index, record = run.image_index(), run.environment().dataset
+    if index is not None or record.argument != "cifar10" or not is_local(run):
+        return index
+    dataset = arrange(load("cifar10", data_dir=_recorded_folder(record)), run.recipe().data)
+    return ImageIndex.of(dataset, split_of_run(run, dataset)) if is_dataset_of(run, dataset) else None
+
+
+def split_of_run(run: Run, dataset: Dataset) -> TrainSplit:
+    """Return the training and validation images of a run, in a dataset from `open_dataset`."""
+    if is_dataset_of(run, dataset) or run.environment().dataset.argument == NO_IMAGES:
+        return split_dataset(dataset, run.recipe().data, run.environment().seed)
+    validation = dataset.validation or subset(dataset.train, np.arange(0))
+    return TrainSplit(dataset.train, np.arange(len(dataset.train)), validation)
+
+
+def test_ids(run: Run, dataset: Dataset) -> tuple[str, ...]:
+    """Return the IDs of all test images of a run, missing ones included, given a dataset from `open_dataset`."""
+    index = None if is_dataset_of(run, dataset) else index_of(run)
+    return image_ids(dataset.test, "test") if index is None else index.names[len(index) - index.sizes["test"] :]
+
+
+def _dataset_of_run(run: Run, match: ImageMatch, progress: Progress) -> Dataset:
+    """Return the images of a run in a dataset, after a notice about the others."""
+    if differences := match.differences():
+        advice = "New images are not used. To measure them, evaluate on the split 'new'." if len(match.new) else ""
+        progress.note(
+            f"{match.dataset.source}: {differences}. The others keep the split and the label that they have in "
+            f"{run.path}. {advice}".rstrip()
+        )
+    return replace(match.dataset_of_run(), notes=run.environment().dataset.notes)
+
+
+def _with_classes_of(run: Run, dataset: Dataset) -> Dataset:
+    names = run.class_names()
+    return _relabel(dataset, names) if set(dataset.class_names) <= set(names) else dataset
 
 
 def arranged_as(run: Run, dataset: Dataset) -> Dataset:
     """Return a dataset with the groups and splits of a run if it has the images of the run, else unchanged."""
     if is_dataset_of(run, dataset):
         return dataset
-    with suppress(DataError):  # images of another dataset need not have such groups
+    with suppress(DataError):  # images of a different dataset need not have such groups
         arranged = arrange(dataset, run.recipe().data)
         return arranged if is_dataset_of(run, arranged) else dataset
     return dataset
@@ -74,8 +200,8 @@ def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
     """Return a dataset with the labels of a classifier: classes are matched by name, and some may be missing.
 
     Raises:
-        DataError: the dataset has classes that the classifier lacks, or another image size; or only one of the two has
-            several labels per image.
+        DataError: the dataset has classes that the classifier lacks, or a different image size; or only one of the two
+            has several labels per image.
     """
     if dataset.task != classifier.task:
         one, several = "one label per image", "several labels per image"

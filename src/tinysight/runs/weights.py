@@ -1,4 +1,4 @@
-"""Reads and writes tensors as safetensors files with a checksum."""
+"""Read and write tensors as safetensors files with a checksum."""
 
 from __future__ import annotations
 

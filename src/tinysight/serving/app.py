@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from tinysight.serving.http import (
+    FORM_TYPE,
     IMAGE_TYPES,
     SECURITY_HEADERS,
     FastRoute,
@@ -26,7 +27,15 @@ from tinysight.serving.service import PredictionService, RequestLimits
 
 _ERROR_RESPONSES = {status: {"model": ErrorResponse} for status in (400, 401, 413, 415, 422, 429, 500, 503)}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_REQUEST_BODY = {"requestBody": {"required": True, "content": dict.fromkeys(IMAGE_TYPES, _BINARY)}}
+_FORM = {
+    "schema": {
+        "type": "object",
+        "properties": {"file": {"type": "string", "format": "binary", "description": "the image, under any name"}},
+        "required": ["file"],
+    }
+}
+_CONTENT = {**dict.fromkeys((*IMAGE_TYPES, "application/octet-stream"), _BINARY), FORM_TYPE: _FORM}
+_REQUEST_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
 def create_app(model: ServedModel, limits: RequestLimits | None = None, token: str | None = None) -> FastAPI:
@@ -65,7 +74,7 @@ def _add_predict(app: FastAPI, service: PredictionService, token: str | None) ->
 
     @app.post("/predict", response_model=response_type, responses=_ERROR_RESPONSES, openapi_extra=_REQUEST_BODY)  # type: ignore[arg-type]
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
-        """Classify the image in the request body."""
+        """Classify the image in the request body, or the file of a form."""
         require_token(request, token)
         response = await service.predict(request, options.top, options.explain)
         return Response(response.model_dump_json(), media_type="application/json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import secrets
 from functools import partial
 from importlib import resources
@@ -14,39 +15,59 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
+from tinysight.serving.multipart import MAX_ENVELOPE_BYTES, file_of_form
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif")
+FORM_TYPE = "multipart/form-data"
+# Types that clients send if they know no better: "" without the header, the second by curl --data-binary.
+_UNKNOWN_TYPES = ("", "application/x-www-form-urlencoded", "application/octet-stream", "binary/octet-stream")
 _MAX_LENGTH_DIGITS = 18  # of a Content-Length; Python refuses to convert thousands of digits
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Return the body of a request, an image of at most `max_bytes` bytes.
+async def read_image(request: Request, max_bytes: int) -> bytes:
+    """Return the image in a request, of at most `max_bytes` bytes: its body, or the file of its form.
+
+    The format of the image is that of its content, whatever image type the request states.
 
     Raises:
-        HTTPException: 415 for another content type, 413 for too many bytes, 400 for an empty or incomplete body.
+        HTTPException: 415 for the content type of something else, 413 for too many bytes, 400 for an empty, incomplete
+            or damaged body.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type not in IMAGE_TYPES:
-        raise HTTPException(
-            415,
-            f"Content-Type: is not an image type. Send the image as the body, with one of {', '.join(IMAGE_TYPES)}.",
-        )
-    too_large = f"Image: has more than {max_bytes >> 20} MiB. Send a smaller image."
+    stated = request.headers.get("content-type", "")
+    content_type = stated.partition(";")[0].strip().lower()
+    if content_type == FORM_TYPE:
+        image = file_of_form(await _read_body(request, max_bytes + MAX_ENVELOPE_BYTES, max_bytes), stated)
+        if len(image) > max_bytes:
+            raise _too_large(max_bytes)
+        return image
+    if content_type not in _UNKNOWN_TYPES and not content_type.startswith("image/"):
+        reason = f"Content-Type: is {reprlib.repr(content_type)}, not an image type."
+        raise HTTPException(415, f"{reason} Send the image as the body, or as the file of a form.")
+    return await _read_body(request, max_bytes, max_bytes)
+
+
+async def _read_body(request: Request, max_body_bytes: int, max_bytes: int) -> bytes:
+    """Return the body of a request if it has at most `max_body_bytes`; messages state `max_bytes`."""
     content_length = request.headers.get("content-length", "0").lstrip("0") or "0"
     if not content_length.isdecimal():
         raise HTTPException(400, "Content-Length: is not a number. Send the number of bytes of the image.")
-    if len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > max_bytes:
-        raise HTTPException(413, too_large)
+    if len(content_length) > _MAX_LENGTH_DIGITS or int(content_length) > max_body_bytes:
+        raise _too_large(max_bytes)
     content = bytearray()
     try:
         async for chunk in request.stream():
             content += chunk
-            if len(content) > max_bytes:
-                raise HTTPException(413, too_large)
+            if len(content) > max_body_bytes:
+                raise _too_large(max_bytes)
     except ClientDisconnect as error:
         raise HTTPException(400, "Request body: ended early. Send the image again.") from error
     if not content:
         raise HTTPException(400, "Request body: is empty. Send the image as the body.")
     return bytes(content)
+
+
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"Image: has more than {max_bytes >> 20} MiB. Send a smaller image.")
 
 
 def require_token(request: Request, token: str | None) -> None:

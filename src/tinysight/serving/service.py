@@ -23,7 +23,7 @@ from tinysight.data.image_io import ImageFile
 from tinysight.models.classifier import Classifier, batch_size
 from tinysight.models.tta import average_over_crops
 from tinysight.serving.batcher import MicroBatcher
-from tinysight.serving.http import read_body
+from tinysight.serving.http import read_image
 from tinysight.serving.schemas import LabelsResponse, PredictResponse
 from tinysight.serving.served_model import ServedModel
 
@@ -64,7 +64,7 @@ class PredictionService:
         return self._in_flight < self.limits.max_in_flight
 
     async def predict(self, request: Request, top: int, explain: bool) -> PredictResponse | LabelsResponse:
-        """Classify the image in the body of a request.
+        """Classify the image in a request.
 
         Raises:
             HTTPException: the image is invalid, the service is full, or the time limit is exceeded.
@@ -78,7 +78,7 @@ class PredictionService:
                 raise HTTPException(503, reason, _RETRY_AFTER) from error
 
     async def _predict(self, request: Request, top: int, explain: bool) -> PredictResponse | LabelsResponse:
-        crops = await self._crops(await read_body(request, self.limits.max_bytes))
+        crops = await self._crops(await read_image(request, self.limits.max_bytes))
         response = self.model.to_response(await self._batcher.probabilities(crops), top)
         if explain and self.model.can_explain and isinstance(response, PredictResponse):
             self.build_index()

@@ -1,4 +1,4 @@
-"""Time budget: the progress of a training, counted in steps or in seconds."""
+"""Time budget: the progress of training, counted in steps or in seconds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ EXIT_SECONDS = 1.0  # seconds to start Python, write the last files and exit
 
 @dataclass
 class TimeBudget:
-    """Progress of a training, summed over its sessions.
+    """Progress of training, summed over its sessions.
 
     Attributes:
         steps: number of steps, if there is no time limit.
         limit_seconds: time limit in seconds, or None.
+        max_steps: number of steps that end the training even if time is left, or None.
         previous_seconds: seconds used by earlier sessions.
         reserved_seconds: seconds of the limit reserved for the work after the last step.
         validation_seconds: duration of the last validation in seconds; 0 before the first one.
@@ -22,6 +23,7 @@ class TimeBudget:
 
     steps: int
     limit_seconds: float | None = None
+    max_steps: int | None = None
     previous_seconds: float = 0.0
     reserved_seconds: float = 0.0
     validation_seconds: float = 0.0
@@ -32,7 +34,7 @@ class TimeBudget:
     def state(self) -> dict[str, float | None]:
         """Return the state needed to resume."""
         state = asdict(replace(self, previous_seconds=self.elapsed_seconds()))
-        del state["steps"]
+        del state["steps"], state["max_steps"]
         return state
 
     def elapsed_seconds(self) -> float:
@@ -44,7 +46,9 @@ class TimeBudget:
         if self.limit_seconds is None:
             return min(1.0, steps_done / self.steps)
         elapsed = min(1.0, self.elapsed_seconds() / max(1e-9, self.limit_seconds - self.reserved_seconds))
-        self._progress = max(self._progress, elapsed)  # schedules never go back when `reserved_seconds` shrinks
+        by_steps = 0.0 if self.max_steps is None else min(1.0, steps_done / self.max_steps)
+        # Schedules never go back when `reserved_seconds` shrinks.
+        self._progress = max(self._progress, elapsed, by_steps)
         return self._progress
 
     def record_validation(self, seconds: float) -> None:

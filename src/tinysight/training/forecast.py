@@ -10,6 +10,7 @@ import math
 import time
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +21,12 @@ from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset
 from tinysight.data.splits import split_dataset
 from tinysight.models.classifier import batch_size
+from tinysight.models.families.fast import final_resolution
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network, supports_image_size
 from tinysight.recipes import loading
 from tinysight.recipes.schema import ModelSection, Recipe
+from tinysight.training import image_size, small_data
 from tinysight.training import precision as precisions
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.device import Device
@@ -36,6 +39,8 @@ WARMUP_EVALS = 6  # validations of `batch_size` images before the first step, to
 # Shorter runs, in epochs, are more accurate with higher learning rates (docs/experiments/forecast-error-sources.md).
 SHORT_RUN_EPOCHS = 3.5
 SHORT_RUN_LR_FACTOR = 1.7
+LARGE_IMAGE = 48  # pixels; from here on, a stem of stride 2 leaves at least as many places as stride 1 at 32 pixels
+MAX_GROUPS, FINAL_RESOLUTION = 5, 3
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,19 @@ class Candidate:
     power: float
     efficiency: float
 
-    @property
-    def model(self) -> ModelSection:
-        """The recipe's model section for this network."""
-        return ModelSection(architecture="fast", stem_stride=self.stem_stride, channels=list(self.channels))
+    def model(self, image_size: int) -> ModelSection:
+        """Return the recipe's model section for this network, for images of this height and width in pixels.
+
+        The law was fitted at 32 pixels, where the last group has 3x3 outputs. Larger images get a stem of stride 2,
+        and repeat the last group until its output is as small. So images of 64 pixels cost about as much as those of
+        32 with stride 1, and the network sees them as a whole.
+        """
+        stride, channels = self.stem_stride, list(self.channels)
+        if image_size >= LARGE_IMAGE:
+            stride = 2
+            while len(channels) < MAX_GROUPS and final_resolution(stride, len(channels), image_size) > FINAL_RESOLUTION:
+                channels.append(channels[-1])
+        return ModelSection(architecture="fast", stem_stride=stride, channels=channels)
 
     def accuracy(self, n_images: float) -> float:
         """Return the expected accuracy after training on `n_images` CIFAR-10 images, counted once per epoch."""
@@ -111,9 +125,9 @@ class Workload:
     is_cifar10: bool
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, recipe: Recipe) -> Workload:
-        """Return the workload of `recipe` on a dataset."""
-        images, is_cifar10 = split_dataset(dataset, recipe.data, seed=0), dataset.is_official is not None
+    def from_dataset(cls, dataset: Dataset, recipe: Recipe, seed: int = 0) -> Workload:
+        """Return the workload of `recipe` on a dataset; `seed` is that of its split."""
+        images, is_cifar10 = split_dataset(dataset, recipe.data, seed), dataset.is_official is not None
         return cls(len(images.train_indices), len(images.validation), is_cifar10)
 
     @classmethod
@@ -282,16 +296,16 @@ def probe_images_per_second(recipe: Recipe, precision: Precision, device: Device
 
 
 def _with_model(recipe: Recipe, candidate: Candidate) -> Recipe:
-    return recipe.model_copy(update={"model": candidate.model})
+    return recipe.model_copy(update={"model": candidate.model(recipe.data.image_size)})
 
 
 def _usable_candidates(recipe: Recipe, law: ScalingLaw) -> list[Candidate]:
     """Return the candidates that support the recipe's image size, at least one."""
-    candidates = [
-        candidate for candidate in law.candidates if supports_image_size(candidate.model, recipe.data.image_size)
-    ]
+    size = recipe.data.image_size
+    candidates = [candidate for candidate in law.candidates if supports_image_size(candidate.model(size), size)]
+    if size >= LARGE_IMAGE:  # where all stems have stride 2
+        candidates = [candidate for candidate in candidates if candidate.stem_stride == 1] or candidates
     if not candidates:
-        size = recipe.data.image_size
         raise RecipeError(
             f"recipe {recipe.name}: images of {size}x{size} are too small for every network. Increase data.image_size."
         )
@@ -312,14 +326,27 @@ def resolve_recipe(
     device: Device = "cpu",
     progress: Progress = SILENT,
     network: NetworkFactory | None = None,
+    seed: int = 0,
 ) -> tuple[Recipe, Precision]:
     """Return the recipe with its network filled in, and the precision to train in.
 
-    If the network was open, the forecast is sent to `progress` as a note. `network` builds a custom network.
+    If the network was open, the recipe is adapted to a small dataset, and the forecast is sent to `progress` as a note.
+    `network` builds a custom network, and `seed` is that of the training.
     """
     if not recipe.model.needs_time_budget:
         return recipe, precisions.resolve_precision(precision, recipe, device, progress, network)
-    workload = Workload.from_dataset(dataset, recipe)
-    forecast = forecast_training(recipe, workload, deadline, precision, device, progress=progress)
+    workload = Workload.from_dataset(dataset, recipe, seed)
+    adapted = small_data.adapt(recipe, workload.n_train)
+    if adapted != recipe:
+        progress.note(small_data.describe(adapted, workload.n_train))
+
+    @cache
+    def forecast_at(size: int) -> Forecast:
+        sized = adapted.model_copy(update={"data": adapted.data.model_copy(update={"image_size": size})})
+        return forecast_training(sized, workload, deadline, precision, device, progress=progress)
+
+    if advice := image_size.advise(dataset, adapted, lambda size: forecast_at(size).epochs):
+        progress.note(advice)
+    forecast = forecast_at(adapted.data.image_size)
     progress.note(forecast.describe_with_end_time())
     return forecast.recipe, forecast.precision

@@ -21,7 +21,8 @@ from tinysight.models.registry import family_of
 from tinysight.models.transfer import InitialWeights
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
-from tinysight.training import forecast
+from tinysight.runs.run_dataset import match_images, open_for_resume
+from tinysight.training import forecast, small_data
 from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.loggers import LoggerName, check_loggers
@@ -30,7 +31,7 @@ from tinysight.training.precision import Precision, PrecisionOption
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """The arguments of a training; picklable, so that it can be sent to worker processes.
+    """The arguments of a training run; picklable, so that it can be sent to worker processes.
 
     Attributes:
         recipe: the recipe, overrides included.
@@ -70,7 +71,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that defines a training, resolved before the first step.
+    """Everything that defines a training run, resolved before the first step.
 
     Attributes:
         recipe: its network is set.
@@ -137,7 +138,9 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)
     recipe, precision = group.run_on_main(
-        lambda: forecast.resolve_recipe(recipe, dataset, deadline, precision_option, device, progress, request.network)
+        lambda: forecast.resolve_recipe(
+            *(recipe, dataset, deadline, precision_option, device, progress, request.network, request.seed)
+        )
     )
     return TrainConfig(
         recipe=recipe,
@@ -178,7 +181,11 @@ def check_resumable(config: TrainConfig) -> None:
     _check_same_settings(run, config.recipe, config.data_source, config.seed, config.precision)
     record = run.environment().dataset
     if record.fingerprint != config.dataset.fingerprint:
-        raise RunError(f"{run.path}: the run was started on other images ({record.source}). Resume it with those.")
+        match = match_images(run, config.dataset)
+        differences = f": {match.differences()}" if match else ""
+        raise RunError(
+            f"{run.path}: the run was started on other images ({record.source}){differences}. Resume it with those."
+        )
 
 
 def _load_dataset(request: TrainRequest, recipe: Recipe, progress: Progress, group: ProcessGroup) -> Dataset:
@@ -188,6 +195,8 @@ def _load_dataset(request: TrainRequest, recipe: Recipe, progress: Progress, gro
             load.load(request.dataset, size, request.data_dir, request.skip_unreadable, progress), recipe.data
         )
     )
+    if request.resume:
+        dataset = open_for_resume(Run.open(request.path), dataset, progress)
     if dataset.fingerprint != group.run_on_main(lambda: dataset.fingerprint):
         raise DataError(
             f"{dataset.source}: the images differ from the main worker's. Copy the same dataset to every machine."
@@ -200,7 +209,7 @@ def _resume_settings(request: TrainRequest) -> tuple[Recipe, Precision, DeviceOp
     run, recipe = Run.open(request.path), request.recipe
     run_recipe, environment = run.recipe(), run.environment()
     if recipe.model.needs_time_budget:
-        recipe = _with_chosen_network(recipe, run_recipe)
+        recipe = _with_chosen_network(small_data.adapt(recipe, run.summary().train_images), run_recipe)
     precision = environment.precision if request.precision == "auto" else request.precision
     _check_same_settings(run, recipe, request.data_source, request.seed, precision)
     run_device: DeviceOption = "cpu" if environment.device == "cpu" else "cuda"
@@ -237,8 +246,8 @@ def _check_same_settings(run: Run, recipe: Recipe, data_source: str, seed: int, 
     started, now = run.recipe(), _with_exclude_file_of(run.recipe(), recipe)
     if started != now:
         raise RunError(
-            f"{path}: the run was started with another recipe: {_difference(started, now)}. Resume it with the recipe "
-            "in its recipe.toml, or start a new run from its weights."
+            f"{path}: the run was started with a different recipe: {_difference(started, now)}. Resume it with the "
+            "recipe in its recipe.toml, or start a new run from its weights."
         )
     if (environment.seed, environment.precision) != (seed, precision):
         raise RunError(

@@ -14,7 +14,8 @@ from tinysight.data.splits import MAX_CHECKED_PAIRS, TrainSplit, duplicates_acro
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
-from tinysight.runs.records import Environment, EpochRecord, RunStatus, Summary
+from tinysight.runs.image_index import ImageIndex
+from tinysight.runs.records import Environment, EpochRecord, MajorityBaseline, RunStatus, Summary
 from tinysight.runs.run import Run
 from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
@@ -22,6 +23,7 @@ from tinysight.training.environment import describe_environment, diff
 from tinysight.training.loggers import Callback, LoggerGroup
 from tinysight.training.request import TrainConfig, check_resumable
 from tinysight.training.signals import StopRequest, catch_signals
+from tinysight.training.small_data import FITTED_ACCURACY, FITTED_STEPS
 from tinysight.training.trainer import Trainer, show_progress
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints: at most this much work is lost in a crash
@@ -147,8 +149,10 @@ class Session:
 
     def _begin(self, environment: Environment) -> None:
         """Create the run directory."""
-        summary = self._summary("running")
-        Run.create(self.config.path, self.config.recipe, environment, summary, self.config.dataset.notes)
+        config, summary = self.config, self._summary("running")
+        # The images of CIFAR-10 are known, so `index_of` can compute their index when it is needed.
+        images = None if config.data_source == "cifar10" else ImageIndex.of(config.dataset, self.trainer.split)
+        Run.create(config.path, config.recipe, environment, summary, config.dataset.notes, images)
 
     def _restore(self, environment: Environment) -> None:
         """Restore the trainer from the run's last checkpoint."""
@@ -187,8 +191,8 @@ class Session:
                     if not self._epoch(stop_request):
                         status = "interrupted"
                         return self._end(status)
-                if self.trainer.stopped_early and self.trainer.early_stopping:
-                    self.progress.note(self.trainer.early_stopping.describe())
+                for note in filter(None, (self._early_end(), self._few_steps())):
+                    self.progress.note(note)
                 status = "finished"
                 return self._end(status)
         except TrainingError as error:
@@ -199,6 +203,33 @@ class Session:
         finally:
             self.progress.finish()  # close the progress bar
             self.loggers.close(status)
+
+    def _early_end(self) -> str:
+        """Return why training ended before its last epoch or the end of its time, in sentences; "" if it did not."""
+        trainer, training, n_epochs = self.trainer, self.config.recipe.training, len(self.trainer.history)
+        if trainer.stopped_early and trainer.early_stopping:
+            reason = trainer.early_stopping.describe()
+        elif training.minutes is not None and training.max_epochs == n_epochs:
+            reason = f"Ended after training.max_epochs, {n_epochs:,} epochs: more of them change little."
+        else:
+            return ""
+        if training.minutes is None:
+            return f"{reason} Not used: {training.epochs - n_epochs:,} of {training.epochs:,} epochs."
+        unused = max(0.0, self.config.deadline.remaining() - EXIT_SECONDS) / 60
+        return f"{reason} Not used: {unused:.1f} of {training.minutes:g} minutes."
+
+    def _few_steps(self) -> str:
+        """Return a warning if a fixed number of epochs was too short for a small dataset, else ""."""
+        trainer, training = self.trainer, self.config.recipe.training
+        last, steps_per_epoch = trainer.history[-1], trainer.loader.steps_per_epoch
+        n_steps = len(trainer.history) * steps_per_epoch
+        if training.minutes is not None or n_steps >= FITTED_STEPS or last.accuracy >= FITTED_ACCURACY:
+            return ""
+        return (
+            f"Few steps: {n_steps:,} in all, since an epoch of {len(trainer.split.train_indices):,} images has "
+            f"{steps_per_epoch:,}. The training accuracy is {percent(last.accuracy)}. Set training.minutes, or more "
+            "training.epochs."
+        )
 
     def _end(self, status: RunStatus, error: str | None = None) -> Summary:
         """Write the classifier and the final summary."""
@@ -270,7 +301,9 @@ class Session:
         return self.run_directory.write_progress(summary, self.trainer.history) if self.group.is_main else summary
 
     def _summary(self, status: RunStatus, error: str | None = None) -> Summary:
-        dataset = self.config.dataset
+        dataset, split = self.config.dataset, self.trainer.split
+        support = split.validation.class_counts(len(dataset.class_names))
+        has_baseline = dataset.task == "multi-class" and sum(support) > 0
         return Summary(
             status=status,
             recipe=self.config.recipe.name,
@@ -282,7 +315,9 @@ class Session:
             val_accuracy=self.trainer.val_accuracy,
             val_balanced_accuracy=self.trainer.val_balanced_accuracy,
             val_mean_average_precision=self.trainer.val_mean_average_precision,
-            val_images=len(self.trainer.split.validation),
+            train_images=len(split.train_indices),
+            val_images=len(split.validation),
+            val_majority=MajorityBaseline.from_support(support, dataset.class_names) if has_baseline else None,
             train_seconds=self.stopwatch.total(without="validation"),
             total_seconds=self.stopwatch.total(),
             error=error,

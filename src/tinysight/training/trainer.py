@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -104,16 +104,24 @@ class Trainer:
         )
         self.classifier = Classifier(spec, self.network)
         self.optimizer = optimizers.build_optimizer(self.network.parameters(), recipe.optimizer, precision)
-        self.early_stopping = EarlyStoppingState(recipe.early_stopping) if recipe.early_stopping else None
+        steps_per_epoch, training = self.loader.steps_per_epoch, recipe.training
+        self.early_stopping = (
+            EarlyStoppingState(recipe.early_stopping, steps_per_epoch if training.minutes is not None else None)
+            if recipe.early_stopping
+            else None
+        )
         self.state = EpochState()
-        self.budget = TimeBudget(recipe.training.epochs * self.loader.steps_per_epoch)
+        self.budget = TimeBudget(
+            training.epochs * steps_per_epoch,
+            max_steps=None if training.max_epochs is None else training.max_epochs * steps_per_epoch,
+        )
         self.history: list[EpochRecord] = []
         self.never_predicted: dict[str, int] = {}  # classes and their validation images; set by `calibrate`
         self.best_weights: dict[str, Tensor] = {}
 
     def set_time_budget(self, seconds: float) -> None:
         """Train for `seconds`, including final validation and calibration."""
-        self.budget = TimeBudget(self.budget.steps, seconds)
+        self.budget = replace(self.budget, limit_seconds=seconds)
         precisions: list[Precision] = [self.precision, "fp32"]
         for precision in precisions:
             self._estimate_validation_seconds(precision)  # torch prepares each shape once; keep that out of the timing
@@ -265,9 +273,9 @@ class Trainer:
         self.best_weights = groups["best"]
         self.state = EpochState(**state["position"])
         self.history = [EpochRecord.model_validate(epoch) for epoch in state["history"]]
-        self.budget = TimeBudget(self.budget.steps, **state["time_budget"])
+        self.budget = replace(self.budget, **state["time_budget"])
         if self.early_stopping and state["early_stopping"]:
-            self.early_stopping = EarlyStoppingState(self.early_stopping.config, **state["early_stopping"])
+            self.early_stopping = replace(self.early_stopping, **state["early_stopping"])
 
     @property
     def _checks_bf16(self) -> bool:

@@ -1,1 +1,1 @@
-"""Hyperparameter search: many short trainings, compared on the validation set."""
+"""Hyperparameter search: many short training runs, compared on the validation set."""

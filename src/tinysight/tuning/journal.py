@@ -1,7 +1,7 @@
 """Crash-safe storage of an Optuna study: one append-only file for all processes.
 
-Optuna's own lock files outlive a killed process and block the others for half a minute; the system releases these. An
-incomplete last line, left by a killed process or a full disk, is removed before the next write.
+Optuna's own lock files outlive a killed process and block the others for half a minute. The operating system releases
+the locks used here. An incomplete last line, left by a killed process or a full disk, is removed before the next write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinysight._util.files import storage_errors
 from tinysight._util.locks import POLL_SECONDS
 
 _TAIL_BYTES = 65_536  # searched for the last complete line; lines are far shorter
-# What Optuna raises for lines that are not JSON, or JSON of another shape.
+# What Optuna raises for lines that are not JSON, or JSON of a different shape.
 _DAMAGE = (ValueError, TypeError, AttributeError, LookupError, AssertionError, RecursionError)
 
 

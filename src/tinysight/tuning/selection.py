@@ -27,7 +27,7 @@ class Selection:
         chosen: the selected trial.
         best: the most accurate trial of the search.
         baseline: the trial of the unchanged recipe, or None if it never finished.
-        pairs: validation accuracies (baseline, challenger) of trainings with the same new seed.
+        pairs: validation accuracies (baseline, challenger) of training runs with the same new seed.
         challenger: the challenger of `pairs`, or None if there are none.
         n_trials: number of trials started in the search.
         n_rejected: number of other trials that beat the baseline in the search, but not with new seeds.
@@ -62,7 +62,7 @@ def select_best(trials: Sequence[Trial], reseeded: Sequence[Trial], baseline: Tr
 
     Args:
         trials: trials of the search.
-        reseeded: trainings of some of them with new seeds.
+        reseeded: training runs of some of them with new seeds.
         baseline: the trial of the unchanged recipe, or None if it has not finished.
 
     Raises:

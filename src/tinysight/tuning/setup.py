@@ -23,7 +23,7 @@ from tinysight.tuning.trial import TrialContext
 from tinysight.tuning.worker import SEARCH_FRACTION
 
 TARGET_TRIALS = 12  # unpruned trials that should fit into the search; determines their epochs
-MIN_TRIALS = 4  # minimum number of trainings in a study
+MIN_TRIALS = 4  # minimum number of training runs in a study
 _PROBE_SECONDS = 1.0  # of training, to measure the speed
 
 
@@ -54,7 +54,7 @@ def check_tunable(recipe: Recipe) -> None:
     """Raise InputError unless the recipe fixes its network and its number of epochs."""
     if recipe.model.needs_time_budget or recipe.training.minutes is not None:
         raise InputError(
-            f"{recipe.name}: its trainings depend on a time budget and cannot be compared. Tune a recipe with a "
+            f"{recipe.name}: its training depends on a time budget, so trials cannot be compared. Tune a recipe with a "
             "fixed network and number of epochs, such as fast-85."
         )
 

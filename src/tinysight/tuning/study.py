@@ -167,7 +167,7 @@ class Study:
         return [Trial.from_optuna(frozen) for frozen in self._search.get_trials(deepcopy=False)]
 
     def reseeded_trials(self) -> list[Trial]:
-        """Return the trainings with new seeds, oldest first."""
+        """Return the training runs with new seeds, oldest first."""
         return [Trial.from_optuna(frozen) for frozen in self._fresh.get_trials(deepcopy=False)]
 
     def median_trial_seconds(self) -> float:
@@ -253,5 +253,5 @@ class StudyRecord(Record):
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
-    """Return the recipe with another number of epochs."""
+    """Return the recipe with a different number of epochs."""
     return recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": epochs})})

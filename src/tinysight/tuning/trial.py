@@ -1,4 +1,4 @@
-"""A trial: one training of a study, and its stored result."""
+"""A trial: one training run of a study, and its stored result."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TrialContext:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """The result of a training.
+    """The result of a training run.
 
     Attributes:
         ending: "finished"; "pruned": worse than other trials after as many epochs; "stopped": the deadline or an
@@ -111,7 +111,7 @@ class Trial:
     Attributes:
         number: counted from 0 in order of start; trial 0 of the search is the baseline.
         state: "lost": its process was killed; the others as in `TrialResult`.
-        values: the tried values, by recipe key; empty for a training with a new seed.
+        values: the tried values, by recipe key; empty for a training run with a new seed.
         accuracy: validation accuracy as in `TrialResult`, 0..1.
         curve: validation accuracy after each epoch.
         epochs: number of finished epochs.

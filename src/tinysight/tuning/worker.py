@@ -75,7 +75,7 @@ def _train(
 
 
 def _format_line(task: TrialTask, result: TrialResult, epochs: int) -> str:
-    """Return the summary line of a training; at most 80 columns unless it failed."""
+    """Return the summary line of a trial; at most 80 columns unless it failed."""
     accuracy = "" if not result.epochs else f"validation accuracy {percent(result.accuracy)}, "
     length = f"{result.epochs} of {epochs} epochs, {result.seconds:.0f} s"
     match result.ending:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from tinysight._util.errors import ModelError, RecipeError
+import tinysight as ts
+from tinysight._util.errors import RecipeError
 from tinysight._util.progress import SILENT, SilentProgress
 from tinysight.data.image_io import read_crops
 from tinysight.data.load import load
@@ -118,26 +119,14 @@ def test_keras_export_is_a_functional_model_with_the_same_probabilities(classifi
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
     from tinysight.interop.keras.exporter import EXPORTER
-    from tinysight.interop.keras.files import KerasFiles
 
     EXPORTER.export(classifier, tmp_path / "exported")
     model = keras.models.load_model(tmp_path / "exported" / "model.keras")
     assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == 2
     probabilities = np.asarray(model(pixels.transpose(0, 2, 3, 1).astype("float32"), training=False).detach())
     assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
-    with pytest.raises(ModelError, match=r"\(Add\) joins or repeats branches"):
-        KerasFiles.open(tmp_path / "exported" / "model.keras", None)
-
-
-def test_onnx_export_has_the_same_probabilities(classifier, pixels, tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    from tinysight.interop.onnx.exporter import EXPORTER
-    from tinysight.interop.onnx.runtime import OnnxFile
-
-    EXPORTER.export(classifier, tmp_path / "model.onnx")
-    probabilities = OnnxFile(tmp_path / "model.onnx").classifier().probabilities(pixels)
-    assert np.abs(probabilities - classifier.probabilities(pixels)).max() < 1e-4
+    imported = ts.import_keras(tmp_path / "exported" / "model.keras", out=tmp_path / "imported").classifier()
+    assert np.abs(probabilities - imported.probabilities(pixels)).max() < 1e-4
 
 
 def test_predictions_are_explained(classifier, pixels):

@@ -1,7 +1,7 @@
 """Audit section: images without content, and identical images with different labels.
 
-Both are faults of the dataset that training hides: a nearly constant image teaches nothing, and of two identical images
-with different labels at least one label is wrong.
+Both are problems of the dataset that the accuracy does not show: a nearly constant image teaches nothing, and if two
+identical images have different labels, at least one label is wrong.
 """
 
 from __future__ import annotations

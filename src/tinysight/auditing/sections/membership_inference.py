@@ -161,7 +161,7 @@ def _auc_interval(auc: float, error: float, n: int) -> Interval:
 def _tpr_at_fpr(inside: AttackScores, outside: AttackScores, fpr: float, random: np.random.Generator) -> TprAtFpr:
     """Return the true-positive rate at a false-positive rate, with its 95% interval.
 
-    The bootstrap covers the draw of the threshold. Of rates of 0 and 1 it has no width, so the interval also includes
+    The bootstrap covers the draw of the threshold. For rates of 0 and 1 it has no width, so the interval also includes
     the Wilson interval, which covers the draw of the members.
     """
     resampled = [

@@ -33,7 +33,7 @@ def to_pixels(images: Any, image_size: int) -> Pixels:
         image_size: height and width of the results. Other sizes are resized and center-cropped, as files are.
 
     Raises:
-        InputError: `images` is of another kind, or files cannot be read. The message counts all of these.
+        InputError: `images` is of a different kind, or files cannot be read. The message counts all of these.
         ShapeError: an array has the wrong shape, for example that of a single image.
     """
     pixels: Pixels = to_crops(images, image_size, CENTER_CROP)[:, 0]

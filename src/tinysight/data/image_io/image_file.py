@@ -135,7 +135,7 @@ _MAX_SCANS = 100
 
 # JPEG draft mode decodes at 1/2, 1/4 or 1/8 scale as long as the result is this many times the wanted size.
 # This is 4 to 10 times faster on photographs, and differs by about one level of 255 on average.
-_DRAFT_MARGIN = 3
+DRAFT_MARGIN = 3
 
 
 def read_image(source: Path | bytes, size: tuple[int, int]) -> Pixels:
@@ -218,7 +218,7 @@ class ImageFile:
             ImageError: the image is damaged or truncated.
         """
         with self._image_errors():
-            enough = _DRAFT_MARGIN * max(size)
+            enough = DRAFT_MARGIN * max(size)
             self._image.draft(None, (enough, enough))
             image: Image.Image = self._image
             if is_deep(image):
@@ -276,6 +276,8 @@ def _read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise ImageError(f"{path}: a link to a missing file. Restore the file or remove the link.") from error
         raise ImageError(f"{path}: no such file. Check the path.") from error
     except PermissionError as error:
         raise ImageError(f"{path}: permission denied. Make the file readable.") from error

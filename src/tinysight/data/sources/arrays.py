@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight._util.errors import DataError
-from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Provenance, Split
+from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, LabelType, Note, Provenance, Split
 from tinysight.data.image_io.from_arrays import default_crops, to_pixels
 from tinysight.data.labels import Labels, check_label_names, label_pairs
 from tinysight.data.source import DataSource, LoadOptions
@@ -40,12 +40,12 @@ class ArraysSource(DataSource):
         images_by_label = ((label, str(image)) for image, label in label_pairs(train.labels))
         check_class_sizes(images_by_label, dataset.class_names, has_validation=False)
         kept, held_out = hold_out(train.labels, (), TEST_FRACTION, TEST_SEED, dataset.class_names)
-        note = (
+        text = (
             f"The arrays have no test split. {len(held_out)} images, a fifth of each class, "
             "were chosen at random as the test split. The choice is always the same."
         )
         train, test = (Split(train.pixels[indices], train.labels[indices]) for indices in (kept, held_out))
-        return replace(dataset, train=train, test=test, notes=(note,), has_drawn_test=True)
+        return replace(dataset, train=train, test=test, notes=(Note(text, "test split"),), has_drawn_test=True)
 
 
 SOURCE = ArraysSource()

@@ -14,12 +14,24 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
 from tinysight.data.image_io.formats import HEIF_HINT, HEIF_SUFFIXES, is_image_file, is_system_name
-from tinysight.data.source import DataSource, LoadOptions
-from tinysight.data.source_report import KINDS_NOT_READ, Finding, ReportBuilder, file_kind, one_line, truncated
+from tinysight.data.source import ARCHIVE_SUFFIXES, DataSource, LoadOptions
+from tinysight.data.source_report import (
+    KINDS_NOT_READ,
+    SHORT_NAMES,
+    Finding,
+    ReportBuilder,
+    file_kind,
+    one_line,
+    truncated,
+)
 from tinysight.data.split_names import split_and_rest, split_of
 
 _LAYOUT = "Use the layout DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg."
 _SYSTEM = "of the operating system, or hidden"
+_RUN_FILES = ("recipe.toml", "environment.json")  # in every run directory
+_RUNS = "with runs of tinysight"
+_IMAGES = {"image", "images", "img", "imgs", "jpegimages"}
+_ANNOTATIONS = {"annotation", "annotations", "label", "labels", "mask", "masks"}
 
 
 class FolderSource(DataSource):
@@ -40,7 +52,10 @@ class FolderSource(DataSource):
     def load(self, spec: str | PathLike[str], options: LoadOptions) -> Dataset:
         """Decode the images of the folder, or read them from the cache. See `load_folder`."""
         size = (options.image_size, options.image_size)
-        return load_folder(self.argument(spec), size, options.skip_unreadable, options.progress)
+        index = scan_folder(Path(self.argument(spec)), options.needs_splits)
+        return load_image_files(
+            index, size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+        )
 
 
 SOURCE = FolderSource()
@@ -56,13 +71,13 @@ def load_folder(
     """Decode a folder with the layout that `scan_folder` describes. See `load_image_files`.
 
     Raises:
-        DataError: the folder has another layout, files cannot be decoded, or a class has too few images.
+        DataError: the folder has a different layout, files cannot be decoded, or a class has too few images.
         StorageError: the images do not fit into memory and the cache cannot be written.
     """
     return load_image_files(scan_folder(Path(folder)), image_size, skip_unreadable, progress, cache)
 
 
-def scan_folder(folder: Path) -> FileIndex:
+def scan_folder(folder: Path, needs_splits: bool = True) -> FileIndex:
     """List the image files in `DIR/CLASS`, or in `DIR/train/CLASS`, `DIR/test/CLASS` and `DIR/val/CLASS`.
 
     - Split folders may have any name that `split_of` knows, in any case.
@@ -70,35 +85,39 @@ def scan_folder(folder: Path) -> FileIndex:
     - Image files are recognized by their suffix or content (see `is_image_file`) and sorted by path.
     - Files in subfolders of a class folder belong to the class.
     - Class names are compared in the Unicode form NFC. Across splits, case does not matter if it is unambiguous.
-    - Hidden files and files of the operating system are ignored.
+    - Hidden files and files of the operating system are ignored. Run directories of tinysight are skipped.
     - A class folder may be a symbolic link, unless it leads to a folder that is read already. Links to folders below
       a class folder are not followed, because they may form a loop.
 
     The report of the index counts everything that is not used, and says how the layout was read.
 
+    If `needs_splits` is false, one class is enough, and a folder with a single split is read as a folder of classes.
+
     Raises:
-        DataError: the folder is missing or has another layout, there are fewer than two classes, a class folder has
+        DataError: the folder is missing or has a different layout, there are fewer than two classes, a class folder has
             no images, or test or validation has a class that train lacks.
     """
-    return _FolderScan(folder).index()
+    return _FolderScan(folder, needs_splits).index()
 
 
 class _FolderScan:
     """One pass over a folder, which collects the report on the way."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, needs_splits: bool) -> None:
+        self._folder, self._needs_splits = folder, needs_splits
         self._report = ReportBuilder()
         self._deeper: Counter[str] = Counter()  # images by folder, of folders below class folders
         self._followed: set[str] = set()  # real paths of the listed folders
 
     def index(self) -> FileIndex:
         """Return the files by split."""
+        if _is_run(self._folder):
+            raise DataError(f"{self._folder}: a run, not a folder of images. {_LAYOUT}")
         roots = self._split_roots(self._enter(self._folder))
         classes = self._class_folders(roots["train"])
-        if len(classes) < 2:
-            present = f"only the class folder {next(iter(classes))}" if classes else "no class folders"
-            raise DataError(f"{roots['train']}: contains {present}, but at least two are needed. {_LAYOUT}")
+        if len(classes) < (2 if self._needs_splits else 1):
+            raise self._too_few(roots["train"], tuple(classes))
+        _check_annotations(roots["train"], tuple(classes))
         self._check_classes(roots["train"], classes)
         _check_names(roots["train"], classes)
         class_names = sorted(classes)
@@ -116,6 +135,28 @@ class _FolderScan:
             self._report.remarks.append(f"{images} in a subfolder of a class folder and used: {listed}.")
         report = self._report.build(len(files))
         return FileIndex("folder", self._folder, self._folder, tuple(class_names), splits, report)
+
+    def _too_few(self, root: Path, class_names: tuple[str, ...]) -> DataError:
+        """Return the error about a folder without two class folders, with a hint from its files."""
+        present = f"only the class folder {one_line(class_names[0])}" if class_names else "no class folders"
+        files = [name for name in _list(root)[1] if not is_system_name(name)]
+        images = sum(is_image_file(root / name) for name in files)
+        if any(name.startswith("data_batch_1") for name in files):
+            return DataError(
+                f"{root}: contains files of CIFAR-10 instead of class folders. Use the dataset cifar10, and set "
+                "data_dir to this folder."
+            )
+        hints = []
+        if archives := [one_line(name) for name in files if name.lower().endswith(ARCHIVE_SUFFIXES)]:
+            hints.append(f"Unpack {truncated(archives, ', ', SHORT_NAMES)}.")
+        elif images:
+            count = "its image" if images == 1 else f"its {images:,} images"
+            hints.append(f"Sort {count} into one folder per class, or list the images with their labels in a CSV file.")
+        elif files and not class_names:
+            hints.append(f"There are only other files: {_file_kinds([root])}.")
+        if tables := [one_line(name) for name in files if name.lower().endswith(".csv")]:
+            hints.append(f"If {tables[0]} lists images with labels, use it instead of the folder.")
+        return DataError(f"{root}: contains {present}, but at least two are needed. {' '.join([*hints, _LAYOUT])}")
 
     def _enter(self, folder: Path, class_names: tuple[str, ...] = (), is_split: bool = False) -> Path:
         """Return the innermost of folders that hold only one other folder.
@@ -162,6 +203,8 @@ class _FolderScan:
             if split in roots:
                 raise DataError(f"{folder}: contains both {roots[split].name} and {name}. Merge them into one folder.")
             roots[split] = folder / name
+        if len(roots) == 1 and not self._needs_splits:
+            roots = {"train": next(iter(roots.values()))}
         if "train" not in roots:
             raise DataError(f"{folder}: contains {' and '.join(splits)} but no train folder. {_LAYOUT}")
         self._list_others(folder, _list(folder)[1])
@@ -174,11 +217,14 @@ class _FolderScan:
         return {"train": train, **{name: self._enter(root, class_names, True) for name, root in ordered.items()}}
 
     def _skip_without_images(self, folder: Path) -> bool:
-        """Skip a folder next to the split folders if it holds no images, such as scripts."""
+        """Skip a folder next to the split folders if it holds no images, such as scripts, or runs of tinysight."""
         paths = [os.path.join(root, name) for root, _, files in os.walk(folder) for name in files]  # noqa: PTH118
-        if any(is_image_file(path) for path in paths):
+        if _holds_runs(folder):
+            self._report.skip("folder", _RUNS, self._relative(folder))
+        elif any(is_image_file(path) for path in paths):
             return False
-        self._report.skip("folder", "without images next to the split folders", self._relative(folder))
+        else:
+            self._report.skip("folder", "without images next to the split folders", self._relative(folder))
         return True
 
     def _class_folders(self, root: Path) -> dict[str, list[Path]]:
@@ -190,6 +236,8 @@ class _FolderScan:
             path = root / name
             if is_system_name(name):
                 self._report.skip("folder", _SYSTEM, self._relative(path), is_system=True)
+            elif _holds_runs(path):
+                self._report.skip("folder", _RUNS, self._relative(path))
             elif self._is_followed(path):
                 self._report.skip("link", "to a folder that is read already", self._relative(path))
             else:
@@ -256,7 +304,8 @@ class _FolderScan:
         for name, paths in classes.items():
             images = [image for path in paths for image in self._find_images(path)]
             if not images:
-                others = _other_kinds(paths)
+                kinds = _file_kinds(paths)
+                others = f", only other files: {kinds}" if kinds else ""
                 raise DataError(f"{paths[0]}: contains no images{others}. Add some or remove the folder. {_LAYOUT}")
             files += images
             labels += [class_names.index(name)] * len(images)
@@ -328,6 +377,20 @@ def _check_names(root: Path, classes: Mapping[str, list[Path]]) -> None:
             )
 
 
+def _check_annotations(root: Path, class_names: tuple[str, ...]) -> None:
+    """Refuse the layout of object detection and segmentation: a folder of images beside one of annotations."""
+    images, annotations = (
+        [name for name in class_names if name.casefold() in names] for names in (_IMAGES, _ANNOTATIONS)
+    )
+    if images and annotations:
+        has_folders = len(_subfolders(root / images[0])) > 1
+        inner = f"If {images[0]} contains the class folders, use that folder. " if has_folders else ""
+        raise DataError(
+            f"{root}: the folders {images[0]} and {annotations[0]} seem to be images and annotations of objects in "
+            f"them, but every image needs one class. {inner}Rename the folders if they are classes. {_LAYOUT}"
+        )
+
+
 def _list(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the subfolders and of the files, sorted."""
     try:
@@ -360,13 +423,32 @@ def _unreadable(error: OSError) -> DataError:
     return DataError(f"{error.filename}: cannot be read as a folder ({error.strerror}). Check the path.")
 
 
-def _other_kinds(folders: list[Path]) -> str:
+def _file_kinds(folders: list[Path]) -> str:
+    """Return the most frequent kinds of files in these folders, such as ".txt 5, .csv 1"; "" if there are none."""
     kinds = Counter(
         file_kind(name) for path in folders for _, _, files in _walk(path) for name in files if not is_system_name(name)
     )
     listed = ", ".join(f"{one_line(kind)} {count:,}" for kind, count in kinds.most_common(5))
     hint = f". {HEIF_HINT.removesuffix('.')}" if kinds.keys() & set(HEIF_SUFFIXES) else ""
-    return f", only other files: {listed}{hint}" if kinds else ""
+    return f"{listed}{hint}"
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _RUN_FILES)
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Return whether a folder is a run directory, or holds some. Their plots are no images of a class.
+
+    By default, `train` writes to runs/ in the working directory, which may be the folder of the images.
+    """
+    if _is_run(folder):
+        return True
+    try:
+        with os.scandir(folder) as entries:  # not Path.glob, which keeps a million entries in memory
+            return any(_is_run(Path(entry)) for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def _split_within(name: str) -> str | None:

@@ -25,7 +25,7 @@ from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
 from tinysight.data.labels import SEPARATOR, check_label_names
-from tinysight.data.source import DataSource, LoadOptions, absolute_path
+from tinysight.data.source import DataSource, LoadOptions, absolute_path, is_url
 from tinysight.data.source_report import SourceReport, one_line, truncated
 from tinysight.data.split_names import SPLIT_ALIASES, split_of
 
@@ -34,6 +34,21 @@ _COLUMNS = ("image", "label", "labels", "split", "group", "time")
 _MAY_BE_EMPTY = ("labels", "time")
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}  # cells of a column that is a label
 _OTHER_SEPARATORS = ",;"  # that people use between labels
+_OTHER_NAMES = {
+    "image": {
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "file_path",
+        "image_name",
+        "image_path",
+        "img",
+        "name",
+        "path",
+    },
+    "label": {"class", "class_name", "category", "choice", "species", "tag", "target", "y"},
+}
 _MAX_LISTED = 10  # wrong rows in an error message
 
 
@@ -61,7 +76,9 @@ class TableSource(DataSource):
         """
         table = read_csv(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else _read_frame(spec)
         size = (options.image_size, options.image_size)
-        dataset = load_image_files(table.index(), size, options.skip_unreadable, options.progress)
+        dataset = load_image_files(
+            table.index(), size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+        )
         if not isinstance(spec, str | PathLike):
             dataset = replace(dataset, source="image files listed in a DataFrame")
         return replace(dataset, notes=(*table.notes, *dataset.notes))
@@ -206,7 +223,7 @@ def read_csv(path: Path) -> Table:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
-            rows, layout = _read_rows(_csv_rows(reader, len(header)), header, path)
+            rows, layout = _read_rows(_csv_rows(reader, len(header)), header, path, path.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check path and permissions.") from error
     except UnicodeDecodeError as error:
@@ -236,7 +253,7 @@ def _read_frame(frame: Any) -> Table:
         (f"row {number}", {position: column[number] for position, column in values.items()})
         for number in range(len(values[columns["image"]]))
     )
-    checked, layout = _read_rows(rows, header, path)
+    checked, layout = _read_rows(rows, header, path, Path.cwd())
     return Table(path, Path.cwd(), checked, layout)
 
 
@@ -259,21 +276,28 @@ def _find_columns(header: list[str], path: Path) -> dict[str, int]:
     if repeated := [name for name in _COLUMNS if names.count(name) > 1]:
         raise DataError(f"{path}: two columns {repeated[0]!r}. Remove one.")
     if "image" not in names:
-        raise _missing_column("image", names, path)
+        raise _missing_column("image", header, path)
     if {"label", "labels"} <= set(names):
         raise DataError(f"{path}: a column 'label' and a column 'labels'. Remove one.")
     return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
-def _missing_column(missing: str, names: list[str], path: Path) -> DataError:
+def _missing_column(missing: str, header: list[str], path: Path) -> DataError:
+    """Return the error about a missing column, with a hint from the names of the others."""
+    names = [name.strip().lower() for name in header]
     hint = " Separate the columns with commas." if len(names) == 1 else did_you_mean(missing, names)
+    for required in ("image", "label"):
+        is_there = required in names or (required == "label" and "labels" in names)
+        similar = [repr(name) for name in header if name.strip().lower() in _OTHER_NAMES[required]]
+        if similar and not is_there:
+            hint += f" Rename {' or '.join(similar)} to {required!r}."
     return DataError(f"{path}: no column {missing!r}. The first line names the columns.{hint}")
 
 
 def _read_rows(
-    rows: Iterable[tuple[str, Cells | str]], header: list[str], path: Path
+    rows: Iterable[tuple[str, Cells | str]], header: list[str], path: Path, folder: Path
 ) -> tuple[tuple[Row, ...], Layout]:
-    """Return the rows and the layout of a table.
+    """Return the rows and the layout of a table. Its images are relative to `folder`.
 
     Raises:
         DataError: a column is missing, or rows are wrong.
@@ -285,7 +309,7 @@ def _read_rows(
     else:
         rows = list(rows)
         layout = Layout(columns, _find_flags(rows, others, header, path))
-    checked = _check(((position, cells) for position, cells in rows), layout, path)
+    checked = _check(((position, cells) for position, cells in rows), layout, path, folder)
     if "labels" in columns:
         _check_separators(checked, path)
     return checked, layout
@@ -300,8 +324,9 @@ def _find_flags(
         position: {cells[position].strip().lower() for _, cells in rows if not isinstance(cells, str)}
         for position in others
     }
-    if not any(cells and cells <= _FLAGS.keys() for cells in cells_of.values()):
-        raise _missing_column("label", [name.lower() for name in names], path)
+    is_label_column = any(names[position].lower() in _OTHER_NAMES["label"] for position in others)
+    if is_label_column or not any(cells and cells <= _FLAGS.keys() for cells in cells_of.values()):
+        raise _missing_column("label", header, path)
     check_label_names([names[position] for position in others], str(path))
     for position, cells in cells_of.items():
         if not cells & _FLAGS.keys():
@@ -318,7 +343,7 @@ def _normalized(name: str) -> str:
 
 
 def _check_separators(rows: tuple[Row, ...], path: Path) -> None:
-    """Raise DataError if the labels of each image are separated by another character than `SEPARATOR`."""
+    """Raise DataError if the labels of each image are separated by a character other than `SEPARATOR`."""
     if any(len(row.labels) > 1 for row in rows):
         return
     for row in rows:
@@ -330,8 +355,8 @@ def _check_separators(rows: tuple[Row, ...], path: Path) -> None:
                 )
 
 
-def _check(rows: Iterable[tuple[str, Cells | str]], layout: Layout, path: Path) -> tuple[Row, ...]:
-    """Return the rows if all are valid.
+def _check(rows: Iterable[tuple[str, Cells | str]], layout: Layout, path: Path, folder: Path) -> tuple[Row, ...]:
+    """Return the rows if all are valid. Their images are relative to `folder`.
 
     Raises:
         DataError: there are none, or some are wrong; the message lists them.
@@ -339,7 +364,7 @@ def _check(rows: Iterable[tuple[str, Cells | str]], layout: Layout, path: Path) 
     valid: dict[str, Row] = {}
     problems = []
     for position, cells in rows:
-        row = cells if isinstance(cells, str) else _row(position, cells, layout)
+        row = cells if isinstance(cells, str) else _row(position, cells, layout, folder)
         if isinstance(row, Row) and (same := valid.setdefault(os.path.normpath(row.image), row)) is not row:
             row = f"the image {row.image!r} is also on {same.position}"
         if isinstance(row, str):
@@ -354,13 +379,16 @@ def _check(rows: Iterable[tuple[str, Cells | str]], layout: Layout, path: Path) 
     return tuple(valid.values())
 
 
-def _row(position: str, cells: Cells, layout: Layout) -> Row | str:
+def _row(position: str, cells: Cells, layout: Layout, folder: Path) -> Row | str:
     """Return a row, or what is wrong with it."""
     values = {name: cells[index].strip() for name, index in layout.columns.items()}
     if empty := [name for name, value in values.items() if not value and name not in _MAY_BE_EMPTY]:
         return f"no {empty[0]}"
     if "\0" in values["image"]:
         return "the image path contains a null character"
+    if is_url(values["image"]):
+        return f"the image {values['image']!r} is a URL. Download it and write its path here"
+    values["image"] = _with_slashes(values["image"], folder)
     split = values.pop("split", "")
     split_name = split_of(split) if split else ""
     if split_name is None:
@@ -374,3 +402,11 @@ def _row(position: str, cells: Cells, layout: Layout) -> Row | str:
     labels = {name.strip() for name in listed.split(SEPARATOR)} - {""}
     labels |= {name for name, value in flags.items() if _FLAGS[value.lower()]}
     return Row(position, label=label, labels=frozenset(labels), split=split_name, **values)
+
+
+def _with_slashes(image: str, folder: Path) -> str:
+    """Return a path as this system writes it: tables from Windows have backslashes."""
+    path = image.replace("\\", "/")
+    if path != image and not os.path.lexists(folder / image) and os.path.lexists(folder / path):
+        return path
+    return image

@@ -59,7 +59,9 @@ class ZipSource(DataSource):
         """Unpack the images into the cache if they are not there yet, and load them like a folder."""
         index = scan_zip(absolute_path(spec, "zip"), options.progress)
         size = (options.image_size, options.image_size)
-        return load_image_files(index, size, options.skip_unreadable, options.progress)
+        return load_image_files(
+            index, size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+        )
 
 
 SOURCE = ZipSource()
@@ -71,7 +73,7 @@ def scan_zip(path: Path, progress: Progress = SILENT) -> FileIndex:
     Of members that are no images, only the first bytes are unpacked, so that the report can count them.
 
     Raises:
-        DataError: the file is damaged, encrypted or too large, has members outside of its folder, or another layout.
+        DataError: the file is damaged, encrypted or too large, has members outside its folder, or a different layout.
         StorageError: the cache cannot be written.
     """
     with _zip_errors(path), _open(path) as archive:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tinysight._util.files import atomic_dir, write_text
-from tinysight.interop.exporters import Exporter, image_program
-from tinysight.interop.keras.architecture import KerasArchitecture, KerasLayer
+from tinysight.interop.exporters import Exporter, ExportOptions, crop_program, open_program
+from tinysight.interop.keras.architecture import KerasArchitecture
+from tinysight.interop.keras.graph import KerasLayer, Spec
 from tinysight.interop.keras.weights import weight_specs
 from tinysight.interop.portable import PortableModel, to_portable
 from tinysight.models.classifier import Classifier
@@ -45,7 +46,7 @@ class KerasExporter(Exporter):
 
     name, package, suffix = "keras", "keras", "-keras"
 
-    def _write(self, classifier: Classifier, path: Path) -> None:
+    def _write(self, classifier: Classifier, path: Path, options: ExportOptions) -> None:
         model = to_keras(to_portable(classifier))
         with atomic_dir(path) as draft:
             write_text(draft / ARCHITECTURE_FILE, model.to_json(indent=1))
@@ -56,23 +57,26 @@ class KerasExporter(Exporter):
     def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with Keras."""
         model, names = str(path / MODEL_FILE), str(path / CLASS_NAMES_FILE)
-        return image_program(classifier) + _EXAMPLE.format(model=model, names=names, size=classifier.image_size)
+        example = _EXAMPLE.format(model=model, names=names, size=classifier.image_size)
+        return open_program(classifier) + crop_program(classifier) + example
 
 
 EXPORTER = KerasExporter()
 
 
 def to_keras(portable: PortableModel) -> Any:
-    """Convert a portable model to a `keras.Sequential`, or with residual layers to a functional `keras.Model`."""
+    """Convert a portable model to a `keras.Sequential`, or with branches to a functional `keras.Model`."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
     image = keras.Input((portable.image_size, portable.image_size, 3))
-    if any(isinstance(spec, layers.Residual) for spec in portable.layers):
+    plain = [spec for spec in portable.layers if not isinstance(spec, layers.Residual | layers.Graph)]
+    pairs: list[tuple[Spec, Any]]
+    if len(plain) < len(portable.layers):
         pairs, features = _connect(portable.layers, image)
         model = keras.Model(image, keras.layers.Softmax()(features))
     else:
-        pairs = [(spec, to_keras_layer(spec)) for spec in portable.layers]
+        pairs = [(spec, to_keras_layer(spec)) for spec in plain]
         model = keras.Sequential([image, *(layer for _, layer in pairs), keras.layers.Softmax()])
     weighted = tuple(KerasLayer(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
     state = portable.network.state_dict()
@@ -82,16 +86,23 @@ def to_keras(portable: PortableModel) -> Any:
     return model
 
 
-def _connect(specs: Sequence[Layer], values: Any) -> tuple[list[tuple[Layer, Any]], Any]:
+def _connect(specs: Sequence[Layer], values: Any) -> tuple[list[tuple[Spec, Any]], Any]:
     """Apply the layers to a Keras tensor; return each with its Keras layer, and the result."""
     from keras.layers import Add
 
-    pairs: list[tuple[Layer, Any]] = []
+    pairs: list[tuple[Spec, Any]] = []
     for spec in specs:
         if isinstance(spec, layers.Residual):
             (body, total), (shortcut, across) = (_connect(part, values) for part in (spec.layers, spec.shortcut))
             pairs += [*body, *shortcut]
             values = Add()([total, across])
+        elif isinstance(spec, layers.Graph):
+            results = {layers.GRAPH_INPUT: values}
+            for node in spec.nodes:
+                pairs.append((node.layer, to_keras_layer(node.layer)))
+                inputs = [results[name] for name in node.inputs]
+                values = pairs[-1][1](inputs if isinstance(node.layer, layers.Merge) else inputs[0])
+                results[node.name] = values
         else:
             pairs.append((spec, to_keras_layer(spec)))
             values = pairs[-1][1](values)
@@ -99,7 +110,7 @@ def _connect(specs: Sequence[Layer], values: Any) -> tuple[list[tuple[Layer, Any
 
 
 @singledispatch
-def to_keras_layer(layer: Layer) -> Any:
+def to_keras_layer(layer: Spec) -> Any:
     """Return the Keras layer for a layer specification."""
     raise NotImplementedError(type(layer).__name__)
 
@@ -212,3 +223,17 @@ def _(layer: layers.Resize) -> Any:
     from keras.layers import Resizing
 
     return Resizing(*layer.size, interpolation=layer.interpolation)
+
+
+@to_keras_layer.register
+def _(layer: layers.Reshape) -> Any:
+    from keras.layers import Reshape
+
+    return Reshape(layer.shape)
+
+
+@to_keras_layer.register
+def _(layer: layers.Merge) -> Any:
+    import keras
+
+    return getattr(keras.layers, layer.kind.capitalize())()

@@ -1,4 +1,4 @@
-"""Opens the files that Keras saves models in: .keras, whole .h5, or an architecture with its weights."""
+"""Open the files that Keras saves models in: .keras, .h5 with the whole model, or an architecture with its weights."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def read_array(parent: h5py.Group, name: str, shape: Sequence[int]) -> Array:
     """Read a floating-point dataset as float32.
 
     Raises:
-        ModelError: it is missing, a link, in another file, or has another shape or type.
+        ModelError: it is missing, a link, in another file, or has a different shape or type.
     """
     import h5py
 
@@ -73,7 +73,7 @@ def read_array(parent: h5py.Group, name: str, shape: Sequence[int]) -> Array:
         )
     values: Array = np.asarray(member[...], dtype=np.float32)
     if not np.isfinite(values).all():
-        raise ModelError(f"{path}: contains values that are not finite. Give the weights of a training that converged.")
+        raise ModelError(f"{path}: contains values that are not finite. Give weights of a training run that converged.")
     return values
 
 

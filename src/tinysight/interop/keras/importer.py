@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysight._util.errors import InputError, ModelError, RecipeError
+from tinysight._util.errors import DataError, InputError, ModelError, RecipeError
 from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.crops import CENTER_CROP
 from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.splits import split_dataset
 from tinysight.interop.keras import hdf5
 from tinysight.interop.keras.architecture import KerasArchitecture
 from tinysight.interop.keras.files import KerasFiles
@@ -26,6 +28,7 @@ from tinysight.models.families.sequential import build_sequential, output_size
 from tinysight.models.summary import count_parameters
 from tinysight.recipes import layers
 from tinysight.recipes.schema import DataSection, ModelSection, Recipe
+from tinysight.runs.image_index import ImageIndex
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import match_classes
@@ -53,7 +56,7 @@ def import_model(
         class_names: the class names in the order of the outputs; by default the dataset's, or else "class 0" and so on.
         pixels: the pixel values that the network takes, see `parse_pixels`; by default 0..255 if its first layer scales
             them, or else 0..1.
-        progress: receives a notice if another scaling fits the images far better.
+        progress: receives a notice if a different scaling fits the images far better.
 
     Raises:
         ModelError: the model cannot be read.
@@ -91,7 +94,11 @@ def import_model(
         notes=classifier.notes,
         parameters=count_parameters(classifier.network),
     )
-    run = Run.create(out, recipe, environment, summary, classifier.notes)
+    images = None
+    if dataset is not None and argument != "cifar10":
+        with suppress(DataError):  # too few images to split, which does not matter to the other commands
+            images = ImageIndex.of(dataset, split_dataset(dataset, recipe.data, seed=0))
+    run = Run.create(out, recipe, environment, summary, classifier.notes, images)
     run.write_classifier(classifier)
     return run
 

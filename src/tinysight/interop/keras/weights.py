@@ -1,4 +1,4 @@
-"""Reads Keras weights from HDF5 files of Keras 1, 2 and 3."""
+"""Read Keras weights from HDF5 files of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from tinysight._util.errors import ModelError
 from tinysight.interop.keras import hdf5
-from tinysight.interop.keras.architecture import KerasArchitecture, KerasLayer
+from tinysight.interop.keras.architecture import KerasArchitecture
+from tinysight.interop.keras.graph import WITH_WEIGHTS, KerasLayer, Spec
 from tinysight.interop.keras.hdf5 import Array
 from tinysight.interop.keras.layer_readers import normalization_layer
 from tinysight.recipes import layers
-from tinysight.recipes.layers import Layer
 
 if TYPE_CHECKING:
     import h5py
@@ -38,7 +38,7 @@ class WeightFile:
         """Open the weights.
 
         Raises:
-            ModelError: the file holds the weights of no Keras model, or of another number of layers.
+            ModelError: the file holds the weights of no Keras model, or of a different number of layers.
         """
         self._root = hdf5.get_group(file, "model_weights") if "model_weights" in file else file
         self._keras_2 = None
@@ -105,29 +105,26 @@ def weight_specs(architecture: KerasArchitecture, network: nn.Module) -> list[tu
     modules = iter([(key, module) for key, module in network.named_modules() if _has_weights(module)])
     layer_slots = []
     for layer in architecture.layers:
-        weighted = [(spec, *next(modules)) for spec in layer.specs if spec.kind in _WITH_WEIGHTS]
+        weighted = [(spec, *next(modules)) for spec in layer.specs if spec.kind in WITH_WEIGHTS]
         if weighted:
-            layer_slots.append((layer, [slot for spec, key, module in weighted for slot in _slots(spec, key, module)]))
+            layer_slots.append((layer, [slot for parts in weighted for slot in _slots(*parts)]))
     return layer_slots
-
-
-_WITH_WEIGHTS = ("convolution", "depthwise", "dense", "batch_normalization")
 
 
 def _has_weights(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d)
 
 
-def _slots(layer: Layer, key: str, module: nn.Module) -> Iterator[WeightSpec]:
+def _slots(spec: Spec, key: str, module: nn.Module) -> Iterator[WeightSpec]:
     """Yield the arrays of one layer specification, in the order of Keras."""
-    match layer, module:
+    match spec, module:
         case layers.BatchNorm(), nn.BatchNorm1d() | nn.BatchNorm2d():
-            saved = {"weight": layer.scale, "bias": layer.shift, "running_mean": True, "running_var": True}
+            saved = {"weight": spec.scale, "bias": spec.shift, "running_mean": True, "running_var": True}
             for name in [name for name, is_saved in saved.items() if is_saved]:
                 yield WeightSpec(f"{key}.{name}", (module.num_features,), _identity, _identity)
         case layers.DepthwiseConv2d(), nn.Conv2d():
             torch_shape = tuple(module.weight.shape)
-            shape = (*torch_shape[2:], module.in_channels, layer.multiplier)
+            shape = (*torch_shape[2:], module.in_channels, spec.multiplier)
             yield WeightSpec(
                 f"{key}.weight",
                 shape,
@@ -146,6 +143,14 @@ def _slots(layer: Layer, key: str, module: nn.Module) -> Iterator[WeightSpec]:
         case layers.Dense(), nn.Linear():
             shape = (module.in_features, module.out_features)
             yield WeightSpec(f"{key}.weight", shape, lambda values: values.T, lambda values: values.T)
+        case layers.Dense(), nn.Conv2d():
+            outputs, inputs = module.weight.shape[:2]
+            yield WeightSpec(
+                f"{key}.weight",
+                (inputs, outputs),
+                lambda values: values.T[..., None, None],
+                lambda values: values[..., 0, 0].T,
+            )
     if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
         yield WeightSpec(f"{key}.bias", tuple(module.bias.shape), _identity, _identity)
 
@@ -177,7 +182,7 @@ def _keras_2_arrays(root: h5py.Group, architecture: KerasArchitecture) -> dict[i
             if not array.endswith(_RANDOM_STATE):
                 key = array.split("/")[-2] if name in inner_models and "/" in array else name
                 groups.setdefault(key, (group, []))[1].append(array)
-    weighted = [layer for layer in architecture.layers if _is_weighted(layer)]
+    weighted = [layer for layer in architecture.layers if layer.has_weights]
     if len(groups) != len(weighted):
         raise ModelError(
             f"Weights: the file has weights of {len(groups)} layers, but the architecture needs {len(weighted)}. "
@@ -189,7 +194,3 @@ def _keras_2_arrays(root: h5py.Group, architecture: KerasArchitecture) -> dict[i
 
 
 _RANDOM_STATE = "StateVar:0"  # the generator of a layer such as RandomFlip
-
-
-def _is_weighted(layer: KerasLayer) -> bool:
-    return layer.is_adapted or any(spec.kind in _WITH_WEIGHTS for spec in layer.specs)

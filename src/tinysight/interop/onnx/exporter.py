@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tinysight._util.files import write_bytes
-from tinysight.interop.exporters import Exporter, image_program
+from tinysight.interop.exporters import Exporter, ExportOptions, open_program
 from tinysight.interop.onnx.runtime import Metadata
 from tinysight.interop.portable import rescaling, to_portable
 from tinysight.models.classifier import Classifier
@@ -28,69 +27,70 @@ _EXAMPLE = """import json
 import onnxruntime
 
 session = onnxruntime.InferenceSession({path!r})
-images = images.transpose(0, 3, 1, 2)  # uint8, (n, 3, {size}, {size}), 0..255
-probabilities = session.run(None, {{"images": images}})[0].mean(0)
+(probabilities,), (unsure,) = session.run(None, {{"images": np.asarray(image)[None]}})
 names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
-print(names[probabilities.argmax()], probabilities.max())
+print("unsure:" if unsure else "", names[probabilities.argmax()], probabilities.max())
 """
 
 
 class OnnxExporter(Exporter):
     """Writes one ONNX file.
 
-    The input `images` is uint8, (n, 3, height, width); the output `probabilities` is float32, (n, classes). The
-    metadata properties are those of `Metadata`, each as JSON.
+    The input `images` is uint8, (n, height, width, 3), of any size. The outputs are `probabilities`, float32,
+    (n, classes), and `unsure`, bool, (n,). The metadata properties are those of `Metadata`, each as JSON.
     """
 
-    name, package, suffix = "onnx", "onnxscript", ".onnx"
+    name, package, suffix, options = "onnx", "onnxscript", ".onnx", frozenset({"int8", "tta"})
 
-    def _write(self, classifier: Classifier, path: Path) -> None:
-        import onnx
+    def _write(self, classifier: Classifier, path: Path, options: ExportOptions) -> None:
+        from tinysight.interop.onnx.assembly import assemble, serialize
 
-        model = _to_onnx(classifier)
-        onnx.helper.set_model_props(model, Metadata.of(classifier.spec).to_properties())
-        content = io.BytesIO()
-        onnx.save_model(model, content)
-        write_bytes(path, content.getvalue())
+        network, spec = _to_onnx(classifier), classifier.spec
+        metadata = Metadata.of(spec, options.tta)
+        if options.int8 is not None:
+            from tinysight.interop.onnx.quantization import quantize
+
+            network, metadata = quantize(network, spec, metadata, options.int8)
+        write_bytes(path, serialize(assemble(network, metadata, spec.tta_shift)))
 
     def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with onnxruntime."""
-        return image_program(classifier) + _EXAMPLE.format(path=str(path), size=classifier.image_size)
+        return open_program(classifier) + _EXAMPLE.format(path=str(path))
 
 
 EXPORTER = OnnxExporter()
 
 
-class _ProbabilityNetwork(nn.Module):
-    """Maps uint8 images to probabilities."""
+class _LogitNetwork(nn.Module):
+    """Maps float images of 0..255 to calibrated logits."""
 
-    def __init__(self, logits: nn.Module, temperature: float) -> None:
+    def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
-        self.logits, self.temperature = logits, temperature
+        self.network, self.temperature = network, temperature
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, classes) for (n, 3, height, width)."""
-        probabilities: Tensor = (self.logits(images.float()) / self.temperature).softmax(1)
-        return probabilities
+        logits: Tensor = self.network(images) / self.temperature
+        return logits
 
 
-def _probability_network(classifier: Classifier) -> nn.Module:
+def _logit_network(classifier: Classifier) -> nn.Module:
     """Return a user's own network unchanged, since it may have no standard layers; others as standard layers."""
     spec = classifier.spec
     if spec.model.architecture != "custom":
-        return _ProbabilityNetwork(to_portable(classifier).network, temperature=1)
-    return _ProbabilityNetwork(nn.Sequential(ChannelAffine(*rescaling(spec)), classifier.network), spec.temperature)
+        return to_portable(classifier).network
+    return _LogitNetwork(nn.Sequential(ChannelAffine(*rescaling(spec)), classifier.network), spec.temperature)
 
 
 def _to_onnx(classifier: Classifier) -> Any:
-    images = torch.zeros(2, 3, classifier.image_size, classifier.image_size, dtype=torch.uint8)
+    images = torch.zeros(2, 3, classifier.image_size, classifier.image_size)
     with _quiet_exporter():
         program = torch.onnx.export(
-            _probability_network(classifier).eval(),
+            _logit_network(classifier).eval(),
             (images,),
-            input_names=["images"],
-            output_names=["probabilities"],
-            dynamic_shapes={"images": {0: torch.export.Dim("n")}},
+            input_names=["squares"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
             opset_version=OPSET_VERSION,
             dynamo=True,
             verbose=False,

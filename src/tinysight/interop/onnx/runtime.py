@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tinysight._util import optional_deps
 from tinysight._util.errors import ModelError
 from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.labels import Task
-from tinysight.models.classifier import PredictorInfo, iter_batches
+from tinysight.models.classifier import ClassifierSpec, PredictorInfo, iter_batches
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,15 +25,55 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 * 2**30  # bytes; protobuf's limit for one file
 
 
-class Metadata(PredictorInfo):
-    """Metadata of an exported ONNX file; each property is JSON text."""
+INPUTS = {"images": "uint8, (n, height, width, 3): upright and opaque RGB images of one size, 0..255; any size"}
+OUTPUTS = {
+    "probabilities": "float32, (n, classes): the calibrated probabilities, in the order of class_names",
+    "unsure": "bool, (n,): whether the largest probability is below abstain_below",
+}
 
-    format: Literal[1]
+
+class Int8Record(BaseModel):
+    """The measured cost of quantization to 8-bit integers.
+
+    Attributes:
+        n_calibration: number of training images that the ranges of the activations were measured on.
+        n_validation: number of validation images that the accuracies were measured on.
+        accuracy: accuracy of the quantized classifier, 0..1.
+        float_accuracy: accuracy of the classifier in floating point, 0..1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n_calibration: int = Field(ge=1)
+    n_validation: int = Field(ge=1)
+    accuracy: float = Field(ge=0, le=1)
+    float_accuracy: float = Field(ge=0, le=1)
+
+
+class Metadata(PredictorInfo):
+    """Metadata of an exported ONNX file; each property is JSON text.
+
+    Attributes:
+        format: number of the format.
+        inputs: descriptions of the inputs, by name.
+        outputs: descriptions of the outputs, by name, in order.
+        image_size: height and width of the squares that the network takes, in pixels.
+        tta: whether the graph averages over the views of test-time augmentation.
+        int8: the cost of quantization; None in floating point.
+    """
+
+    format: Literal[2] = 2
+    inputs: dict[str, str] = INPUTS
+    outputs: dict[str, str] = OUTPUTS
+    image_size: int = Field(ge=8, le=512)
+    tta: bool = False
+    int8: Int8Record | None = None
 
     @classmethod
-    def of(cls, info: PredictorInfo) -> Metadata:
-        """Return the metadata of a classifier."""
-        return cls(format=1, **{name: getattr(info, name) for name in PredictorInfo.model_fields})
+    def of(cls, spec: ClassifierSpec, tta: bool = False) -> Metadata:
+        """Return the metadata of a classifier in floating point."""
+        info = {name: getattr(spec, name) for name in PredictorInfo.model_fields}
+        return cls(image_size=spec.image_size, tta=tta, **info)
 
     def to_properties(self) -> dict[str, str]:
         """Return the ONNX metadata properties."""
@@ -50,23 +91,26 @@ class OnnxClassifier:
 
     Attributes:
         session: the onnxruntime session.
-        image_size: height and width of the input images, in pixels.
-        info: class names, threshold, notes and crops.
+        metadata: class names, threshold, notes, crops and image size.
     """
 
     session: InferenceSession
-    image_size: int
-    info: PredictorInfo
+    metadata: Metadata
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The class names, in the order of the probabilities."""
-        return self.info.class_names
+        return self.metadata.class_names
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images, in pixels."""
+        return self.metadata.image_size
 
     @property
     def abstain_below(self) -> float:
         """The top-1 probability below which the classifier abstains, 0..1; above 1 if it always abstains."""
-        return self.info.abstain_below
+        return self.metadata.abstain_below
 
     @property
     def task(self) -> Task:
@@ -81,18 +125,19 @@ class OnnxClassifier:
     @property
     def notes(self) -> tuple[str, ...]:
         """Warnings for readers."""
-        return self.info.notes
+        return self.metadata.notes
 
     @property
     def crops(self) -> Crops:
         """The crops of a larger image to average over."""
-        return self.info.crops
+        return self.metadata.crops
 
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size)."""
         probabilities = [np.empty((0, len(self.class_names)), np.float32)]
         for batch in iter_batches(pixels):
-            probabilities += self.session.run(None, {"images": np.ascontiguousarray(batch)})
+            images = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+            probabilities += self.session.run(["probabilities"], {"images": images})
         return np.concatenate(probabilities)
 
 
@@ -112,15 +157,13 @@ class OnnxFile:
         optional_deps.require("onnxruntime", extra="onnx")
         session = _session(self.path)
         try:
-            image_size, num_classes = _shapes(session)
             metadata = Metadata.from_properties(session.get_modelmeta().custom_metadata_map)
-            if len(metadata.class_names) != num_classes:
-                raise ValueError("the numbers of class names and outputs differ")
+            _check_interface(session, metadata)
         except (KeyError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             raise ModelError(
                 f"{self.path}: not written by `tinysight export`; metadata or shapes differ. Export the run again."
             ) from error
-        return OnnxClassifier(session, image_size, metadata)
+        return OnnxClassifier(session, metadata)
 
     def weights_checksum(self) -> str:
         """Return the SHA-256 (hex) of the file."""
@@ -130,16 +173,21 @@ class OnnxFile:
             raise ModelError(f"{self.path}: cannot be read. Give the path of an exported ONNX file.") from error
 
 
-def _session(path: Path) -> InferenceSession:
-    """Open the network from memory, so that onnxruntime cannot read external data files."""
+def open_session(content: bytes) -> InferenceSession:
+    """Open the content of an ONNX file. Raises exceptions of onnxruntime, which have no common base class."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # fatal only: the callers' errors replace its messages
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _session(path: Path) -> InferenceSession:
+    """Open the network from memory, so that onnxruntime cannot read external data files."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path}: larger than {MAX_BYTES >> 30} GiB. Give the path of an exported ONNX file.")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # fatal only: the ModelError below replaces its messages
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return open_session(path.read_bytes())
     except ModelError:
         raise
     # onnxruntime's exceptions for damaged files have no common base class.
@@ -149,14 +197,14 @@ def _session(path: Path) -> InferenceSession:
         ) from error
 
 
-def _shapes(session: InferenceSession) -> tuple[int, int]:
-    """Return the image size and the number of classes. Raises ValueError if the inputs or outputs differ."""
-    inputs: list[Any] = session.get_inputs()
-    outputs: list[Any] = session.get_outputs()
-    if [node.name for node in inputs] != ["images"] or inputs[0].type != "tensor(uint8)" or len(outputs) != 1:
+def _check_interface(session: InferenceSession, metadata: Metadata) -> None:
+    """Raise ValueError if the inputs or outputs are not those of an exported classifier."""
+    nodes: list[Any] = [*session.get_inputs(), *session.get_outputs()]
+    found = [(node.name, node.type, [size if isinstance(size, int) else None for size in node.shape]) for node in nodes]
+    expected = [
+        ("images", "tensor(uint8)", [None, None, None, 3]),
+        ("probabilities", "tensor(float)", [None, len(metadata.class_names)]),
+        ("unsure", "tensor(bool)", [None]),
+    ]
+    if found != expected:
         raise ValueError("unexpected inputs or outputs")
-    _, channels, height, width = inputs[0].shape
-    _, num_classes = outputs[0].shape
-    if channels != 3 or height != width or not isinstance(height, int) or not isinstance(num_classes, int):
-        raise ValueError("unexpected shapes")
-    return height, num_classes

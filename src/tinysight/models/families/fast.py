@@ -48,7 +48,7 @@ class FastFamily(Family):
                 "Recipe: it does not fix the width of the network. Set a time budget in minutes, or model.stem_stride "
                 "and model.channels."
             )
-        if _final_resolution(model.stem_stride, len(model.channels), image_size) < 1:
+        if final_resolution(model.stem_stride, len(model.channels), image_size) < 1:
             raise RecipeError(
                 f"Images of {image_size}x{image_size}: too small for this network. Increase data.image_size, use "
                 "stem_stride 1, or remove groups."
@@ -131,7 +131,7 @@ class ScaledLinear(nn.Linear):
         return super().forward(features) / self.in_features
 
 
-def _final_resolution(stem_stride: int, groups: int, image_size: int) -> int:
+def final_resolution(stem_stride: int, groups: int, image_size: int) -> int:
     """Return the height and width of the last group's output."""
     size, stride = STEM_GEOMETRY[stem_stride]
     return ((image_size - size) // stride + 1) >> groups

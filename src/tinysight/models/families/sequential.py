@@ -19,9 +19,12 @@ from tinysight.models.layers import (
     ByteDropout,
     ChannelAffine,
     ChannelsLastFlatten,
+    ChannelsLastReshape,
     GlobalAvgPool,
     GlobalMaxPool,
+    LayerGraph,
     MaskedAvgPool,
+    Merge,
     PadSizes,
     ResidualBlock,
 )
@@ -81,7 +84,8 @@ def build_sequential(layer_specs: list[layers.Layer], num_classes: int, image_si
     modules, shape = _build_layers(layer_specs, FeatureShape(3, image_size, image_size))
     if not shape.is_flat or shape.channels != num_classes:
         raise RecipeError(
-            f"Layers: the output is {shape}, not {num_classes} logits. End in a dense layer with {num_classes} outputs."
+            f"Layers: the output is {shape}, not {num_classes} logits. End in flatten or global pooling, and a dense "
+            f"layer with {num_classes} outputs."
         )
     dense = [index for index, module in enumerate(modules) if isinstance(module, nn.Linear)]
     split = dense[-1] if dense else len(modules)
@@ -180,8 +184,8 @@ def _(layer: layers.Flatten, shape: FeatureShape) -> tuple[list[nn.Module], Feat
 
 @build_layer.register
 def _(layer: layers.Dense, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
-    if not shape.is_flat:
-        raise ValueError("Add flatten or global pooling before it")
+    if not shape.is_flat:  # Keras applies it to each position
+        return [nn.Conv2d(shape.channels, layer.outputs, 1, bias=layer.bias)], replace(shape, channels=layer.outputs)
     return [nn.Linear(shape.channels, layer.outputs, layer.bias)], replace(shape, channels=layer.outputs)
 
 
@@ -226,7 +230,19 @@ def _(layer: layers.Resize, shape: FeatureShape) -> tuple[list[nn.Module], Featu
 
 @build_layer.register
 def _(layer: layers.Rescaling, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    if shape.is_flat and (isinstance(layer.scale, tuple) or isinstance(layer.offset, tuple)):
+        raise ValueError("Features take one scale and one offset")
     return [ChannelAffine(layer.scale, layer.offset)], shape
+
+
+@build_layer.register
+def _(layer: layers.Reshape, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    total = shape.channels * shape.height * shape.width
+    given = math.prod(size for size in layer.shape if size > 0)
+    height, width, channels = (total // given if size < 0 else size for size in layer.shape)
+    if height * width * channels != total:
+        raise ValueError(f"It has {total} values, which do not fit the shape {layer.shape}")
+    return [ChannelsLastReshape(height, width, channels)], FeatureShape(channels, height, width)
 
 
 @build_layer.register
@@ -235,6 +251,48 @@ def _(layer: layers.Residual, shape: FeatureShape) -> tuple[list[nn.Module], Fea
     if after != across:
         raise ValueError(f"The layers return {after}, but the shortcut returns {across}")
     return [ResidualBlock(nn.Sequential(*body), nn.Sequential(*shortcut))], after
+
+
+@build_layer.register
+def _(layer: layers.Graph, shape: FeatureShape) -> tuple[list[nn.Module], FeatureShape]:
+    shapes, modules = {layers.GRAPH_INPUT: shape}, []
+    for node in layer.nodes:
+        sources = [shapes[name] for name in node.inputs]
+        try:
+            module, shapes[node.name] = _build_node(node.layer, sources)
+        except ValueError as error:
+            taken = " and ".join(map(str, sources))
+            raise RecipeError(f"Node {node.name} ({node.layer.kind}): cannot take {taken}. {error}.") from error
+        modules.append(module)
+    numbers = {name: number for number, name in enumerate(shapes)}
+    return [LayerGraph(modules, [[numbers[name] for name in node.inputs] for node in layer.nodes])], shapes[node.name]
+
+
+def _build_node(layer: layers.PlainLayer | layers.Merge, sources: list[FeatureShape]) -> tuple[nn.Module, FeatureShape]:
+    if isinstance(layer, layers.Merge):
+        return Merge(layer.kind), _merged(layer, sources)
+    modules, shape = build_layer(layer, sources[0])
+    return nn.Sequential(*modules), shape
+
+
+def _merged(layer: layers.Merge, sources: list[FeatureShape]) -> FeatureShape:
+    """Return the shape of several inputs combined. Raises ValueError if they do not fit each other."""
+    if layer.kind == "concatenate":
+        first = sources[0]
+        if any(replace(source, channels=first.channels) != first for source in sources):
+            raise ValueError("They differ in more than their channels")
+        return replace(first, channels=sum(source.channels for source in sources))
+    channels, height, width = (
+        _broadcast([getattr(source, side) for source in sources]) for side in ("channels", "height", "width")
+    )
+    return FeatureShape(channels, height, width, is_flat=all(source.is_flat for source in sources))
+
+
+def _broadcast(sizes: list[int]) -> int:
+    different = set(sizes) - {1}
+    if len(different) > 1:
+        raise ValueError("Their sizes differ")
+    return max(sizes)
 
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {

@@ -1,6 +1,6 @@
 "use strict";
 
-const TYPES = ["image/jpeg", "image/png", "image/webp"];
+const TYPES = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif"];
 const SIDE = 440; // pixels of a displayed image, longer side
 const find = (selector, within = document) => within.querySelector(selector);
 
@@ -46,7 +46,7 @@ async function classify(file, name) {
   find("figcaption", result).textContent = name;
   find(".prediction", result).textContent = "Classifying …";
   find("#results").prepend(result);
-  if (!TYPES.includes(file.type)) return fail(result, `${name}: is not a JPEG, PNG or WebP image. Choose another file.`);
+  if (!TYPES.includes(file.type)) return fail(result, `${name}: is not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image. Choose another file.`);
   try {
     const response = await request("predict?top=3&explain=true", { method: "POST", body: file, headers: { "Content-Type": file.type } });
     const body = await response.json();

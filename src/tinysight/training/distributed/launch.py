@@ -1,4 +1,4 @@
-"""Launch the workers of a training, and restart them after a failure."""
+"""Launch the workers of a training run, and restart them after a failure."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Process group of a training. All workers must call the collective methods in the same order.
+    """Process group of a training run. All workers must call the collective methods in the same order.
 
     With one worker the methods do no communication. With several they raise WorkerLostError if another worker has
     failed or ended.

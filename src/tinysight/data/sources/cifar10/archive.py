@@ -28,7 +28,7 @@ def read_tar_members(path: Path, sizes: Mapping[str, int], consume: Callable[[st
 
     Raises:
         DataError: the archive is damaged, unpacks to far more than `sizes`, lacks a member, contains one twice
-            or in another size, or contains an absolute path, "..", a link or a device.
+            or with a different size, or contains an absolute path, "..", a link or a device.
     """
     missing = dict(sizes)
     try:

@@ -307,7 +307,7 @@ def _texture(brushes: Painter) -> FloatArray:
 
 
 def _shape_color(brushes: Painter, hue: FloatArray, background: FloatArray) -> FloatArray:
-    """Draw a light color with another hue than the background, with reduced contrast in a few images."""
+    """Draw a light color with a different hue than the background, with reduced contrast in a few images."""
     color = brushes.color(_SHAPE, hue + brushes.uniform(0.15, 0.85))
     fade = brushes.uniform()[:, None]
     fade = fade * fade

@@ -1,0 +1,72 @@
+"""Static quantization of an exported network to 8-bit integers, and its measured cost."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from tinysight.data.dataset import Pixels
+from tinysight.interop.exporters import Int8Images
+from tinysight.interop.onnx.assembly import assemble, serialize
+from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier, open_session
+from tinysight.models.classifier import ClassifierSpec, iter_batches
+from tinysight.models.selective import choose_threshold
+
+
+def quantize(
+    network: onnx.ModelProto, spec: ClassifierSpec, metadata: Metadata, images: Int8Images
+) -> tuple[onnx.ModelProto, Metadata]:
+    """Return a network with weights and activations of 8 bits, and metadata with its cost and its threshold.
+
+    Only the network is quantized; cropping, resizing and the softmax stay exact. If the threshold of the classifier was
+    chosen for a target error, it is chosen again on the validation images, since quantization changes probabilities.
+
+    Args:
+        network: the network in floating point.
+        spec: the classifier.
+        metadata: the metadata of its export.
+        images: images to measure the ranges of the activations on, and images to measure the accuracy on.
+    """
+    small = _quantize_static(network, images.calibration)
+    labels = images.validation.labels
+
+    def probabilities(model: onnx.ModelProto) -> NDArray[np.float32]:
+        content = serialize(assemble(model, metadata, spec.tta_shift))
+        return OnnxClassifier(open_session(content), metadata).probabilities(images.validation.pixels)
+
+    before, after = probabilities(network), probabilities(small)
+    correct = after.argmax(1) == labels
+    record = Int8Record(
+        n_calibration=len(images.calibration),
+        n_validation=len(labels),
+        accuracy=float(correct.mean()),
+        float_accuracy=float((before.argmax(1) == labels).mean()),
+    )
+    changes: dict[str, Any] = {"int8": record}
+    if spec.target_error is not None:
+        changes["abstain_below"] = choose_threshold(after.max(1), correct, spec.target_error).threshold
+    return small, metadata.model_copy(update=changes)
+
+
+def _quantize_static(network: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProto:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+        def __init__(self) -> None:
+            self.batches: Iterator[Pixels] = iter_batches(pixels)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {network.graph.input[0].name: batch.astype(np.float32)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        source.write_bytes(serialize(network))  # onnxruntime would change a network in memory
+        quantize_static(source, path, Batches(), quant_format=QuantFormat.QDQ, per_channel=True)
+        return onnx.load(path)
