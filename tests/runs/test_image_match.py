@@ -198,3 +198,33 @@ def test_images_that_the_run_was_trained_on_are_removed_from_another_dataset(dat
     other = dataset_of([200, trained, 201, trained], [202, validated, 100])
     unseen, n_removed = ImageMatch.find(index, other).without_trained()
     assert (values(unseen.train), values(unseen.test), n_removed) == ([200, 201], [202, 100], 3)
+
+
+def with_several_labels(split):
+    """Return a split whose image i has the labels in the binary digits of i."""
+    bits = [[value >> label & 1 for label in range(3)] for value in values(split)]
+    return replace(split, labels=np.array(bits, dtype=np.int64))
+
+
+def test_images_with_several_labels_are_found_with_their_labels(tmp_path, dataset):
+    several = replace(dataset, train=with_several_labels(dataset.train), test=with_several_labels(dataset.test))
+    ImageIndex.of(several, split_dataset(several, SECTION, seed=3)).write(tmp_path / "images.safetensors")
+    index = ImageIndex.read(tmp_path / "images.safetensors")
+
+    # The same labels, in another order; image 5 has lost one; images 200 and 201 are new.
+    names, order = ("fox", "cat", "dog"), np.array([2, 0, 1])
+    grown = with_several_labels(split_of([*reversed(range(24)), 200, 201]))
+    reordered = grown.labels[:, order]
+    reordered[grown.pixels[:, 0, 0, 0] == 5, 0] = 0
+    other = Dataset(
+        "pets",
+        replace(grown, labels=reordered),
+        replace(several.test, labels=several.test.labels[:, order]),
+        names,
+        "new",
+    )
+
+    match = ImageMatch.find(index, other)
+    assert match.is_complete
+    assert (match.relabeled.tolist(), len(match.new)) == ([5], 2)
+    assert match.dataset_of_run().fingerprint == several.fingerprint

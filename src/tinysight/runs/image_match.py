@@ -148,7 +148,8 @@ class ImageMatch:
 
 def _with_labels(checksums: Checksums, labels: Labels, class_names: Sequence[str]) -> list[Hashable]:
     """Return, for each image, a key that is equal for images of equal content with labels of equal names."""
-    return [(key, label_names(label, class_names)) for key, label in zip(checksums.tolist(), labels, strict=True)]
+    pairs = zip(checksums.tolist(), labels, strict=True)
+    return [(key, frozenset(label_names(label, class_names))) for key, label in pairs]
 
 
 def _pair(keys: Sequence[Hashable], others: Sequence[Hashable]) -> Indices:

@@ -208,9 +208,6 @@ def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
         has, takes = (one, several) if dataset.task == "multi-class" else (several, one)
         raise DataError(f"{dataset.source}: has {has}, but the classifier was trained on {takes}. Use such a dataset.")
     matched = _relabel(dataset, classifier.class_names)
-    if dataset.task == "multi-label" and (absent := set(classifier.class_names) - set(dataset.class_names)):
-        note = f"Labels that these images lack count as absent from all of them: {', '.join(sorted(absent))}."
-        matched = replace(matched, notes=(*matched.notes, note))
     height, width = dataset.image_size
     if (height, width) != (classifier.image_size, classifier.image_size):
         raise DataError(
@@ -229,6 +226,12 @@ def _relabel(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
             f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
             f"{', '.join(names)}. Use a dataset with the same classes."
         )
+    notes = dataset.notes
+    if dataset.task == "multi-label" and (absent := set(names) - set(dataset.class_names)):
+        notes = (
+            *notes,
+            f"Labels that these images lack count as absent from all of them: {', '.join(sorted(absent))}.",
+        )
     positions = np.array([names.index(name) for name in dataset.class_names], dtype=np.int64)
 
     def relabel(split: Split) -> Split:
@@ -241,6 +244,7 @@ def _relabel(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     return replace(
         dataset,
         class_names=names,
+        notes=notes,
         train=relabel(dataset.train),
         test=relabel(dataset.test),
         validation=dataset.validation and relabel(dataset.validation),
