@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import append, multi_class, stamp
+from common import append, mean_and_range, multi_class, stamp
 from scipy.stats import t as student_t
 
 import tinysight as ts
@@ -50,17 +50,21 @@ def main() -> None:
         validation = {name: mean_validation(trained) for name, trained in runs.items()}
         chosen = max((name for name in VARIANTS if name != PLAIN), key=validation.__getitem__)
         metrics = {name: [multi_class(ts.evaluate(run, dataset)) for run in runs[name]] for name in (PLAIN, chosen)}
-    gains = [b.balanced_accuracy - a.balanced_accuracy for a, b in zip(*metrics.values(), strict=True)]
+    plain, balanced = ([one.balanced_accuracy for one in by_seed] for by_seed in metrics.values())
+    gains = [after - before for before, after in zip(plain, balanced, strict=True)]
+    what = f"{arguments.data}, imbalance {arguments.imbalance:g}, `{arguments.recipe}`, {arguments.epochs} epochs"
+    difference = f"{statistics.mean(gains):+.3f}"
+    if (ends := interval(gains)) is not None:
+        difference += f" ({ends[0]:+.3f} to {ends[1]:+.3f})"
     row = {
-        "claim": f"{arguments.data}, imbalance {arguments.imbalance:g}: balanced accuracy, {chosen} against plain",
-        "recipe": arguments.recipe,
-        "epochs": arguments.epochs,
+        "claim": f"{what}: balanced test accuracy with {chosen}",
+        "ours": mean_and_range(balanced),
+        "peer": f"plain training: {mean_and_range(plain)}",
+        "ratio": difference,
         "n": arguments.seeds,
         "train_images": len(dataset.train),
         "validation_balanced_accuracy": validation,
         "test": {name: [figures(one) for one in by_seed] for name, by_seed in metrics.items()},
-        "gain": round(statistics.mean(gains), 4),
-        "gain_ci95": interval(gains),
         **stamp(),
     }
     print(json.dumps(append("long_tail", row)))

@@ -49,12 +49,16 @@ def main() -> None:
     arguments = parser.parse_args()
     for population in POPULATIONS:
         for target in TARGETS:
+            by_n = {n: simulate(population, n, target, arguments.draws) for n in SIZES}
+            worst = max(by_n, key=lambda n: by_n[n][0])
+            coverages = ", ".join(f"{coverage:.0%} (n = {n:,})" for n, (_, coverage) in by_n.items())
             row = {
-                "population": population.name,
-                "target_error": target,
-                "draws": arguments.draws,
-                "broken_and_coverage_by_n": {n: simulate(population, n, target, arguments.draws) for n in SIZES},
-                "best_coverage": best_coverage(population, target),
+                "claim": f"{population.name}, target error {target:.0%}: broken promises at the worst n; coverage",
+                "ours": f"{by_n[worst][0]:.1%} (n = {worst:,}); {coverages}",
+                "peer": f"allowed: 5%; coverage if the population were known: {best_coverage(population, target):.0%}",
+                "ratio": "",
+                "n": arguments.draws,
+                "broken_and_coverage_by_n": by_n,
             }
             print(json.dumps(append("unsure_promise", {**row, **stamp()})), flush=True)
 
