@@ -282,9 +282,9 @@ def _(root: Path) -> Spec:
     write(root / "metadata.csv", "image_id,dx\n")
 
 
-@layout("pictures-and-table", "one folder of images beside a table", Refused(("labels.csv", "only the class folder")))
+@layout("images-and-table", "one folder of images beside a table", Refused(("labels.csv", "only the class folder")))
 def _(root: Path) -> Spec:
-    fill(root / "pictures")
+    fill(root / "files")
     write(root / "labels.csv", "image,label\n")
 
 
@@ -387,7 +387,7 @@ def _(root: Path) -> Spec:
     "takeout", "Google Takeout: a JSON file beside every image", Used(CATS_DOGS, 8, 2, says=(".json 11", ".html 1"))
 )
 def _(root: Path) -> Spec:
-    album = root / "Takeout" / "Google Photos"
+    album = root / "Takeout" / "Album"
     classes(album)
     for image in list(album.rglob("*.jpg")):
         write(image.with_name(f"{image.name}.supplemental-metadata.json"), "{}")

@@ -92,6 +92,6 @@ def test_a_real_notebook_keeps_only_the_final_lines():
     nbclient.NotebookClient(cells, timeout=300, kernel_name="python3").execute()
     outputs = cells.cells[0].outputs
     text = "".join(output.text for output in outputs if output.output_type == "stream")
-    assert [line.split("  ")[0] for line in text.splitlines() if "epoch" in line] == ["epoch 1/2", "epoch 2/2"]
+    assert [line.split("  ")[0] for line in text.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
     assert "ipywidgets" not in text
     assert [output.data["text/html"] for output in outputs if output.output_type == "display_data"] == [""]

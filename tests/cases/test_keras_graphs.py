@@ -343,7 +343,7 @@ def test_exported_graph_gives_the_probabilities_of_keras(graph_run, tmp_path):
     again = keras.models.load_model(ts.export(run, "keras", tmp_path / "exported") / "model.keras")
     assert np.abs(outputs_of(again, scale=1) - expected).max() < 1e-5
     session = onnxruntime.InferenceSession(ts.export(run, "onnx", tmp_path / "m.onnx"))
-    assert np.abs(session.run(None, {"images": PIXELS})[0] - expected).max() < 1e-5
+    assert np.abs(session.run(["probabilities"], {"images": PIXELS.transpose(0, 2, 3, 1)})[0] - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (1, None), (3, None)])

@@ -144,20 +144,11 @@ def assert_close(run, expected):
     assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
 
 
-def test_two_workers_give_the_run_of_one(finished, alone):
-    together = finished("together", "--workers", "2", "--launcher", "torchrun")
-
-    assert_close(together, alone(4))
-    assert (alone(4).environment().workers, together.environment().workers) == (1, 2)
-    assert [path.name for path in together.path.parent.iterdir() if path.name.startswith(".")] == []
-
-
 @pytest.mark.parametrize(
     ("launcher", "victim"),
     [
         pytest.param("torchrun", 0, id="torchrun, the first"),
-        pytest.param("torchrun", -1, id="torchrun, the last", marks=pytest.mark.slow),
-        pytest.param("ray", -1, id="ray", marks=[NEEDS_RAY, pytest.mark.slow]),
+        pytest.param("ray", -1, id="ray, the last", marks=[NEEDS_RAY, pytest.mark.slow]),
     ],
 )
 def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, launcher, victim, tmp_path):
@@ -169,7 +160,10 @@ def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, 
     assert process.returncode == 0, out + err
     assert "A worker failed: restarting all workers from the last checkpoint." in err
     assert "Traceback" not in err
-    assert_close(Run(tmp_path / "killed"), alone(40))
+    run = Run(tmp_path / "killed")
+    assert_close(run, alone(40))
+    assert (alone(40).environment().workers, run.environment().workers) == (1, 2)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.slow
