@@ -3,9 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := audit,explain,heif,keras,mlflow,onnx,scale,serve,tensorboard
 READY := .venv/ready
-# Every test computes on one thread. Tests of workers, servers and notebooks wait for other processes half of the time, so
-# there is one test process more than cores.
-TOGETHER := -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
+# One test process per core; every test computes on one thread.
+TOGETHER := -n logical --dist worksteal
 
 .PHONY: demo test test-all lint bench coverage docs package
 

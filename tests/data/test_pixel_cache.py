@@ -106,6 +106,18 @@ def test_a_truncated_or_corrupted_cache_gives_the_same_dataset(
     assert resume(pets, cache)[0].decoded == 0
 
 
+def test_a_journal_without_its_last_byte_is_continued(pets, tmp_path, expected):
+    interrupt(pets, tmp_path, 4 * CHUNK + 1)
+    (entry,) = tmp_path.iterdir()
+    journal = entry / "journal"
+    journal.write_bytes(journal.read_bytes()[:-1])
+
+    progress, dataset = resume(pets, tmp_path)
+    assert progress.decoded == FILES - 3 * CHUNK
+    assert_same(dataset, expected)
+    assert resume(pets, tmp_path)[0].decoded == 0
+
+
 def test_files_changed_during_an_interruption_are_decoded_again(pets, tmp_path, expected):
     interrupt(pets, tmp_path, 4 * CHUNK + 1)
     changed = expected.test.files[0]  # in one of the last chunks

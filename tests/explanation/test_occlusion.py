@@ -29,13 +29,13 @@ def classifier_of(model, image_size=32, seed=0):
 
 @pytest.fixture(scope="module")
 def pixels():
-    return shapes.render_shapes(6, seed=1).pixels
+    return shapes.render_shapes(2, seed=1).pixels
 
 
 @pytest.mark.parametrize("model", NETWORKS, ids=lambda model: f"{model.architecture} {model.channels}")
 def test_maps_of_every_shipped_network_have_image_size(model, pixels):
-    heat = occlusion_maps(classifier_of(model), pixels, np.arange(6))
-    assert heat.shape == (6, 32, 32)
+    heat = occlusion_maps(classifier_of(model), pixels, np.arange(2))
+    assert heat.shape == (2, 32, 32)
     assert heat.min() >= 0
     assert {round(float(most), 5) for most in heat.max((1, 2))} <= {0.0, 1.0}
 
@@ -94,6 +94,6 @@ def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
         other.network.body[0].filters.copy_(classifier.network.body[0].filters)
     correlations = [
         spearmanr(first.ravel(), second.ravel()).statistic
-        for first, second in zip(heat, occlusion_maps(other, pixels, classes), strict=True)
+        for first, second in zip(heat[:50], occlusion_maps(other, pixels[:50], classes[:50]), strict=True)
     ]
     assert np.nanmean(correlations) < 0.3

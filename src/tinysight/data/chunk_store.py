@@ -59,6 +59,8 @@ class ChunkStore:
                 self._journal.open("rb") as lines,
             ):
                 for chunk, line in zip(chunks, lines, strict=False):
+                    if not line.endswith(b"\n"):
+                        break  # cut short by one byte: an entry appended to it would share its line
                     failed, checksum = _parse_entry(line)
                     content = pixels.read(max(0, chunk.n_files - len(failed)) * self._image_bytes)
                     if checksum != _checksum(chunk.state_digest, failed, content):
