@@ -26,6 +26,13 @@ def test_a_training_of_few_steps_says_so(train):
     assert "Set training.minutes, or more training.epochs." in notices
 
 
+def test_a_short_training_on_many_images_is_not_warned_about(tinysight):
+    data = ("--data", "shapes:train=2500,test=20")
+    outcome = tinysight("train", "strided", *data, "--epochs", 1, "--precision", "fp32", "--out", "run")
+    assert outcome.code == 0
+    assert "Few steps" not in outcome.err
+
+
 def test_an_early_end_names_the_metric_and_what_was_not_used(train):
     notices, _, summary = train("--epochs", "9", "--set", "early_stopping.min_delta=100")
     assert summary["epochs"] == 3

@@ -23,7 +23,7 @@ from tinysight.training.environment import describe_environment, diff
 from tinysight.training.loggers import Callback, LoggerGroup
 from tinysight.training.request import TrainConfig, check_resumable
 from tinysight.training.signals import StopRequest, catch_signals
-from tinysight.training.small_data import FITTED_ACCURACY, FITTED_STEPS
+from tinysight.training.small_data import FITTED_ACCURACY, FITTED_STEPS, SMALL_IMAGES
 from tinysight.training.trainer import Trainer, show_progress
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints: at most this much work is lost in a crash
@@ -222,11 +222,12 @@ class Session:
         """Return a warning if a fixed number of epochs was too short for a small dataset, else ""."""
         trainer, training = self.trainer, self.config.recipe.training
         last, steps_per_epoch = trainer.history[-1], trainer.loader.steps_per_epoch
-        n_steps = len(trainer.history) * steps_per_epoch
-        if training.minutes is not None or n_steps >= FITTED_STEPS or last.accuracy >= FITTED_ACCURACY:
+        n_train, n_steps = len(trainer.split.train_indices), len(trainer.history) * steps_per_epoch
+        is_enough = n_train >= SMALL_IMAGES or n_steps >= FITTED_STEPS or last.accuracy >= FITTED_ACCURACY
+        if training.minutes is not None or is_enough:
             return ""
         return (
-            f"Few steps: {n_steps:,} in all, since an epoch of {len(trainer.split.train_indices):,} images has "
+            f"Few steps: {n_steps:,} in all, since an epoch of {n_train:,} images has "
             f"{steps_per_epoch:,}. The training accuracy is {percent(last.accuracy)}. Set training.minutes, or more "
             "training.epochs."
         )

@@ -3,8 +3,8 @@
 They depend on the number of training images alone, and do not change a training on CIFAR-10:
 
 - With a time budget, the patience of early stopping counts an epoch as at least `EPOCH_STEPS` steps.
-- A recipe that leaves its network to the time budget (`fast`), with fewer than `SMALL_BATCHES` batches per epoch, gets
-  smaller batches, stronger augmentation, and a maximum number of epochs. `adapt` writes them into the recipe.
+- A recipe that leaves its network to the time budget (`fast`), with fewer than `SMALL_IMAGES` images, gets smaller
+  batches, stronger augmentation, and a maximum number of epochs. `adapt` writes them into the recipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EPOCH_STEPS = 100  # patience counts an epoch as at least this many steps
 FITTED_STEPS = 200  # or this many steps in all once the network fits the training images: more of them change little
 FITTED_ACCURACY = 0.99  # training accuracy of an epoch; dropout and a wrong label keep it from 1
 
-SMALL_BATCHES = 4  # an epoch of fewer batches is short: below 2,000 images for batches of 500
+SMALL_IMAGES = 2000  # of fewer training images, an epoch is less than four batches of 500
 BATCH_SIZE = 64
 MAX_EPOCHS = 1000
 CUTOUT = 1 / 4  # side of the square, as a fraction of that of the image
@@ -51,7 +51,7 @@ def adapt(recipe: Recipe, n_train: int) -> Recipe:
     True
     """
     training, default = recipe.training, loading.load_recipe("fast")
-    if not recipe.model.needs_time_budget or n_train >= SMALL_BATCHES * training.batch_size:
+    if not recipe.model.needs_time_budget or n_train >= SMALL_IMAGES:
         return recipe
     changes = {"max_epochs": training.max_epochs or MAX_EPOCHS}
     if training.batch_size == default.training.batch_size:
