@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import tinysight as ts
+from tests.cases.conftest import save_keras_2
 from tinysight._util.errors import DataError, InputError, ModelError
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -47,24 +48,6 @@ def softmax(logits):
 
 def save(model, path):
     model.save(path)
-    return path
-
-
-def save_keras_2(model, path):
-    """Write a whole-model file in the layout of Keras 2: the models inside of the model have one group each."""
-    with h5py.File(path, "w") as file:
-        file.attrs["keras_version"], file.attrs["backend"] = b"2.15.0", b"tensorflow"
-        file.attrs["model_config"] = model.to_json().encode()
-        root = file.create_group("model_weights")
-        root.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
-        for layer in model.layers:
-            group, inner = root.create_group(layer.name), getattr(layer, "layers", [layer])
-            arrays = [(f"{part.name}/{weight.name}:0", weight) for part in inner for weight in part.weights]
-            arrays = [(name, weight) for name, weight in arrays if "seed" not in weight.path]
-            arrays.sort(key=lambda entry: not entry[1].trainable)  # Keras 2 lists the trainable ones first
-            group.attrs["weight_names"] = [name.encode() for name, _ in arrays]
-            for name, weight in arrays:
-                group.create_dataset(name, data=np.asarray(weight.numpy()))
     return path
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import tinysight as ts
+from tests.cases.conftest import save_keras_2
 from tinysight._util.errors import ModelError
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-h5py = pytest.importorskip("h5py")
+pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # raised inside Keras
@@ -53,21 +54,8 @@ def difference(run, model):
     return np.abs(run.classifier().probabilities(PIXELS) - expected).max()
 
 
-def save_keras_2(model, path):
-    """Write a whole-model file in the layout and the architecture format of Keras 2."""
-    with h5py.File(path, "w") as file:
-        file.attrs["keras_version"], file.attrs["backend"] = b"2.15.0", b"tensorflow"
-        file.attrs["model_config"] = json.dumps(keras_2(json.loads(model.to_json()))).encode()
-        root = file.create_group("model_weights")
-        root.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
-        for layer in model.layers:
-            group, inner = root.create_group(layer.name), getattr(layer, "layers", [layer])
-            arrays = [(f"{part.name}/{weight.name}:0", weight) for part in inner for weight in part.weights]
-            arrays = [(name, weight) for name, weight in arrays if "seed" not in weight.path]
-            arrays.sort(key=lambda entry: not entry[1].trainable)  # Keras 2 lists the trainable ones first
-            group.attrs["weight_names"] = [name.encode() for name, _ in arrays]
-            for name, weight in arrays:
-                group.create_dataset(name, data=np.asarray(weight.numpy()))
+def save_graph_of_keras_2(model, path):
+    return save_keras_2(model, path, json.dumps(keras_2(json.loads(model.to_json()))))
 
 
 def keras_2(model):
@@ -111,7 +99,7 @@ def keras_2(model):
 WRITERS = {
     "keras": (lambda model, path: model.save(path), "m.keras"),
     "h5": (lambda model, path: model.save(path), "m.h5"),
-    "keras 2": (save_keras_2, "m.h5"),
+    "keras 2": (save_graph_of_keras_2, "m.h5"),
 }
 
 

@@ -109,19 +109,24 @@ def _selective(
     )
 
 
-def _check_arrays(probabilities: ProbabilityArray, labels: LabelArray, class_names: Sequence[str], split: str) -> None:
-    n, classes = len(labels), len(class_names)
+def check_probabilities(probabilities: ProbabilityArray, n: int, split: str) -> None:
+    """Raise TinysightError if there are no images, `n` = 0, or a probability is NaN or infinite."""
     if n == 0:
         raise TinysightError(f"{split} split: has no images. Evaluate on a split with images.")
-    if probabilities.shape != (n, classes) or labels.min() < 0 or labels.max() >= classes:
-        raise TinysightError(
-            f"{split} split: probabilities {probabilities.shape} and labels {labels.min()} to {labels.max()} do not"
-            f" match {n} images of {classes} classes. Use a dataset with the classes of the model."
-        )
     if not np.isfinite(probabilities).all():
         raise TinysightError(
             f"{split} split: predicted probabilities contain NaN or infinity."
             " The weights are damaged or the training diverged. Train the model again."
+        )
+
+
+def _check_arrays(probabilities: ProbabilityArray, labels: LabelArray, class_names: Sequence[str], split: str) -> None:
+    n, classes = len(labels), len(class_names)
+    check_probabilities(probabilities, n, split)
+    if probabilities.shape != (n, classes) or labels.min() < 0 or labels.max() >= classes:
+        raise TinysightError(
+            f"{split} split: probabilities {probabilities.shape} and labels {labels.min()} to {labels.max()} do not"
+            f" match {n} images of {classes} classes. Use a dataset with the classes of the model."
         )
 
 

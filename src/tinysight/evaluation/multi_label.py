@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from tinysight._util.errors import TinysightError
 from tinysight.data.labels import Labels
 from tinysight.evaluation.confidence_intervals import label_intervals, mean_loss_interval, wilson_interval
+from tinysight.evaluation.metrics import ProbabilityArray, check_probabilities
 from tinysight.models.scores import average_precisions, mean_average_precision
 from tinysight.runs.records import ClassScores, LabelScores, MultiLabelMetrics, SplitName
-
-ProbabilityArray = NDArray[np.floating[Any]]
 
 
 def compute_multi_label_metrics(
@@ -42,8 +40,8 @@ def compute_multi_label_metrics(
         probabilities_tta: (n, labels), computed with TTA, for `mean_average_precision_tta`.
 
     Returns:
-        The metrics. Precision, recall and F1 without predictions or images are 0, as are they in the macro average; the
-        mean average precision leaves out labels without images.
+        The metrics. Precision, recall and F1 of a label without predictions or images are 0, also in the macro
+        average. The mean average precision leaves out labels without images.
 
     Raises:
         TinysightError: the split is empty, the shapes do not match, or a probability is NaN or infinite.
@@ -114,17 +112,11 @@ def _average(labels: Labels, predictions: NDArray[np.bool_], kind: str) -> Class
 
 def _check_arrays(probabilities: ProbabilityArray, labels: Labels, class_names: Sequence[str], split: str) -> None:
     expected = (len(labels), len(class_names))
-    if not len(labels):
-        raise TinysightError(f"{split} split: has no images. Evaluate on a split with images.")
+    check_probabilities(probabilities, len(labels), split)
     if probabilities.shape != expected or labels.shape != expected:
         raise TinysightError(
             f"{split} split: probabilities {probabilities.shape} and labels {labels.shape} do not match "
             f"{len(labels)} images of {len(class_names)} labels. Use a dataset with the labels of the model."
-        )
-    if not np.isfinite(probabilities).all():
-        raise TinysightError(
-            f"{split} split: predicted probabilities contain NaN or infinity."
-            " The weights are damaged or the training diverged. Train the model again."
         )
 
 

@@ -1,6 +1,6 @@
 """Rules for small datasets: the constants of the recipes fit CIFAR-10, with 90 to 1,400 steps per epoch.
 
-They depend on the number of training images alone, and do not change a training on CIFAR-10:
+They depend only on the number of training images, and do not affect training on CIFAR-10:
 
 - With a time budget, the patience of early stopping counts an epoch as at least `EPOCH_STEPS` steps.
 - A recipe that leaves its network to the time budget (`fast`), with fewer than `SMALL_IMAGES` images, gets smaller
@@ -38,10 +38,10 @@ AUGMENTATION = Augmentation.model_validate(
 
 
 def adapt(recipe: Recipe, n_train: int) -> Recipe:
-    """Return the recipe for `n_train` training images; that of many images, or with a fixed network, is unchanged.
+    """Return the recipe for `n_train` training images. For many images or a fixed network, it is unchanged.
 
-    Batch size and augmentation are replaced only if they are those of the built-in recipe `fast`, so what a user sets
-    stays. The recipe of a run has a fixed network, so nothing is adapted twice.
+    Only the batch size and the augmentation of the built-in recipe `fast` are replaced; values that a user sets stay.
+    The recipe of a run has a fixed network, so it is not adapted again.
 
     >>> fast = loading.load_recipe("fast")
     >>> small = adapt(fast, 216)
