@@ -1,7 +1,7 @@
 # Every target creates .venv first, which takes a few minutes the first time.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := audit,explain,heif,keras,mlflow,onnx,scale,serve,tensorboard
+EXTRAS := audit,explain,heif,keras,mlflow,onnx,pretrained,scale,serve,tensorboard
 READY := .venv/ready
 # One test process per core; every test computes on one thread.
 TOGETHER := -n logical --dist worksteal

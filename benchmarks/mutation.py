@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from common import ROOT, append, stamp
@@ -108,9 +109,11 @@ def sources() -> Iterator[Path]:
 
 def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
     """Return the quick tests that execute each line, by file and line; module level: all tests that use the file."""
+    durations = data.with_suffix(".xml")
     options = ("--cov", "--cov-context=test", "--cov-report=", "-q", "-p", "no:cacheprovider", "-n", "logical")
     environment = os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": str(ROOT / "src")}
-    completed = subprocess.run([sys.executable, "-m", "pytest", *options, *TESTS], cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", "pytest", *options, f"--junitxml={durations}", *TESTS]
+    completed = subprocess.run(command, cwd=ROOT, env=environment)
     if completed.returncode != 0:
         raise SystemExit("The tests fail without any mutant. Fix them first.")
     found: defaultdict[tuple[Path, int], list[str]] = defaultdict(list)
@@ -133,11 +136,22 @@ def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
             of_file[Path(name)].add(test)
             for number in numbers:
                 found[Path(name), number].append(test)
+    seconds = durations_of(durations)
     for path in sources():
         for number in range(1, len(path.read_text(encoding="utf-8").splitlines()) + 1):
             tests = set(found[path, number]) or of_file[path]
             found[path, number] = sorted(tests, key=lambda test: _distance(test, path))[:MAX_TESTS]
+            found[path, number].sort(key=lambda test: seconds[test])  # a mutant dies at the first test that fails
     return found
+
+
+def durations_of(junit: Path) -> defaultdict[str, float]:
+    """Return the seconds of each test by its ID, from a file in JUnit's format; 0 for tests that it lacks."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
+        file = case.attrib["classname"].replace(".", "/")
+        seconds[f"{file}.py::{case.attrib['name']}"] = float(case.attrib["time"])
+    return seconds
 
 
 def _distance(test: str, path: Path) -> tuple[bool, bool, str]:

@@ -149,7 +149,7 @@ def train(
         TrainingError: training diverged, ran out of memory, or the time budget is too short.
     """
     start_time, progress = time.time(), _shown(progress)
-    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes), group, near_duplicates)
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes, dataset), group, near_duplicates)
     if resume and out is None:
         raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
     if network is not None:
@@ -239,7 +239,7 @@ def cross_validate(
         TrainingError: as for `train`, or a run was interrupted.
     """
     progress = _shown(progress)
-    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes), group, near_duplicates)
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes, dataset), group, near_duplicates)
 
     from tinysight.data.arrange import arrange
     from tinysight.evaluation.cross_validation import cross_validate as train_folds
@@ -302,7 +302,7 @@ def tune(
 
     start_time, progress = time.perf_counter(), _shown(progress)
     optional_deps.require("optuna", extra="scale")
-    resolved = _recipe(recipe, overrides, epochs, None)  # before the slow import of torch
+    resolved = _recipe(recipe, overrides, epochs, None, dataset)  # before the slow import of torch
 
     from tinysight.data.arrange import arrange
     from tinysight.data.load import resolve_source
@@ -839,7 +839,7 @@ def preview(
         progress: receives the progress; by default shown in a terminal or notebook.
     """
     progress = _shown(progress)
-    resolved = _recipe(recipe, overrides, None, None)  # before the slow import of torch
+    resolved = _recipe(recipe, overrides, None, None, dataset)  # before the slow import of torch
 
     from tinysight.augmentation.preview import render_preview, save_augmented_images
     from tinysight.data.display import save_png
@@ -950,15 +950,33 @@ def next_run(stem: str) -> Path:
     return Path("runs", f"{stem}-{number}")
 
 
-def _recipe(recipe: str | Path | Recipe, overrides: Sequence[str], epochs: int | None, minutes: float | None) -> Recipe:
+def _recipe(
+    recipe: str | Path | Recipe,
+    overrides: Sequence[str],
+    epochs: int | None,
+    minutes: float | None,
+    dataset: DatasetLike | None = None,
+) -> Recipe:
+    """Return the recipe with its overrides, and with the network of its backbone if it has one."""
     from tinysight.recipes import loading
     from tinysight.recipes.schema import Recipe
 
     if not isinstance(recipe, Recipe):
-        return loading.load_with_overrides(str(recipe), list(overrides), epochs, minutes)
-    if not overrides and epochs is None and minutes is None:
-        return recipe
-    raise InputError("recipe: a Recipe takes no overrides, epochs or minutes. Set them in the recipe.")
+        resolved = loading.load_with_overrides(str(recipe), list(overrides), epochs, minutes)
+    elif overrides or epochs is not None or minutes is not None:
+        raise InputError("recipe: a Recipe takes no overrides, epochs or minutes. Set them in the recipe.")
+    else:
+        resolved = recipe
+    if resolved.model.backbone is None:
+        return resolved
+
+    from tinysight.data.dataset import Dataset
+    from tinysight.data.load import find_source
+    from tinysight.training.backbone import with_backbone
+
+    if isinstance(dataset, Dataset):
+        return with_backbone(resolved, dataset.image_size[0])
+    return with_backbone(resolved, None if dataset is None else find_source(dataset).fixed_size)
 
 
 def _with_data(recipe: Recipe, group: str | None, near_duplicates: str | None) -> Recipe:

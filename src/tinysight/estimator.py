@@ -40,6 +40,7 @@ from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training import device as devices
 from tinysight.training import forecast
+from tinysight.training.backbone import with_backbone
 from tinysight.training.precision import PrecisionOption
 from tinysight.training.request import TrainRequest, resolve
 from tinysight.training.session import Session
@@ -137,6 +138,7 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         """
         start_time, progress = time.time(), self._progress()
         recipe = loading.load_with_overrides(self.recipe, list(self.overrides), self.epochs, self.minutes)
+        recipe = with_backbone(recipe)
         previous: Classifier | None = getattr(self, "classifier_", None) if self.warm_start else None
         if previous:
             recipe = recipe.model_copy(update={"model": previous.spec.model})

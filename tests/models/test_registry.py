@@ -9,7 +9,16 @@ from tinysight.recipes.schema import ModelSection
 
 
 def test_families_are_registered_under_their_own_names():
-    assert set(FAMILIES) == {"simple", "deep", "strided", "early-stopping", "fast", "resnet-9", "layers"}
+    assert set(FAMILIES) == {
+        "simple",
+        "deep",
+        "strided",
+        "early-stopping",
+        "fast",
+        "resnet-9",
+        "efficientnet-lite0",
+        "layers",
+    }
     assert all(family.name == name for name, family in FAMILIES.items())
     assert {name for name, family in FAMILIES.items() if family.has_channels} == {"fast", "resnet-9"}
 
@@ -20,8 +29,8 @@ def test_families_are_registered_under_their_own_names():
         (
             {"architecture": "vgg"},
             None,
-            "model.architecture: 'vgg' is not a network family. Known: simple, deep, strided, early-stopping, fast, "
-            "resnet-9, layers, custom.",
+            "model.architecture: 'vgg' is not a network family. Known: simple, deep, strided, early-stopping, "
+            "efficientnet-lite0, fast, resnet-9, layers, custom.",
         ),
         (
             {"architecture": "costum"},

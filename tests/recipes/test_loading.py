@@ -68,7 +68,7 @@ def test_an_override_can_create_a_section():
         ("epochs=5", "unknown key 'epochs'. Did you mean 'training.epochs'?"),
         ("training.learning_rate=1", "Did you mean 'optimizer.learning_rate'?"),
         ("optimzer.name=adam", "unknown key 'optimzer'. Did you mean 'optimizer'?"),
-        ("training.color=1", "Known: epochs, minutes, batch_size,"),
+        ("training.color=1", "Known: method, epochs, minutes, batch_size,"),
         ("data.split=random", "Known: stratified, last-20%, first-10000, time."),
         ("optimizer.name=lamb", "optimizer.name cannot be 'lamb'. Known: rmsprop, adam, sgd, adamw, muon."),
         ("optimizer.momentum=0.9", "momentum needs optimizer sgd or muon, not rmsprop. Remove it."),

@@ -19,9 +19,10 @@ from tinysight.data.splits import TrainSplit, subset
 from tinysight.models.classifier import Classifier
 from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
+from tinysight.training.methods import build_trainer
 from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
-from tinysight.training.trainer import Trainer, fit
+from tinysight.training.trainer import fit
 
 MAX_VALIDATION = 1000  # at most so many held-out images validate a shadow model (early stopping needs some)
 
@@ -95,7 +96,9 @@ def train_shadow_model(
     in_mask = training_half(len(pool), number, seed)
     validation = subset(pool, np.flatnonzero(~in_mask)[:MAX_VALIDATION])
     images = TrainSplit(pool, np.flatnonzero(in_mask), validation)
-    trainer = Trainer(recipe, dataset, images, derive_seed(seed, "shadow training", number), precision, network=network)
+    trainer = build_trainer(
+        recipe, dataset, images, derive_seed(seed, "shadow training", number), precision, network=network
+    )
     classifier = fit(trainer, progress)
     return ShadowModel(in_mask, float32_logits(classifier, pool))
 

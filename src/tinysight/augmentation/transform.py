@@ -23,7 +23,7 @@ class Transform(BaseModel):
         order: position in the sequence of transforms; smaller is earlier.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
 
     order: ClassVar[int]
 

@@ -47,12 +47,14 @@ class DataSource(ABC):
         name: the name of the kind; built-in datasets are loaded by it.
         is_builtin: whether the source provides the images itself. Then a string with its name means this source,
             even if a folder has the same name. A `Path` always means a file or folder.
+        fixed_size: height and width of all images, or None if they can be loaded at any size.
         provenance: source, consent and license of the images. It belongs to the kind: a folder of the user's own
             images that is called "shapes" says nothing about consent.
     """
 
     name: ClassVar[str]
     is_builtin: ClassVar[bool] = False
+    fixed_size: ClassVar[int | None] = None
     provenance: ClassVar[Provenance]
 
     @abstractmethod

@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tinysight._util.errors import RecipeError
+from tinysight._util.errors import ModelError, RecipeError
 from tinysight.models.network import NetworkFactory
 from tinysight.models.portable import PortableLayers, portable_layers
+from tinysight.models.pretrained import PretrainedWeights
 from tinysight.recipes.schema import ModelSection
 
 
@@ -31,6 +32,9 @@ class Family(ABC):
     has_channels: ClassVar[bool] = False
     """Whether `model.channels` sets the widths of the network."""
 
+    pretrained: ClassVar[PretrainedWeights | None] = None
+    """Published weights of the network, or None if there are none."""
+
     @abstractmethod
     def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
         """Return a network with fresh weights from torch's global generator.
@@ -47,6 +51,15 @@ class Family(ABC):
             image_size: height and width of the training images, in pixels.
             sample: returns up to that many normalized training images, (n, 3, image_size, image_size).
         """
+
+    def load_pretrained(self, network: nn.Module) -> None:
+        """Load the weights of `pretrained` into a network of this family, except those of its last layer.
+
+        Raises:
+            InputError: the package with the weights is not installed.
+            ModelError: the file is not the published one, or this family has no pretrained weights.
+        """
+        raise ModelError(f"architecture {self.name}: has no pretrained weights. Train it from scratch.")
 
     def supports(self, model: ModelSection, image_size: int) -> bool:
         """Whether `build` accepts images of this height and width, in pixels."""

@@ -29,7 +29,7 @@ ActivationName = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "
 class LayerSection(BaseModel):
     """Base class of the layers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Conv2d(LayerSection):

@@ -22,7 +22,7 @@ _RMSPROP, _ADAM, _MUON = (("optimizer.name", name) for name in ("rmsprop", "adam
 class Section(BaseModel):
     """Base class of the recipe sections: no unknown keys, no type coercion, immutable."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class DataSection(Section):
@@ -49,10 +49,10 @@ class DataSection(Section):
         "validation or test are not trained on",
     )
     exclude_file: str | None = Field(None, description="CSV file whose column `image` lists training images to exclude")
-    normalization: Literal["scale", "standardize", "none"] = Field(
+    normalization: Literal["scale", "standardize", "none", "backbone"] = Field(
         "scale",
         description="scale: to 0..1; standardize: to mean 0 and standard deviation 1 per channel over the training "
-        "images; none: for networks that rescale their input",
+        "images; none: for networks that rescale their input; backbone: as in the training of model.backbone",
     )
 
     @model_validator(mode="after")
@@ -91,6 +91,19 @@ class ModelSection(Section):
 
     layers: list[Layer] | None = Field(
         None, min_length=1, max_length=MAX_LAYERS, description="layers: the layers in order"
+    )
+    backbone: str | None = Field(
+        None,
+        min_length=1,
+        description="pretrained weights to start from: a family that has some, such as efficientnet-lite0, or a run; "
+        "they set the architecture",
+    )
+    input_size: int | None = Field(
+        None,
+        ge=32,
+        le=512,
+        description="efficientnet-lite0: height and width to which the network resizes its images; without it, their "
+        "own size",
     )
 
     @model_validator(mode="after")
@@ -196,8 +209,13 @@ class EarlyStoppingSection(Section):
 
 
 class TrainingSection(Section):
-    """Training length, batch size and loss."""
+    """Method, training length, batch size and loss."""
 
+    method: Literal["scratch", "probe"] = Field(
+        "scratch",
+        description="scratch: train all weights, from random ones or those of model.backbone; probe: train only the "
+        "last layer, a logistic regression on the features of model.backbone",
+    )
     epochs: int = Field(20, ge=1, le=100_000, description="maximum number of passes over the training images")
     minutes: float | None = Field(
         None, gt=0, le=100_000, description="time budget from start to end of the command, instead of epochs"
@@ -253,6 +271,18 @@ class Recipe(Section):
             for section, value in self.model_dump().items()
             for key, item in (value.items() if isinstance(value, dict) else [("", value)])
         }
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> Self:
+        if self.model.backbone is None:
+            if self.training.method != "scratch":
+                raise ValueError(
+                    f"training.method {self.training.method} needs model.backbone. Set it, for example to "
+                    "efficientnet-lite0"
+                )
+            if self.data.normalization == "backbone":
+                raise ValueError("data.normalization backbone needs model.backbone. Set it, or another normalization")
+        return self
 
     @model_validator(mode="after")
     def _check_muon_rates(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -106,14 +106,17 @@ class ImageIndex:
 
 def image_checksums(parts: Sequence[Split]) -> Checksums:
     """Return a checksum of the pixels of each image, int64 (n,): the first 64 bits of its SHA-256."""
-    digests = b"".join(digest for part in parts for digest in _digests(part.pixels))
+    return np.concatenate([pixel_checksums(part.pixels) for part in parts])
+
+
+def pixel_checksums(pixels: Pixels) -> Checksums:
+    """Return a checksum of each image, as `image_checksums` does."""
+    digests = b"".join(
+        hashlib.sha256(image.data).digest()[:8]
+        for chunk in iter_chunks(pixels)
+        for image in np.ascontiguousarray(chunk)
+    )
     return np.frombuffer(digests, dtype="<i8").astype(np.int64)
-
-
-def _digests(pixels: Pixels) -> Iterator[bytes]:
-    for chunk in iter_chunks(pixels):
-        for image in np.ascontiguousarray(chunk):
-            yield hashlib.sha256(image.data).digest()[:8]
 
 
 def pool_ids(dataset: Dataset) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import IDENTITY, Normalization, batch_size
 from tinysight.recipes.schema import Recipe, TrainingSection
 from tinysight.training import shuffle_buffer
+from tinysight.training.backbone import find_backbone
 from tinysight.training.seeding import derive_seed, seeded_generator
 
 # Pixels prepared at a time: 512 images of 32x32. Larger blocks were slower
@@ -31,7 +32,9 @@ If the recipe mixes labels, they are soft instead: float, (n, classes).
 
 
 def fit_normalization(recipe: Recipe, split: TrainSplit) -> Normalization:
-    """Return the pixel normalization of the recipe, fitted on the training images if it standardizes."""
+    """Return the pixel normalization of the recipe: that of its backbone, or fitted on the training images."""
+    if recipe.data.normalization == "backbone" and recipe.model.backbone is not None:
+        return find_backbone(recipe.model.backbone).normalization
     if recipe.data.normalization == "none":
         return IDENTITY
     if recipe.data.normalization == "scale":
@@ -52,6 +55,7 @@ class BatchLoader:
         steps_per_epoch: batches per epoch; the last one may be smaller.
         images_per_epoch: images in these batches.
         batches_per_block: batches that are prepared together.
+        image_weights: loss weight of each image of the training split, float32, or None for equal weights.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class BatchLoader:
         self.images_per_epoch = min(self.steps_per_epoch * self.batch_size, len(split.train_indices))
         self.batches_per_block = max(1, BLOCK_PIXELS // (recipe.data.image_size**2 * self.batch_size))
         self._balanced = recipe.training.sampling == "balanced"
-        self._weights = _image_weights(split, recipe.training)
+        self.image_weights = _image_weights(split, recipe.training)
         self._flipped_first = np.random.default_rng(derive_seed(seed, "flip")).random(len(split.train)) < 0.5
         # A multiple of the block of batches, so that no block spans two buffers.
         block_size = self.batches_per_block * self.batch_size
@@ -94,10 +98,10 @@ class BatchLoader:
 
     def weights(self, epoch: int, step: int) -> Tensor | None:
         """Return the loss weight of each image of a batch, float32 (n,), or None for equal weights."""
-        if self._weights is None:
+        if self.image_weights is None:
             return None
         chosen = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
-        return torch.from_numpy(self._weights[chosen]).to(self.device)
+        return torch.from_numpy(self.image_weights[chosen]).to(self.device)
 
     def sample(self, count: int) -> Tensor:
         """Return up to `count` training images on the CPU, normalized but not augmented.

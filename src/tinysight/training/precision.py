@@ -52,7 +52,7 @@ def resolve_precision(
             raise InputError(f"precision bf16: results on this machine are wrong in {fault}. Use precision fp32.")
         progress.note(f"precision bf16: results on this machine are wrong in {fault}. Training in float32.")
         return "fp32"
-    if option == "bf16":
+    if option == "bf16" or recipe.training.method == "probe":  # it computes no gradients, and half the bytes always pay
         return "bf16"
     bf16_seconds, fp32_seconds = step_seconds(network, size, ["bf16", "fp32"])
     return "bf16" if bf16_seconds < MAX_BF16_TIME_RATIO * fp32_seconds else "fp32"

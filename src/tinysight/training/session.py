@@ -21,6 +21,7 @@ from tinysight.training.budget import EXIT_SECONDS
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.environment import describe_environment, diff
 from tinysight.training.loggers import Callback, LoggerGroup
+from tinysight.training.methods import build_trainer
 from tinysight.training.request import TrainConfig, check_resumable
 from tinysight.training.signals import StopRequest, catch_signals
 from tinysight.training.small_data import FITTED_ACCURACY, FITTED_STEPS, SMALL_IMAGES
@@ -104,7 +105,7 @@ class Session:
         if self.group.is_main and not config.resume and self.progress is not SILENT:
             self._report_near_duplicates(split)
         options = (config.seed, config.precision, config.device, self.group, config.network)
-        trainer = Trainer(config.recipe, config.dataset, split, *options)
+        trainer = build_trainer(config.recipe, config.dataset, split, *options)
         if config.initial_weights is not None and not config.resume:
             names = config.dataset.class_names
             trainer.network.load_state_dict(transfer_weights(config.initial_weights, trainer.network, names))
@@ -224,7 +225,7 @@ class Session:
         last, steps_per_epoch = trainer.history[-1], trainer.loader.steps_per_epoch
         n_train, n_steps = len(trainer.split.train_indices), len(trainer.history) * steps_per_epoch
         is_enough = n_train >= SMALL_IMAGES or n_steps >= FITTED_STEPS or last.accuracy >= FITTED_ACCURACY
-        if training.minutes is not None or is_enough:
+        if training.method != "scratch" or training.minutes is not None or is_enough:
             return ""
         return (
             f"Few steps: {n_steps:,} in all, since an epoch of {n_train:,} images has "
@@ -254,9 +255,9 @@ class Session:
         task = f"epoch {state.epoch + 1}" + (f"/{training.epochs}" if training.minutes is None else "")
         self.progress.start(task, trainer.loader.images_per_epoch, "images")
         if state.images:
-            show_progress(self.progress, state, state.images)
+            show_progress(self.progress, trainer, state.images)
         while state.step < trainer.loader.steps_per_epoch and (state.step == 0 or trainer.progress < 1):
-            show_progress(self.progress, state, trainer.step())
+            show_progress(self.progress, trainer, trainer.step())
             if self.group.any_rank(stop_request.requested):
                 self.progress.finish()
                 self._save_checkpoint()

@@ -25,6 +25,7 @@ from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.records import EpochRecord
 from tinysight.training import optimizers
+from tinysight.training.backbone import find_backbone
 from tinysight.training.budget import TimeBudget
 from tinysight.training.device import Device
 from tinysight.training.distributed.gradient_sync import GradientSync
@@ -86,7 +87,10 @@ class Trainer:
         self.loader = BatchLoader(split, recipe, normalization, seed, device, len(dataset.class_names))
         family, image_size = family_of(recipe.model, network), recipe.data.image_size
         self.network = family.build(recipe.model, len(dataset.class_names), image_size)
-        family.initialize(self.network, image_size, self.loader.sample)
+        if recipe.model.backbone is None:
+            family.initialize(self.network, image_size, self.loader.sample)
+        else:
+            find_backbone(recipe.model.backbone).load_into(self.network, dataset.class_names)
         # The signs of the fast family's eigenvectors may differ between machines.
         self.network.load_state_dict(group.run_on_main(self.network.state_dict))
         self.network.to(device)
@@ -168,6 +172,10 @@ class Trainer:
         state.images, state.step = state.images + len(labels), state.step + 1
         state.seconds += time.perf_counter() - start
         return len(labels)
+
+    def step_scores(self) -> dict[str, float]:
+        """Return the mean loss and the accuracy of the epoch so far, for the progress bar."""
+        return {"loss": self.state.loss_sum / self.state.images, "accuracy": self.state.correct / self.state.images}
 
     @property
     def lr_scale(self) -> float:
@@ -341,9 +349,9 @@ class Trainer:
         )
 
 
-def show_progress(progress: Progress, state: EpochState, amount: int) -> None:
+def show_progress(progress: Progress, trainer: Trainer, amount: int) -> None:
     """Advance the progress by `amount` images and show the epoch's loss and accuracy so far."""
-    progress.advance(amount, loss=state.loss_sum / state.images, accuracy=state.correct / state.images)
+    progress.advance(amount, **trainer.step_scores())
 
 
 def fit(trainer: Trainer, progress: Progress = SILENT) -> Classifier:
@@ -374,7 +382,7 @@ def train_epochs(
     """
     while not trainer.done:
         while trainer.state.step < trainer.loader.steps_per_epoch:
-            show_progress(progress, trainer.state, trainer.step())
+            show_progress(progress, trainer, trainer.step())
             if stop():
                 return
         yield trainer.end_epoch()

@@ -16,7 +16,8 @@ from tinysight.recipes.schema import SECTIONS, Recipe
 from tinysight.training import device as devices
 from tinysight.training import precision as precisions
 from tinysight.training.forecast import EVAL_COST
-from tinysight.training.trainer import EpochState, Trainer, train_epochs
+from tinysight.training.methods import build_trainer
+from tinysight.training.trainer import EpochState, train_epochs
 from tinysight.tuning.space import get_value
 from tinysight.tuning.study import Study, StudyRecord
 from tinysight.tuning.trial import TrialContext
@@ -127,7 +128,7 @@ def create_study(
 
 def measure_epoch_seconds(context: TrialContext, recipe: Recipe, seed: int) -> float:
     """Measure the seconds of an epoch, including validation, by training for about a second."""
-    trainer = Trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
+    trainer = build_trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
     trainer.step()
     trainer.state = EpochState()  # excludes the first step, which includes one-time setup
     start = time.perf_counter()

@@ -18,9 +18,10 @@ from tinysight.data.dataset import Dataset
 from tinysight.data.splits import TrainSplit, split_dataset
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
+from tinysight.training.methods import build_trainer
 from tinysight.training.precision import Precision
 from tinysight.training.session import OOM_ADVICE
-from tinysight.training.trainer import Trainer, train_epochs
+from tinysight.training.trainer import train_epochs
 from tinysight.tuning.space import RecipeValues
 
 TrialEnding = Literal["finished", "pruned", "stopped", "failed"]
@@ -94,7 +95,7 @@ def train_trial(
 
     try:
         with translate_oom(OOM_ADVICE, TrainingError):
-            trainer = Trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
+            trainer = build_trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
             for epoch in train_epochs(trainer, progress, stop):
                 finished_epochs, accuracy = epoch.epoch, trainer.val_accuracy or 0.0
                 if prune(epoch.epoch, epoch.val_accuracy) and not trainer.done:

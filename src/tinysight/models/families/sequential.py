@@ -131,10 +131,12 @@ def _(layer: layers.Conv2d, shape: FeatureShape) -> tuple[list[nn.Module], Featu
     if shape.channels % layer.groups or layer.channels % layer.groups:
         raise ValueError(f"The number of channels is not a multiple of {layer.groups} groups")
     edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
+    pad, padding = _split_padding(edges)
     conv = nn.Conv2d(
-        shape.channels, layer.channels, layer.kernel, layer.stride, 0, layer.dilation, layer.groups, bias=layer.bias
+        *(shape.channels, layer.channels, layer.kernel, layer.stride, padding, layer.dilation, layer.groups),
+        bias=layer.bias,
     )
-    return [*_pad(edges), conv], replace(after, channels=layer.channels)
+    return [*pad, conv], replace(after, channels=layer.channels)
 
 
 @build_layer.register
@@ -142,10 +144,12 @@ def _(layer: layers.DepthwiseConv2d, shape: FeatureShape) -> tuple[list[nn.Modul
     _require_spatial(shape)
     edges, after = _padding_and_shape(layer.kernel, layer.stride, layer.dilation, layer.padding, shape)
     channels = shape.channels * layer.multiplier
+    pad, padding = _split_padding(edges)
     conv = nn.Conv2d(
-        shape.channels, channels, layer.kernel, layer.stride, 0, layer.dilation, shape.channels, bias=layer.bias
+        *(shape.channels, channels, layer.kernel, layer.stride, padding, layer.dilation, shape.channels),
+        bias=layer.bias,
     )
-    return [*_pad(edges), conv], replace(after, channels=channels)
+    return [*pad, conv], replace(after, channels=channels)
 
 
 @build_layer.register
@@ -329,6 +333,15 @@ def _padding_and_shape(
         raise ValueError("The kernel is larger than the input")
     (top, bottom), (left, right) = edges
     return (left, right, top, bottom), replace(shape, height=sizes[0], width=sizes[1])
+
+
+def _split_padding(edges: PadSizes) -> tuple[list[nn.Module], tuple[int, int]]:
+    """Return the padding as a module of its own, and the padding of a convolution.
+
+    A convolution pads both sides equally, at no cost; only uneven padding needs a module, which copies the images.
+    """
+    left, right, top, bottom = edges
+    return ([], (top, left)) if (left, top) == (right, bottom) else (_pad(edges), (0, 0))
 
 
 def _pad(edges: PadSizes, value: float = 0.0) -> list[nn.Module]:

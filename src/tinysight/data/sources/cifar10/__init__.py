@@ -17,6 +17,7 @@ class Cifar10Source(DataSource):
 
     name = "cifar10"
     is_builtin = True
+    fixed_size = 32
     provenance = Provenance(
         "CIFAR-10 (Krizhevsky, 2009): 60,000 photographs of 32x32 pixels. They are a subset of 80 Million Tiny Images, "
         "which was collected from the web by search terms, and were labeled by paid students.",
@@ -36,7 +37,7 @@ class Cifar10Source(DataSource):
     def load(self, spec: str, options: LoadOptions) -> Dataset:
         """Read or download the images. See `load`."""
         size = options.image_size
-        if size != 32:
+        if size != self.fixed_size:
             raise DataError(f"{spec}: images are 32x32, not {size}x{size}. Set data.image_size=32.")
         return verify(load(options.data_dir, options.progress))
 
