@@ -42,6 +42,14 @@ def test_auto_uses_bf16_where_it_is_native_correct_and_faster(machine, asked, he
     assert precision.resolve_precision(asked, RECIPE) == chosen
 
 
+def test_a_network_with_a_fixed_number_of_outputs_is_probed_with_it(machine):
+    machine()
+    layers = [{"kind": "flatten"}, {"kind": "dense", "outputs": 3}]
+    recipe = Recipe(name="three", data={"image_size": 16}, model={"architecture": "layers", "layers": layers})
+
+    assert precision.resolve_precision("auto", recipe, num_classes=3) == "bf16"
+
+
 def test_falling_back_to_fp32_is_reported_with_the_faulty_layer(machine):
     machine(correct=False)
     progress, notes = SilentProgress(), []

@@ -91,7 +91,9 @@ def _add_shadow_models(context: AuditContext, deadline: Deadline, progress: Prog
     models = [ShadowModel(in_mask, logits) for in_mask, logits in earlier]
     n_earlier = len(models)
     recipe, seed = _shadow_recipe(context), run.environment().seed
-    dtype = precision.resolve_precision("auto", recipe, progress=progress, network_factory=run.network)
+    dtype = precision.resolve_precision(
+        "auto", recipe, progress=progress, network_factory=run.network, num_classes=len(run.class_names())
+    )
     seconds = 0.5 * len(pool) / len(context.train_split.train_indices) * run.summary().train_seconds  # of the last one
     n_planned = N_SHADOW_MODELS - n_earlier
     if deadline.has_limit:

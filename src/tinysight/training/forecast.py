@@ -334,7 +334,8 @@ def resolve_recipe(
     `network` builds a custom network, and `seed` is that of the training.
     """
     if not recipe.model.needs_time_budget:
-        return recipe, precisions.resolve_precision(precision, recipe, device, progress, network)
+        num_classes = len(dataset.class_names)
+        return recipe, precisions.resolve_precision(precision, recipe, device, progress, network, num_classes)
     workload = Workload.from_dataset(dataset, recipe, seed)
     adapted = small_data.adapt(recipe, workload.n_train)
     if adapted != recipe:

@@ -34,11 +34,13 @@ def resolve_precision(
     device: Device = "cpu",
     progress: Progress = SILENT,
     network_factory: NetworkFactory | None = None,
+    num_classes: int = 10,
 ) -> Precision:
     """Return the precision to train in.
 
     `auto` chooses bfloat16 if it is native rather than emulated, if this network's convolutions are correct in it (in
     some torch versions they were not), and if a step takes less than `MAX_BF16_TIME_RATIO` of the float32 time.
+    `num_classes` is the number of outputs; a network of architecture "layers" is built with no other.
 
     Raises:
         InputError: bf16 was requested and a convolution is wrong in it on this machine.
@@ -46,7 +48,7 @@ def resolve_precision(
     if option == "fp32" or (option == "auto" and not _native(device)):
         return "fp32"
     size = recipe.data.image_size
-    network = build_network(recipe.model, num_classes=10, image_size=size, network=network_factory).to(device)
+    network = build_network(recipe.model, num_classes, size, network_factory).to(device)
     if fault := find_bf16_fault(network, size):
         if option == "bf16":
             raise InputError(f"precision bf16: results on this machine are wrong in {fault}. Use precision fp32.")

@@ -105,7 +105,9 @@ def create_study(
         InputError: the requested device or precision is not available.
     """
     device = devices.resolve_device(request.device)
-    precision = precisions.resolve_precision(request.precision, request.recipe, device, progress)
+    precision = precisions.resolve_precision(
+        request.precision, request.recipe, device, progress, num_classes=len(dataset.class_names)
+    )
     context = TrialContext.create(dataset, request.recipe, request.seed, precision, device)
     epoch = measure_epoch_seconds(context, request.recipe, request.seed)
     trial_epochs = _trial_epochs(request.recipe, epoch / workers, deadline)
