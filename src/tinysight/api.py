@@ -543,7 +543,7 @@ def audit(
         dataset: the dataset of the run, if it is not at its recorded source: a moved folder, or the arrays that it was
             trained on.
         minutes: time budget in minutes; by default, as long as four shadow models take.
-        groups: CSV file with a column `image`, and one column per grouping of the test images.
+        groups: CSV file with a column `image`, and one column per attribute of the test images.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress; by default shown in a terminal or notebook.
 

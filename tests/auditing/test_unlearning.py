@@ -195,4 +195,4 @@ def test_messages_of_refused_names_are_complete(trained, tmp_path):
     )
     with pytest.raises(DataError) as error:
         forget(Run(trained), [], tmp_path / "run")
-    assert str(error.value) == "No images to forget. Name images, such as train/17."
+    assert str(error.value) == "No images to forget. Pass the ids of images, such as train/17."

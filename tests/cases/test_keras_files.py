@@ -157,7 +157,7 @@ def test_b4_whole_h5_is_imported_alone(writer, name, tmp_path, tinysight):
     outcome = tinysight("import", tmp_path / name, "--out", "run")
     assert outcome.code == 0, outcome.err
     assert outcome.next == "tinysight evaluate run --data DIR"
-    assert "Its 3 classes have no names. Give --classes or --data to name them." in outcome.out
+    assert "Its 3 classes have no names. Pass --classes or --data to name them." in outcome.out
     classifier = ts.Run.open("run").classifier()
     assert classifier.class_names == ("class 0", "class 1", "class 2")
     assert np.abs(classifier.probabilities(PIXELS) - outputs_of(model)).max() < 1e-4

@@ -25,7 +25,7 @@ def moved(tinysight, photos):
 @pytest.mark.parametrize("command", ["evaluate", "audit", "report"])
 def test_missing_images_are_named_with_the_way_out(tinysight, moved, command):
     message = tinysight(command, "run").refusal()
-    assert message == f"{moved}: not there, but run was trained on it. Set --data if it has moved."
+    assert message == f"{moved}: does not exist, but run was trained on it. Set --data if it has moved."
 
 
 def test_commands_take_the_new_place(tinysight, moved):
@@ -88,8 +88,7 @@ def test_added_images_are_evaluated_on_request(tinysight, grown):
     assert not Path("run/metrics.json").exists()
     Path(grown, "cat/navy.png").unlink(), Path(grown, "dog/teal.png").unlink()
     assert (
-        "has no image that run has not seen"
-        in tinysight("evaluate", "run", "--data", grown, "--split", "new").refusal()
+        "has no images that are new to run" in tinysight("evaluate", "run", "--data", grown, "--split", "new").refusal()
     )
 
 
@@ -106,7 +105,10 @@ def test_missing_images_are_named_and_the_others_used(tinysight, moved):
     assert not Path("run/metrics.json").exists()
     outcome = tinysight("audit", "run", "--minutes", 0.05, "--data", folder)
     assert outcome.code == 0, outcome.err
-    assert "lacks images of run" in tinysight("forget", "run", files_of("train")[1], "--data", folder).refusal()
+    assert (
+        "some images of run are missing, but all are needed"
+        in tinysight("forget", "run", files_of("train")[1], "--data", folder).refusal()
+    )
 
 
 def test_report_shows_the_mistakes_that_are_left(tinysight, moved):

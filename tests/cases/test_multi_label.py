@@ -171,7 +171,7 @@ def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     assert ts.evaluate(run, table).n == 60
     table.write_text(table.read_text().replace("|green", "").replace("green|", "").replace("green", ""))
     metrics = ts.evaluate(run, table)
-    assert "Labels that these images lack count as absent from all of them: green." in metrics.notes
+    assert "Labels that the dataset lacks are counted as absent from every image: green." in metrics.notes
     assert metrics.per_label["green"].support == 0
     table.write_text(table.read_text().replace("red", "purple"))
     with pytest.raises(DataError, match="has the classes blue, purple, but the classifier has blue, green, red"):

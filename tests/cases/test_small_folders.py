@@ -22,8 +22,8 @@ def train(tmp_path, folder, tinysight):
 
 def test_a_training_of_few_steps_says_so(train):
     notices, _, summary = train("--epochs", "1", "--set", "optimizer.learning_rate=1e-9")
-    assert f"Few steps: 1 in all, since an epoch of {summary['train_images']} images has 1." in notices
-    assert "Set training.minutes, or more training.epochs." in notices
+    assert f"Few steps: 1 in all, since an epoch of {summary['train_images']} images has only 1." in notices
+    assert "Set training.minutes, or increase training.epochs." in notices
 
 
 def test_a_short_training_on_many_images_is_not_warned_about(tinysight):

@@ -192,7 +192,7 @@ def test_drop_leaves_out_training_images_and_says_how_many(tmp_path):
     assert not used & copied
     assert len(used) == 40 - len(split.validation) - len(copied - in_validation)
     assert split.n_dropped == len(copied - in_validation) > 0
-    assert f"Near-duplicates of validation and test images: {split.n_dropped} left out of training." in notes
+    assert f"Near-duplicates of validation and test images: {split.n_dropped} training images left out." in notes
 
 
 def test_dropping_every_image_of_a_class_is_refused(tmp_path):
@@ -211,7 +211,7 @@ def test_the_command_line_takes_both_options(tinysight, frames, tmp_path):
     assert outcome.code == 0
     data = ts.Run.open(tmp_path / "run").recipe().data
     assert (data.group, data.near_duplicates) == (r"(scene\d+)", "drop")
-    assert "Near-duplicates of validation and test images: 0 left out of training." in outcome.err
+    assert "Near-duplicates of validation and test images: 0 training images left out." in outcome.err
 
 
 @pytest.mark.parametrize("options", [{"group": "parent"}, {"near_duplicates": "keep-together"}])

@@ -158,7 +158,7 @@ def test_encrypted_members_are_refused(archive):
         start = content.index(signature)
         content[start + offset] |= 1
     archive.write_bytes(content)
-    assert refusal(archive) == f"{archive}: blue/0.png is encrypted. Unpack it yourself and name the folder."
+    assert refusal(archive) == f"{archive}: blue/0.png is encrypted. Unpack it yourself and pass the folder."
 
 
 def test_an_unknown_compression_is_refused(archive):
@@ -168,18 +168,18 @@ def test_an_unknown_compression_is_refused(archive):
         content[start + offset] = 97
     archive.write_bytes(content)
     assert refusal(archive) == (
-        f"{archive}: blue/0.png has an unknown compression. Unpack it yourself and name the folder."
+        f"{archive}: blue/0.png has an unknown compression. Unpack it yourself and pass the folder."
     )
 
 
 def test_limits_on_members_and_size(archive, monkeypatch):
     monkeypatch.setattr(zip_source, "MAX_MEMBERS", 17)
-    assert refusal(archive) == f"{archive}: 18 files (limit: 17). Unpack it yourself and name the folder."
+    assert refusal(archive) == f"{archive}: 18 files (limit: 17). Unpack it yourself and pass the folder."
     monkeypatch.undo()
     with zipfile.ZipFile(archive) as opened:
         total = sum(info.file_size for info in opened.infolist())
     monkeypatch.setattr(zip_source, "MAX_TOTAL_BYTES", total - 1)
-    assert "GiB). Unpack it yourself and name the folder." in refusal(archive)
+    assert "GiB). Unpack it yourself and pass the folder." in refusal(archive)
     monkeypatch.setattr(zip_source, "MAX_TOTAL_BYTES", total)
     assert ts.load_dataset(archive).report.used == 18
 
@@ -197,10 +197,10 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.zip").write_text("not a zip file")
     assert refusal(tmp_path / "text.zip") == f"{tmp_path / 'text.zip'}: not a zip file, or damaged. Get a new copy."
     assert refusal(tmp_path / "none.zip") == f"{tmp_path / 'none.zip'}: no such file. Check the path."
-    assert refusal("a\0b.zip") == r"'a\x00b.zip': not a path. Name a zip file."
+    assert refusal("a\0b.zip") == r"'a\x00b.zip': not a path. Pass a zip file."
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.zip")
-        assert refusal(tmp_path / "pipe.zip") == f"{tmp_path / 'pipe.zip'}: not a regular file. Name a zip file."
+        assert refusal(tmp_path / "pipe.zip") == f"{tmp_path / 'pipe.zip'}: not a regular file. Pass a zip file."
 
 
 @given(data=st.data())

@@ -30,7 +30,7 @@ def test_audit_prints_a_line_per_section_and_the_next_step(tinysight, finished_r
         "label errors",
         "membership inference",
     ]
-    assert "not measured: give a file with --groups" in lines[4]
+    assert "not measured: pass a file with --groups" in lines[4]
     assert outcome.next == f"tinysight report {finished_run}"
 
 
@@ -87,7 +87,7 @@ def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     ("command", "message"),
     [
         (["compare", "RUN"], "compare: needs at least two runs"),
-        (["compare", "RUN", "RUN"], ": named twice"),
+        (["compare", "RUN", "RUN"], ": passed twice"),
         (["explain", "RUN"], "explain: no images were given"),
         (["explain", "RUN", "--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29"),
         (["explain", "RUN", "none.png"], "none.png"),

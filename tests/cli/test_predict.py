@@ -107,14 +107,14 @@ def test_json_output_with_missing_image(predict):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ([], "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."),
+        ([], "predict: no images. Pass files, globs, folders, - for standard input, or indices of test images."),
         (["*.gif"], "*.gif: no images found"),
         (["empty"], "empty: no images found. Supported formats are JPEG, PNG, WebP, BMP, GIF, TIFF"),
         (["--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29."),
         (["--test-index=-1"], "test index -1: not in the test set. Use an index from 0 to 29."),
         (["-"], "Image: empty file."),
         (["long" * 100], "cannot be read (File name too long)"),
-        ([""], ": a folder. Name an image file."),
+        ([""], ": a folder. Pass an image file."),
     ],
 )
 def test_invalid_inputs_are_rejected(predict, arguments, advice):

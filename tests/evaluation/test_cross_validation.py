@@ -54,7 +54,7 @@ def test_the_pooled_metrics_equal_those_of_scikit_learn(validated):
     assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
     assert np.array_equal(result.confusion_matrix, confusion_matrix(truth, predicted, labels=result.class_names))
     assert result.accuracy_ci95 == wilson_interval(round(40 * result.accuracy), 40)
-    assert result.method.startswith("95%: Wilson score on the pooled predictions")
+    assert result.method.startswith("95% intervals: for the accuracy, the Wilson score on the pooled predictions")
     assert not result.grouped
 
 
@@ -140,5 +140,7 @@ def test_a_split_by_time_has_no_folds(photos, tmp_path):
     for part in ("train", "test"):
         split = getattr(dataset, part)
         dataset = replace(dataset, **{part: replace(split, times=tuple(map(str, range(len(split)))))})
-    with pytest.raises(DataError, match=r"^folds: would mix older and newer images of a split by time\. Remove one of"):
+    with pytest.raises(
+        DataError, match=r"^folds: mix older and newer images, but the split is by time\. Remove one of"
+    ):
         ts.cross_validate("early-stopping", dataset, out=tmp_path / "cv", overrides=["data.split=time"])

@@ -164,12 +164,12 @@ def test_messages_without_images_or_run_are_complete(run, trained):
     with pytest.raises(InputError) as error:
         list(ImagePredictor(run).predict([]))
     assert str(error.value) == (
-        "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."
+        "predict: no images. Pass files, globs, folders, - for standard input, or indices of test images."
     )
     source = SimpleNamespace(path="model.zip", classifier=run.classifier)
     with pytest.raises(InputError) as error:
         list(ImagePredictor(source).predict([], test_indices=[0]))
-    assert str(error.value) == "model.zip: not a run, so it has no test images. Name image files."
+    assert str(error.value) == "model.zip: not a run, so it has no test images. Pass image files."
 
 
 def test_a_diverged_classifier_is_refused(run, photos):

@@ -223,10 +223,10 @@ def test_runs_that_cannot_be_compared_are_refused(runs):
     one, two, _ = runs
     with pytest.raises(InputError) as error:
         compare_runs([one])
-    assert str(error.value) == "compare: needs at least two runs. Name another run."
+    assert str(error.value) == "compare: needs at least two runs. Pass another run."
     with pytest.raises(InputError) as error:
         compare_runs([one, two, Run(one.path / ".." / "one")])
-    assert str(error.value) == f"{one.path}: named twice. Name different runs."
+    assert str(error.value) == f"{one.path}: passed twice. Pass different runs."
     evaluate(two, split="validation")
     with pytest.raises(InputError) as error:
         compare_runs([one, two])

@@ -65,10 +65,10 @@ def test_messages_of_refused_input_are_complete(explainer, photos):
     assert MAX_IMAGES == 50
     with pytest.raises(InputError) as error:
         explainer.explain_images(["-"])
-    assert str(error.value) == "-: `explain` does not read standard input. Name image files."
+    assert str(error.value) == "-: `explain` does not read standard input. Pass image files."
     with pytest.raises(InputError) as error:
         explainer.explain_images([str(photos / "cat")] * 2 + [str(photos / "cat" / f"{n:02}.png") for n in range(11)])
-    assert str(error.value) == "explain: 51 images are too many for one figure. Name at most 50."
+    assert str(error.value) == "explain: 51 images are too many for one figure. Pass at most 50."
     with pytest.raises(InputError) as error:
         explainer.explain_test_images([30])
     assert str(error.value) == "test index 30: not in the test set. Use an index from 0 to 29."

@@ -253,7 +253,7 @@ def test_a_checkpoint_of_another_run_is_rejected(train, plan, tmp_path):
     name = "checkpoint/latest.safetensors"
     (tmp_path / "one" / name).write_bytes((tmp_path / "two" / name).read_bytes())
 
-    with pytest.raises(RunError, match="checkpoint: it belongs to another run"):
+    with pytest.raises(RunError, match="checkpoint: belongs to another run"):
         train(plan(), tmp_path / "one", resume=True)
 
 

@@ -105,7 +105,7 @@ def test_a_maximum_of_epochs_ends_a_time_budget_with_a_learning_rate_of_zero(tra
     assert rates[-1] == 0
     assert rates[0] == pytest.approx(2 * rates[1], rel=0.05)
     reason = next(note for note in progress.notes if "max_epochs" in note)
-    assert reason.startswith("Ended after training.max_epochs, 3 epochs")
+    assert reason.startswith("Ended after 3 epochs (training.max_epochs)")
     assert "of 5 minutes" in reason
 
 

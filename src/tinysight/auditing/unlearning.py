@@ -154,7 +154,7 @@ def _require_used(context: AuditContext, names: Sequence[str], excluded: Sequenc
     used = {name for name, split in zip(context.names, context.splits, strict=True) if split != "test"} - set(excluded)
     unknown = [name for name in names if name not in used]
     if not names:
-        raise DataError("No images to forget. Name images, such as train/17.")
+        raise DataError("No images to forget. Pass the ids of images, such as train/17.")
     if unknown:
         raise DataError(
             f"{unknown[0]}: not a training or validation image of {context.run.path}. Name images as its dataset does, "

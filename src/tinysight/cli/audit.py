@@ -13,13 +13,14 @@ from tinysight.cli.options import DataDirOption, RunArgument, RunDataOption
 from tinysight.cli.output import command, print_next
 from tinysight.cli.progress import progress
 
-_HINTS = {"groups_file": "give a file with --groups", "shadow_models": "no time for shadow models; give more --minutes"}
+_HINTS = {"groups_file": "pass a file with --groups", "shadow_models": "no time for shadow models; increase --minutes"}
 
 
 def audit(
     run: RunArgument,
     groups: Annotated[
-        Path | None, typer.Option(help="CSV file: a column `image`, and one column per grouping of the test images.")
+        Path | None,
+        typer.Option(help="CSV file with a column `image`, and one column per attribute of the test images."),
     ] = None,
     minutes: Annotated[
         float | None,

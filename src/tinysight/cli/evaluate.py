@@ -34,7 +34,7 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="cifar10|shapes|DIR",
+            metavar="cifar10|shapes|DIR|FILE.zip|FILE.csv",
             help="Evaluate on these images instead of those of RUN; required for an ONNX file.",
         ),
     ] = None,

@@ -18,7 +18,9 @@ from tinysight.cli.progress import progress
 def explain(
     run: RunArgument,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files, globs or folders.")] = [],  # noqa: B006
-    test_index: Annotated[list[int], typer.Option(help="Also explain this test image; repeatable.")] = [],  # noqa: B006
+    test_index: Annotated[
+        list[int], typer.Option(help="Also explain the test image with this index; repeatable.")
+    ] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Image file to write; default: RUN/plots/explanation.png.")] = None,
     data: RunDataOption = None,
     data_dir: DataDirOption = None,

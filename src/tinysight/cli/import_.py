@@ -26,7 +26,8 @@ def import_(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="cifar10|shapes|DIR|FILE.csv", help="Training images, to name the classes and check the pixels."
+            metavar="cifar10|shapes|DIR|FILE.zip|FILE.csv",
+            help="Training images, to name the classes and check the pixels.",
         ),
     ] = None,
     data_dir: DataDirOption = None,
@@ -35,7 +36,7 @@ def import_(
         str | None,
         typer.Option(
             metavar="0..1|0..255|-1..1|MEAN,STD",
-            help="Pixel values of its training images; default: 0..255 if its first layer scales them, else 0..1.",
+            help="Pixel values that MODEL was trained on; default: 0..255 if its first layer scales them, else 0..1.",
         ),
     ] = None,
     logits: Annotated[bool, typer.Option("--logits", help="Treat the outputs as logits.")] = False,
@@ -62,6 +63,6 @@ def import_(
         stdout_console.print("If the model was trained on other pixel values, import it again with --pixels.")
     if data is None and not classes:
         stdout_console.print(
-            f"Its {len(run.class_names())} classes have no names. Give --classes or --data to name them."
+            f"Its {len(run.class_names())} classes have no names. Pass --classes or --data to name them."
         )
     print_next(command("evaluate", run.path, *([] if data else ["--data", "DIR"])))

@@ -32,7 +32,9 @@ def predict(
         list[str], typer.Argument(metavar="IMAGE...", help="Image files, globs, folders, or - for standard input.")
     ] = [],  # noqa: B006  (typer copies it)
     top: Annotated[int, typer.Option(min=1, help="Number of classes to report per image.")] = 3,
-    test_index: Annotated[list[int], typer.Option(help="Also predict this test image; repeatable.")] = [],  # noqa: B006
+    test_index: Annotated[
+        list[int], typer.Option(help="Also predict the test image with this index; repeatable.")
+    ] = [],  # noqa: B006
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
     output: Annotated[

@@ -70,7 +70,7 @@ def train(
     dedup: Annotated[
         Literal["keep-together", "drop"] | None,
         typer.Option(
-            help="Near-duplicates: keep them in one split, or drop training images almost identical to test images."
+            help="Near-duplicates: keep them in one split, or drop those of validation and test images from training."
         ),
     ] = None,
     folds: Annotated[
@@ -79,7 +79,7 @@ def train(
             metavar="K",
             min=2,
             max=50,
-            help="Cross-validate: train K runs, each tested on a different part of the images. --minutes covers all K.",
+            help="Cross-validate: train K runs, each tested on a different part of the images, in --minutes together.",
         ),
     ] = None,
     skip_unreadable: SkipUnreadableOption = False,

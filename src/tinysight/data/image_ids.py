@@ -42,7 +42,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(lines, restval="", restkey="")
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV file. Name a CSV list of images.") from error
+        raise DataError(f"{path}: cannot be read as a CSV file. Pass a CSV file that lists images.") from error
     if IMAGE_COLUMN not in columns:
         raise DataError(f"{path}: no column {IMAGE_COLUMN!r}. Name the columns in the first line.")
     if not rows:

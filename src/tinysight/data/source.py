@@ -32,7 +32,7 @@ def absolute_path(spec: str | PathLike[str], kind: str) -> Path:
     try:
         return Path(spec).resolve()
     except ValueError as error:  # a null character
-        raise DataError(f"{fspath(spec)!r}: not a path. Name a {kind} file.") from error
+        raise DataError(f"{fspath(spec)!r}: not a path. Pass a {kind} file.") from error
 
 
 def is_url(text: str) -> bool:

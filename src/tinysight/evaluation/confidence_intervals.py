@@ -20,8 +20,9 @@ METHOD = (
 )
 
 LABEL_METHOD = (
-    "95%: Wilson score for shares and F1 by label; averages over labels assume that all labels err together; Student's "
-    "t with one pseudo-image for the loss; none for average precision, micro averages and Hamming accuracy"
+    "95%: Wilson score for shares and F1 by label; averages over labels assume that all scores err in the same "
+    "direction; Student's t with one pseudo-image for the loss; none for average precision, micro averages and Hamming "
+    "accuracy"
 )
 
 Statistics = NDArray[np.float64]

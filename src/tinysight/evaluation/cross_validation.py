@@ -25,10 +25,11 @@ from tinysight.runs.run import Run
 
 MAX_FOLDS = 50
 METHOD = (
-    "95%: Wilson score on the pooled predictions of all folds; balanced accuracy: on each class, combined by "
-    "square-and-add. The intervals do not include the variation between training runs."
+    "95% intervals: for the accuracy, the Wilson score on the pooled predictions of all folds; for the balanced "
+    "accuracy, the Wilson scores of the classes, combined by square-and-add. They do not include the variation between "
+    "training runs."
 )
-GROUPED_METHOD = f"{METHOD} Images of one group are not independent, so with these groups they are too narrow."
+GROUPED_METHOD = f"{METHOD} They are too narrow, because the images of a group are not independent."
 
 
 class FoldResult(FrozenModel):
@@ -111,7 +112,7 @@ def cross_validate(
         TrainingError: a run was interrupted.
     """
     if recipe.data.split == "time":
-        raise DataError("folds: would mix older and newer images of a split by time. Remove one of them.")
+        raise DataError("folds: mix older and newer images, but the split is by time. Remove one of them.")
     pool = _pool(dataset)
     parts = fold_indices(pool, folds, seed, dataset.class_names)
     Run.check_available(out)

@@ -79,7 +79,7 @@ class ImagePredictor:
         """
         if not inputs and not test_indices:
             raise InputError(
-                "predict: no images. Name files, globs, folders, - for standard input, or indices of test images."
+                "predict: no images. Pass files, globs, folders, - for standard input, or indices of test images."
             )
         images = [image for name in inputs for image in expand_inputs(name, progress)]
         progress.start("predicting", len(images), "images")
@@ -111,7 +111,7 @@ class ImagePredictor:
         self, indices: Sequence[int], data_dir: Path | None, progress: Progress
     ) -> Iterator[Prediction]:
         if not isinstance(self.source, Run):
-            raise InputError(f"{self.source.path}: not a run, so it has no test images. Name image files.")
+            raise InputError(f"{self.source.path}: not a run, so it has no test images. Pass image files.")
         test = open_complete_dataset(self.source, data_dir=data_dir, progress=progress).test
         check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])

@@ -124,7 +124,7 @@ def compare_runs(runs: Sequence[Run]) -> RunComparison:
         RunError: a run was not evaluated, or one of its files is damaged.
     """
     if len(runs) < 2:
-        raise InputError("compare: needs at least two runs. Name another run.")
+        raise InputError("compare: needs at least two runs. Pass another run.")
     named = dict(zip(_short_names(runs), runs, strict=True))
     _check_same_images(runs)
     predictions = {name: run.predictions() for name, run in named.items()}
@@ -148,7 +148,7 @@ def _short_names(runs: Sequence[Run]) -> list[str]:
 def _check_same_images(runs: Sequence[Run]) -> None:
     for first, second in combinations(runs, 2):
         if first.path.resolve() == second.path.resolve():
-            raise InputError(f"{first.path}: named twice. Name different runs.")
+            raise InputError(f"{first.path}: passed twice. Pass different runs.")
         if first.environment().dataset.fingerprint != second.environment().dataset.fingerprint:
             raise InputError(
                 f"{first.path}: trained on a different dataset than {second.path}. Compare runs of one dataset."

@@ -48,10 +48,10 @@ class Explainer:
             InputError: an input matches no image, or there are more than 50 images.
         """
         if "-" in inputs:
-            raise InputError("-: `explain` does not read standard input. Name image files.")
+            raise InputError("-: `explain` does not read standard input. Pass image files.")
         files = [(name, file) for pattern in inputs for name, file in expand_inputs(pattern) if file is not None]
         if len(files) > MAX_IMAGES:
-            raise InputError(f"explain: {len(files)} images are too many for one figure. Name at most {MAX_IMAGES}.")
+            raise InputError(f"explain: {len(files)} images are too many for one figure. Pass at most {MAX_IMAGES}.")
         size = self.classifier.image_size
         crops, failures = decode_crops([file for _, file in files], (size, size), self.classifier.crops)
         failed = dict(failures)

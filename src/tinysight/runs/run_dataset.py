@@ -65,7 +65,7 @@ def open_complete_dataset(
     """Return the dataset that a run was trained on. Raises DataError as `open_dataset`, and if any image is missing."""
     opened = open_dataset(run, dataset, data_dir, progress)
     if run.environment().dataset.argument != NO_IMAGES and not is_dataset_of(run, opened):
-        raise DataError(f"{opened.source}: lacks images of {run.path}, and this needs all of them. Restore them.")
+        raise DataError(f"{opened.source}: some images of {run.path} are missing, but all are needed. Restore them.")
     return opened
 
 
@@ -113,7 +113,7 @@ def _new_images(run: Run, dataset: Dataset, match: ImageMatch | None, progress: 
             "of their own, and evaluate on that."
         )
     if match is None or not len(match.new):
-        raise DataError(f"{dataset.source}: has no image that {run.path} has not seen. Evaluate on the test split.")
+        raise DataError(f"{dataset.source}: has no images that are new to {run.path}. Evaluate on the test split.")
     new = match.new_images()
     progress.note(f"{dataset.source}: only the {len(new):,} images that are new to {run.path} are evaluated.")
     return replace(dataset, test=new, has_drawn_test=False)
@@ -126,7 +126,7 @@ def _load_recorded(run: Run, data_dir: Path | None, progress: Progress) -> Datas
         raise DataError(f"{run.path}: was imported without images. Pass the dataset, or import it again with one.")
     if os.path.isabs(record.argument) and not Path(record.argument).exists():
         raise DataError(
-            f"{record.argument}: not there, but {run.path} was trained on it. Pass the dataset if it has moved."
+            f"{record.argument}: does not exist, but {run.path} was trained on it. Pass the dataset if it has moved."
         )
     folder = data_dir or _recorded_folder(record)
     size = run.recipe().data.image_size
@@ -175,7 +175,7 @@ def _dataset_of_run(run: Run, match: ImageMatch, progress: Progress) -> Dataset:
     if differences := match.differences():
         advice = "New images are not used. To measure them, evaluate on the split 'new'." if len(match.new) else ""
         progress.note(
-            f"{match.dataset.source}: {differences}. The others keep the split and the label that they have in "
+            f"{match.dataset.source}: {differences}. All other images keep the split and the label that they have in "
             f"{run.path}. {advice}".rstrip()
         )
     return replace(match.dataset_of_run(), notes=run.environment().dataset.notes)
@@ -206,7 +206,9 @@ def match_classes(dataset: Dataset, classifier: Predictor) -> Dataset:
     if dataset.task != classifier.task:
         one, several = "one label per image", "several labels per image"
         has, takes = (one, several) if dataset.task == "multi-class" else (several, one)
-        raise DataError(f"{dataset.source}: has {has}, but the classifier was trained on {takes}. Use such a dataset.")
+        raise DataError(
+            f"{dataset.source}: has {has}, but the classifier was trained on {takes}. Use a dataset with {takes}."
+        )
     matched = _relabel(dataset, classifier.class_names)
     height, width = dataset.image_size
     if (height, width) != (classifier.image_size, classifier.image_size):
@@ -230,7 +232,7 @@ def _relabel(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     if dataset.task == "multi-label" and (absent := set(names) - set(dataset.class_names)):
         notes = (
             *notes,
-            f"Labels that these images lack count as absent from all of them: {', '.join(sorted(absent))}.",
+            f"Labels that the dataset lacks are counted as absent from every image: {', '.join(sorted(absent))}.",
         )
     positions = np.array([names.index(name) for name in dataset.class_names], dtype=np.int64)
 

@@ -15,7 +15,7 @@ _MAX_HEADER_BYTES = 2**11  # parsing takes quadratic time, here 10 ms
 _MAX_PARTS = 3  # more than one is refused, so the content of further ones does not matter
 
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,70})"|([^\s;,"]{1,70}))\s*(?:;|$)', re.IGNORECASE)
-_DAMAGED = "Form: its boundaries are missing or damaged. Send the form again, and let the client write Content-Type."
+_DAMAGED = "Form: its boundaries are missing or damaged. Send the form again, and let the client set Content-Type."
 _SEND = "Send the image as the only file, as in curl -F file=@cat.jpg."
 
 

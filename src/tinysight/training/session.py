@@ -115,15 +115,15 @@ class Session:
         """Note how many validation and test images have a near-duplicate among the training images."""
         if self.config.recipe.data.near_duplicates == "drop":
             self.progress.note(
-                f"Near-duplicates of validation and test images: {split.n_dropped:,} left out of training."
+                f"Near-duplicates of validation and test images: {split.n_dropped:,} training images left out."
             )
             return
         others = [split.validation, self.config.dataset.test]
         n_train, n_others = len(split.train_indices), sum(map(len, others))
         if n_train * n_others > MAX_CHECKED_PAIRS:
             self.progress.note(
-                f"Near-duplicates of the {n_train:,} training images among the {n_others:,} validation and test images "
-                "were not searched, since that takes long. An audit searches them."
+                f"Near-duplicates between the {n_train:,} training images and the {n_others:,} validation and test "
+                "images were not searched, because this would take long. An audit searches for them."
             )
             return
         pairs = duplicates_across(split.train, split.train_indices, *others)
@@ -171,7 +171,9 @@ class Session:
             self.stopwatch.add(**checkpoint.state["seconds"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             folder = self.run_directory.path / "checkpoint"
-            raise RunError(f"{folder}: it belongs to another run. Restore a copy of it, or train again.") from error
+            raise RunError(
+                f"{folder}: belongs to another run. Restore the checkpoint of this run, or train again."
+            ) from error
 
     def _record_changes(self, now: Environment) -> None:
         """Report and record the changes of the environment since the run was started."""
@@ -211,7 +213,7 @@ class Session:
         if trainer.stopped_early and trainer.early_stopping:
             reason = trainer.early_stopping.describe()
         elif training.minutes is not None and training.max_epochs == n_epochs:
-            reason = f"Ended after training.max_epochs, {n_epochs:,} epochs: more of them change little."
+            reason = f"Ended after {n_epochs:,} epochs (training.max_epochs), since more would change little."
         else:
             return ""
         if training.minutes is None:
@@ -228,9 +230,8 @@ class Session:
         if training.method != "scratch" or training.minutes is not None or is_enough:
             return ""
         return (
-            f"Few steps: {n_steps:,} in all, since an epoch of {n_train:,} images has "
-            f"{steps_per_epoch:,}. The training accuracy is {percent(last.accuracy)}. Set training.minutes, or more "
-            "training.epochs."
+            f"Few steps: {n_steps:,} in all, since an epoch of {n_train:,} images has only {steps_per_epoch:,}. The "
+            f"training accuracy is {percent(last.accuracy)}. Set training.minutes, or increase training.epochs."
         )
 
     def _end(self, status: RunStatus, error: str | None = None) -> Summary:

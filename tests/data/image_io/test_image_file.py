@@ -286,7 +286,7 @@ def test_a_lower_limit_set_in_pillow_applies(monkeypatch):
 def test_paths_that_are_not_readable_files_are_errors(tmp_path):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     for path, message in [
-        (tmp_path, ": a folder. Name an image file."),
+        (tmp_path, ": a folder. Pass an image file."),
         (tmp_path / "missing.png", ": no such file"),
         (tmp_path / "loop.png", ": cannot be read"),
         (tmp_path / "null\0.png", ": cannot be read"),
@@ -364,8 +364,8 @@ def test_every_refusal_is_a_sentence_with_a_fix(path):
 
 def test_paths_that_are_no_files_are_refused_with_a_fix(tmp_path, path):
     assert refusal_of(path) == f"{path}: no such file. Check the path."
-    assert refusal_of(tmp_path) == f"{tmp_path}: a folder. Name an image file."
-    assert refusal_of(Path(os.devnull)) == f"{os.devnull}: not a regular file. Name an image file."
+    assert refusal_of(tmp_path) == f"{tmp_path}: a folder. Pass an image file."
+    assert refusal_of(Path(os.devnull)) == f"{os.devnull}: not a regular file. Pass an image file."
     path.symlink_to(path)
     assert refusal_of(path) == f"{path}: cannot be read (Too many levels of symbolic links). Check the path."
     null = tmp_path / "a\0.png"

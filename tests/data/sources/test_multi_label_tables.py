@@ -139,9 +139,8 @@ def test_a_wrong_table_is_one_clear_sentence(write, header, cells, message):
 def test_a_column_label_with_separators_is_noted(write):
     dataset = load(write(["label"], lambda n: [("cat|dog", "boat")[n % 2]]), 8)
     assert dataset.task == "multi-class"
-    assert "The label 'cat|dog' is one class. If it means several labels, name the column labels." in (
-        dataset.report.notes()
-    )
+    note = "The label 'cat|dog' is read as one class. If it means several labels, rename the column label to labels."
+    assert note in dataset.report.notes()
 
 
 def test_a_label_that_the_validation_split_takes_is_an_error(write):

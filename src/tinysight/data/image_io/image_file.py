@@ -272,7 +272,7 @@ def _read_file(path: Path) -> bytes:
         # Reading a pipe or a device could block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
             kind = "a folder" if path.is_dir() else "not a regular file"
-            raise ImageError(f"{path}: {kind}. Name an image file.")
+            raise ImageError(f"{path}: {kind}. Pass an image file.")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:

@@ -76,7 +76,7 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
         raise DataError(f"y: shape {targets.shape} for {len(pixels):,} images. Pass one label for each image.")
     classes, codes = np.unique(targets, return_inverse=True)
     if len(classes) < 2:
-        raise DataError(f"y: the single class {classes.tolist()}. Pass at least two classes.")
+        raise DataError(f"y: has the single class {classes.tolist()}. Pass at least two classes.")
     codes = codes.astype(np.int64)
     values = classes.tolist()
     names = tuple(str(label) for label in values)

@@ -168,7 +168,8 @@ class Table:
             yield f"Several labels per image: {names}. {unlabeled:,} of {len(self.rows):,} images have none."
         elif piped := [name for name in class_names if SEPARATOR in name]:
             yield (
-                f"The label {one_line(piped[0])!r} is one class. If it means several labels, name the column labels."
+                f"The label {one_line(piped[0])!r} is read as one class. If it means several labels, rename "
+                "the column label to labels."
             )
 
     def _check_splits(self, class_names: list[str]) -> None:
@@ -217,7 +218,7 @@ def read_csv(path: Path) -> Table:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path}: not a regular file. Name a CSV file.")
+            raise DataError(f"{path}: not a regular file. Pass a CSV file.")
         if status.st_size > MAX_TABLE_BYTES:
             raise DataError(f"{path}: larger than {MAX_TABLE_BYTES:,} bytes. Split it into smaller tables.")
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -332,7 +333,7 @@ def _find_flags(
         if not cells & _FLAGS.keys():
             raise DataError(
                 f"{path}: the column {names[position]!r} has no 0 or 1. Without a column 'label' or 'labels', all "
-                "columns but 'image', 'split', 'group' and 'time' are labels. Remove it."
+                "columns but 'image', 'split', 'group' and 'time' are labels. Remove that column."
             )
     return {names[position]: position for position in others}
 

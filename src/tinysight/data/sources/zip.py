@@ -34,7 +34,7 @@ from tinysight.data.sources.folder import scan_folder
 
 MAX_MEMBERS = 2_000_000
 MAX_TOTAL_BYTES = 2**36  # 64 GiB unpacked
-_UNPACK = "Unpack it yourself and name the folder."
+_UNPACK = "Unpack it yourself and pass the folder."
 _OUTSIDE = re.compile(r"/|[A-Za-z]:|(.*/)?\.\.(/|$)", re.DOTALL)
 _ZIP_ERRORS = (zipfile.BadZipFile, ZlibError, LZMAError, EOFError, ValueError, struct.error, KeyError, IndexError)
 
@@ -192,7 +192,7 @@ def _content(archive: zipfile.ZipFile, member: _Member, path: Path) -> bytes:
 
 def _open(path: Path) -> zipfile.ZipFile:
     if not stat.S_ISREG(path.stat().st_mode):
-        raise DataError(f"{path}: not a regular file. Name a zip file.")
+        raise DataError(f"{path}: not a regular file. Pass a zip file.")
     return zipfile.ZipFile(path)
 
 
