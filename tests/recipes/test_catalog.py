@@ -27,7 +27,8 @@ def test_a_path_to_a_file_is_accepted(tmp_path, monkeypatch):
         ("depe", "Unknown recipe 'depe'. Did you mean 'deep'?"),
         (
             "vgg",
-            "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, probe, resnet-9, simple,",
+            "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, finetune, probe, "
+            "resnet-9, simple,",
         ),
         ("", "Unknown recipe ''. Known: deep"),
         ("mine.toml", "mine.toml: no such recipe file. List the built-in recipes with `tinysight recipes list`."),

@@ -1,7 +1,5 @@
 """Probes: the last layer trained on frozen features."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch

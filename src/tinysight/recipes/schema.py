@@ -211,10 +211,11 @@ class EarlyStoppingSection(Section):
 class TrainingSection(Section):
     """Method, training length, batch size and loss."""
 
-    method: Literal["scratch", "probe"] = Field(
+    method: Literal["scratch", "probe", "finetune"] = Field(
         "scratch",
         description="scratch: train all weights, from random ones or those of model.backbone; probe: train only the "
-        "last layer, a logistic regression on the features of model.backbone",
+        "last layer, a logistic regression on the features of model.backbone; finetune: then train the last half of "
+        "the layers, then all",
     )
     epochs: int = Field(20, ge=1, le=100_000, description="maximum number of passes over the training images")
     minutes: float | None = Field(
@@ -282,6 +283,12 @@ class Recipe(Section):
                 )
             if self.data.normalization == "backbone":
                 raise ValueError("data.normalization backbone needs model.backbone. Set it, or another normalization")
+        return self
+
+    @model_validator(mode="after")
+    def _check_finetune(self) -> Self:
+        if self.training.method == "finetune" and self.optimizer.name not in ("sgd", "adamw"):
+            raise ValueError(f"training.method finetune needs optimizer sgd or adamw, not {self.optimizer.name}")
         return self
 
     @model_validator(mode="after")

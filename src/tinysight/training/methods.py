@@ -8,11 +8,12 @@ from tinysight.models.network import NetworkFactory
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
+from tinysight.training.finetune import FineTuneTrainer
 from tinysight.training.precision import Precision
 from tinysight.training.probe import ProbeTrainer
 from tinysight.training.trainer import Trainer
 
-_TRAINERS: dict[str, type[Trainer]] = {"scratch": Trainer, "probe": ProbeTrainer}
+_TRAINERS: dict[str, type[Trainer]] = {"scratch": Trainer, "probe": ProbeTrainer, "finetune": FineTuneTrainer}
 
 
 def build_trainer(

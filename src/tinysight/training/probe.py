@@ -34,25 +34,94 @@ N_FOLDS = 5  # of the cross-validation that chooses the penalty
 MAX_CV_IMAGES = 5000  # which choose it; more take longer and hardly change it
 
 
-class ProbeTrainer(Trainer):
-    """Fits the last layer by logistic regression, with an L2 penalty chosen by cross-validation.
+class FeatureHead:
+    """The last layer of a trainer's network, fitted to the features of its frozen body by logistic regression.
 
-    A step computes the features of a batch of images, so that a large dataset can be interrupted and resumed. They are
-    cached by the content of the images. At the end of the only epoch, the last layer is fitted.
+    The L2 penalty is chosen by cross-validation. Features are computed batch by batch, so that a large dataset can be
+    interrupted and resumed, and cached by the content of the images.
     """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer, self.layer = trainer, _last_linear(trainer.network)
+        body = {
+            name: tensor
+            for name, tensor in trainer.network.state_dict(keep_vars=True).items()
+            if tensor is not self.layer.weight and tensor is not self.layer.bias
+        }
+        spec = trainer.classifier.spec
+        settings = (spec.model.input_size, spec.image_size, spec.mean, spec.std, trainer.precision)
+        self._cache = FeatureCache(network_key(body, *settings))
+        self._body = fused(trainer.network)
+
+    def features(self, pixels: Pixels) -> Tensor:
+        """Return the features (n, d), float32, of uint8 images (n, 3, height, width)."""
+        return self._cache.features(pixels, self._compute)
+
+    def step(self) -> int:
+        """Compute the features of the next batch of the trainer's epoch, and return its number of images."""
+        start, state, split = time.perf_counter(), self.trainer.state, self.trainer.split
+        size = self.trainer.recipe.training.batch_size
+        rows = split.train_indices[state.step * size : (state.step + 1) * size]
+        self.features(take(split.train.pixels, rows))
+        state.images, state.step = state.images + len(rows), state.step + 1
+        state.seconds += time.perf_counter() - start
+        return len(rows)
+
+    def fit(self) -> None:
+        """Fit the last layer to all training images, and record the training scores in the state of the trainer."""
+        start, state, rows = time.perf_counter(), self.trainer.state, self.trainer.split.train_indices
+        train, weights = self.trainer.split.train, self.trainer.loader.image_weights
+        features, labels = self.features(take(train.pixels, rows)), torch.from_numpy(train.labels[rows])
+        problem = HeadProblem(
+            features,
+            labels,
+            None if weights is None else torch.from_numpy(weights[rows]),
+            len(self.trainer.classifier.class_names),
+            self._loss,
+            has_bias=self.layer.bias is not None,
+        )
+        fitted = problem.solve(self._folds(rows))
+        with torch.no_grad():
+            scale = self.layer.in_features if isinstance(self.layer, ScaledLinear) else 1
+            self.layer.weight.copy_(fitted.weight * scale)
+            if self.layer.bias is not None:
+                self.layer.bias.copy_(fitted.bias)
+            logits = self.layer(features)
+            state.images = len(rows)
+            state.loss_sum = float(self._loss(logits, labels, None))
+            state.correct = self.trainer.objective.count_correct(logits, labels)
+        state.seconds += time.perf_counter() - start
+        with suppress(StorageError):  # a cache that cannot be written costs time, nothing else
+            self._cache.save()
+
+    def _folds(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Return the positions in `rows` of the images of each fold."""
+        seed, train = derive_seed(self.trainer.seed, "probe folds"), self.trainer.split.train
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAX_CV_IMAGES])
+        groups = None
+        if train.groups:
+            _, groups = np.unique([train.groups[row] for row in rows[chosen]], return_inverse=True)
+        return [chosen[fold] for fold in folds(train.labels[rows[chosen]], groups, N_FOLDS, seed)]
+
+    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+        return self.trainer.objective.loss(logits, labels, 0.0, weights)
+
+    @torch.inference_mode()
+    def _compute(self, pixels: Pixels) -> Tensor:
+        trainer, rows = self.trainer, []
+        for batch in iter_batches(pixels):
+            images = torch.from_numpy(batch).to(trainer.device).float().contiguous(memory_format=torch.channels_last)
+            with autocast(trainer.precision, trainer.device):
+                rows.append(embed(self._body, trainer.classifier.spec.normalization(images)).float().cpu())
+        return torch.cat(rows)
+
+
+class ProbeTrainer(Trainer):
+    """Trains only the last layer, in one epoch whose steps compute features."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.head = _last_linear(self.network)
-        body = {
-            name: tensor
-            for name, tensor in self.network.state_dict(keep_vars=True).items()
-            if tensor is not self.head.weight and tensor is not self.head.bias
-        }
-        spec = self.classifier.spec
-        settings = (spec.model.input_size, spec.image_size, spec.mean, spec.std, self.precision)
-        self.cache = FeatureCache(network_key(body, *settings))
-        self._body = fused(self.network)
+        self.head = FeatureHead(self)
 
     @property
     def progress(self) -> float:
@@ -62,12 +131,7 @@ class ProbeTrainer(Trainer):
 
     def step(self) -> int:
         """Compute the features of the next batch and return its number of images."""
-        start, state, size = time.perf_counter(), self.state, self.recipe.training.batch_size
-        rows = self.split.train_indices[state.step * size : (state.step + 1) * size]
-        self._features(take(self.split.train.pixels, rows))
-        state.images, state.step = state.images + len(rows), state.step + 1
-        state.seconds += time.perf_counter() - start
-        return len(rows)
+        return self.head.step()
 
     def step_scores(self) -> dict[str, float]:
         """Return nothing: there is no loss before the last layer is fitted."""
@@ -75,67 +139,22 @@ class ProbeTrainer(Trainer):
 
     def end_epoch(self) -> EpochRecord:
         """Fit the last layer, then validate it and record the metrics."""
-        start, state, rows = time.perf_counter(), self.state, self.split.train_indices
-        features = self._features(take(self.split.train.pixels, rows))
-        labels = torch.from_numpy(self.split.train.labels[rows])
-        weights = self.loader.image_weights
-        problem = HeadProblem(
-            features,
-            labels,
-            None if weights is None else torch.from_numpy(weights[rows]),
-            len(self.classifier.class_names),
-            self._loss,
-            has_bias=self.head.bias is not None,
-        )
-        fitted = problem.solve(self._folds(rows))
-        with torch.no_grad():
-            scale = self.head.in_features if isinstance(self.head, ScaledLinear) else 1
-            self.head.weight.copy_(fitted.weight * scale)
-            if self.head.bias is not None:
-                self.head.bias.copy_(fitted.bias)
-            logits = self.head(features)
-            state.loss_sum = float(self._loss(logits, labels, None))
-            state.correct = self.objective.count_correct(logits, labels)
-        state.seconds += time.perf_counter() - start
-        with suppress(StorageError):  # a cache that cannot be written costs time, nothing else
-            self.cache.save()
+        self.head.fit()
         return super().end_epoch()
-
-    def _folds(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return the positions in `rows` of the images of each fold: by class where possible, groups stay whole."""
-        random = np.random.default_rng(derive_seed(self.seed, "probe folds"))
-        chosen = np.sort(random.permutation(len(rows))[:MAX_CV_IMAGES])
-        labels, groups = self.split.train.labels[rows[chosen]], None
-        if self.split.train.groups:
-            _, groups = np.unique([self.split.train.groups[row] for row in rows[chosen]], return_inverse=True)
-        return [chosen[fold] for fold in folds(labels, groups, N_FOLDS, derive_seed(self.seed, "probe folds"))]
-
-    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
-        return self.objective.loss(logits, labels, self.recipe.training.label_smoothing, weights)
 
     def _predict_logits(self, split: Split, precision: Precision) -> tuple[Tensor, Tensor]:
         """Return logits (n, classes) of the current weights, and labels; the features are computed once."""
         if precision != self.precision:
             return super()._predict_logits(split, precision)
         with torch.inference_mode():
-            return self.head(self._features(split.pixels)).float(), torch.from_numpy(split.labels)
-
-    def _features(self, pixels: Pixels) -> Tensor:
-        return self.cache.features(pixels, self._compute)
-
-    @torch.inference_mode()
-    def _compute(self, pixels: Pixels) -> Tensor:
-        rows = []
-        for batch in iter_batches(pixels):
-            images = torch.from_numpy(batch).to(self.device).float().contiguous(memory_format=torch.channels_last)
-            with autocast(self.precision, self.device):
-                rows.append(embed(self._body, self.classifier.spec.normalization(images)).float().cpu())
-        return torch.cat(rows)
+            return self.head.layer(self.head.features(split.pixels)).float(), torch.from_numpy(split.labels)
 
 
 def _last_linear(network: nn.Module) -> nn.Linear:
     """Return the last layer of a network. Raises RecipeError if it is not linear."""
     layers = [layer for layer in network.modules() if list(layer.parameters(recurse=False))]
     if not isinstance(layers[-1], nn.Linear):
-        raise RecipeError("training.method probe: the network does not end in a linear layer. Use another backbone.")
+        raise RecipeError(
+            "training.method: the network of this backbone does not end in a linear layer. Use another backbone."
+        )
     return layers[-1]

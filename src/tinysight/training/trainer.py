@@ -158,7 +158,7 @@ class Trainer:
         images, labels = self.loader.batch(state.epoch, state.step)
         weights = self.loader.weights(state.epoch, state.step)
         self._seed_dropout()
-        self.network.train()
+        self._set_train_mode()
         # A dataset smaller than a batch gets a smaller gradient, since the learning rates suit full batches.
         size = training.batch_size if training.drop_last else len(labels)
         sums = [
@@ -289,6 +289,9 @@ class Trainer:
     def _checks_bf16(self) -> bool:
         """Whether the classifier will predict in bfloat16 where its margin is large enough."""
         return self.precision == "bf16" and self.device == "cpu" and self.objective.decides_by_margin
+
+    def _set_train_mode(self) -> None:
+        self.network.train()
 
     def _seed_dropout(self) -> None:
         rank = () if self.group.is_main else (self.group.rank,)  # a different dropout mask on every worker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -16,7 +16,10 @@ from tinysight.training.precision import Precision
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter], config: OptimizerSection, precision: Precision = "fp32"
+    parameters: Iterable[nn.Parameter],
+    config: OptimizerSection,
+    precision: Precision = "fp32",
+    lr_factors: Sequence[float] | None = None,
 ) -> Optimizer:
     """Return the optimizer that the recipe names, without state.
 
@@ -24,6 +27,7 @@ def build_optimizer(
         parameters: those of a network, in its order; Muon takes the last matrix as the classification head.
         config: the optimizer and its hyperparameters.
         precision: the precision of training; Muon orthogonalizes in it.
+        lr_factors: sgd, adamw: factor of the learning rate of each trainable parameter; by default 1 for all.
     """
     match config.name:
         case "rmsprop":
@@ -31,6 +35,6 @@ def build_optimizer(
         case "adam":
             return Adam(parameters, config)
         case "sgd" | "adamw":
-            return TorchOptimizer(parameters, config)
+            return TorchOptimizer(parameters, config, lr_factors)
         case "muon":
             return Muon(parameters, config, torch.bfloat16 if precision == "bf16" else torch.float32)

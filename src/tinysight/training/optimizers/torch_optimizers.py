@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,25 +14,36 @@ from tinysight.training.optimizers.base import Optimizer
 class TorchOptimizer(Optimizer):
     """SGD or AdamW of torch.optim, as the recipe names it.
 
-    All parameters get the same learning rate and weight decay. State tensors exist from a parameter's first gradient
-    on, so that a restored optimizer continues bit for bit.
+    All parameters get the same weight decay. State tensors exist from a parameter's first gradient on, so that a
+    restored optimizer continues bit for bit.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimizerSection) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], config: OptimizerSection, lr_factors: Sequence[float] | None = None
+    ) -> None:
+        """Create the optimizer.
+
+        Args:
+            parameters: those of a network.
+            config: the optimizer and its hyperparameters.
+            lr_factors: factor of the learning rate of each trainable parameter; by default 1 for all.
+        """
         super().__init__(parameters, config)
         lr, decay, momentum = config.learning_rate, config.weight_decay, config.momentum
         betas = (config.beta_1, config.beta_2)
+        self.lr_factors = lr_factors or [1.0] * len(self.parameters)
+        groups = [{"params": [parameter]} for parameter in self.parameters] if lr_factors else self.parameters
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.SGD(self.parameters, lr, momentum, weight_decay=decay, nesterov=momentum > 0)
+            torch.optim.SGD(groups, lr, momentum, weight_decay=decay, nesterov=momentum > 0)
             if config.name == "sgd"
-            else torch.optim.AdamW(self.parameters, lr, betas, config.epsilon, decay)
+            else torch.optim.AdamW(groups, lr, betas, config.epsilon, decay)
         )
 
     def step(self, lr_scale: float = 1.0) -> None:
         """Update every parameter that has a gradient."""
         self.steps += 1
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr_scale * self.config.learning_rate
+        for group, factor in zip(self.optimizer.param_groups, self.lr_factors, strict=False):
+            group["lr"] = lr_scale * factor * self.config.learning_rate
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Tensor]:
