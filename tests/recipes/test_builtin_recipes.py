@@ -33,7 +33,7 @@ FAST = ["fast-73", "fast-85", "fast-90", "fast-94"]
 
 
 def test_all_built_in_recipes_are_covered():
-    assert catalog.list_recipes() == sorted([*NOTEBOOKS, *FAST, "fast", "resnet-9", "probe", "finetune"])
+    assert catalog.list_recipes() == sorted([*NOTEBOOKS, *FAST, "fast", "resnet-9", "probe", "finetune", "auto"])
 
 
 @pytest.mark.parametrize("fast_name", [*FAST, "fast"])

@@ -27,10 +27,10 @@ def test_a_path_to_a_file_is_accepted(tmp_path, monkeypatch):
         ("depe", "Unknown recipe 'depe'. Did you mean 'deep'?"),
         (
             "vgg",
-            "Known: deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, finetune, probe, "
-            "resnet-9, simple,",
+            "Known: auto, deep, deep-augmented, early-stopping, fast, fast-73, fast-85, fast-90, fast-94, finetune, "
+            "probe, resnet-9, simple,",
         ),
-        ("", "Unknown recipe ''. Known: deep"),
+        ("", "Unknown recipe ''. Known: auto, deep"),
         ("mine.toml", "mine.toml: no such recipe file. List the built-in recipes with `tinysight recipes list`."),
         ("folder/mine", "folder/mine: no such recipe file."),
         ("folder", "folder: a folder, not a recipe. The recipe of a run is its file recipe.toml."),

@@ -33,9 +33,12 @@ def batch_size(image_size: int) -> int:
     return max(1, PIXELS_PER_BATCH // image_size**2)
 
 
-def iter_batches(pixels: Pixels) -> Iterator[Pixels]:
-    """Yield uint8 images (n, 3, height, width) in order, in batches of `batch_size`; none if there are no images."""
-    return iter_chunks(pixels, batch_size(pixels.shape[-1]))
+def iter_batches(pixels: Pixels, input_size: int | None = None) -> Iterator[Pixels]:
+    """Yield uint8 images (n, 3, height, width) in order, in batches of `batch_size`; none if there are no images.
+
+    `input_size` is the size to which the network resizes them, if it does.
+    """
+    return iter_chunks(pixels, batch_size(max(pixels.shape[-1], input_size or 0)))
 
 
 @dataclass(frozen=True)
@@ -249,7 +252,7 @@ class Classifier:
         if network.training:
             network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
         logits, normalization = [torch.empty(0, len(self.class_names))], self.spec.normalization
-        for batch in iter_batches(pixels):
+        for batch in iter_batches(pixels, self.spec.model.input_size):
             images = normalization(view(torch.from_numpy(batch).float()))
             logits.append(network(images.contiguous(memory_format=torch.channels_last)).float())
         return torch.cat(logits)

@@ -31,11 +31,14 @@ class WeightsSource(Protocol):
     def sha256(self) -> str:
         """The SHA-256 of the file, in hex."""
 
+    def check(self) -> None:
+        """Raise InputError if the file is not on this machine."""
+
     def read(self) -> dict[str, Tensor]:
         """Return the tensors of the file by name.
 
         Raises:
-            InputError: a package is not installed.
+            InputError: the file is not on this machine.
             ModelError: the file has another checksum.
         """
 
@@ -59,9 +62,13 @@ class PackageFile:
     file: str
     sha256: str
 
+    def check(self) -> None:
+        """Raise InputError if the package is not installed."""
+        optional_deps.require(self.package, extra=EXTRA)
+
     def read(self) -> dict[str, Tensor]:
         """Return the tensors of the file by name; see `WeightsSource`."""
-        optional_deps.require(self.package, extra=EXTRA)
+        self.check()
         with resources.as_file(resources.files(self.module).joinpath(self.file)) as path:
             content = _read_verified(path, self.sha256)
         try:

@@ -211,11 +211,11 @@ class EarlyStoppingSection(Section):
 class TrainingSection(Section):
     """Method, training length, batch size and loss."""
 
-    method: Literal["scratch", "probe", "finetune"] = Field(
+    method: Literal["scratch", "probe", "finetune", "auto"] = Field(
         "scratch",
         description="scratch: train all weights, from random ones or those of model.backbone; probe: train only the "
         "last layer, a logistic regression on the features of model.backbone; finetune: then train the last half of "
-        "the layers, then all",
+        "the layers, then all; auto: probe or finetune, as minutes allow, at the best model.input_size",
     )
     epochs: int = Field(20, ge=1, le=100_000, description="maximum number of passes over the training images")
     minutes: float | None = Field(
@@ -287,8 +287,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_finetune(self) -> Self:
-        if self.training.method == "finetune" and self.optimizer.name not in ("sgd", "adamw"):
-            raise ValueError(f"training.method finetune needs optimizer sgd or adamw, not {self.optimizer.name}")
+        method, optimizer = self.training.method, self.optimizer.name
+        if method in ("finetune", "auto") and optimizer not in ("sgd", "adamw"):
+            raise ValueError(f"training.method {method} needs optimizer sgd or adamw, not {optimizer}")
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,9 @@ class Backbone(Protocol):
     def normalization(self) -> Normalization:
         """The normalization of the images that it was trained on."""
 
+    def check(self) -> None:
+        """Raise InputError if its weights are not installed."""
+
     def load_into(self, network: nn.Module, class_names: tuple[str, ...]) -> None:
         """Load its weights into a network of its architecture; the last layer stays random for new classes."""
 
@@ -43,6 +46,10 @@ class PublishedBackbone:
     def normalization(self) -> Normalization:
         """The normalization of the images that it was trained on."""
         return Normalization(self.weights.mean, self.weights.std)
+
+    def check(self) -> None:
+        """Raise InputError if its weights are not installed."""
+        self.weights.source.check()
 
     def load_into(self, network: nn.Module, class_names: tuple[str, ...]) -> None:
         """Load its weights into a network of its architecture, whose last layer stays random."""
@@ -63,6 +70,9 @@ class RunBackbone:
     def normalization(self) -> Normalization:
         """The normalization of the images that it was trained on."""
         return Run.open(self.path).classifier().spec.normalization
+
+    def check(self) -> None:
+        """Do nothing: a run has its weights."""
 
     def load_into(self, network: nn.Module, class_names: tuple[str, ...]) -> None:
         """Load its weights into a network of its architecture; rows of the last layer are copied for equal classes."""

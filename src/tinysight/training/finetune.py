@@ -18,6 +18,7 @@ from tinysight.training.trainer import Trainer
 
 FIRST_LAYER_RATE = 0.1  # learning rate of the first layer, relative to that of the last
 LAST_LAYERS = 0.5  # fraction of the layers that are trained first, from the end of the network
+MAX_HEAD_IMAGES = 5000  # that the probe is fitted to; with more, the time is better spent on training
 ALL_FROM = 0.3  # fraction of the training from which on all layers are trained
 
 
@@ -30,7 +31,7 @@ class FineTuneTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.head = FeatureHead(self)
+        self.head = FeatureHead(self, MAX_HEAD_IMAGES)
         self._layers = [layer for layer in self.network.modules() if list(layer.parameters(recurse=False))]
         last = max(1, len(self._layers) - 1)
         rates = [

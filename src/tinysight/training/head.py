@@ -74,6 +74,18 @@ class HeadProblem:
         weight = coefficients[:, :-1] @ self._axes.T / self._scale
         return Head(weight, coefficients[:, -1] - weight @ self._mean, penalty, cv_loss)
 
+    def held_out_logits(self, folds: Sequence[NDArray[np.int64]]) -> tuple[Tensor, float]:
+        """Return the logits of each image by the head that was fitted without its fold, and their mean loss.
+
+        The penalty is that with the smallest loss, so the loss is slightly optimistic.
+        """
+        penalty, loss = self._choose_penalty(folds)
+        logits = torch.zeros(len(self.labels), self.num_classes, dtype=torch.float64)
+        pool = np.concatenate(folds)
+        for fold in folds:
+            logits[fold] = self._logits(self._minimize(np.setdiff1d(pool, fold), penalty, _CV_TOLERANCE), fold)
+        return logits, loss
+
     def _choose_penalty(self, folds: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
         """Return the best penalty and its mean loss. The loss has one minimum, so the search ends when it rises."""
         pool = np.concatenate(folds)

@@ -41,8 +41,12 @@ class FeatureHead:
     interrupted and resumed, and cached by the content of the images.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, max_images: int | None = None) -> None:
+        """Prepare the features of a trainer's images, or of `max_images` of them, drawn at random."""
         self.trainer, self.layer = trainer, _last_linear(trainer.network)
+        learn = trainer.split.train_indices
+        random = np.random.default_rng(derive_seed(trainer.seed, "probe images"))
+        self._rows = learn if max_images is None else np.sort(random.permutation(learn)[:max_images])
         body = {
             name: tensor
             for name, tensor in trainer.network.state_dict(keep_vars=True).items()
@@ -61,15 +65,17 @@ class FeatureHead:
         """Compute the features of the next batch of the trainer's epoch, and return its number of images."""
         start, state, split = time.perf_counter(), self.trainer.state, self.trainer.split
         size = self.trainer.recipe.training.batch_size
-        rows = split.train_indices[state.step * size : (state.step + 1) * size]
-        self.features(take(split.train.pixels, rows))
-        state.images, state.step = state.images + len(rows), state.step + 1
+        rows = self._rows[state.step * size : (state.step + 1) * size]
+        if len(rows):
+            self.features(take(split.train.pixels, rows))
+        count = len(split.train_indices[state.step * size : (state.step + 1) * size])
+        state.images, state.step = state.images + count, state.step + 1
         state.seconds += time.perf_counter() - start
-        return len(rows)
+        return count
 
     def fit(self) -> None:
         """Fit the last layer to all training images, and record the training scores in the state of the trainer."""
-        start, state, rows = time.perf_counter(), self.trainer.state, self.trainer.split.train_indices
+        start, state, rows = time.perf_counter(), self.trainer.state, self._rows
         train, weights = self.trainer.split.train, self.trainer.loader.image_weights
         features, labels = self.features(take(train.pixels, rows)), torch.from_numpy(train.labels[rows])
         problem = HeadProblem(
@@ -109,7 +115,7 @@ class FeatureHead:
     @torch.inference_mode()
     def _compute(self, pixels: Pixels) -> Tensor:
         trainer, rows = self.trainer, []
-        for batch in iter_batches(pixels):
+        for batch in iter_batches(pixels, trainer.recipe.model.input_size):
             images = torch.from_numpy(batch).to(trainer.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(trainer.precision, trainer.device):
                 rows.append(embed(self._body, trainer.classifier.spec.normalization(images)).float().cpu())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tinysight._util.errors import DataError, RunError
+from tinysight._util.errors import DataError, InputError, RunError
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline, perf_counter_at
 from tinysight.data import load
@@ -22,11 +22,12 @@ from tinysight.models.transfer import InitialWeights
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import match_images, open_for_resume
-from tinysight.training import forecast, small_data
+from tinysight.training import auto, forecast, small_data
+from tinysight.training.backbone import find_backbone
 from tinysight.training.device import Device, DeviceOption, resolve_device
 from tinysight.training.distributed.process_group import SINGLE, ProcessGroup
 from tinysight.training.loggers import LoggerName, check_loggers
-from tinysight.training.precision import Precision, PrecisionOption
+from tinysight.training.precision import Precision, PrecisionOption, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,10 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         progress.note(note)
     start_time = perf_counter_at(request.start_time)
     deadline = Deadline.after(recipe.training.minutes, start_time)
+    if recipe.training.method == "auto":
+        recipe = group.run_on_main(lambda: _choose_method(request, recipe, dataset, deadline, progress))
+        if recipe.data.image_size != dataset.image_size[0]:
+            dataset = replace(_load_dataset(request, recipe, progress, group), notes=dataset.notes)
     recipe, precision = group.run_on_main(
         lambda: forecast.resolve_recipe(
             *(recipe, dataset, deadline, precision_option, device, progress, request.network, request.seed)
@@ -157,6 +162,27 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
         initial_weights=request.initial_weights,
         network=request.network,
     )
+
+
+def _choose_method(
+    request: TrainRequest, recipe: Recipe, dataset: Dataset, deadline: Deadline, progress: Progress
+) -> Recipe:
+    """Return the recipe with a method instead of "auto". Images that can be loaded again get the size chosen for them.
+
+    Images in memory and those of one size are resized by the network.
+    """
+    is_fixed = isinstance(request.dataset, Dataset) or load.find_source(request.dataset).fixed_size is not None
+    try:
+        find_backbone(recipe.model.backbone or "").check()
+    except InputError as error:
+        size = dataset.image_size[0] if is_fixed else auto.SCRATCH_SIZE
+        return auto.from_scratch(recipe, size, str(error), progress)
+    precision = resolve_precision(request.precision, auto.as_probe(recipe), "cpu", progress)
+    chosen = auto.choose(recipe, dataset, deadline, precision, request.seed, progress)
+    if is_fixed:
+        return chosen
+    data = chosen.data.model_copy(update={"image_size": chosen.model.input_size})
+    return chosen.model_copy(update={"data": data, "model": chosen.model.model_copy(update={"input_size": None})})
 
 
 def check(request: TrainRequest) -> tuple[Recipe, PrecisionOption, DeviceOption]:
@@ -208,6 +234,8 @@ def _resume_settings(request: TrainRequest) -> tuple[Recipe, Precision, DeviceOp
     """Return the recipe, precision and device of the run that the request continues."""
     run, recipe = Run.open(request.path), request.recipe
     run_recipe, environment = run.recipe(), run.environment()
+    if recipe.training.method == "auto" and recipe.name == run_recipe.name:
+        recipe = run_recipe
     if recipe.model.needs_time_budget:
         recipe = _with_chosen_network(small_data.adapt(recipe, run.summary().train_images), run_recipe)
     precision = environment.precision if request.precision == "auto" else request.precision

@@ -324,8 +324,10 @@ class Trainer:
         """Return logits (n, classes) of the current weights, and labels (n,); each worker predicts its slice."""
         self.network.eval()
         logits, own = torch.zeros(len(split), len(self.classifier.class_names)), self.group.local_slice(len(split))
-        size = batch_size(self.recipe.data.image_size)
-        for pixels, output in zip(iter_batches(split.pixels[own]), logits[own].split(size), strict=False):
+        input_size, start = self.recipe.model.input_size, 0
+        for pixels in iter_batches(split.pixels[own], input_size):
+            output = logits[own][start : start + len(pixels)]
+            start += len(pixels)
             images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
             with autocast(precision, self.device):
                 output.copy_(self.network(self.classifier.spec.normalization(images)).float())
@@ -335,7 +337,7 @@ class Trainer:
     def _estimate_validation_seconds(self, precision: Precision) -> float:
         """Return the estimated seconds of a validation, extrapolated from one batch."""
         validation, start = self.split.validation, time.perf_counter()
-        count = batch_size(self.recipe.data.image_size)
+        count = batch_size(max(self.recipe.data.image_size, self.recipe.model.input_size or 0))
         sample = Split(validation.pixels[:count], validation.labels[:count])
         self._predict_logits(sample, precision)
         return (time.perf_counter() - start) * len(validation) / len(sample)

@@ -1,0 +1,200 @@
+"""Automatic choice of the training method and of the image size, for a dataset and a time budget.
+
+The image size is the one at which a probe has the smallest loss in cross-validation, among those that the time allows.
+If there is time left for enough steps, the network is then fine-tuned; that starts from the probe, which is kept if no
+later epoch is better on the validation images. Without pretrained weights, a network is trained from scratch.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from tinysight._util.errors import RecipeError
+from tinysight._util.formatting import percent, percent_interval
+from tinysight._util.progress import Progress
+from tinysight._util.timing import Deadline
+from tinysight.data.dataset import Dataset, Pixels
+from tinysight.data.pixels import take
+from tinysight.data.splits import TrainSplit, folds, split_dataset
+from tinysight.models.classifier import iter_batches
+from tinysight.models.fusion import fused
+from tinysight.models.network import embed
+from tinysight.models.registry import build_network
+from tinysight.recipes import loading
+from tinysight.recipes.schema import Recipe
+from tinysight.training.backbone import find_backbone
+from tinysight.training.finetune import MAX_HEAD_IMAGES
+from tinysight.training.head import HeadProblem
+from tinysight.training.objective import OBJECTIVES
+from tinysight.training.precision import Precision, autocast
+from tinysight.training.probe import N_FOLDS
+from tinysight.training.seeding import derive_seed
+
+SIZES = (96, 128, 160)  # pixels, of the network's input
+SAMPLE = 300  # training images that the sizes are compared on
+PILOT_SHARE = 0.15  # of the time, after which no larger size is tried
+FEATURE_SHARE = 0.4  # of the time, which the features of all images may take
+SCRATCH_SIZE = 64  # pixels, without pretrained weights
+MIN_STEPS = 100  # of fine-tuning; fewer change little (docs/experiments/few-images.md)
+_TIMED_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A probe of a sample of the training images at one input size.
+
+    Attributes:
+        size: height and width of the network's input, in pixels.
+        seconds_per_image: time of the features of one image.
+        loss: mean loss of the held-out images in cross-validation, in nats.
+        n_correct: number of correct predictions for them.
+        n: number of images.
+    """
+
+    size: int
+    seconds_per_image: float
+    loss: float
+    n_correct: float
+    n: int
+
+    def describe(self) -> str:
+        """Return the accuracy with its 95% interval, in words."""
+        interval = binomtest(round(self.n_correct), self.n).proportion_ci(method="wilson")
+        return (
+            f"{percent(self.n_correct / self.n)} at {self.size}x{self.size} "
+            f"(95% interval {percent_interval((interval.low, interval.high))})"
+        )
+
+
+def choose(
+    recipe: Recipe, dataset: Dataset, deadline: Deadline, precision: Precision, seed: int, progress: Progress
+) -> Recipe:
+    """Return the recipe with a method, and with the input size as `model.input_size`.
+
+    Args:
+        recipe: its method is "auto", and its time is limited.
+        dataset: the images, at least as large as the largest size if their files are.
+        deadline: the time budget.
+        precision: the precision of the features.
+        seed: seed of the training.
+        progress: receives the choice and the figures behind it, as notes.
+    """
+    split = split_dataset(dataset, recipe.data, seed)
+    trials = _try_sizes(recipe, dataset, split, deadline, precision, seed)
+    best = min(trials, key=lambda trial: trial.loss)
+    figures = ", ".join(trial.describe() for trial in trials)
+    progress.note(f"Probe, cross-validated on {best.n:,} training images: {figures}.")
+    chosen = _with(recipe, "finetune", best.size)
+    n_heads = min(len(split.train_indices), MAX_HEAD_IMAGES) + 2 * len(split.validation)
+    seconds = deadline.remaining() - n_heads * best.seconds_per_image
+    steps = seconds / _step_seconds(chosen, dataset)
+    if steps < MIN_STEPS:
+        progress.note(
+            f"Chosen: probe at {best.size}x{best.size}. Fine-tuning needs more time, since only about "
+            f"{max(0, round(steps)):,} of {MIN_STEPS} steps would fit."
+        )
+        return _with(recipe, "probe", best.size)
+    progress.note(
+        f"Chosen: fine-tuning at {best.size}x{best.size}, about {steps:,.0f} steps. It starts from the probe, and "
+        "keeps it if nothing is better on the validation images."
+    )
+    return chosen
+
+
+def as_probe(recipe: Recipe) -> Recipe:
+    """Return the recipe with the method "probe", for which the precision of the features is chosen."""
+    return _with(recipe, "probe", SIZES[0])
+
+
+def from_scratch(recipe: Recipe, image_size: int, reason: str, progress: Progress) -> Recipe:
+    """Return the recipe `fast` with the time budget and the data settings of `recipe`, for want of weights."""
+    fast = loading.load_recipe("fast")
+    data = recipe.data.model_copy(update={"image_size": image_size, "normalization": fast.data.normalization})
+    training = fast.training.model_copy(update={"minutes": recipe.training.minutes})
+    progress.note(f"Chosen: from scratch, which needs far more images. {reason}")
+    return fast.model_copy(update={"data": data, "training": training})
+
+
+def _try_sizes(
+    recipe: Recipe, dataset: Dataset, split: TrainSplit, deadline: Deadline, precision: Precision, seed: int
+) -> list[Trial]:
+    """Return a trial for each size that the time allows, smallest first; at least one."""
+    random = np.random.default_rng(derive_seed(seed, "auto sample"))
+    rows = np.sort(random.permutation(split.train_indices)[:SAMPLE])
+    pixels, labels = take(split.train.pixels, rows), split.train.labels[rows]
+    groups = None
+    if split.train.groups:
+        _, groups = np.unique([split.train.groups[row] for row in rows], return_inverse=True)
+    parts = folds(labels, groups, N_FOLDS, seed)
+    n_images = len(split.train_indices) + len(split.validation)
+    start, trials, objective = time.perf_counter(), list[Trial](), OBJECTIVES[dataset.task]
+
+    def loss_of(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        return objective.loss(logits, targets, 0.0, weights)
+
+    budget = deadline.remaining()
+    for size in SIZES:
+        network = _backbone_network(_with(recipe, "probe", size), dataset)
+        begin = time.perf_counter()
+        features = _features(network, pixels, recipe, size, precision)
+        seconds = (time.perf_counter() - begin) / len(rows)
+        if trials and seconds * min(n_images, MAX_HEAD_IMAGES) > FEATURE_SHARE * budget:
+            break
+        problem = HeadProblem(
+            features,
+            torch.from_numpy(labels),
+            None,
+            len(dataset.class_names),
+            loss_of,
+        )
+        logits, loss = problem.held_out_logits(parts)
+        trials.append(Trial(size, seconds, loss, objective.count_correct(logits, problem.labels), len(rows)))
+        if time.perf_counter() - start > PILOT_SHARE * budget:
+            break
+    return trials
+
+
+def _backbone_network(recipe: Recipe, dataset: Dataset) -> nn.Module:
+    if recipe.model.backbone is None:
+        raise RecipeError("training.method auto: needs model.backbone. Set it, for example to efficientnet-lite0.")
+    network = build_network(recipe.model, len(dataset.class_names), dataset.image_size[0])
+    find_backbone(recipe.model.backbone).load_into(network, dataset.class_names)
+    return network
+
+
+@torch.inference_mode()
+def _features(network: nn.Module, pixels: Pixels, recipe: Recipe, size: int, precision: Precision) -> Tensor:
+    body, rows = fused(network), []
+    normalization = find_backbone(recipe.model.backbone or "").normalization
+    for batch in iter_batches(pixels, size):
+        images = torch.from_numpy(batch).float().contiguous(memory_format=torch.channels_last)
+        with autocast(precision):
+            rows.append(embed(body, normalization(images)).float())
+    return torch.cat(rows)
+
+
+def _step_seconds(recipe: Recipe, dataset: Dataset) -> float:
+    """Return the seconds of a training step, estimated from a few images."""
+    network = _backbone_network(recipe, dataset)
+    side = dataset.image_size[0]
+    images = torch.zeros(_TIMED_IMAGES, 3, side, side).contiguous(memory_format=torch.channels_last)
+    times = []
+    for _ in range(2):  # torch prepares each shape once
+        begin = time.perf_counter()
+        network(images).square().mean().backward()
+        times.append(time.perf_counter() - begin)
+    return min(times) / _TIMED_IMAGES * recipe.training.batch_size
+
+
+def _with(recipe: Recipe, method: str, size: int) -> Recipe:
+    """Return the recipe with this method and input size."""
+    values = recipe.model_dump(exclude_unset=True)
+    values["training"] |= {"method": method}
+    values["model"] |= {"input_size": size}
+    return Recipe.model_validate(values)
