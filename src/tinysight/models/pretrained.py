@@ -19,8 +19,8 @@ from tinysight._util.errors import ModelError
 EXTRA = "pretrained"
 
 DOUBT = (
-    "ImageNet permits non-commercial research only. Whether that extends to weights trained on it is not settled; the "
-    "publisher of the weights states the license above."
+    "ImageNet may be used for non-commercial research only, and its images were collected from the web without the "
+    "consent of the people in them. Whether its terms extend to weights that were trained on it is not settled."
 )
 
 

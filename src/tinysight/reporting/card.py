@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tinysight.data.dataset import Provenance
 from tinysight.data.labels import Task
 from tinysight.models.classifier import Classifier
+from tinysight.models.pretrained import DOUBT
+from tinysight.models.registry import FAMILIES
 from tinysight.models.scores import describe_thresholds
+from tinysight.recipes.schema import ModelSection
 from tinysight.reporting.rendering import render
 from tinysight.reporting.section import ReportSection, summaries
 from tinysight.runs.artifacts import RunArtifacts
@@ -79,6 +83,7 @@ class Card:
         notes: notes at the top of the card.
         intended_use, out_of_scope, contesting: intended use, out-of-scope uses, and how to contest a prediction.
         provenance: provenance of the images.
+        backbone: the pretrained weights that the training started from, as sentences; empty if there were none.
         evaluated_on: number of images and split of the metrics, such as "10,000 test images"; None if not evaluated.
         metrics: overall metrics; `recall` and `precision` hold those of each class, and `average_precision` those of
             labels that test images have.
@@ -101,6 +106,7 @@ class Card:
     out_of_scope: tuple[str, ...]
     contesting: tuple[str, ...]
     provenance: Provenance
+    backbone: tuple[str, ...]
     evaluated_on: str | None
     metrics: tuple[CardMetric, ...]
     never_predicted: str
@@ -139,6 +145,7 @@ class Card:
             out_of_scope=(*OUT_OF_SCOPE, OTHER_IMAGES[classifier.task]),
             contesting=CONTESTING[classifier.task],
             provenance=environment.dataset.provenance,
+            backbone=describe_backbone(classifier.spec.model),
             evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,
             metrics=_overall_metrics(metrics) if metrics else (),
             never_predicted=_missing_classes(metrics) if metrics else "",
@@ -185,6 +192,23 @@ class Card:
 def load_metrics(run: Run) -> AnyMetrics | None:
     """Return metrics.json of a run, or None if the run was not evaluated."""
     return run.metrics() if run.is_evaluated else None
+
+
+def describe_backbone(model: ModelSection) -> tuple[str, ...]:
+    """Return where the pretrained weights of a network come from, and what they were trained on, as sentences."""
+    if model.backbone is None:
+        return ()
+    family = FAMILIES.get(model.backbone)
+    if family is None or family.pretrained is None:
+        return (
+            f"The training started from the weights of the run {Path(model.backbone).name}. See the card of that run.",
+        )
+    weights = family.pretrained
+    return (
+        f"The training started from the published weights of {family.name}, from {weights.source.describe()} "
+        f"(license: {weights.license}).",
+        f"These weights were trained on {weights.training_data}. {DOUBT}",
+    )
 
 
 def describe_promise(classifier: Classifier) -> str:
