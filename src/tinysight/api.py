@@ -149,7 +149,9 @@ def train(
         TrainingError: training diverged, ran out of memory, or the time budget is too short.
     """
     start_time, progress = time.time(), _shown(progress)
-    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes, dataset), group, near_duplicates)
+    resolved = _with_data(_recipe(recipe, overrides, epochs, minutes, dataset, from_run), group, near_duplicates)
+    if workers > 1 and resolved.training.method != "scratch":
+        raise InputError(f"workers: training.method {resolved.training.method} has one process only. Use one worker.")
     if resume and out is None:
         raise InputError("resume: needs the run to continue. Pass its directory as `out`.")
     if network is not None:
@@ -166,7 +168,7 @@ def train(
 
     path = next_run(resolved.name) if out is None else Path(out)
     initial_weights = None
-    if from_run is not None:
+    if from_run is not None and resolved.training.method == "scratch":
         resolved, initial_weights = _start_from(open_run(from_run), resolved)
     request = TrainRequest(
         recipe=resolved,
@@ -956,8 +958,12 @@ def _recipe(
     epochs: int | None,
     minutes: float | None,
     dataset: DatasetLike | None = None,
+    from_run: RunLike | None = None,
 ) -> Recipe:
-    """Return the recipe with its overrides, and with the network of its backbone if it has one."""
+    """Return the recipe with its overrides, and with the network of its backbone if it has one.
+
+    `from_run` is the backbone of a method that needs one.
+    """
     from tinysight.recipes import loading
     from tinysight.recipes.schema import Recipe
 
@@ -969,6 +975,9 @@ def _recipe(
         resolved = recipe
     if resolved.model.backbone is None:
         return resolved
+    if from_run is not None:
+        model = resolved.model.model_copy(update={"backbone": str(open_run(from_run).path)})
+        resolved = resolved.model_copy(update={"model": model})
 
     from tinysight.data.dataset import Dataset
     from tinysight.data.load import find_source

@@ -134,3 +134,46 @@ def test_card_names_the_run_that_the_weights_come_from(backbone, probe):
     )
     assert str(backbone.path) not in card.to_markdown()
     assert ts.card(backbone, write=False).backbone == ()
+
+
+def test_from_run_is_the_backbone(backbone, probe, tmp_path):
+    run = ts.train("probe", DATA, out=tmp_path / "run", from_run=backbone, precision="fp32")
+    assert run.weights_checksum() == probe.weights_checksum()
+
+
+def test_several_workers_are_refused(backbone, tmp_path):
+    with pytest.raises(ts.TinysightError, match=r"workers: training\.method probe has one process only"):
+        ts.train("probe", DATA, out=tmp_path / "run", from_run=backbone, workers=2)
+
+
+def test_a_probe_has_nothing_to_tune(backbone, tmp_path):
+    overrides = [f"model.backbone={backbone.path}"]
+    with pytest.raises(ts.TinysightError, match="nothing to tune"):
+        ts.tune("probe", DATA, minutes=1, out=tmp_path / "study", overrides=overrides)
+
+
+def test_estimator_trains_a_probe(backbone):
+    images = ts.load_dataset(DATA)
+    classifier = ts.ImageClassifier("probe", overrides=[f"model.backbone={backbone.path}"])
+    classifier.fit(images.train.pixels, images.train.labels)
+    assert classifier.transform(images.test.pixels).shape[0] == len(images.test)
+    assert classifier.score(images.test.pixels, images.test.labels) > 0.15
+
+
+def test_folds_train_probes(backbone, tmp_path):
+    overrides = [f"model.backbone={backbone.path}"]
+    result = ts.cross_validate("probe", DATA, folds=2, out=tmp_path / "cv", overrides=overrides)
+    assert result.n == 120
+
+
+def test_forget_fits_without_the_images(backbone, probe, tmp_path):
+    after = ts.forget(probe, ["train/3", "train/40"], out=tmp_path / "forgotten")
+    assert after.summary().train_images + after.summary().val_images == 118
+    assert after.weights_checksum() != probe.weights_checksum()
+
+
+@pytest.mark.slow
+def test_audit_of_a_probe(probe):
+    pytest.importorskip("cleanlab", reason="the extra 'audit' is not installed")
+    audit = ts.audit(probe, minutes=3)
+    assert "membership" in audit.sections

@@ -61,7 +61,8 @@ def extract_features(classifier: Classifier, pixels: Pixels, progress: Progress 
     They are computed in bfloat16 if the classifier predicts in bfloat16, which takes half the time.
     """
     network = (classifier.network if classifier.uses_float32 else classifier.bf16_network).eval()
-    rows = [embed(network, torch.zeros(1, 3, *pixels.shape[2:]))[:0]]  # the width, in case there are no images
+    with torch.autocast("cpu", torch.bfloat16, enabled=not classifier.uses_float32):
+        rows = [embed(network, torch.zeros(1, 3, *pixels.shape[2:])).float()[:0]]  # the width, if there are no images
     progress.start("indexing", len(pixels), "images")
     for batch in iter_batches(pixels, classifier.spec.model.input_size):
         images = classifier.spec.normalization(torch.from_numpy(batch).float())

@@ -52,8 +52,10 @@ class TuneRequest:
 
 
 def check_tunable(recipe: Recipe) -> None:
-    """Raise InputError unless the recipe fixes its network and its number of epochs."""
-    if recipe.model.needs_time_budget or recipe.training.minutes is not None:
+    """Raise InputError unless the recipe fixes its network and its number of epochs, and has hyperparameters."""
+    if recipe.training.method == "probe":
+        raise InputError(f"{recipe.name}: a probe chooses its penalty itself, so there is nothing to tune. Train it.")
+    if recipe.training.method == "auto" or recipe.model.needs_time_budget or recipe.training.minutes is not None:
         raise InputError(
             f"{recipe.name}: its training depends on a time budget, so trials cannot be compared. Tune a recipe with a "
             "fixed network and number of epochs, such as fast-85."
@@ -131,8 +133,9 @@ def create_study(
 def measure_epoch_seconds(context: TrialContext, recipe: Recipe, seed: int) -> float:
     """Measure the seconds of an epoch, including validation, by training for about a second."""
     trainer = build_trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
+    trainer.state = EpochState(epoch=1)  # fine-tuning trains from the second epoch on
     trainer.step()
-    trainer.state = EpochState()  # excludes the first step, which includes one-time setup
+    trainer.state = EpochState(epoch=1)  # excludes the first step, which includes one-time setup
     start = time.perf_counter()
     state = next(train_epochs(trainer, stop=lambda: time.perf_counter() - start > _PROBE_SECONDS), None)
     images_per_second = state.images_per_second if state else trainer.state.images / trainer.state.seconds
