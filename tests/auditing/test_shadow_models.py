@@ -79,7 +79,7 @@ def test_an_odd_shadow_model_differs_from_its_even_one_and_validates_on_the_othe
         received.append((images, seed))
         raise StopIteration
 
-    monkeypatch.setattr(shadow_models, "Trainer", record)
+    monkeypatch.setattr(shadow_models, "build_trainer", record)
     dataset, _ = shadow
     for number in (0, 1):
         with pytest.raises(StopIteration):

@@ -8,7 +8,19 @@ from safetensors.numpy import load_file
 
 from tinysight.data import pixels
 
-TINY = ("--data", "{photos}", "--epochs", "1", "--set", "data.image_size=16", "--set", "training.batch_size=16")
+# In one precision: which one "auto" finds faster can change with the load of the machine.
+TINY = (
+    "--data",
+    "{photos}",
+    "--epochs",
+    "1",
+    "--precision",
+    "fp32",
+    "--set",
+    "data.image_size=16",
+    "--set",
+    "training.batch_size=16",
+)
 
 
 @pytest.fixture

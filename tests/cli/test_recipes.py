@@ -14,7 +14,7 @@ def test_every_built_in_recipe_is_listed_on_one_line_in_the_order_of_use(tinysig
     lines = outcome.out.splitlines()
     names = [line.split()[0] for line in lines]
     assert sorted(names) == catalog.list_recipes()
-    assert names[:5] == ["fast", "fast-73", "fast-85", "fast-90", "fast-94"]
+    assert names[:6] == ["auto", "fast", "fast-73", "fast-85", "fast-90", "fast-94"]
     assert names[-7:-5] == ["simple", "strided"]
     assert all(line.split(maxsplit=1)[1] == loading.load_recipe(line.split()[0]).description for line in lines)
 

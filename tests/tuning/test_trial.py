@@ -81,7 +81,7 @@ def test_out_of_memory_fails_only_the_trial(context, recipe, monkeypatch):
     def full(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("tinysight.tuning.trial.Trainer", full)
+    monkeypatch.setattr("tinysight.tuning.trial.build_trainer", full)
     assert "not enough memory" in train_trial(context, recipe, 0, never, never).error
 
 
