@@ -725,7 +725,8 @@ def export(
         path: the file or folder to write; by default RUN.onnx or RUN-keras.
         tta: export test-time augmentation too; ONNX only.
         int8: quantize to 8-bit integers, with training images of the run; ONNX only. The metadata of the file state the
-            accuracy on the validation images, in floating point and as 8-bit integers.
+            accuracy on the validation images, in floating point and as 8-bit integers, or the mean average precision if
+            images may have several labels.
         dataset: with `int8`, the images that the run was trained on; by default loaded again from their source.
         data_dir: the folder with CIFAR-10; by default, the one used in training.
         progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
@@ -742,7 +743,6 @@ def export(
     from tinysight.interop.exporters import ExportOptions, get_exporter
 
     opened, exporter = open_run(run), get_exporter(to)
-    _require_multi_class(opened, f"Export to {to}")
     target = exporter.default_path(opened.path) if path is None else Path(path)
     classifier = opened.classifier()
     exporter.check(target, tta=tta, int8=int8)

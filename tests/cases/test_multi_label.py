@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +167,55 @@ def test_the_server_answers_with_labels(run, image):
     assert model["mean_average_precision"] == run.metrics().mean_average_precision
 
 
+@pytest.fixture(scope="module")
+def images(table):
+    """The paths of all images of the table, and their labels."""
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    chosen = [row["labels"].split("|") for row in rows]
+    return [table.parent / row["image"] for row in rows], np.array([[name in row for name in NAMES] for row in chosen])
+
+
+def test_an_onnx_file_gives_the_labels_of_the_run(tinysight, run, table, images):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = tinysight("export", run.path, "--to", "onnx", "labels.onnx")
+    assert exported.next == "tinysight evaluate labels.onnx --data DIR"
+    paths, labels = images
+    by_run, by_file = (ts.predict(model, paths) for model in (run, "labels.onnx"))
+    assert by_file.labels == by_run.labels
+    np.testing.assert_allclose(by_file.probabilities, by_run.probabilities, atol=1e-4)
+    metrics = ts.evaluate("labels.onnx", table)
+    assert metrics.n == 150
+    assert metrics.exact_match == (by_run.indicators == labels).all(1).mean()
+    assert metrics.mean_average_precision == pytest.approx(average_precision_score(labels, by_run.probabilities))
+    evaluated = tinysight("evaluate", "labels.onnx", "--data", table)
+    assert "test mean average precision (mAP):" in evaluated.out
+    assert "validation images" not in evaluated.out  # their number is not in the file
+    predicted = tinysight("predict", "labels.onnx", paths[0])
+    assert predicted.out == tinysight("predict", run.path, paths[0]).out
+    assert predicted.next == "tinysight evaluate labels.onnx --data DIR"
+
+
+def test_quantization_states_its_cost_in_mean_average_precision(tinysight, run, images):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = tinysight("export", run.path, "--to", "onnx", "labels.onnx", "--int8")
+    assert "validation mean average precision: int8 " in exported.out
+    assert "% (n = 24), float " in exported.out
+    from tinysight.interop.onnx.runtime import OnnxFile
+
+    cost = OnnxFile(Path("labels.onnx")).classifier().metadata.int8
+    assert (cost.n_calibration, cost.n_validation, cost.measure) == (
+        run.summary().train_images,
+        24,
+        "mean average precision",
+    )
+    assert cost.float_score == pytest.approx(run.summary().val_mean_average_precision)
+    paths, labels = images
+    assert f1_score(labels, ts.predict("labels.onnx", paths).indicators, average="macro") > 0.8
+
+
 def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     table = write_table(tmp_path, 60, seed=1)
     assert ts.evaluate(run, table).n == 60
@@ -190,8 +240,6 @@ REFUSED = {
     "Explanation": lambda run, table, out: ts.explain(run, test_indices=[0]),
     "Comparison": lambda run, table, out: ts.compare(run, run),
     "Unlearning": lambda run, table, out: ts.forget(run, ["images/1.png"], out=out),
-    "Export to onnx": lambda run, table, out: ts.export(run, "onnx", out),
-    "Export to keras": lambda run, table, out: ts.export(run, "keras", out),
     "Cross-validation": lambda run, table, out: ts.cross_validate("simple", table, folds=2, out=out),
     "Tuning": lambda run, table, out: ts.tune("simple", table, minutes=1, out=out),
 }

@@ -31,6 +31,15 @@ def exporter(request):
     return exporter
 
 
+def expected_prints(classifier, probabilities):
+    """Return what the example program prints last: the predicted classes of an image with their probabilities."""
+    if classifier.task == "multi-label":
+        chosen = np.flatnonzero(probabilities >= np.array(classifier.thresholds))
+    else:
+        chosen = [probabilities.argmax()]
+    return {classifier.class_names[index]: pytest.approx(probabilities[index], abs=1e-4) for index in chosen}
+
+
 def check_exporter(exporter, classifier, run, images=3):
     """The example program, run by `run` in the current directory, gives the classifier's predictions."""
     path = Path("exported")
@@ -39,9 +48,9 @@ def check_exporter(exporter, classifier, run, images=3):
     pixels = shapes.render_shapes(images, seed=4, size=classifier.image_size).pixels
     for image, expected in zip(pixels, classifier.probabilities(pixels), strict=True):
         Image.fromarray(image.transpose(1, 2, 0)).save("cat.jpg", format="png")
-        name, probability = run(exporter.usage(path, classifier)).split()[-2:]
-        assert name == classifier.class_names[expected.argmax()]
-        assert float(probability) == pytest.approx(expected.max(), abs=1e-4)
+        lines = [line.split() for line in run(exporter.usage(path, classifier)).splitlines()]
+        printed = {words[-2]: float(words[-1]) for words in lines if {*words[-2:-1]} & {*classifier.class_names}}
+        assert printed == expected_prints(classifier, expected)
     with pytest.raises(StorageError, match=r"exported: already exists\. Choose another path"):
         exporter.export(classifier, path)
 
@@ -69,6 +78,14 @@ def test_exported_run_stands_alone(exporter, trained, tmp_path, monkeypatch):
 def test_every_family_is_exported_to_every_format(exporter, classifier, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     check_exporter(exporter, classifier, run_here)
+
+
+def test_several_labels_are_exported_to_every_format(exporter, multi_label, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = shapes.render_shapes(4, seed=4, size=multi_label.image_size).pixels
+    counts = (multi_label.probabilities(pixels) >= np.array(multi_label.thresholds)).sum(1)
+    assert len(set(counts.tolist())) > 1
+    check_exporter(exporter, multi_label, run_here, images=4)
 
 
 def test_names_are_those_of_the_exporters_and_default_paths_differ(tmp_path):

@@ -73,8 +73,10 @@ def test_metadata_properties_are_json_of_the_classifier(file):
     descriptions = values.pop("inputs") | values.pop("outputs")
     assert list(descriptions) == [node.name for node in (*session.get_inputs(), *session.get_outputs())]
     assert values == {
-        "format": 2,
+        "format": 3,
         "class_names": ["été", "b c", '"'],
+        "task": "multi-class",
+        "thresholds": [],
         "abstain_below": 0.625,
         "notes": ["first note", "second note"],
         "crops": [[margin, position] for margin in (0.0, 0.125) for position in (0.5, 0.0, 1.0)],
@@ -82,6 +84,25 @@ def test_metadata_properties_are_json_of_the_classifier(file):
         "tta": False,
         "int8": None,
     }
+
+
+def test_file_of_several_labels_returns_and_describes_them(multi_label, tmp_path):
+    from tinysight.interop.onnx.exporter import EXPORTER
+
+    EXPORTER.export(multi_label, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    probabilities, labels = session.get_outputs()
+    assert (probabilities.name, labels.name, labels.type, labels.shape[1]) == (
+        "probabilities",
+        "labels",
+        "tensor(bool)",
+        3,
+    )
+    values = {key: json.loads(text) for key, text in session.get_modelmeta().custom_metadata_map.items()}
+    assert list(values["outputs"]) == ["probabilities", "labels"]
+    assert (values["task"], values["thresholds"]) == ("multi-label", list(multi_label.thresholds))
+    opened = OnnxFile(tmp_path / "model.onnx").classifier()
+    assert (opened.task, opened.thresholds) == (multi_label.task, multi_label.thresholds)
 
 
 def test_file_does_not_contain_paths_of_the_machine_that_wrote_it(file):

@@ -24,15 +24,16 @@ SIZE = 16
 CROPS = {"one": CENTER_CROP, "six": SIX_CROP, "off center": (Crop(0.1, 0.3), Crop(0.4, 0.9))}
 
 
-def identity_network():
-    """Return a network whose logits are all values of the square."""
+def identity_network(scale=1.0, offset=0.0):
+    """Return a network whose logits are all values of the square, times a scale, plus an offset."""
     from onnx import TensorProto, helper
 
     nodes = [
         helper.make_node("Flatten", ["squares"], ["flat"], axis=1),
-        helper.make_node("Slice", ["flat", "zero", "count", "axis"], ["logits"]),
+        helper.make_node("Mul", ["flat", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["logits"]),
     ]
-    values = {"zero": [0], "count": [SIZE * SIZE * 3], "axis": [1]}
+    values = {"scale": np.float32(scale), "offset": np.float32(offset)}
     constants = [onnx.numpy_helper.from_array(np.array(value), name) for name, value in values.items()]
     squares = helper.make_tensor_value_info("squares", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", SIZE * SIZE * 3])
@@ -101,6 +102,29 @@ def test_threshold_decides_about_unsure(threshold, unsure):
     metadata = Metadata(class_names=tuple(map(str, range(SIZE * SIZE * 3))), image_size=SIZE, abstain_below=threshold)
     session = open_session(serialize(assemble(identity_network(), metadata)))
     assert session.run(["unsure"], {"images": np.zeros((2, 20, 30, 3), np.uint8)})[0].tolist() == [unsure, unsure]
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_labels_are_decided_by_the_mean_sigmoid_of_the_crops(tta):
+    """On an image whose crops differ; the thresholds lie next to the probabilities."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    squares = torch.from_numpy(extract_crops(Image.fromarray(pixels), (SIZE, SIZE), SIX_CROP)).float() / 16 - 8
+    views = tta_views(2) if tta else {IDENTITY_VIEW: 1.0}
+    logits = sum(weight * view(squares).double() for view, weight in views.items())
+    expected = logits.sigmoid().mean(0).flatten().numpy()
+    above = np.arange(len(expected)) % 2 == 0
+    metadata = Metadata(
+        class_names=tuple(map(str, range(len(expected)))),
+        image_size=SIZE,
+        crops=SIX_CROP,
+        tta=tta,
+        task="multi-label",
+        thresholds=tuple(np.clip(np.where(above, expected - 1e-4, expected + 1e-4), 0, 1).tolist()),
+    )
+    session = open_session(serialize(assemble(identity_network(scale=1 / 16, offset=-8.0), metadata, tta_shift=2)))
+    probabilities, labels = session.run(["probabilities", "labels"], {"images": pixels[None]})
+    np.testing.assert_allclose(probabilities[0], expected, atol=1e-5)
+    np.testing.assert_array_equal(labels[0], above | (expected >= 1 - 1e-4))
 
 
 @pytest.mark.parametrize("option", ["tta", "int8"])

@@ -105,7 +105,8 @@ def _print_multi_label(metrics: MultiLabelMetrics) -> None:
         f"{percent_interval(metrics.exact_match_ci95)}; Hamming accuracy {percent(metrics.hamming_accuracy)}, "
         f"loss {metrics.loss:.4f}"
     )
-    stdout_console.print(describe_thresholds(metrics.n_calibration))
+    if metrics.n_calibration:  # unknown for an ONNX file
+        stdout_console.print(describe_thresholds(metrics.n_calibration))
     if metrics.without_images:
         stdout_console.print(escape_control(metrics.without_images))
 

@@ -51,12 +51,12 @@ def export(
 
 
 def _print_cost(path: Path) -> None:
-    """Print the accuracy of a quantized classifier, and that in floating point."""
+    """Print the score of a quantized classifier, and that in floating point."""
     from tinysight.interop.onnx.runtime import OnnxFile
 
     cost = OnnxFile(path).classifier().metadata.int8
-    if cost is not None:
+    if cost is not None and cost.score is not None and cost.float_score is not None:
         stdout_console.print(
-            f"validation accuracy: int8 {accuracy_of(cost.accuracy, cost.n_validation)}, "
-            f"float {percent(cost.float_accuracy)}"
+            f"validation {cost.measure}: int8 {accuracy_of(cost.score, cost.n_validation)}, "
+            f"float {percent(cost.float_score)}"
         )

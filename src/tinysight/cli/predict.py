@@ -156,10 +156,10 @@ def _readable(results: Iterable[Result]) -> Iterator[Prediction]:
 
 
 def _next_step(run: Path, images: list[str], test_index: list[int], task: Task) -> str:
-    if task == "multi-label":
-        return command("evaluate", run)
     if run.suffix == ONNX_SUFFIX:
         return command("evaluate", run, "--data", "DIR")
+    if task == "multi-label":
+        return command("evaluate", run)
     files = [image for image in images[:1] if image != "-"]
     index = ["--test-index", str(test_index[0])] if test_index and not files else []
     return command("explain", run, *(files or index or ["IMAGE"]))

@@ -16,6 +16,7 @@ from tinysight._util.errors import DataError, InputError
 
 Labels = NDArray[np.int64]
 Task = Literal["multi-class", "multi-label"]
+Measure = Literal["accuracy", "mean average precision"]
 
 SEPARATOR = "|"  # between the labels of an image, in tables
 
@@ -23,6 +24,11 @@ SEPARATOR = "|"  # between the labels of an image, in tables
 def task_of(labels: NDArray[Any]) -> Task:
     """Return the task that labels of this shape are for."""
     return "multi-class" if labels.ndim == 1 else "multi-label"
+
+
+def measure_of(task: Task) -> Measure:
+    """Return the main measure of a task."""
+    return "mean average precision" if task == "multi-label" else "accuracy"
 
 
 def require_multi_class(task: Task, feature: str) -> None:

@@ -16,7 +16,7 @@ from tinysight.evaluation.metrics import compute_metrics
 from tinysight.evaluation.multi_label import compute_multi_label_metrics
 from tinysight.models.classifier import ClassifierSpec
 from tinysight.models.predictor import Predictor
-from tinysight.runs.records import AnyMetrics, Metrics, SplitName
+from tinysight.runs.records import AnyMetrics, SplitName
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset, split_of_run
 
@@ -104,20 +104,17 @@ def _measure(
     )
 
 
-def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> Metrics:
+def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> AnyMetrics:
     """Evaluate a classifier without a run on the test images of a dataset, or on all if it has none. Write no files.
 
     Raises:
         DataError: the dataset has other classes or a different image size.
     """
     images = _unseen_images(match_classes(dataset, classifier))
-    return compute_metrics(
-        classifier.probabilities(images.pixels),
-        images.labels,
-        classifier.class_names,
-        "test",
-        abstain_below=classifier.abstain_below,
-    )
+    probabilities, names = classifier.probabilities(images.pixels), classifier.class_names
+    if classifier.task == "multi-label":
+        return compute_multi_label_metrics(probabilities, images.labels, names, "test", classifier.thresholds)
+    return compute_metrics(probabilities, images.labels, names, "test", abstain_below=classifier.abstain_below)
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:

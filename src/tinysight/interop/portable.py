@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tinysight.data.labels import Task
 from tinysight.models.classifier import Classifier, ClassifierSpec
 from tinysight.models.families.sequential import build_sequential
 from tinysight.models.portable import stateful_modules
@@ -29,12 +30,14 @@ class PortableModel:
         network: built from `layers`; maps float images (n, 3, height, width) to calibrated logits.
         class_names: in the order of the logits.
         image_size: height and width of the images, in pixels.
+        task: whether a softmax or a sigmoid of the logits gives the probabilities.
     """
 
     layers: list[Layer]
     network: nn.Module
     class_names: tuple[str, ...]
     image_size: int
+    task: Task = "multi-class"
 
 
 @torch.no_grad()
@@ -55,7 +58,7 @@ def to_portable(classifier: Classifier) -> PortableModel:
         module.load_state_dict(state)
     for parameter in stateful[-1].parameters():
         parameter.div_(spec.temperature)
-    return PortableModel(specs, network, spec.class_names, spec.image_size)
+    return PortableModel(specs, network, spec.class_names, spec.image_size, spec.task)
 
 
 _IDENTITY = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

@@ -86,6 +86,8 @@ class PredictorInfo(BaseModel):
         abstain_below: top-1 probability below which it abstains, 0..1; above 1 if it always abstains.
         notes: warnings for readers, for example that the training images are synthetic.
         crops: the crops of a larger image to average over.
+        task: "multi-class", or "multi-label" if images may have several labels.
+        thresholds: multi-label: the probability from which an image gets each label, 0..1. Multi-class: empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -94,6 +96,14 @@ class PredictorInfo(BaseModel):
     abstain_below: float = Field(0.5, ge=0, le=2)
     notes: tuple[str, ...] = ()
     crops: Crops = CENTER_CROP
+    task: Task = "multi-class"
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> Self:
+        if len(self.thresholds) != (len(self.class_names) if self.task == "multi-label" else 0):
+            raise ValueError(f"{len(self.thresholds)} thresholds do not fit task {self.task}")
+        return self
 
 
 class ClassifierSpec(PredictorInfo):
@@ -108,8 +118,6 @@ class ClassifierSpec(PredictorInfo):
         bf16_margin: logit margin up to which bfloat16 predictions are repeated in float32. None if bfloat16 was not
             calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
         tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
-        task: "multi-class", or "multi-label" if images may have several labels.
-        thresholds: multi-label: the probability from which an image gets each label, 0..1. Multi-class: empty.
         target_error: the error that `abstain_below` was chosen for, 0..1; None if it was not chosen.
         n_calibration: number of validation images that it was chosen on.
     """
@@ -123,14 +131,6 @@ class ClassifierSpec(PredictorInfo):
     tta_shift: int = Field(0, ge=0, le=7, description="pixels; smaller than the smallest image_size")
     target_error: float | None = Field(None, gt=0, lt=1)
     n_calibration: int = Field(0, ge=0)
-    task: Task = "multi-class"
-    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-
-    @model_validator(mode="after")
-    def _check_thresholds(self) -> Self:
-        if len(self.thresholds) != (len(self.class_names) if self.task == "multi-label" else 0):
-            raise ValueError(f"{len(self.thresholds)} thresholds do not fit task {self.task}")
-        return self
 
     def to_probabilities(self, logits: Tensor) -> Tensor:
         """Return the calibrated probabilities of logits, both (n, classes): rows sum to 1 unless multi-label."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.data.dataset import LabelType, Provenance
-from tinysight.data.labels import Task
+from tinysight.data.labels import Measure, Task, measure_of
 from tinysight.models.classifier import ClassifierSpec
 from tinysight.models.scores import describe_never_predicted, never_predicted
 
@@ -110,9 +110,9 @@ class Summary(Record):
     history_sha256: str = ""
 
     @property
-    def measure(self) -> str:
+    def measure(self) -> Measure:
         """The main measure of the task: "accuracy", or "mean average precision" for several labels per image."""
-        return "mean average precision" if self.task == "multi-label" else "accuracy"
+        return measure_of(self.task)
 
     @property
     def val_score(self) -> float | None:

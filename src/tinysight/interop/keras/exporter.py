@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysight._util.files import atomic_dir, write_text
+from tinysight.data.labels import Task
 from tinysight.interop.exporters import Exporter, ExportOptions, crop_program, open_program
 from tinysight.interop.keras.architecture import KerasArchitecture
 from tinysight.interop.keras.graph import KerasLayer, Spec
@@ -24,7 +25,7 @@ from tinysight.recipes import layers
 from tinysight.recipes.layers import Layer
 
 ARCHITECTURE_FILE, WEIGHTS_FILE, MODEL_FILE = "architecture.json", "model.weights.h5", "model.keras"
-CLASS_NAMES_FILE = "class_names.json"
+CLASS_NAMES_FILE, THRESHOLDS_FILE = "class_names.json", "thresholds.json"
 
 
 _EXAMPLE = """import json
@@ -34,14 +35,24 @@ model = keras.models.load_model({model!r})
 with open({names!r}, encoding="utf-8") as file:
     names = json.load(file)
 probabilities = model.predict(images.astype("float32")).mean(0)  # (n, {size}, {size}, 3), 0..255
-print(names[probabilities.argmax()], probabilities.max())
 """
+
+_DECISIONS: dict[Task, str] = {
+    "multi-class": """print(names[probabilities.argmax()], probabilities.max())
+""",
+    "multi-label": """with open({thresholds!r}) as file:
+    thresholds = json.load(file)
+for index in np.flatnonzero(probabilities >= np.array(thresholds)):  # may be none
+    print(names[index], probabilities[index])
+""",
+}
 
 
 class KerasExporter(Exporter):
     """Writes a folder for Keras 3 on any backend.
 
-    The model takes float images of 0..255, (n, height, width, 3), and returns probabilities (n, classes).
+    The model takes float images of 0..255, (n, height, width, 3), and returns probabilities (n, classes). If images may
+    have several labels, a second file lists the thresholds of the labels.
     """
 
     name, package, suffix = "keras", "keras", "-keras"
@@ -53,12 +64,15 @@ class KerasExporter(Exporter):
             model.save_weights(draft / WEIGHTS_FILE)
             model.save(draft / MODEL_FILE)
             write_text(draft / CLASS_NAMES_FILE, json.dumps(classifier.class_names, ensure_ascii=False) + "\n")
+            if classifier.task == "multi-label":
+                write_text(draft / THRESHOLDS_FILE, json.dumps(classifier.thresholds) + "\n")
 
     def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with Keras."""
         model, names = str(path / MODEL_FILE), str(path / CLASS_NAMES_FILE)
         example = _EXAMPLE.format(model=model, names=names, size=classifier.image_size)
-        return open_program(classifier) + crop_program(classifier) + example
+        decision = _DECISIONS[classifier.task].format(thresholds=str(path / THRESHOLDS_FILE))
+        return open_program(classifier) + crop_program(classifier) + example + decision
 
 
 EXPORTER = KerasExporter()
@@ -71,13 +85,14 @@ def to_keras(portable: PortableModel) -> Any:
 
     image = keras.Input((portable.image_size, portable.image_size, 3))
     plain = [spec for spec in portable.layers if not isinstance(spec, layers.Residual | layers.Graph)]
+    last = keras.layers.Activation("sigmoid") if portable.task == "multi-label" else keras.layers.Softmax()
     pairs: list[tuple[Spec, Any]]
     if len(plain) < len(portable.layers):
         pairs, features = _connect(portable.layers, image)
-        model = keras.Model(image, keras.layers.Softmax()(features))
+        model = keras.Model(image, last(features))
     else:
         pairs = [(spec, to_keras_layer(spec)) for spec in plain]
-        model = keras.Sequential([image, *(layer for _, layer in pairs), keras.layers.Softmax()])
+        model = keras.Sequential([image, *(layer for _, layer in pairs), last])
     weighted = tuple(KerasLayer(type(layer).__name__, layer.name, (spec,)) for spec, layer in pairs)
     state = portable.network.state_dict()
     for layer, slots in weight_specs(KerasArchitecture(portable.image_size, weighted), portable.network):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import onnx
 import onnx.inliner
@@ -12,25 +12,26 @@ from onnx import compose, helper
 
 from tinysight.interop.onnx.decision import decision
 from tinysight.interop.onnx.preparation import preparation
-from tinysight.interop.onnx.runtime import INPUTS, OUTPUTS, Metadata
+from tinysight.interop.onnx.runtime import Metadata
 from tinysight.models.tta import IDENTITY_VIEW, tta_views
 
 
 def assemble(network: onnx.ModelProto, metadata: Metadata, tta_shift: int = 0) -> onnx.ModelProto:
-    """Return the graph from images of any size to probabilities and "unsure".
+    """Return the graph from images of any size to probabilities and "unsure", or labels if there may be several.
 
     Args:
         network: maps `squares`, float32, (n, 3, size, size), 0..255, to `logits`, float32, (n, classes), calibrated.
-        metadata: class names, threshold, crops, image size and whether to use test-time augmentation.
+        metadata: class names, task, thresholds, crops, image size and whether to use test-time augmentation.
         tta_shift: shift of the images in test-time augmentation, in pixels.
     """
     views = tta_views(tta_shift) if metadata.tta else {IDENTITY_VIEW: 1.0}
     prepare = _optimized(preparation(metadata.image_size, metadata.crops, list(views)))
-    decide = _optimized(decision(len(metadata.class_names), list(views.values()), metadata.abstain_below))
+    decide = _optimized(decision(metadata, list(views.values())))
+    texts = metadata.inputs | metadata.outputs
     middle = onnx.ModelProto()
     middle.CopyFrom(network)
     for prefix, part in (("prepare/", prepare), ("network/", middle), ("decide/", decide)):
-        _add_prefix(part.graph, prefix)
+        _add_prefix(part.graph, prefix, kept=texts)
     for node in middle.graph.node:
         del node.metadata_props[:]  # of torch: source lines, with the paths of this machine
     squares, weights = (value.name for value in prepare.graph.output)
@@ -41,10 +42,8 @@ def assemble(network: onnx.ModelProto, metadata: Metadata, tta_shift: int = 0) -
     versions = {entry.domain: entry.version for entry in model.opset_import}
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in versions.items())
-    for value, text in zip(
-        [*model.graph.input, *model.graph.output], [*INPUTS.values(), *OUTPUTS.values()], strict=True
-    ):
-        value.doc_string = text
+    for value in [*model.graph.input, *model.graph.output]:
+        value.doc_string = texts[value.name]
     helper.set_model_props(model, metadata.to_properties())
     return model
 
@@ -63,11 +62,11 @@ def _optimized(part: onnx.ModelProto) -> onnx.ModelProto:
     return optimized
 
 
-def _add_prefix(graph: onnx.GraphProto, prefix: str) -> None:
-    """Rename all but the inputs and outputs of the whole, also in subgraphs, which `onnx.compose` does not do."""
+def _add_prefix(graph: onnx.GraphProto, prefix: str, kept: Container[str]) -> None:
+    """Rename all values but those in `kept`, also in subgraphs, which `onnx.compose` does not do."""
 
     def renamed(names: Iterable[str]) -> list[str]:
-        return [name if not name or name in INPUTS or name in OUTPUTS else prefix + name for name in names]
+        return [name if not name or name in kept else prefix + name for name in names]
 
     for value in [*graph.input, *graph.output, *graph.value_info, *graph.initializer]:
         (value.name,) = renamed([value.name])
@@ -75,4 +74,4 @@ def _add_prefix(graph: onnx.GraphProto, prefix: str) -> None:
         (node.name,) = renamed([node.name])
         node.input[:], node.output[:] = renamed(node.input), renamed(node.output)
         for attribute in node.attribute:
-            _add_prefix(attribute.g, prefix)
+            _add_prefix(attribute.g, prefix, kept)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tinysight._util.files import write_bytes
+from tinysight.data.labels import Task
 from tinysight.interop.exporters import Exporter, ExportOptions, open_program
 from tinysight.interop.onnx.runtime import Metadata
 from tinysight.interop.portable import rescaling, to_portable
@@ -23,21 +24,30 @@ from tinysight.models.predictor import Predictor
 OPSET_VERSION = 18
 
 
-_EXAMPLE = """import json
+_START = """import json
 import onnxruntime
 
 session = onnxruntime.InferenceSession({path!r})
-(probabilities,), (unsure,) = session.run(None, {{"images": np.asarray(image)[None]}})
 names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
-print("unsure:" if unsure else "", names[probabilities.argmax()], probabilities.max())
 """
+
+_DECISIONS: dict[Task, str] = {
+    "multi-class": """(probabilities,), (unsure,) = session.run(None, {"images": np.asarray(image)[None]})
+print("unsure:" if unsure else "", names[probabilities.argmax()], probabilities.max())
+""",
+    "multi-label": """(probabilities,), (labels,) = session.run(None, {"images": np.asarray(image)[None]})
+for index in np.flatnonzero(labels):  # may be none
+    print(names[index], probabilities[index])
+""",
+}
 
 
 class OnnxExporter(Exporter):
     """Writes one ONNX file.
 
     The input `images` is uint8, (n, height, width, 3), of any size. The outputs are `probabilities`, float32,
-    (n, classes), and `unsure`, bool, (n,). The metadata properties are those of `Metadata`, each as JSON.
+    (n, classes), and `unsure`, bool, (n,); or `labels`, bool, (n, classes), instead of `unsure` if images may have
+    several labels. The metadata properties are those of `Metadata`, each as JSON.
     """
 
     name, package, suffix, options = "onnx", "onnxscript", ".onnx", frozenset({"int8", "tta"})
@@ -55,7 +65,7 @@ class OnnxExporter(Exporter):
 
     def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with onnxruntime."""
-        return open_program(classifier) + _EXAMPLE.format(path=str(path))
+        return open_program(classifier) + _START.format(path=str(path)) + _DECISIONS[classifier.task]
 
 
 EXPORTER = OnnxExporter()

@@ -12,11 +12,14 @@ import onnx
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
+from tinysight.data.labels import Labels, measure_of
 from tinysight.interop.exporters import Int8Images
 from tinysight.interop.onnx.assembly import assemble, serialize
 from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier, open_session
 from tinysight.models.classifier import ClassifierSpec, iter_batches
+from tinysight.models.scores import average_precisions, mean_average_precision
 from tinysight.models.selective import choose_threshold
+from tinysight.training.thresholds import choose_thresholds
 
 
 def quantize(
@@ -25,13 +28,14 @@ def quantize(
     """Return a network with weights and activations of 8 bits, and metadata with its cost and its threshold.
 
     Only the network is quantized; cropping, resizing and the softmax stay exact. If the threshold of the classifier was
-    chosen for a target error, it is chosen again on the validation images, since quantization changes probabilities.
+    chosen for a target error, it is chosen again on the validation images, since quantization changes probabilities. So
+    are the thresholds of labels, which have the highest F1.
 
     Args:
         network: the network in floating point.
         spec: the classifier.
         metadata: the metadata of its export.
-        images: images to measure the ranges of the activations on, and images to measure the accuracy on.
+        images: images to measure the ranges of the activations on, and images to measure the cost on.
     """
     small = _quantize_static(network, images.calibration)
     labels = images.validation.labels
@@ -41,17 +45,27 @@ def quantize(
         return OnnxClassifier(open_session(content), metadata).probabilities(images.validation.pixels)
 
     before, after = probabilities(network), probabilities(small)
-    correct = after.argmax(1) == labels
     record = Int8Record(
         n_calibration=len(images.calibration),
         n_validation=len(labels),
-        accuracy=float(correct.mean()),
-        float_accuracy=float((before.argmax(1) == labels).mean()),
+        measure=measure_of(spec.task),
+        score=_score(after, labels),
+        float_score=_score(before, labels),
     )
     changes: dict[str, Any] = {"int8": record}
-    if spec.target_error is not None:
+    if spec.task == "multi-label":
+        changes["thresholds"] = choose_thresholds(after, labels)
+    elif spec.target_error is not None:
+        correct = after.argmax(1) == labels
         changes["abstain_below"] = choose_threshold(after.max(1), correct, spec.target_error).threshold
     return small, metadata.model_copy(update=changes)
+
+
+def _score(probabilities: NDArray[np.float32], labels: Labels) -> float | None:
+    """Return the accuracy, or the mean average precision if images may have several labels."""
+    if labels.ndim == 2:
+        return mean_average_precision(average_precisions(labels, probabilities))
+    return float((probabilities.argmax(1) == labels).mean())
 
 
 def _quantize_static(network: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProto:

@@ -16,7 +16,7 @@ from tinysight._util import optional_deps
 from tinysight._util.errors import ModelError
 from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
-from tinysight.data.labels import Task
+from tinysight.data.labels import Measure, Task
 from tinysight.models.classifier import ClassifierSpec, PredictorInfo, iter_batches
 
 if TYPE_CHECKING:
@@ -26,9 +26,16 @@ MAX_BYTES = 2 * 2**30  # bytes; protobuf's limit for one file
 
 
 INPUTS = {"images": "uint8, (n, height, width, 3): upright and opaque RGB images of one size, 0..255; any size"}
-OUTPUTS = {
-    "probabilities": "float32, (n, classes): the calibrated probabilities, in the order of class_names",
-    "unsure": "bool, (n,): whether the largest probability is below abstain_below",
+_PROBABILITIES = "float32, (n, classes): the calibrated probabilities, in the order of class_names"
+OUTPUTS: dict[Task, dict[str, str]] = {
+    "multi-class": {
+        "probabilities": _PROBABILITIES,
+        "unsure": "bool, (n,): whether the largest probability is below abstain_below",
+    },
+    "multi-label": {
+        "probabilities": _PROBABILITIES,
+        "labels": "bool, (n, classes): whether the image gets each label: its probability is at least its threshold",
+    },
 }
 
 
@@ -37,17 +44,19 @@ class Int8Record(BaseModel):
 
     Attributes:
         n_calibration: number of training images that the ranges of the activations were measured on.
-        n_validation: number of validation images that the accuracies were measured on.
-        accuracy: accuracy of the quantized classifier, 0..1.
-        float_accuracy: accuracy of the classifier in floating point, 0..1.
+        n_validation: number of validation images that the scores were measured on.
+        measure: what the scores are; mean average precision if images may have several labels.
+        score: score of the quantized classifier, 0..1; None if no validation image has a label.
+        float_score: score of the classifier in floating point.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     n_calibration: int = Field(ge=1)
     n_validation: int = Field(ge=1)
-    accuracy: float = Field(ge=0, le=1)
-    float_accuracy: float = Field(ge=0, le=1)
+    measure: Measure
+    score: float | None = Field(ge=0, le=1)
+    float_score: float | None = Field(ge=0, le=1)
 
 
 class Metadata(PredictorInfo):
@@ -62,9 +71,9 @@ class Metadata(PredictorInfo):
         int8: the cost of quantization; None in floating point.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     inputs: dict[str, str] = INPUTS
-    outputs: dict[str, str] = OUTPUTS
+    outputs: dict[str, str] = Field(default_factory=lambda values: OUTPUTS[values["task"]])
     image_size: int = Field(ge=8, le=512)
     tta: bool = False
     int8: Int8Record | None = None
@@ -91,7 +100,7 @@ class OnnxClassifier:
 
     Attributes:
         session: the onnxruntime session.
-        metadata: class names, threshold, notes, crops and image size.
+        metadata: class names, thresholds, notes, crops and image size.
     """
 
     session: InferenceSession
@@ -114,13 +123,13 @@ class OnnxClassifier:
 
     @property
     def task(self) -> Task:
-        """An image has one class: other classifiers cannot be exported."""
-        return "multi-class"
+        """Whether an image has one class ("multi-class") or any number of labels ("multi-label")."""
+        return self.metadata.task
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """Thresholds of labels; empty."""
-        return ()
+        """The probability from which an image gets each label, 0..1; empty for "multi-class"."""
+        return self.metadata.thresholds
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -201,10 +210,13 @@ def _check_interface(session: InferenceSession, metadata: Metadata) -> None:
     """Raise ValueError if the inputs or outputs are not those of an exported classifier."""
     nodes: list[Any] = [*session.get_inputs(), *session.get_outputs()]
     found = [(node.name, node.type, [size if isinstance(size, int) else None for size in node.shape]) for node in nodes]
+    classes = len(metadata.class_names)
     expected = [
         ("images", "tensor(uint8)", [None, None, None, 3]),
-        ("probabilities", "tensor(float)", [None, len(metadata.class_names)]),
-        ("unsure", "tensor(bool)", [None]),
+        ("probabilities", "tensor(float)", [None, classes]),
+        ("labels", "tensor(bool)", [None, classes])
+        if metadata.task == "multi-label"
+        else ("unsure", "tensor(bool)", [None]),
     ]
     if found != expected:
         raise ValueError("unexpected inputs or outputs")
