@@ -496,7 +496,8 @@ def explain(
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Returns:
-        One explanation per readable image, in the order given.
+        One explanation per readable image, in the order given. With several labels per image: one for each label that
+        an image gets, at most three, or for the most probable label if it gets none.
 
     Raises:
         InputError: captum is not installed, there are no images or too many, or one cannot be read.
@@ -505,7 +506,6 @@ def explain(
     if not images and not test_indices:
         raise InputError("explain: no images were given. Pass files, globs, folders or test indices.")
     opened = open_run(run)
-    _require_multi_class(opened, "Explanation")
 
     from tinysight.explanation.explain import Explainer
     from tinysight.reporting.explanation_plot import plot_explanations

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, f1_score
 
 import tinysight as ts
 from tinysight._util.errors import DataError, InputError
+from tinysight.data.labels import describe_label
 
 NAMES = ("blue", "green", "red")
 RECIPE = """
@@ -216,6 +217,27 @@ def test_quantization_states_its_cost_in_mean_average_precision(tinysight, run, 
     assert f1_score(labels, ts.predict("labels.onnx", paths).indicators, average="macro") > 0.8
 
 
+def test_each_label_of_an_image_is_explained_where_it_is(tinysight, run, image, tmp_path):
+    pytest.importorskip("captum")
+    draw([], 98).save(tmp_path / "empty.png")
+    explanations = ts.explain(run, [image, tmp_path / "empty.png"], test_indices=[0], out=tmp_path / "why.png")
+    assert [each.name for each in explanations[:3]] == ["image.png", "image.png", "empty.png"]
+    assert {each.explained for each in explanations[:2]} == {"red", "blue"}
+    for each in explanations[:2]:
+        assert each.predicted_labels == tuple(name for name, _ in each.top_classes[:2])
+        row, column = np.unravel_index(each.occlusion_map.argmax(), (16, 16))
+        assert (row < 8, column < 8) == {"red": (True, True), "blue": (False, True)}[each.explained]
+    assert (explanations[2].predicted_labels, explanations[2].explained) == ((), explanations[2].top_classes[0][0])
+    dataset = ts.load_dataset(run.environment().dataset.argument, 16)
+    assert explanations[3].label == describe_label(dataset.test.labels[0], NAMES)
+    known = {describe_label(labels, NAMES) for labels in dataset.train.labels}
+    assert {label for _, label in explanations[3].neighbors} <= known
+    with Image.open(tmp_path / "why.png") as figure:
+        assert figure.height > 264 * len(explanations)  # a row for each
+    explained = tinysight("explain", run.path, image, "--out", "why.png")
+    assert (explained.out, explained.next) == ("file: why.png\n", f"tinysight evaluate {run.path}")
+
+
 def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     table = write_table(tmp_path, 60, seed=1)
     assert ts.evaluate(run, table).n == 60
@@ -237,7 +259,6 @@ def test_one_label_per_image_does_not_fit_several(run, trained, table, photos):
 
 REFUSED = {
     "Audit": lambda run, table, out: ts.audit(run),
-    "Explanation": lambda run, table, out: ts.explain(run, test_indices=[0]),
     "Comparison": lambda run, table, out: ts.compare(run, run),
     "Unlearning": lambda run, table, out: ts.forget(run, ["images/1.png"], out=out),
     "Cross-validation": lambda run, table, out: ts.cross_validate("simple", table, folds=2, out=out),

@@ -75,6 +75,23 @@ def test_only_the_decisive_pixel_is_hot():
     assert occlusion_maps(classifier, pixels[1:], np.array([1]))[0, 6, 21] == 1
 
 
+class TwoPixels(torch.nn.Module):
+    """A network whose logits are the brightness of one pixel each."""
+
+    def forward(self, images):
+        return torch.stack([images[:, :, 4, 4].mean(1), images[:, :, 24, 24].mean(1)], 1)
+
+
+def test_a_map_of_one_of_several_labels_does_not_depend_on_the_others():
+    labels = {"task": "multi-label", "thresholds": (0.5, 0.5), "abstain_below": 0.0}
+    spec = ClassifierSpec(model=ModelSection(), class_names=("a", "b"), image_size=32, **labels)
+    pixels = np.full((2, 3, 32, 32), 50, dtype=np.uint8)
+    pixels[:, :, [4, 24], [4, 24]] = 250
+    first, second = occlusion_maps(Classifier(spec, torch.nn.Sequential(TwoPixels())), pixels, np.array([0, 1]))
+    assert first[4, 4] == second[24, 24] == 1
+    assert first[16:].max() == second[:16].max() == 0
+
+
 @pytest.mark.parametrize(("name", "epochs"), [("fast-73", 6), ("early-stopping", 8)])
 def test_maps_peak_on_the_shape_and_depend_on_weights(name, epochs):
     """benchmarks/occlusion.py computes the same two numbers, also for larger networks."""

@@ -1,10 +1,13 @@
 """Explanations: each pixel of the occlusion map by hand, and the words of each row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+from tinysight.reporting import style
 from tinysight.reporting.evaluation_plots import scale_to_box
 from tinysight.reporting.explanation_plot import Explanation, overlay_map, plot_explanations
 
@@ -119,6 +122,18 @@ def test_the_words_of_a_row(unsure, heading):
         "a lon…class",
     ]
     assert written[-8:] == expected
+
+
+@pytest.mark.parametrize(("predicted", "heading"), [(("cat", "dog"), "labels:"), ((), "no label:")])
+def test_the_words_of_a_row_of_several_labels(predicted, heading):
+    row = explanation(predicted_labels=predicted, explained="dog", label="dog, Cavalier King Charles Spaniel")
+    (pixels, _), _ = row.neighbors
+    figure = plot_explanations([replace(row, neighbors=[(pixels, "cat, a long class")])], "title")
+    written = [text.get_text() for text in figure.texts]
+    top = ["87.5%  cat", "10.0%  Cavalier…Spaniel", "2.5%  dog"]
+    assert written[-9:] == ["cat.png", "labels: dog,…les Spaniel", "map of: dog", heading, *top, "cat", "a lon…class"]
+    colors = {text.get_text(): text.get_color() for text in figure.texts}
+    assert [colors[line] == style.INK for line in top] == [name in predicted for name, _ in row.top_classes]
 
 
 def test_an_unknown_label_is_left_out(words):

@@ -48,4 +48,5 @@ def explain(
         stdout_console.print(f"file: {out or api.open_run(run).plot_path('explanation')}")
     if failures:
         raise typer.Exit(2)
-    print_next(command("audit", run))
+    is_multi_label = api.open_run(run).task() == "multi-label"
+    print_next(command("evaluate" if is_multi_label else "audit", run))

@@ -20,7 +20,6 @@ from tinysight.cli.output import command, print_next
 from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from tinysight.data.labels import Task
     from tinysight.evaluation.predict import ClassProbability, ImagePredictor, Prediction, UnreadableImage
 
     Result = Prediction | UnreadableImage
@@ -81,7 +80,7 @@ def predict(
     if counts.unreadable and not output:
         raise typer.Exit(2)
     if not as_json:
-        print_next(_next_step(run, images, test_index, predictor.classifier.task))
+        print_next(_next_step(run, images, test_index))
 
 
 @dataclass
@@ -155,11 +154,9 @@ def _readable(results: Iterable[Result]) -> Iterator[Prediction]:
             yield result
 
 
-def _next_step(run: Path, images: list[str], test_index: list[int], task: Task) -> str:
+def _next_step(run: Path, images: list[str], test_index: list[int]) -> str:
     if run.suffix == ONNX_SUFFIX:
         return command("evaluate", run, "--data", "DIR")
-    if task == "multi-label":
-        return command("evaluate", run)
     files = [image for image in images[:1] if image != "-"]
     index = ["--test-index", str(test_index[0])] if test_index and not files else []
     return command("explain", run, *(files or index or ["IMAGE"]))

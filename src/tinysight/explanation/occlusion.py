@@ -31,7 +31,7 @@ def occlusion_maps(classifier: Classifier, pixels: Pixels, classes: Labels) -> O
     Args:
         classifier: the classifier to explain.
         pixels: uint8, (n, 3, height, width).
-        classes: (n,), the class to explain for each image.
+        classes: (n,), the class or label to explain for each image.
 
     Returns:
         Maps with a maximum of 1, or all 0 where no patch decreases the log-odds.
@@ -59,12 +59,16 @@ def occlusion_maps(classifier: Classifier, pixels: Pixels, classes: Labels) -> O
 
 
 def _log_odds(classifier: Classifier, images: Tensor, target: Tensor) -> Tensor:
-    """Return the log-odds of the target class, (n,), for images (n, 3, height, width), 0..255."""
+    """Return the log-odds of the target class, (n,), for images (n, 3, height, width), 0..255.
+
+    With several labels per image, each logit is already the log-odds of its label.
+    """
     normalized = classifier.spec.normalization(images).contiguous(memory_format=torch.channels_last)
     logits: Tensor = classifier.network.eval()(normalized)
-    target_logit = logits.gather(1, target[:, None])
-    others = logits.scatter(1, target[:, None], -torch.inf).logsumexp(1)
-    return target_logit.squeeze(1) - others
+    target_logit = logits.gather(1, target[:, None]).squeeze(1)
+    if classifier.task == "multi-label":
+        return target_logit
+    return target_logit - logits.scatter(1, target[:, None], -torch.inf).logsumexp(1)
 
 
 def _normalize(maps: Tensor) -> Tensor:

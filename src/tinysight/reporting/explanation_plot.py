@@ -18,6 +18,7 @@ from tinysight.reporting.style import truncate_middle
 
 _SIDE, _SMALL, _ROW = 192, 96, 264  # dots: side of an image, side of a neighbor, height of a row
 _LEFT, _GAP = 26, 14
+_MAX_CLASSES, _MAX_LINES = 11, 7  # lines that fit into a row: of classes, and of labels below a neighbor
 _HEAT = colormaps["inferno"]
 _MAX_ALPHA = 0.62  # opacity of the occlusion map at its maximum
 
@@ -30,10 +31,13 @@ class Explanation:
         name: name of the image.
         pixels: uint8, (3, height, width).
         occlusion_map: float32, (height, width), 0..1, the occlusion map.
-        top_classes: the most probable classes with their probabilities, in descending order.
+        top_classes: the most probable classes with their probabilities, in descending order. With several labels per
+            image, first those that the image gets.
         unsure: whether the classifier abstains.
         neighbors: pixels and label of the nearest training images.
         label: the true class, "" if unknown.
+        explained: the class that the map explains.
+        predicted_labels: the labels that the image gets, if it may have several; None if it has one class.
     """
 
     name: str
@@ -43,19 +47,24 @@ class Explanation:
     unsure: bool
     neighbors: Sequence[tuple[Pixels, str]]
     label: str = ""
+    explained: str = ""
+    predicted_labels: Sequence[str] | None = None
 
 
 def plot_explanations(explanations: Sequence[Explanation], title: str, note: str = "") -> Figure:
-    """Draw one row per image.
+    """Draw one row per explanation.
 
     Args:
         explanations: the images with their explanations.
         title: title of the plot: recipe, dataset.
         note: a caveat below the title.
     """
+    is_multi_label = any(row.predicted_labels is not None for row in explanations)
+    classes = "labels that it gets, and in gray others that are probable" if is_multi_label else "most probable classes"
     legend = (
-        "Each row: the image; its occlusion map (bright: covering this region lowers the probability most); the most "
-        "probable classes; the training images with the most similar features, with their labels."
+        "Each row: the image; its occlusion map (bright: covering this region lowers the probability"
+        f"{' of the label below it' if is_multi_label else ''} most); the {classes}; the training images with the most "
+        "similar features, with their labels."
     )
     figure = style.new_figure(len(explanations) * _ROW / style.DPI + 0.1, title, note, legend)
     for number, row in enumerate(explanations):
@@ -68,21 +77,40 @@ def _draw_row(figure: Figure, row: Explanation, top: int) -> None:
     figure.figimage(image, _LEFT, top - len(image), origin="upper")
     figure.figimage(overlay_map(image, row.occlusion_map), _LEFT + _SIDE + _GAP, top - len(image), origin="upper")
     label = f"label: {row.label}" if row.label else ""
+    if row.predicted_labels is not None:
+        label = truncate_middle(label.replace("label:", "labels:", 1), 24)  # beside it stands the explained label
     style.write_lines(
         figure, _LEFT, top - len(image) - 6, [(truncate_middle(row.name, 24), style.MUTED), (label, style.MUTED)]
     )
+    if row.predicted_labels is not None:
+        explained = f"map of: {truncate_middle(row.explained, 16)}"
+        style.write_lines(figure, _LEFT + _SIDE + _GAP, top - len(image) - 6, [(explained, style.MUTED)])
     left = _LEFT + 2 * (_SIDE + _GAP) + 10
-    heading = "unsure:" if row.unsure else "prediction:"
     lines = [
-        (heading, style.MUTED),
-        *((f"{percent(p)}  {truncate_middle(name, 18)}", style.INK) for name, p in row.top_classes),
+        (_heading(row), style.MUTED),
+        *(
+            (f"{percent(p)}  {truncate_middle(name, 18)}", _color(row, name))
+            for name, p in row.top_classes[:_MAX_CLASSES]
+        ),
     ]
     style.write_lines(figure, left, top - 4, lines, style.BODY)
     for number, (pixels, name) in enumerate(row.neighbors):
         neighbor = scale_to_box(pixels.transpose(1, 2, 0), _SMALL)
         x = left + 210 + number * (_SMALL + _GAP)
         figure.figimage(neighbor, x, top - len(neighbor), origin="upper")
-        style.write_lines(figure, x, top - len(neighbor) - 4, [(truncate_middle(name, 11), style.INK)])
+        names = [name] if row.predicted_labels is None else name.split(", ")[:_MAX_LINES]
+        lines = [(truncate_middle(line, 11), style.INK) for line in names]
+        style.write_lines(figure, x, top - len(neighbor) - 4, lines)
+
+
+def _heading(row: Explanation) -> str:
+    if row.predicted_labels is not None:
+        return "labels:" if row.predicted_labels else "no label:"
+    return "unsure:" if row.unsure else "prediction:"
+
+
+def _color(row: Explanation, name: str) -> str:
+    return style.INK if row.predicted_labels is None or name in row.predicted_labels else style.MUTED
 
 
 def overlay_map(image: Pixels, occlusion_map: NDArray[np.float32]) -> Pixels:
