@@ -574,6 +574,8 @@ def compare(
 ) -> RunComparison:
     """Test whether the accuracies of evaluated runs differ significantly.
 
+    With several labels per image, the shares of the images whose labels are all correct (exact match) are compared.
+
     Args:
         runs: two or more runs or their paths, evaluated on the same images.
         out: HTML file to write, with the images where the runs disagree; by default none is written.
@@ -587,8 +589,6 @@ def compare(
         RunError: a run was not evaluated, or one of its files is damaged.
     """
     opened = [open_run(run) for run in runs]
-    for each in opened:
-        _require_multi_class(each, "Comparison")
 
     from tinysight.evaluation.significance import compare_runs
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,6 +239,32 @@ def test_each_label_of_an_image_is_explained_where_it_is(tinysight, run, image, 
     assert (explained.out, explained.next) == ("file: why.png\n", f"tinysight evaluate {run.path}")
 
 
+def test_runs_are_compared_by_the_images_whose_labels_are_all_correct(tinysight, run, tmp_path):
+    """The other run answers the first 20 images correctly, and on the others one of three labels wrongly."""
+    other = ts.Run.open(shutil.copytree(run.path, tmp_path / "other"))
+    probabilities, labels = run.predictions()
+    flipped = labels.copy()
+    flipped[20:, 1] = 1 - flipped[20:, 1]
+    other.write_predictions(flipped.astype(np.float32), labels)
+    correct = (probabilities >= np.array(run.classifier().thresholds)).astype(int) == labels
+    comparison = ts.compare(run, other)
+    assert comparison.measure == "exact match"
+    (pair,) = comparison.comparisons
+    only_run = correct.all(1) & (np.arange(len(labels)) >= 20)
+    only_other = ~correct.all(1) & (np.arange(len(labels)) < 20)
+    assert (pair.only_first, pair.only_second) == (only_run.sum(), only_other.sum())
+    assert 0 < only_run.sum() < len(labels)
+    assert pair.difference == pytest.approx(correct.all(1).mean() - 20 / len(labels))
+    assert comparison.only_correct("run").tolist() == np.flatnonzero(only_run).tolist()
+    compared = tinysight("compare", run.path, other.path)
+    assert "Compared: exact match, the share of the images whose labels are all correct." in compared.out
+    page = Path("compare.html").read_text()
+    assert f"Only run is correct: {only_run.sum()} of {len(labels)} test images" in page
+    first = np.flatnonzero(only_run)[0]
+    assert f"<span>other: {describe_label(flipped[first], NAMES)}</span>" in page
+    assert "<th>test exact match</th>" in page
+
+
 def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     table = write_table(tmp_path, 60, seed=1)
     assert ts.evaluate(run, table).n == 60
@@ -259,7 +286,6 @@ def test_one_label_per_image_does_not_fit_several(run, trained, table, photos):
 
 REFUSED = {
     "Audit": lambda run, table, out: ts.audit(run),
-    "Comparison": lambda run, table, out: ts.compare(run, run),
     "Unlearning": lambda run, table, out: ts.forget(run, ["images/1.png"], out=out),
     "Cross-validation": lambda run, table, out: ts.cross_validate("simple", table, folds=2, out=out),
     "Tuning": lambda run, table, out: ts.tune("simple", table, minutes=1, out=out),

@@ -27,6 +27,8 @@ def compare(
 ) -> None:
     """Test whether accuracies differ significantly, and write a page of the images where runs disagree.
 
+    With several labels per image, the share of the images whose labels are all correct is compared.
+
     Example: tinysight compare runs/fast-1 runs/fast-2
     """
     results = api.compare(*runs, out=out, dataset=data, data_dir=data_dir, progress=progress)
@@ -37,5 +39,7 @@ def compare(
         names = (escape_control(pair.first), escape_control(pair.second))
         table.add_row(*names, points(pair.difference), f"{points(low)} to {points(high)}", p_value)
     stdout_console.print(table)
+    if results.measure == "exact match":
+        stdout_console.print("Compared: exact match, the share of the images whose labels are all correct.")
     stdout_console.print(f"page: {out}")
     print_next(f"open {out} in a browser")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from scipy.stats import binomtest
 from tinysight._util.errors import InputError
 from tinysight.data.dataset import Labels
 from tinysight.evaluation.confidence_intervals import wilson_interval
+from tinysight.models.scores import is_correct, predicted_labels
 from tinysight.runs.audit_results import PairedComparison
+from tinysight.runs.records import MultiLabelMetrics
 from tinysight.runs.run import Run
 
 CorrectMask = NDArray[np.bool_]
@@ -99,8 +102,8 @@ class RunComparison:
     Attributes:
         runs: by short name.
         split: the split that all runs were evaluated on.
-        labels: int64, (n,), the true classes.
-        predictions: int64, (n,), the predicted classes, by run.
+        labels: int64, (n,), the true classes; or (n, labels), of images that may have several labels.
+        predictions: the predicted classes or labels, by run, of the same shape.
         comparisons: one for each pair of runs.
     """
 
@@ -110,14 +113,21 @@ class RunComparison:
     predictions: dict[str, Labels]
     comparisons: list[PairedComparison]
 
+    @property
+    def measure(self) -> Literal["accuracy", "exact match"]:
+        """What is compared: the accuracy, or the share of the images whose labels are all correct."""
+        return "accuracy" if self.labels.ndim == 1 else "exact match"
+
     def only_correct(self, name: str) -> NDArray[np.int64]:
         """Return the indices of the images that only this run predicts correctly."""
-        others_wrong = [self.predictions[other] != self.labels for other in self.predictions if other != name]
-        return np.flatnonzero((self.predictions[name] == self.labels) & np.logical_and.reduce(others_wrong))
+        correct = {run: is_correct(predictions, self.labels) for run, predictions in self.predictions.items()}
+        return np.flatnonzero(correct[name] & (np.sum(list(correct.values()), axis=0) == 1))
 
 
 def compare_runs(runs: Sequence[Run]) -> RunComparison:
     """Compare the evaluated predictions of two or more runs.
+
+    An image that may have several labels is predicted correctly if all of its labels are.
 
     Raises:
         InputError: there are fewer than two runs, or they were not evaluated on the same images.
@@ -133,10 +143,21 @@ def compare_runs(runs: Sequence[Run]) -> RunComparison:
         raise InputError(
             f"{runs[0].path}: not evaluated on the same images as the other runs. Evaluate all runs again."
         )
-    answers = {name: probabilities.argmax(1) for name, (probabilities, _) in predictions.items()}
+    answers = {
+        name: predicted_labels(probabilities, _thresholds(named[name]))
+        for name, (probabilities, _) in predictions.items()
+    }
     split = runs[0].metrics().split
-    comparisons = compare_classifiers({name: predicted == labels for name, predicted in answers.items()})
+    comparisons = compare_classifiers({name: is_correct(predicted, labels) for name, predicted in answers.items()})
     return RunComparison(named, split, labels, answers, comparisons)
+
+
+def _thresholds(run: Run) -> tuple[float, ...]:
+    """Return the thresholds of the labels that a run was evaluated with; none if images have one class."""
+    metrics = run.metrics()
+    if not isinstance(metrics, MultiLabelMetrics):
+        return ()
+    return tuple(scores.threshold for scores in metrics.per_label.values())
 
 
 def _short_names(runs: Sequence[Run]) -> list[str]:

@@ -9,8 +9,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.data.labels import Labels
+
 ClassIndices = NDArray[np.integer[Any]]
 LabelMatrix = NDArray[np.integer[Any]] | NDArray[np.bool_]
+
+
+def predicted_labels(probabilities: NDArray[np.floating[Any]], thresholds: Sequence[float] = ()) -> Labels:
+    """Return the predicted classes of images, int64 (n,), or with thresholds the labels that they get, (n, labels).
+
+    >>> predicted_labels(np.array([[0.2, 0.7]])), predicted_labels(np.array([[0.2, 0.7]]), (0.1, 0.5))
+    (array([1]), array([[1, 1]]))
+
+    Args:
+        probabilities: (n, classes), 0..1.
+        thresholds: several labels per image: the probability from which an image gets each.
+    """
+    if not thresholds:
+        return np.asarray(probabilities.argmax(1), dtype=np.int64)
+    return (probabilities.astype(np.float64) >= np.asarray(thresholds)).astype(np.int64)
+
+
+def is_correct(predictions: Labels, labels: Labels) -> NDArray[np.bool_]:
+    """Return whether the class of each image is predicted correctly, or all of its labels, bool (n,)."""
+    matches = np.asarray(predictions == labels)
+    return matches if matches.ndim == 1 else np.asarray(matches.all(axis=1))
 
 
 def balanced_accuracy(labels: ClassIndices, predictions: ClassIndices) -> float:

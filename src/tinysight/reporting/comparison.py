@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tinysight.data.dataset import Dataset, Labels
 from tinysight.data.image_html import to_data_uri
 from tinysight.data.image_ids import image_ids
+from tinysight.data.labels import describe_label
 from tinysight.reporting.card import Card, load_metrics
 from tinysight.reporting.rendering import render
 from tinysight.reporting.report import Thumbnail
@@ -33,7 +34,7 @@ def render_comparison(
         runs: the runs by name.
         comparisons: the comparison of each pair of runs.
         only_right: by run, the indices of the images that only this run classifies correctly.
-        predicted: by run, the predicted classes.
+        predicted: by run, the predicted classes or labels.
         dataset: the dataset of the runs.
         split: the evaluated split. Images are shown only for "test".
     """
@@ -49,11 +50,12 @@ def render_comparison(
         counts={name: len(indices) for name, indices in only_right.items()},
         images_of=images,
         split=split,
+        task=dataset.task,
     )
 
 
 def _image(dataset: Dataset, index: int, answers: Mapping[str, Labels]) -> Thumbnail:
     classes, test = dataset.class_names, dataset.test
-    predictions = [f"{name}: {classes[predicted[index]]}" for name, predicted in answers.items()]
-    lines = (classes[test.labels[index]], *predictions, image_ids(test, "test")[index])
+    predictions = [f"{name}: {describe_label(predicted[index], classes)}" for name, predicted in answers.items()]
+    lines = (describe_label(test.labels[index], classes), *predictions, image_ids(test, "test")[index])
     return Thumbnail(to_data_uri(test.pixels[index]), lines)

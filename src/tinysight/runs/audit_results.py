@@ -101,6 +101,8 @@ class Audit(Record):
 class PairedComparison:
     """A paired comparison of two classifiers on the same images.
 
+    An image that may have several labels is predicted correctly if all of its labels are.
+
     Attributes:
         first, second: names of the classifiers.
         only_first, only_second: number of images that only this classifier predicts correctly.
