@@ -50,7 +50,7 @@ def random_ids(run: Run) -> list[str]:
 def rows(recipe: str, before: Run, after: Run) -> list[dict[str, object]]:
     """Return the rows for RESULTS.md."""
     record = RunArtifacts(after).unlearning()
-    if record is None:
+    if record is None or record.true_class_probability is None:
         raise SystemExit(f"{after.path}: holds no record of unlearning.")
     probability, difference, (low, high) = record.true_class_probability, *record.difference
     (comparison,) = compare_runs([before, after]).comparisons

@@ -694,7 +694,6 @@ def forget(
         TrainingError: as for `train`.
     """
     opened = open_run(run)
-    _require_multi_class(opened, "Unlearning")
 
     from tinysight.auditing.unlearning import forget as retrain_without
     from tinysight.runs.run import Run

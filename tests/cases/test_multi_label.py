@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from sklearn.metrics import average_precision_score, f1_score
 
 import tinysight as ts
 from tinysight._util.errors import DataError, InputError
-from tinysight.data.labels import describe_label
+from tinysight.data.labels import describe_label, label_names
+from tinysight.data.splits import split_dataset
+from tinysight.runs.artifacts import RunArtifacts
 
 NAMES = ("blue", "green", "red")
 RECIPE = """
@@ -265,6 +268,48 @@ def test_runs_are_compared_by_the_images_whose_labels_are_all_correct(tinysight,
     assert "<th>test exact match</th>" in page
 
 
+@pytest.fixture(scope="module")
+def splits(run):
+    """The images of the run as it was trained, and the names of its training images by their labels."""
+    dataset = ts.load_dataset(run.environment().dataset.argument, 16)
+    split = split_dataset(dataset, run.recipe().data, run.environment().seed)
+    names = [dataset.train.files[index] for index in split.train_indices]
+    by_labels = defaultdict(list)
+    for name, labels in zip(names, dataset.train.labels[split.train_indices], strict=True):
+        by_labels[label_names(labels, NAMES)].append(name)
+    return dataset, by_labels
+
+
+def test_images_are_forgotten_with_a_record_of_the_labels(tinysight, run, splits):
+    dataset, by_labels = splits
+    forgotten = [by_labels["blue", "red"][0], by_labels[()][0], by_labels["blue",][0]]
+    outcome = tinysight("forget", run.path, *forgotten, "--out", "after")
+    assert outcome.code == 0
+    after = ts.Run.open("after")
+    record = RunArtifacts(after).unlearning()
+    assert (record.task, record.forgotten) == ("multi-label", tuple(forgotten))
+    assert (record.n_train_before - record.n_train_after, record.n_test) == (3, run.metrics().n)
+    assert record.accuracy_before == run.metrics().exact_match
+    assert record.accuracy_after == ts.evaluate(after).exact_match
+    index_of = {name: index for index, name in enumerate(dataset.train.files)}
+    first, _, third = (
+        after.classifier().probabilities(dataset.train.pixels[[index_of[name] for name in forgotten]]).tolist()
+    )
+    measured = record.true_class_probability
+    assert measured.forgotten_after == pytest.approx((first[0] + first[2] + third[0]) / 3, abs=1e-5)
+    probabilities, labels = after.predictions()
+    assert measured.unseen_after == pytest.approx(probabilities[:, [0, 2]][labels[:, [0, 2]] == 1].mean(), abs=1e-5)
+    assert "Share of test images with all labels correct (n = " in outcome.out
+    assert "Mean probability of the true labels on the forgotten images: " in outcome.out
+
+
+def test_forgotten_images_without_labels_have_no_probability(run, splits, tmp_path):
+    _, by_labels = splits
+    after = ts.forget(run, by_labels[()][:1], out=tmp_path / "after")
+    assert RunArtifacts(after).unlearning().true_class_probability is None
+    assert "probability" not in (after.path / "unlearning.txt").read_text()
+
+
 def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     table = write_table(tmp_path, 60, seed=1)
     assert ts.evaluate(run, table).n == 60
@@ -286,7 +331,6 @@ def test_one_label_per_image_does_not_fit_several(run, trained, table, photos):
 
 REFUSED = {
     "Audit": lambda run, table, out: ts.audit(run),
-    "Unlearning": lambda run, table, out: ts.forget(run, ["images/1.png"], out=out),
     "Cross-validation": lambda run, table, out: ts.cross_validate("simple", table, folds=2, out=out),
     "Tuning": lambda run, table, out: ts.tune("simple", table, minutes=1, out=out),
 }

@@ -16,6 +16,7 @@ from tinysight.data.dataset import Dataset, Labels, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier
+from tinysight.models.scores import is_correct, predicted_labels
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, open_dataset, split_of_run
 
@@ -89,14 +90,13 @@ class AuditContext:
 
     @cached_property
     def predicted(self) -> Labels:
-        """Predicted classes of the test images, int64 (n,)."""
-        predicted: Labels = self.classifier.probabilities(self.dataset.test.pixels).argmax(1)
-        return predicted
+        """Predicted classes of the test images, int64 (n,), or the labels that they get, (n, labels)."""
+        return predicted_labels(self.classifier.probabilities(self.dataset.test.pixels), self.classifier.thresholds)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each test image is classified correctly, bool (n,)."""
-        return np.asarray(self.predicted == self.dataset.test.labels)
+        """Whether each test image is classified correctly, or all of its labels are correct, bool (n,)."""
+        return is_correct(self.predicted, self.dataset.test.labels)
 
     @cached_property
     def pool(self) -> Split:

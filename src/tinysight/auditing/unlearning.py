@@ -20,6 +20,8 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.auditing.context import AuditContext
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.image_ids import read_image_ids, to_csv
+from tinysight.data.labels import label_pairs
+from tinysight.data.pixels import take
 from tinysight.data.splits import TrainSplit, subset
 from tinysight.evaluation.significance import difference_interval
 from tinysight.models.classifier import Classifier
@@ -90,6 +92,7 @@ def build_report(before: AuditContext, after: AuditContext, names: Sequence[str]
     correct_before, correct_after = before.correct, after.correct
     low, high = difference_interval(correct_after, correct_before)
     return UnlearningReport(
+        task=before.dataset.task,
         forgotten=tuple(names),
         weights_sha256_before=before.run.weights_checksum(),
         weights_sha256_after=after.run.weights_checksum(),
@@ -108,37 +111,59 @@ def build_report(before: AuditContext, after: AuditContext, names: Sequence[str]
 def report_lines(report: UnlearningReport) -> list[str]:
     """Return the lines of unlearning.txt, the record for the person who requested the deletion."""
     difference, (low, high) = report.difference
-    probability = report.true_class_probability
     images = "1 image" if len(report.forgotten) == 1 else f"{len(report.forgotten):,} images"
+    measure = "share of test images with all labels correct" if report.task == "multi-label" else "test accuracy"
     return [
         f"The model was retrained from scratch without {images}: {report.n_train_after:,} training images instead of "
         f"{report.n_train_before:,}.",
         f"SHA-256 of the training images: {report.images_sha256_before} before, {report.images_sha256_after} after.",
         f"SHA-256 of the weights: {report.weights_sha256_before} before, {report.weights_sha256_after} after.",
-        f"Test accuracy (n = {report.n_test:,}): {percent(report.accuracy_before)} before, "
+        f"{measure.capitalize()} (n = {report.n_test:,}): {percent(report.accuracy_before)} before, "
         f"{percent(report.accuracy_after)} after; "
         f"difference {points(difference)} percentage points (95% CI {points(low)} to {points(high)}).",
-        f"Mean probability of the true class on the forgotten images: {probability.forgotten_before:.3f} before, "
-        f"{probability.forgotten_after:.3f} after. On test images of the same classes, which neither model was trained "
-        f"on: {probability.unseen_before:.3f} before, {probability.unseen_after:.3f} after.",
+        *_probability_lines(report),
     ]
 
 
-def _certainty(before: AuditContext, after: AuditContext, names: Sequence[str]) -> TrueClassProbability:
-    """Return the mean probability of the true class on the forgotten images and on test images of their classes."""
+def _probability_lines(report: UnlearningReport) -> list[str]:
+    probability = report.true_class_probability
+    if probability is None:
+        return []
+    names = ("true labels", "labels") if report.task == "multi-label" else ("true class", "classes")
+    return [
+        f"Mean probability of the {names[0]} on the forgotten images: {probability.forgotten_before:.3f} before, "
+        f"{probability.forgotten_after:.3f} after. On test images of the same {names[1]}, which neither model was "
+        f"trained on: {probability.unseen_before:.3f} before, {probability.unseen_after:.3f} after."
+    ]
+
+
+def _certainty(before: AuditContext, after: AuditContext, names: Sequence[str]) -> TrueClassProbability | None:
+    """Return the mean probability of the true class on the forgotten images and on test images of their classes.
+
+    Each of several labels of an image counts as a class. Returns None if the forgotten images have no label.
+    """
     index_of = {name: index for index, name in enumerate(before.names)}
     forgotten = subset(before.pool, np.array([index_of[name] for name in names]))
-    test = before.dataset.test
-    unseen = subset(test, np.flatnonzero(np.isin(test.labels, forgotten.labels)))
+    classes = {label for _, label in label_pairs(forgotten.labels)}
+    if not classes:
+        return None
     return TrueClassProbability(
-        *(_mean_probability(context.classifier, part) for part in (forgotten, unseen) for context in (before, after))
+        *(
+            _mean_probability(context.classifier, part, classes)
+            for part in (forgotten, before.dataset.test)
+            for context in (before, after)
+        )
     )
 
 
-def _mean_probability(classifier: Classifier, part: Split) -> float:
-    """Return the mean probability of the true class; 0 without images, because JSON has no NaN."""
-    probabilities = classifier.probabilities(part.pixels)
-    return float(probabilities[np.arange(len(part)), part.labels].mean()) if len(part) else 0.0
+def _mean_probability(classifier: Classifier, images: Split, classes: set[int]) -> float:
+    """Return the mean probability of the true classes among `classes`; 0 without any, because JSON has no NaN."""
+    pairs = np.array([pair for pair in label_pairs(images.labels) if pair[1] in classes], dtype=np.int64).reshape(-1, 2)
+    if not len(pairs):
+        return 0.0
+    rows, row_of = np.unique(pairs[:, 0], return_inverse=True)
+    probabilities = classifier.probabilities(take(images.pixels, rows))
+    return float(probabilities[row_of, pairs[:, 1]].mean())
 
 
 def _fingerprint(images: TrainSplit) -> str:

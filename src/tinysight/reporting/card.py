@@ -44,21 +44,12 @@ OTHER_IMAGES: dict[Task, str] = {
     "still get one of the classes or are marked unsure.",
     "multi-label": "Not for images of another kind: out-of-distribution images may still get any of the labels.",
 }
-_CONTACT = "Contact: not stated. The publisher of this model should name an address here."
-CONTESTING: dict[Task, tuple[str, ...]] = {
-    "multi-class": (
-        "People affected by a prediction can request the image, the prediction with its probability, an explanation "
-        "(`tinysight explain`) and a review by a person.",
-        "People who find an image of theirs in the training set can request its removal (`tinysight forget`).",
-        _CONTACT,
-    ),
-    "multi-label": (
-        "People affected by a prediction can request the image, the prediction with its probabilities and a review by "
-        "a person.",
-        "People who find an image of theirs in the training set can request its removal, and training without it.",
-        _CONTACT,
-    ),
-}
+CONTESTING = (
+    "People affected by a prediction can request the image, the prediction with its probability, an explanation "
+    "(`tinysight explain`) and a review by a person.",
+    "People who find an image of theirs in the training set can request its removal (`tinysight forget`).",
+    "Contact: not stated. The publisher of this model should name an address here.",
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +134,7 @@ class Card:
             notes=summary.notes,
             intended_use=INTENDED_USE[classifier.task],
             out_of_scope=(*OUT_OF_SCOPE, OTHER_IMAGES[classifier.task]),
-            contesting=CONTESTING[classifier.task],
+            contesting=CONTESTING,
             provenance=environment.dataset.provenance,
             backbone=describe_backbone(classifier.spec.model),
             evaluated_on=f"{metrics.n:,} {metrics.split} images" if metrics else None,

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from tinysight._util.errors import RunError
+from tinysight.data.labels import Task
 from tinysight.runs.records import Interval, Record
 
 ResultT = TypeVar("ResultT")
@@ -124,7 +125,10 @@ class PairedComparison:
 
 @dataclass(frozen=True)
 class TrueClassProbability:
-    """Mean probability of the true class before and after unlearning, on unlearned and on unseen images."""
+    """Mean probability of the true class before and after unlearning, on unlearned and on unseen images.
+
+    With several labels per image, the mean is over the labels of the images.
+    """
 
     forgotten_before: float
     forgotten_after: float
@@ -136,16 +140,20 @@ class UnlearningReport(Record):
     """unlearning.json: effects of retraining without some images.
 
     Attributes:
+        task: "multi-label" if images may have several labels.
         forgotten: IDs of the images that were newly excluded.
         weights_sha256_before, weights_sha256_after: SHA-256 of the weights.
         images_sha256_before, images_sha256_after: SHA-256 of all training images and their labels.
         n_train_before, n_train_after: number of training images.
         n_test: number of test images.
-        accuracy_before, accuracy_after: accuracy on the test images.
+        accuracy_before, accuracy_after: accuracy on the test images; with several labels per image, the share of
+            images whose labels are all correct.
         difference: accuracy after minus accuracy before, with its interval.
-        true_class_probability: mean probabilities of the true class, of unlearned and of unseen images.
+        true_class_probability: mean probabilities of the true class, of unlearned and of unseen images; None if the
+            unlearned images have none of the labels.
     """
 
+    task: Task = "multi-class"
     forgotten: tuple[str, ...]
     weights_sha256_before: str
     weights_sha256_after: str
@@ -157,4 +165,4 @@ class UnlearningReport(Record):
     accuracy_before: float
     accuracy_after: float
     difference: tuple[float, Interval]
-    true_class_probability: TrueClassProbability
+    true_class_probability: TrueClassProbability | None
