@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinysight.bulk.executors import BatchEngine
     from tinysight.data.dataset import Dataset
     from tinysight.estimator import MultiLabelPredictions, Predictions
-    from tinysight.evaluation.cross_validation import CrossValidation
+    from tinysight.evaluation.cross_validation import AnyCrossValidation
     from tinysight.evaluation.predict import ImagePredictor
     from tinysight.evaluation.significance import RunComparison
     from tinysight.interop.exporters import Int8Images
@@ -208,7 +208,7 @@ def cross_validate(
     data_dir: str | Path | None = None,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
-) -> CrossValidation:
+) -> AnyCrossValidation:
     """Train one run per fold, and measure the pooled predictions for images that a run was not trained on.
 
     For small datasets, whose test split is too small to tell much. The folds are stratified by class, and groups stay
@@ -233,7 +233,8 @@ def cross_validate(
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Returns:
-        The record in cv.json: accuracy and balanced accuracy with 95% intervals, and the folds.
+        The record in cv.json: accuracy and balanced accuracy with 95% intervals, and the folds. With several labels per
+        image: mean average precision, macro F1 and exact match.
 
     Raises:
         DataError: the dataset is invalid, or a class has fewer images or groups than there are folds.
@@ -249,7 +250,6 @@ def cross_validate(
     from tinysight.training.request import TrainRequest
 
     loaded = arrange(_load(dataset, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
-    _require_multi_class(loaded, "Cross-validation")
     if resolved.training.minutes is not None:
         share = {"minutes": resolved.training.minutes / max(1, folds)}
         resolved = resolved.model_copy(update={"training": resolved.training.model_copy(update=share)})

@@ -17,6 +17,7 @@ import tinysight as ts
 from tinysight._util.errors import DataError, InputError
 from tinysight.data.labels import describe_label, label_names
 from tinysight.data.splits import split_dataset
+from tinysight.evaluation.cross_validation import MultiLabelCrossValidation
 from tinysight.runs.artifacts import RunArtifacts
 
 NAMES = ("blue", "green", "red")
@@ -310,6 +311,53 @@ def test_forgotten_images_without_labels_have_no_probability(run, splits, tmp_pa
     assert "probability" not in (after.path / "unlearning.txt").read_text()
 
 
+def test_folds_pool_the_predictions_of_all_images(tinysight, table, recipe, images):
+    command = ("train", recipe, "--data", table, "--folds", 3, "--out", "cv", "--precision", "fp32", "--device", "cpu")
+    outcome = tinysight(*command)
+    assert outcome.code == 0
+    result = MultiLabelCrossValidation.open("cv")
+    with open("cv/out_of_fold.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == result.n == 150
+    fold_of = np.array([int(row["fold"]) for row in rows])
+    labels, predicted = (
+        np.array([[name in row[column].split("|") for name in NAMES] for row in rows]).astype(int)
+        for column in ("labels", "predicted")
+    )
+    paths, expected = images
+    true = {f"images/{path.name}": row.tolist() for path, row in zip(paths, expected, strict=True)}
+    assert [true[row["image"]] for row in rows] == (labels == 1).tolist()
+    probabilities = np.empty((150, 3))
+    for number, fold in enumerate(result.folds, 1):
+        run, part = ts.Run.open(f"cv/{fold.run}"), fold_of == number
+        probabilities[part], stored = run.predictions()
+        np.testing.assert_array_equal(stored, labels[part])
+        assert (fold.n, fold.exact_match) == (part.sum(), run.metrics().exact_match)
+        assert fold.mean_average_precision == pytest.approx(run.metrics().mean_average_precision)
+    assert result.mean_average_precision == pytest.approx(average_precision_score(labels, probabilities))
+    assert result.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert result.exact_match == (labels == predicted).all(1).mean()
+    for value, (low, high) in (
+        (result.mean_average_precision, result.mean_average_precision_ci95),
+        (result.macro_f1, result.macro_f1_ci95),
+        (result.exact_match, result.exact_match_ci95),
+    ):
+        assert low < value < high
+    low, high = result.mean_average_precision_ci95
+    printed = " ".join(outcome.out.split())
+    assert (
+        f"mean average precision: {result.mean_average_precision:.1%} (95% interval {low:.1%} to {high:.1%}, n = 150)"
+        in printed
+    )
+    assert " ".join(result.method.split()) in printed
+
+
+def test_a_label_in_fewer_images_than_folds_is_refused(table, recipe, tmp_path):
+    with pytest.raises(DataError, match=r"^Class \w+: \d\d images, but 50 folds need 50\. Choose fewer folds\."):
+        ts.cross_validate(recipe, ts.load_dataset(write_table(tmp_path / "few", 60), 16), folds=50, out=tmp_path / "cv")
+    assert not (tmp_path / "cv").exists()
+
+
 def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     table = write_table(tmp_path, 60, seed=1)
     assert ts.evaluate(run, table).n == 60
@@ -331,7 +379,6 @@ def test_one_label_per_image_does_not_fit_several(run, trained, table, photos):
 
 REFUSED = {
     "Audit": lambda run, table, out: ts.audit(run),
-    "Cross-validation": lambda run, table, out: ts.cross_validate("simple", table, folds=2, out=out),
     "Tuning": lambda run, table, out: ts.tune("simple", table, minutes=1, out=out),
 }
 

@@ -7,7 +7,13 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from tinysight._util.errors import DataError
 from tinysight.data import splits
 from tinysight.data.dataset import Dataset, Split
-from tinysight.data.splits import check_class_sizes, split_dataset, subset, train_validation_split
+from tinysight.data.splits import (
+    check_class_sizes,
+    split_dataset,
+    stratified_folds,
+    subset,
+    train_validation_split,
+)
 from tinysight.recipes.schema import DataSection
 
 CLASS_SIZES = st.lists(st.integers(2, 60), min_size=2, max_size=6)
@@ -271,3 +277,28 @@ def test_groups_are_counted_once():
     check_class_sizes(images, ("cat",), True, unit="group")
     with pytest.raises(DataError, match=r"Class cat: 2 usable groups, but 3 are needed"):
         check_class_sizes(images, ("cat",), False, unit="group")
+
+
+@given(
+    labels=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=6, max_size=40),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 2**62),
+)
+def test_folds_of_several_labels_divide_the_images_and_keep_groups_whole(labels, folds, seed):
+    groups = np.arange(len(labels)) // 2
+    parts = stratified_folds(np.array(labels, dtype=np.int64), groups, folds, seed)
+    assert len(parts) == folds
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
+    assert sum(len(set(groups[part])) for part in parts) == len(set(groups))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_of_several_labels_have_the_same_number_of_each(seed):
+    random = np.random.default_rng(seed)
+    labels = (random.random((303, 5)) < [0.02, 0.1, 0.3, 0.5, 0.8]).astype(np.int64)
+    labels[:, 1] |= labels[:, 0]  # two labels that occur together
+    parts = stratified_folds(labels, range(303), 5, seed)
+    counts = np.array([[*labels[part].sum(0), (~labels[part].any(1)).sum()] for part in parts])
+    assert (counts.max(0) - counts.min(0)).max() <= 2
+    assert all(abs(len(part) - 303 / 5) <= 6 for part in parts)
+    assert set(stratified_folds(labels, range(303), 5, seed + 1)[0]) != set(parts[0])

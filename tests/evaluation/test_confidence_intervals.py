@@ -10,10 +10,12 @@ from sklearn import metrics as reference
 from tinysight.evaluation.confidence_intervals import (
     Scores,
     average_interval,
+    mean_average_precision_interval,
     metric_intervals,
     wilson_interval,
 )
 from tinysight.evaluation.metrics import compute_metrics
+from tinysight.models.scores import average_precisions
 
 
 @st.composite
@@ -164,3 +166,34 @@ def test_intervals_contain_the_true_metrics_in_95_percent_of_draws(n, shift):
             covered[key] += low <= true[key] <= high
     # The 1st percentile of 400 draws at 95% is 370. With 2 images of the rarest class, averages of F1 cover 88%.
     assert all(count >= (362 if n > 20 else 348) for count in covered.values()), covered
+
+
+def test_interval_of_the_average_precision_of_perfect_labels_is_that_of_wilson():
+    """Both labels are the same, so the mean of two is no more certain than one."""
+    has_label = np.array([1] * 6 + [0] * 14)
+    labels, scores = np.stack([has_label] * 2, 1), np.stack([np.linspace(1, 0, 20)] * 2, 1)
+    assert mean_average_precision_interval(labels, scores) == pytest.approx(wilson_interval(6, 6))
+    assert mean_average_precision_interval(labels[:, :1], scores[:, :1]) == pytest.approx(wilson_interval(6, 6))
+
+
+def test_labels_without_images_do_not_change_the_interval_of_the_mean_average_precision():
+    random = np.random.default_rng(0)
+    labels, scores = (random.random((50, 2)) < 0.3).astype(int), random.random((50, 2))
+    padded = np.column_stack([labels, np.zeros(50, int)]), np.column_stack([scores, random.random(50)])
+    assert mean_average_precision_interval(*padded) == mean_average_precision_interval(labels, scores)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.9])
+def test_interval_of_the_mean_average_precision_covers_it_in_95_percent_of_draws(shared):
+    """Of labels that are independent, and of labels that occur together and are mistaken together."""
+    random = np.random.default_rng(0)
+
+    def draw(n):
+        has_label = np.where(random.random((n, 5)) < shared, random.random((n, 1)), random.random((n, 5))) < 0.3
+        noise = np.sqrt(shared) * random.normal(size=(n, 1)) + np.sqrt(1 - shared) * random.normal(size=(n, 5))
+        return has_label.astype(int), noise + 2 * has_label
+
+    truth = average_precisions(*draw(100_000)).mean()
+    intervals = [mean_average_precision_interval(*draw(100)) for _ in range(150)]
+    assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.92
+    assert np.mean([high - low for low, high in intervals]) < (0.13 if not shared else 0.25)

@@ -29,9 +29,11 @@ from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, 
 from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from tinysight.evaluation.cross_validation import CrossValidation
+    from tinysight.evaluation.cross_validation import AnyCrossValidation, CrossValidation, MultiLabelCrossValidation
     from tinysight.runs.records import Summary
     from tinysight.runs.run import Run
+
+    _Row = tuple[str, float, tuple[float, float]]
 
 
 class LoggerChoice(StrEnum):
@@ -158,20 +160,40 @@ def train(
     print_next(command("evaluate", run.path))
 
 
-def _print_folds(result: CrossValidation, out: Path) -> None:
-    for fold in result.folds:
-        stdout_console.print(f"{fold.run}: accuracy {accuracy_of(fold.accuracy, fold.n)}")
-    rows = (
-        ("accuracy", result.accuracy, result.accuracy_ci95),
-        ("balanced accuracy", result.balanced_accuracy, result.balanced_accuracy_ci95),
-    )
+def _print_folds(result: AnyCrossValidation, out: Path) -> None:
+    from tinysight.evaluation.cross_validation import MultiLabelCrossValidation
+
+    rows = _label_rows(result) if isinstance(result, MultiLabelCrossValidation) else _class_rows(result)
     for name, value, interval in rows:
         stdout_console.print(f"{name}: {percent(value)} (95% interval {percent_interval(interval)}, n = {result.n:,})")
-    if result.n < FEW_IMAGES:
+    if not isinstance(result, MultiLabelCrossValidation) and result.n < FEW_IMAGES:
         baseline = baseline_of(result.majority.name, result.majority.accuracy)
         stdout_console.print(f"{baseline} (balanced {percent(result.majority.balanced_accuracy)})")
     stdout_console.print(result.method)
     stdout_console.print(f"folds: {out}")
+
+
+def _class_rows(result: CrossValidation) -> tuple[_Row, ...]:
+    """Print the accuracy of each fold, and return the pooled measures."""
+    for fold in result.folds:
+        stdout_console.print(f"{fold.run}: accuracy {accuracy_of(fold.accuracy, fold.n)}")
+    return (
+        ("accuracy", result.accuracy, result.accuracy_ci95),
+        ("balanced accuracy", result.balanced_accuracy, result.balanced_accuracy_ci95),
+    )
+
+
+def _label_rows(result: MultiLabelCrossValidation) -> tuple[_Row, ...]:
+    """Print the mean average precision of each fold, and return the pooled measures."""
+    for fold in result.folds:
+        precision = fold.mean_average_precision
+        score = f"no labels (n = {fold.n:,})" if precision is None else accuracy_of(precision, fold.n)
+        stdout_console.print(f"{fold.run}: mean average precision {score}")
+    return (
+        ("mean average precision", result.mean_average_precision, result.mean_average_precision_ci95),
+        ("macro F1", result.macro_f1, result.macro_f1_ci95),
+        ("all labels of an image correct", result.exact_match, result.exact_match_ci95),
+    )
 
 
 def _score(score: float, summary: Summary) -> str:

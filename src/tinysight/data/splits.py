@@ -317,6 +317,42 @@ def folds(labels: Labels, groups: NDArray[np.int64] | None, count: int, seed: in
     return [np.flatnonzero(fold_of[unit_of] == number) for number in range(min(count, len(names)))]
 
 
+def stratified_folds(labels: Labels, groups: Sequence[str | int], folds: int, seed: int) -> list[Indices]:
+    """Return the images of each fold: whole groups, with about the same number of images of every class in each fold.
+
+    Of several labels per image, each is a class, and so is having none. The method is iterative stratification
+    (Sechidis et al., "On the Stratification of Multi-label Data", ECML PKDD 2011), with groups in place of images: the
+    class with the fewest remaining groups is dealt next, largest group first, each to the fold that lacks most of its
+    images.
+
+    Args:
+        labels: int64, (n,), or (n, labels) of 0 and 1.
+        groups: the group of each image, (n,).
+        folds: number of folds.
+        seed: random seed.
+
+    Returns:
+        Sorted indices into `labels`, by fold.
+    """
+    _, members = _class_members(labels)
+    names, group_of = np.unique(list(groups), return_inverse=True)
+    counts, sizes = np.zeros((len(names), members.shape[1])), np.bincount(group_of)
+    np.add.at(counts, group_of, members)
+    lacking, room = np.tile(counts.sum(0) / folds, (folds, 1)), np.full(folds, len(labels) / folds)
+    fold_of, remaining = np.empty(len(names), dtype=np.int64), np.random.default_rng(seed).permutation(len(names))
+    while len(remaining):
+        n_groups = (counts[remaining] > 0).sum(0)
+        rarest = np.where(n_groups > 0, n_groups, np.inf).argmin()
+        dealt = remaining[counts[remaining, rarest] > 0]
+        for group in dealt[np.argsort(-counts[dealt, rarest], kind="stable")]:
+            fold = np.lexsort((-room, -lacking[:, rarest]))[0]
+            fold_of[group] = fold
+            lacking[fold] -= counts[group]
+            room[fold] -= sizes[group]
+        remaining = remaining[counts[remaining, rarest] == 0]
+    return [np.flatnonzero(fold_of[group_of] == fold) for fold in range(folds)]
+
+
 def _class_members(labels: Labels) -> tuple[Indices, NDArray[np.bool_]]:
     """Return the classes that have images, and whether each image belongs to each, bool (n, classes)."""
     if labels.ndim == 1:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from scipy.stats import norm as normal
 from scipy.stats import t as student_t
 
+from tinysight.models.scores import LabelMatrix, average_precisions
 from tinysight.runs.records import Interval, LabelIntervals, MetricIntervals, ScoreIntervals
 
 METHOD = (
@@ -24,6 +26,8 @@ LABEL_METHOD = (
     "direction; Student's t with one pseudo-image for the loss; none for average precision, micro averages and Hamming "
     "accuracy"
 )
+
+N_BOOTSTRAP = 200  # samples that the correlations of average precisions are estimated from
 
 Statistics = NDArray[np.float64]
 
@@ -144,6 +148,59 @@ def _intervals_by_name(
         name: ScoreIntervals(precision=precision.interval(row), recall=recall.interval(row), f1=f1.interval(row))
         for row, name in enumerate(class_names)
     }
+
+
+def mean_average_precision_interval(labels: LabelMatrix, scores: NDArray[np.floating[Any]]) -> Interval:
+    """Return the interval of the mean average precision (mAP) of the labels that images have.
+
+    The average precision of a label gets the Wilson interval of a share of the images with the label; it is a binomial
+    interval as in Boyd, Eng and Page, "Area under the precision-recall curve: point estimates and confidence intervals"
+    (ECML PKDD 2013). `average_interval` combines the labels, with correlations from bootstrap samples of the images.
+    Percentile bootstraps of the mean have no width if all labels are ranked perfectly, and cover less
+    (docs/adr/0112-more-with-several-labels.md).
+
+    Args:
+        labels: (n, labels), 1 where the image has the label, at least one in total.
+        scores: (n, labels), higher where the label is more probable.
+    """
+    support = labels.sum(0)
+    has_images = support > 0
+    labels, scores, support = labels[:, has_images], scores[:, has_images], support[has_images]
+    values = average_precisions(labels, scores)
+    bounds = [_wilson_bounds(float(value), int(n)) for value, n in zip(values, support, strict=True)]
+    low, high = np.array(bounds).T
+    correlations = _correlations(_resampled_average_precisions(labels, scores))
+    return average_interval(Scores(values, low, high), np.full(len(values), 1 / len(values)), correlations)
+
+
+def _wilson_bounds(share: float, n: int) -> Interval:
+    """Return the 95% Wilson bounds of a share that need not be a multiple of 1 / n, of n trials, at least one."""
+    z2 = float(normal.ppf(0.975)) ** 2
+    center, margin = share + z2 / (2 * n), math.sqrt(z2 * (share * (1 - share) + z2 / (4 * n)) / n)
+    return (center - margin) / (1 + z2 / n), (center + margin) / (1 + z2 / n)
+
+
+def _resampled_average_precisions(labels: LabelMatrix, scores: NDArray[np.floating[Any]]) -> Statistics:
+    """Return the average precision of each label in bootstrap samples of the images, (labels, samples)."""
+    n = len(labels)
+    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), N_BOOTSTRAP)  # (samples, n)
+    rows = []
+    for has_label, column in zip(labels.T, scores.T, strict=True):
+        order = np.argsort(-column, kind="stable")
+        drawn, relevant = weights[:, order], weights[:, order] * has_label[order]
+        precision = np.cumsum(relevant, axis=1) / np.maximum(np.cumsum(drawn, axis=1), 1)
+        rows.append((relevant * precision).sum(1) / np.maximum(relevant.sum(1), 1))
+    return np.array(rows)
+
+
+def _correlations(samples: Statistics) -> Statistics:
+    """Return the correlations of rows (k, samples); 1 with a constant row, whose correlations are unknown."""
+    deviations = samples - samples.mean(1, keepdims=True)
+    scales = np.sqrt((deviations**2).sum(1))
+    products = np.outer(scales, scales)
+    correlations = np.where(products > 0, deviations @ deviations.T / np.where(products > 0, products, 1), 1.0)
+    np.fill_diagonal(correlations, 1.0)
+    return np.asarray(correlations, dtype=np.float64)
 
 
 def average_interval(scores: Scores, weights: Statistics, correlations: Statistics | None = None) -> Interval:

@@ -15,9 +15,8 @@ from scipy.stats import binomtest
 from tinysight._util.errors import InputError
 from tinysight.data.dataset import Labels
 from tinysight.evaluation.confidence_intervals import wilson_interval
-from tinysight.models.scores import is_correct, predicted_labels
+from tinysight.models.scores import is_correct
 from tinysight.runs.audit_results import PairedComparison
-from tinysight.runs.records import MultiLabelMetrics
 from tinysight.runs.run import Run
 
 CorrectMask = NDArray[np.bool_]
@@ -137,27 +136,15 @@ def compare_runs(runs: Sequence[Run]) -> RunComparison:
         raise InputError("compare: needs at least two runs. Pass another run.")
     named = dict(zip(_short_names(runs), runs, strict=True))
     _check_same_images(runs)
-    predictions = {name: run.predictions() for name, run in named.items()}
-    _, labels = next(iter(predictions.values()))
-    if any(not np.array_equal(labels, other_labels) for _, other_labels in predictions.values()):
+    labels, *others = (run.predictions()[1] for run in runs)
+    if any(not np.array_equal(labels, other_labels) for other_labels in others):
         raise InputError(
             f"{runs[0].path}: not evaluated on the same images as the other runs. Evaluate all runs again."
         )
-    answers = {
-        name: predicted_labels(probabilities, _thresholds(named[name]))
-        for name, (probabilities, _) in predictions.items()
-    }
+    answers = {name: run.predicted_labels() for name, run in named.items()}
     split = runs[0].metrics().split
     comparisons = compare_classifiers({name: is_correct(predicted, labels) for name, predicted in answers.items()})
     return RunComparison(named, split, labels, answers, comparisons)
-
-
-def _thresholds(run: Run) -> tuple[float, ...]:
-    """Return the thresholds of the labels that a run was evaluated with; none if images have one class."""
-    metrics = run.metrics()
-    if not isinstance(metrics, MultiLabelMetrics):
-        return ()
-    return tuple(scores.threshold for scores in metrics.per_label.values())
 
 
 def _short_names(runs: Sequence[Run]) -> list[str]:

@@ -26,10 +26,11 @@ from tinysight._util.files import atomic_dir, atomic_writer, remove_temp_files, 
 from tinysight._util.formatting import percent, percent_interval
 from tinysight._util.locks import exclusive_lock
 from tinysight.data import image_ids
-from tinysight.data.labels import Task
+from tinysight.data.labels import Labels, Task
 from tinysight.models.classifier import Classifier
 from tinysight.models.network import NetworkFactory
 from tinysight.models.registry import build_network
+from tinysight.models.scores import predicted_labels
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
 from tinysight.runs import checkpoint, records, weights
@@ -333,6 +334,16 @@ class Run:
         if checksum != _arrays_checksum(arrays):
             raise RunError(f"{path}: modified after it was written. Evaluate the run again.")
         return arrays["probabilities"], arrays["labels"]
+
+    def predicted_labels(self) -> Labels:
+        """Return the predicted classes of the evaluated split, int64 (n,); or labels at their thresholds, (n, labels).
+
+        Raises:
+            RunError: as for `predictions` and `metrics`.
+        """
+        metrics, (probabilities, _) = self.metrics(), self.predictions()
+        scores = metrics.per_label.values() if isinstance(metrics, MultiLabelMetrics) else ()
+        return predicted_labels(probabilities, [label.threshold for label in scores])
 
     def read_files(self) -> dict[str, bytes]:
         """Return the content of each file by its path in the directory; checkpoints are left out."""
