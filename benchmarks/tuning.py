@@ -84,7 +84,7 @@ def retrain(study: Study, best: Recipe, dataset: Dataset, seeds: int) -> np.ndar
             train_trial(context, recipe, seed, lambda *_: False, lambda: False)
             for recipe in (study.record.recipe, best)
         ]
-        accuracies.append([outcome.accuracy for outcome in outcomes])
+        accuracies.append([outcome.score for outcome in outcomes])
         print(f"seed {seed}: original {accuracies[-1][0]:.4f}, tuned {accuracies[-1][1]:.4f}", file=sys.stderr)
     return np.array(accuracies)
 

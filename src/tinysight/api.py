@@ -280,6 +280,8 @@ def tune(
 ) -> TuneResult:
     """Search a recipe's hyperparameters on the validation images, and save the best values as a recipe.
 
+    The search maximizes the accuracy, or with several labels per image the mean average precision.
+
     Args:
         recipe: name of a built-in recipe, path of a TOML file, or a `Recipe`.
         dataset: "cifar10", "shapes", or a folder with one subfolder per class.
@@ -317,7 +319,6 @@ def tune(
     request = TuneRequest(resolved, source, seed, precision, device, _path(data_dir), skip_unreadable)
     check_available_or_same(path, request)  # before loading the images
     loaded = arrange(_load(source, resolved.data.image_size, data_dir, skip_unreadable, progress), resolved.data)
-    _require_multi_class(loaded, "Tuning")
     _note_all((*loaded.notes, *loaded.report.notes()), progress)
     return search(path, request, loaded, minutes, start_time, workers, progress)
 

@@ -31,6 +31,7 @@ def record(recipe, dataset):
         argument=ARGUMENT,
         skip_unreadable=False,
         fingerprint=dataset.without_test().fingerprint,
+        task=dataset.task,
         seed=0,
         precision="fp32",
         device="cpu",

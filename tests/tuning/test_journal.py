@@ -53,13 +53,13 @@ def test_journal_cut_at_any_byte_keeps_its_complete_lines(complete, data):
     with tempfile.TemporaryDirectory() as folder:
         study = Study.open(path := damaged_copy(complete, folder, whole[:cut]))
         finished = finished_in(whole[:cut])
-        assert [trial.accuracy for trial in study.trials() if trial.state == "finished"] == list(ACCURACIES[:finished])
+        assert [trial.score for trial in study.trials() if trial.state == "finished"] == list(ACCURACIES[:finished])
         with study.join():
             study.next_trial().finish(TrialResult("finished", 0.25, 2, 1.0))
         content = (path / "study.journal").read_bytes()
         assert content.startswith(whole[: whole.rfind(b"\n", 0, cut) + 1])
         assert all(json.loads(line) for line in content.splitlines())
-        accuracies = [trial.accuracy for trial in Study.open(path).trials() if trial.state == "finished"]
+        accuracies = [trial.score for trial in Study.open(path).trials() if trial.state == "finished"]
         assert accuracies == [*ACCURACIES[:finished], 0.25]
 
 
@@ -160,7 +160,7 @@ def test_zeros_at_the_end_after_a_power_loss_are_removed(complete, tmp_path):
     path = damaged_copy(complete, tmp_path, whole + bytes(5000))
     study = Study.open(path)
     with study.join():
-        assert [trial.accuracy for trial in study.trials()] == list(ACCURACIES)
+        assert [trial.score for trial in study.trials()] == list(ACCURACIES)
     content = (path / "study.journal").read_bytes()
     assert content.startswith(whole)
     assert b"\0" not in content
@@ -184,4 +184,4 @@ def test_failed_write_leaves_a_usable_journal(complete, tmp_path, monkeypatch):
     study = Study.open(path)
     with study.join():
         study.next_trial().finish(TrialResult("finished", 0.25, 2, 1.0))
-    assert [trial.accuracy for trial in Study.open(path).trials()] == [*ACCURACIES, 0.25]
+    assert [trial.score for trial in Study.open(path).trials()] == [*ACCURACIES, 0.25]

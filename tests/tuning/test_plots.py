@@ -12,11 +12,11 @@ from tinysight.tuning.trial import Trial
 
 
 def trial(number, accuracy, state="finished", epochs=2):
-    return Trial(number, state, {}, accuracy=accuracy, epochs=epochs)
+    return Trial(number, state, {}, score=accuracy, epochs=epochs)
 
 
 def history(trials, baseline=None):
-    best = max((trial for trial in trials if trial.state == "finished"), key=lambda trial: trial.accuracy)
+    best = max((trial for trial in trials if trial.state == "finished"), key=lambda trial: trial.score)
     selection = Selection(best, best, baseline, (), None, len(trials))
     figure = plot_history(trials, selection, "Tuning deep on shapes")
     (axes,) = figure.axes

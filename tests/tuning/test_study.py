@@ -80,7 +80,7 @@ def test_processes_see_each_others_trials(study, second_worker, ended):
     study.next_trial().finish(ended(0.5))
     second_worker.next_trial().finish(ended(0.7))
     assert study.trials() == second_worker.trials()
-    assert [trial.accuracy for trial in study.trials()] == [0.5, 0.7]
+    assert [trial.score for trial in study.trials()] == [0.5, 0.7]
     assert [trial.worker for trial in study.trials()] == [0, 1]
 
 
@@ -132,7 +132,7 @@ def test_incomplete_line_of_a_killed_process_is_removed(study, search, ended):
     second = Study.open(study.path)
     with second.join():
         second.next_trial().finish(ended(0.6))
-    assert [trial.accuracy for trial in Study.open(study.path).trials()] == [0.5, 0.6]
+    assert [trial.score for trial in Study.open(study.path).trials()] == [0.5, 0.6]
     assert all(json.loads(line) for line in study.journal_path.read_text().splitlines())
 
 
@@ -260,7 +260,7 @@ def test_curve_and_result_of_a_trial_are_stored(long_study, ended):
     assert report_all(task, [0.1, 0.3, 0.2]) is None
     task.finish(ended(0.3, "stopped"))
     (trial,) = Study.open(long_study.path).trials()
-    assert (trial.state, trial.curve, trial.accuracy, trial.epochs) == ("stopped", (0.1, 0.3, 0.2), 0.3, 2)
+    assert (trial.state, trial.curve, trial.score, trial.epochs) == ("stopped", (0.1, 0.3, 0.2), 0.3, 2)
 
 
 def test_duration_of_a_trial_is_the_median_of_the_finished_ones(study, ended):

@@ -38,7 +38,7 @@ def test_trial_has_the_accuracy_of_train(dataset, recipe, context, tmp_path, cha
     assert result.ending == "finished"
     # `train` with seed 5 would split differently; all trials of a study share one split.
     expected = train_on(context, recipe, dataset, tmp_path)
-    assert result.accuracy == expected
+    assert result.score == expected
     assert summary.epochs == result.epochs
 
 
@@ -88,7 +88,7 @@ def test_out_of_memory_fails_only_the_trial(context, recipe, monkeypatch):
 def test_pruning_happens_between_epochs(context, recipe):
     calls = []
     result = train_trial(context, recipe, 0, lambda *epoch: calls.append(epoch) or True, never)
-    assert (result.ending, result.epochs, result.accuracy) == ("pruned", 1, calls[0][1])
+    assert (result.ending, result.epochs, result.score) == ("pruned", 1, calls[0][1])
     assert calls[0][0] == 1
 
 
@@ -98,4 +98,4 @@ def test_nothing_is_pruned_after_the_last_epoch(context, recipe):
 
 def test_stop_takes_effect_after_the_current_step(context, recipe):
     result = train_trial(context, recipe, 0, never, lambda: True)
-    assert (result.ending, result.epochs, result.accuracy) == ("stopped", 0, 0.0)
+    assert (result.ending, result.epochs, result.score) == ("stopped", 0, 0.0)

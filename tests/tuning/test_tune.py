@@ -55,7 +55,7 @@ def test_writes_a_valid_recipe_one_line_per_trial_and_a_plot(run, tmp_path, reci
     trials = [json.loads(line) for line in (tmp_path / "study" / "trials.jsonl").read_text().splitlines()]
     assert [trial["number"] for trial in trials] == [0, 1, 2]
     assert trials[0]["changes"] == {}
-    assert max(trial["accuracy"] for trial in trials) == tuned.selection.best.accuracy
+    assert max(trial["accuracy"] for trial in trials) == tuned.selection.best.score
     assert (tmp_path / "study" / "plots" / "history.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "study" / "plots" / "importance.png").exists()  # needs ten finished trials
 

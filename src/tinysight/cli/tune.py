@@ -79,9 +79,9 @@ def tune(
 def _print_study(tuned: TuneResult) -> None:
     from tinysight.tuning.results import best_recipe_path, summarize
 
-    table = Table("trial", "accuracy", "changes to the recipe", box=None, pad_edge=False)
+    table = Table("trial", tuned.study.record.measure, "changes to the recipe", box=None, pad_edge=False)
     for trial in tuned.top_trials(_TABLE_ROWS):
-        table.add_row(str(trial.number), percent(trial.accuracy), escape_control(tuned.describe_changes(trial)))
+        table.add_row(str(trial.number), percent(trial.score), escape_control(tuned.describe_changes(trial)))
     stdout_console.print(table)
     for sentence in summarize(tuned.study, tuned.selection):
         stdout_console.print(sentence)

@@ -177,6 +177,11 @@ class EpochRecord(FrozenModel):
     val_macro_f1: Finite | None = None
     val_mean_average_precision: Finite | None = None
 
+    @property
+    def val_score(self) -> float:
+        """The main measure on the validation images: the mean average precision, or the accuracy without one."""
+        return self.val_accuracy if self.val_mean_average_precision is None else self.val_mean_average_precision
+
 
 class ClassScores(FrozenModel):
     """Precision, recall and F1, each 0..1, and the number of images (support)."""

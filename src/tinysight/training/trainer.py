@@ -213,6 +213,11 @@ class Trainer:
         return self._kept_epoch.val_accuracy if self._kept_epoch else None
 
     @property
+    def val_score(self) -> float | None:
+        """The main measure of the task on the validation images, as for `val_accuracy`."""
+        return self._kept_epoch.val_score if self._kept_epoch else None
+
+    @property
     def val_balanced_accuracy(self) -> float | None:
         """Mean recall of the classes on the validation images, as for `val_accuracy`."""
         return self._kept_epoch.val_balanced_accuracy if self._kept_epoch else None

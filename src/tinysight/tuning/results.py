@@ -31,10 +31,12 @@ def write_results(study: Study, selection: Selection, dataset: str) -> None:
     write_text(study.path / "trials.jsonl", "".join(f"{json.dumps(line)}\n" for line in lines))
     write_text(best_recipe_path(study.path), format_best_recipe(study, selection, dataset))
     title = f"Tuning {study.record.recipe.name} on {dataset}"
-    style.save(plots.plot_history(study.trials(), selection, title), study.path / "plots" / "history.png")
+    history = plots.plot_history(study.trials(), selection, title, study.record.measure)
+    style.save(history, study.path / "plots" / "history.png")
     if shares := study.importance():
         ended = sum(trial.state == "finished" for trial in study.trials())
-        style.save(plots.plot_importance(shares, ended, title), study.path / "plots" / "importance.png")
+        importance = plots.plot_importance(shares, ended, title, study.record.measure)
+        style.save(importance, study.path / "plots" / "importance.png")
 
 
 def format_best_recipe(study: Study, selection: Selection, dataset: str) -> str:
@@ -56,13 +58,11 @@ def summarize(study: Study, selection: Selection) -> list[str]:
     length = f"{record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     if record.epochs < record.recipe.training.epochs:
         length += f" of {record.recipe.training.epochs}"
-    reference = f"baseline {percent(baseline.accuracy)}" if baseline else "the baseline never finished"
-    sentences = [
-        f"Best trial: {selection.best.number}, validation accuracy {percent(selection.best.accuracy)} after {length} "
-        f"({reference})."
-    ]
+    reference = f"baseline {percent(baseline.score)}" if baseline else "the baseline never finished"
+    score = f"validation {record.measure} {percent(selection.best.score)}"
+    sentences = [f"Best trial: {selection.best.number}, {score} after {length} ({reference})."]
     if selection.challenger is not None:
-        sentences.append(_comparison(selection.challenger, selection))
+        sentences.append(_comparison(selection.challenger, selection, record.short_measure))
     if selection.n_rejected:
         others = "1 other" if selection.n_rejected == 1 else f"{selection.n_rejected} others"
         sentences.append(f"{others} beat the baseline in the search, but not with new seeds.")
@@ -73,7 +73,7 @@ def summarize(study: Study, selection: Selection) -> list[str]:
     return sentences
 
 
-def _comparison(trial: Trial, selection: Selection) -> str:
+def _comparison(trial: Trial, selection: Selection, measure: str) -> str:
     n = len(selection.pairs)
     baseline, challenger = (sum(values) / n for values in zip(*selection.pairs, strict=True))
     seeds = "1 new seed" if n == 1 else f"the same {n} new seeds"
@@ -82,7 +82,7 @@ def _comparison(trial: Trial, selection: Selection) -> str:
         low, high = selection.gain_interval
         interval = f" (95% confidence interval {points(low)} to {points(high)})"
     return (
-        f"Mean accuracy with {seeds}: trial {trial.number} {percent(challenger)}, baseline {percent(baseline)}, "
+        f"Mean {measure} with {seeds}: trial {trial.number} {percent(challenger)}, baseline {percent(baseline)}, "
         f"difference {points(challenger - baseline)} percentage points{interval}."
     )
 
@@ -94,7 +94,11 @@ def _renamed(recipe: Recipe) -> Recipe:
 
 
 def _line(study: Study, trial: Trial) -> dict[str, Any]:
-    """Return a trial's line of trials.jsonl, with its changes as rounded for the recipe."""
+    """Return a trial's line of trials.jsonl, with its changes as rounded for the recipe.
+
+    The key of the score is "accuracy", or "mean_average_precision" if images may have several labels.
+    """
     changes = {key: new for key, (_, new) in study.space.changes(trial.values).items()}
-    fields = {key: value for key, value in asdict(trial).items() if key != "values"}
+    names = {"score": study.record.measure.replace(" ", "_")}
+    fields = {names.get(key, key): value for key, value in asdict(trial).items() if key != "values"}
     return {**fields, "changes": changes}

@@ -1,6 +1,6 @@
 """Selection of the final recipe of a study, corrected for the luck of the best trial.
 
-The accuracy of the best of many trials is biased upward. It and the baseline are therefore trained again with the same
+The score of the best of many trials is biased upward. It and the baseline are therefore trained again with the same
 new seeds, and the paired differences decide. If the mean gain is not positive, the next best trial is tested.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from scipy.stats import t as student
 
 from tinysight._util.errors import TrainingError
-from tinysight.tuning.trial import AccuracyPairs, Trial, accuracy_pairs, best_trial, gains, is_rejected
+from tinysight.tuning.trial import ScorePairs, Trial, best_trial, gains, is_rejected, score_pairs
 
 _MIN_RANKED_PAIRS = 2  # challengers with at least as many pairs are ranked by mean gain
 
@@ -25,9 +25,9 @@ class Selection:
 
     Attributes:
         chosen: the selected trial.
-        best: the most accurate trial of the search.
+        best: the trial of the search with the highest score.
         baseline: the trial of the unchanged recipe, or None if it never finished.
-        pairs: validation accuracies (baseline, challenger) of training runs with the same new seed.
+        pairs: validation scores (baseline, challenger) of training runs with the same new seed.
         challenger: the challenger of `pairs`, or None if there are none.
         n_trials: number of trials started in the search.
         n_rejected: number of other trials that beat the baseline in the search, but not with new seeds.
@@ -36,7 +36,7 @@ class Selection:
     chosen: Trial
     best: Trial
     baseline: Trial | None
-    pairs: AccuracyPairs
+    pairs: ScorePairs
     challenger: Trial | None
     n_trials: int
     n_rejected: int = 0
@@ -83,7 +83,7 @@ def select_best(trials: Sequence[Trial], reseeded: Sequence[Trial], baseline: Tr
         for trial in trials
         if trial.number != baseline.number
         and trial.number in repeated
-        and (pairs := accuracy_pairs(baseline, trial, reseeded))
+        and (pairs := score_pairs(baseline, trial, reseeded))
     ]
     if not challengers:
         return Selection(best, best, baseline, (), None, len(trials))
@@ -93,7 +93,7 @@ def select_best(trials: Sequence[Trial], reseeded: Sequence[Trial], baseline: Tr
     return Selection(chosen, best, baseline, pairs, challenger, len(trials), n_rejected)
 
 
-def _rank(challenger: tuple[Trial, AccuracyPairs]) -> tuple[int, float]:
+def _rank(challenger: tuple[Trial, ScorePairs]) -> tuple[int, float]:
     """Return the sort key of a challenger: number of pairs up to the minimum, then mean gain."""
     _, pairs = challenger
     return min(_MIN_RANKED_PAIRS, len(pairs)), statistics.mean(gains(pairs))

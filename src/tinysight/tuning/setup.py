@@ -122,6 +122,7 @@ def create_study(
         argument=request.argument,
         skip_unreadable=request.skip_unreadable,
         fingerprint=context.dataset.fingerprint,
+        task=dataset.task,
         seed=request.seed,
         precision=precision,
         device=device,

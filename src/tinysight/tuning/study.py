@@ -25,6 +25,7 @@ from pydantic import Field
 from tinysight._util.errors import RunError, StorageError
 from tinysight._util.files import atomic_dir, storage_errors
 from tinysight._util.locks import file_lock, is_locked
+from tinysight.data.labels import Measure, Task, measure_of
 from tinysight.recipes.schema import Recipe
 from tinysight.recipes.search_space import Scalar
 from tinysight.runs import records
@@ -34,13 +35,13 @@ from tinysight.training.precision import Precision
 from tinysight.training.seeding import derive_seed
 from tinysight.tuning import journal
 from tinysight.tuning.space import RecipeValues, SearchSpace
-from tinysight.tuning.trial import Trial, TrialTask, accuracy_pairs, best_trial, is_rejected
+from tinysight.tuning.trial import Trial, TrialTask, best_trial, is_rejected, score_pairs
 
 N_RANDOM = 10  # random trials before TPE samples
 N_PERTURBED = 3  # values that a random trial changes; changing all at once is nearly always worse
 MIN_FOR_IMPORTANCE = 10  # finished trials required for an importance estimate
 N_UNPRUNED = 4  # unpruned trials before pruning starts
-PRUNE_PERCENTILE = 75.0  # percentile of accuracy to keep: the worst 25 % are pruned; with 50, few trials would finish
+PRUNE_PERCENTILE = 75.0  # percentile of the scores to keep: the worst 25 % are pruned; with 50, few trials would finish
 _REPEATED = ("lost", "stopped")  # states whose training is repeated if it is needed
 _NO_WORKER = -1
 
@@ -177,8 +178,8 @@ class Study:
 
     def importance(self) -> dict[str, float]:
         """Return the fANOVA importance of each key, with sum 1; empty if too few trials finished or all are equal."""
-        accuracies = [trial.accuracy for trial in self.trials() if trial.state == "finished"]
-        if len(accuracies) < MIN_FOR_IMPORTANCE or min(accuracies) == max(accuracies):
+        scores = [trial.score for trial in self.trials() if trial.state == "finished"]
+        if len(scores) < MIN_FOR_IMPORTANCE or min(scores) == max(scores):
             return {}
         return get_param_importances(self._search, evaluator=FanovaImportanceEvaluator(seed=0))
 
@@ -194,7 +195,7 @@ class Study:
         return best_trial(
             trial
             for trial in self.trials()
-            if trial.accuracy > baseline.accuracy and not is_rejected(accuracy_pairs(baseline, trial, reseeded))
+            if trial.score > baseline.score and not is_rejected(score_pairs(baseline, trial, reseeded))
         )
 
     def _partial_values(self, number: int) -> dict[str, Scalar]:
@@ -246,10 +247,21 @@ class StudyRecord(Record):
     argument: str = Field(description="the dataset, as given by the user; directories as absolute paths")
     skip_unreadable: bool
     fingerprint: str = Field(description="of the training and validation images")
+    task: Task = Field(description="of the images; it decides what the score of a trial is")
     seed: int
     precision: Precision
     device: Device
     date: str = Field(description="date of creation, in UTC")
+
+    @property
+    def measure(self) -> Measure:
+        """The score of a trial: the accuracy, or the mean average precision of several labels per image."""
+        return measure_of(self.task)
+
+    @property
+    def short_measure(self) -> str:
+        """The measure in at most 8 letters."""
+        return "mAP" if self.task == "multi-label" else "accuracy"
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:

@@ -57,14 +57,15 @@ class TrialResult:
     Attributes:
         ending: "finished"; "pruned": worse than other trials after as many epochs; "stopped": the deadline or an
             interruption; "failed": see `error`.
-        accuracy: validation accuracy of the weights that would be kept, 0..1; 0 if no epoch was finished.
+        score: validation accuracy of the weights that would be kept, 0..1; 0 if no epoch was finished. With several
+            labels per image, the mean average precision.
         epochs: number of finished epochs.
         seconds: duration.
         error: why it failed, as a sentence; else empty.
     """
 
     ending: TrialEnding
-    accuracy: float
+    score: float
     epochs: int
     seconds: float
     error: str = ""
@@ -84,21 +85,21 @@ def train_trial(
         context: data and settings of the study.
         recipe: the recipe to train with.
         seed: seed of initialization, order and augmentation.
-        prune: called after every epoch with its number and validation accuracy; returns whether to prune.
+        prune: called after every epoch with its number and score; returns whether to prune.
         stop: called after every step; returns whether to stop.
         progress: started by the caller; counts training images.
     """
-    start, finished_epochs, accuracy = time.perf_counter(), 0, 0.0
+    start, finished_epochs, score = time.perf_counter(), 0, 0.0
 
     def result(ending: TrialEnding, error: str = "") -> TrialResult:
-        return TrialResult(ending, accuracy, finished_epochs, time.perf_counter() - start, error)
+        return TrialResult(ending, score, finished_epochs, time.perf_counter() - start, error)
 
     try:
         with translate_oom(OOM_ADVICE, TrainingError):
             trainer = build_trainer(recipe, context.dataset, context.split, seed, context.precision, context.device)
             for epoch in train_epochs(trainer, progress, stop):
-                finished_epochs, accuracy = epoch.epoch, trainer.val_accuracy or 0.0
-                if prune(epoch.epoch, epoch.val_accuracy) and not trainer.done:
+                finished_epochs, score = epoch.epoch, trainer.val_score or 0.0
+                if prune(epoch.epoch, epoch.val_score) and not trainer.done:
                     return result("pruned")
             return result("finished" if trainer.done else "stopped")
     except TrainingError as error:
@@ -113,8 +114,8 @@ class Trial:
         number: counted from 0 in order of start; trial 0 of the search is the baseline.
         state: "lost": its process was killed; the others as in `TrialResult`.
         values: the tried values, by recipe key; empty for a training run with a new seed.
-        accuracy: validation accuracy as in `TrialResult`, 0..1.
-        curve: validation accuracy after each epoch.
+        score: validation score as in `TrialResult`, 0..1.
+        curve: validation score after each epoch.
         epochs: number of finished epochs.
         seconds: duration.
         error: why it failed, as a sentence; else empty.
@@ -126,7 +127,7 @@ class Trial:
     number: int
     state: TrialStatus
     values: RecipeValues
-    accuracy: float = 0.0
+    score: float = 0.0
     curve: tuple[float, ...] = ()
     epochs: int = 0
     seconds: float = 0.0
@@ -147,7 +148,7 @@ class Trial:
             frozen.number,
             state,
             frozen.params,
-            accuracy=stored.get("accuracy", 0.0),
+            score=stored.get("score", 0.0),
             curve=tuple(frozen.intermediate_values[epoch] for epoch in sorted(frozen.intermediate_values)),
             epochs=stored.get("epochs", 0),
             seconds=stored.get("seconds", 0.0),
@@ -162,9 +163,9 @@ _UNFINISHED: dict[TrialState, TrialStatus] = {TrialState.WAITING: "waiting", Tri
 
 
 def best_trial(trials: Iterable[Trial]) -> Trial | None:
-    """Return the finished trial with the highest accuracy; the oldest one of equals, or None."""
+    """Return the finished trial with the highest score; the oldest one of equals, or None."""
     finished = [trial for trial in trials if trial.state == "finished"]
-    return max(finished, key=lambda trial: trial.accuracy, default=None)
+    return max(finished, key=lambda trial: trial.score, default=None)
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,9 @@ class TrialTask:
             else f"trial {self.reseed_of}, new seed {self.reseed_number}"
         )
 
-    def report(self, epoch: int, accuracy: float) -> bool:
-        """Store the validation accuracy after an epoch; return whether to prune the trial."""
-        self.optuna_trial.report(accuracy, epoch)
+    def report(self, epoch: int, score: float) -> bool:
+        """Store the validation score after an epoch; return whether to prune the trial."""
+        self.optuna_trial.report(score, epoch)
         return self.optuna_trial.should_prune()
 
     def finish(self, result: TrialResult) -> None:
@@ -205,40 +206,40 @@ class TrialTask:
             self.optuna_trial.set_user_attr(key, value)
         study = self.optuna_trial.study
         if result.ending == "finished":
-            study.tell(self.optuna_trial, result.accuracy)
+            study.tell(self.optuna_trial, result.score)
         else:
             study.tell(self.optuna_trial, state=TrialState.FAIL if result.ending == "failed" else TrialState.PRUNED)
 
 
-AccuracyPairs = tuple[tuple[float, float], ...]
-"""Validation accuracies (baseline, challenger), 0..1, one pair per seed."""
+ScorePairs = tuple[tuple[float, float], ...]
+"""Validation scores (baseline, challenger), 0..1, one pair per seed."""
 
 MIN_PAIRS = 3  # pairs; without a mean gain in these, a challenger is rejected
 
 
-def accuracy_pairs(baseline: Trial, trial: Trial, reseeded: Sequence[Trial]) -> AccuracyPairs:
-    """Return the accuracies of baseline and trial for each new seed that both were trained with.
+def score_pairs(baseline: Trial, trial: Trial, reseeded: Sequence[Trial]) -> ScorePairs:
+    """Return the scores of baseline and trial for each new seed that both were trained with.
 
-    A diverged training counts as accuracy 0; leaving it out would favor its recipe.
+    A diverged training counts as a score of 0; leaving it out would favor its recipe.
     """
-    accuracies = {
-        (training.reseed_of, training.reseed_number): training.accuracy if training.state == "finished" else 0.0
+    scores = {
+        (training.reseed_of, training.reseed_number): training.score if training.state == "finished" else 0.0
         for training in reseeded
         if training.state in ("finished", "failed")
     }
-    seeds = sorted({seed for number, seed in accuracies if number == trial.number})
+    seeds = sorted({seed for number, seed in scores if number == trial.number})
     return tuple(
-        (accuracies[baseline.number, seed], accuracies[trial.number, seed])
+        (scores[baseline.number, seed], scores[trial.number, seed])
         for seed in seeds
-        if (baseline.number, seed) in accuracies
+        if (baseline.number, seed) in scores
     )
 
 
-def gains(pairs: AccuracyPairs) -> list[float]:
-    """Return the challenger's accuracy minus the baseline's, for each seed."""
+def gains(pairs: ScorePairs) -> list[float]:
+    """Return the challenger's score minus the baseline's, for each seed."""
     return [challenger - baseline for baseline, challenger in pairs]
 
 
-def is_rejected(pairs: AccuracyPairs) -> bool:
+def is_rejected(pairs: ScorePairs) -> bool:
     """Return whether a challenger has enough pairs and no mean gain."""
     return len(pairs) >= MIN_PAIRS and statistics.mean(gains(pairs)) <= 0

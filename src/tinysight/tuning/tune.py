@@ -37,9 +37,9 @@ class TuneResult:
     interrupted: bool
 
     def top_trials(self, count: int) -> list[Trial]:
-        """Return the `count` most accurate trials, best first; the baseline is always included."""
+        """Return the `count` trials with the highest scores, best first; the baseline is always included."""
         finished = [trial for trial in self.study.trials() if trial.state == "finished"]
-        top = sorted(finished, key=lambda trial: -trial.accuracy)[:count]
+        top = sorted(finished, key=lambda trial: -trial.score)[:count]
         baseline = self.selection.baseline
         return [*top, *([baseline] if baseline and baseline not in top else [])]
 

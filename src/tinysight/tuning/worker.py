@@ -41,7 +41,7 @@ def run_trials(
         while not interruption.requested and (task := _next_task(study, deadline)):
             result = _train(study, task, context, deadline, interruption, progress)
             task.finish(result)
-            progress.finish(_format_line(task, result, study.record.epochs))
+            progress.finish(_format_line(task, result, study.record))
 
 
 def _next_task(study: Study, deadline: Deadline) -> TrialTask | None:
@@ -74,15 +74,15 @@ def _train(
     )
 
 
-def _format_line(task: TrialTask, result: TrialResult, epochs: int) -> str:
+def _format_line(task: TrialTask, result: TrialResult, record: StudyRecord) -> str:
     """Return the summary line of a trial; at most 80 columns unless it failed."""
-    accuracy = "" if not result.epochs else f"validation accuracy {percent(result.accuracy)}, "
-    length = f"{result.epochs} of {epochs} epochs, {result.seconds:.0f} s"
+    score = "" if not result.epochs else f"validation {record.short_measure} {percent(result.score)}, "
+    length = f"{result.epochs} of {record.epochs} epochs, {result.seconds:.0f} s"
     match result.ending:
         case "finished":
-            return f"{task.name}: {accuracy}{length}"
+            return f"{task.name}: {score}{length}"
         case "pruned":
-            return f"{task.name}: {accuracy}pruned after {length}"
+            return f"{task.name}: {score}pruned after {length}"
         case "stopped":
             return f"{task.name}: stopped after {length}"
         case "failed":
