@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tinysight.reporting.card import Card
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
-    from tinysight.reporting.section import ReportSection
     from tinysight.runs.audit_results import Audit
     from tinysight.runs.records import AnyMetrics, EvaluatedSplit
     from tinysight.runs.run import Run
@@ -539,7 +538,8 @@ def audit(
 ) -> Audit:
     """Audit a run for near-duplicates, subgroup gaps, label errors and privacy leakage; write audit.json.
 
-    Sections that an earlier audit of the same weights completed are not computed again.
+    Sections that an earlier audit of the same weights completed are not computed again. Subgroups, label errors and
+    privacy need one class per image, and are left out if images may have several labels.
 
     Args:
         run: a finished or interrupted run or its path.
@@ -551,12 +551,11 @@ def audit(
         progress: receives the progress; by default shown in a terminal or notebook.
 
     Raises:
-        InputError: cleanlab is not installed.
+        InputError: cleanlab is not installed, or `groups` are given for images that may have several labels.
         RunError: a file of the run is missing or damaged.
         DataError: the images of the run have changed, or `groups` names other images.
     """
     opened = open_run(run)
-    _require_multi_class(opened, "Audit")
 
     from tinysight.auditing.audit import audit as run_audit
 
@@ -619,10 +618,11 @@ def card(run: RunLike, *, write: bool = True) -> Card:
     """
     opened = open_run(run)
 
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.card import Card
     from tinysight.runs.artifacts import RunArtifacts
 
-    model_card = Card.from_run(opened, _audit_sections(opened))
+    model_card = Card.from_run(opened, report_sections(opened))
     if write:
         RunArtifacts(opened).write_card(model_card.to_markdown())
     return model_card
@@ -653,10 +653,11 @@ def report(
     opened = open_run(run)
 
     from tinysight._util.files import write_text
+    from tinysight.auditing.registry import report_sections
     from tinysight.reporting.report import render_report
     from tinysight.runs.artifacts import RunArtifacts
 
-    page = render_report(opened, _run_dataset(opened, dataset, data_dir, _shown(progress)), _audit_sections(opened))
+    page = render_report(opened, _run_dataset(opened, dataset, data_dir, _shown(progress)), report_sections(opened))
     if out is None:
         RunArtifacts(opened).write_report(page)
     else:
@@ -789,6 +790,7 @@ def import_keras(
         DataError: the dataset does not exist, or has other classes.
         RunError: `out` already exists.
     """
+    from tinysight.data.labels import require_multi_class
     from tinysight.data.load import resolve_source
     from tinysight.interop.keras.files import KerasFiles
     from tinysight.interop.keras.importer import import_model
@@ -807,7 +809,7 @@ def import_keras(
         return import_model(files, path, class_names=class_names, pixels=pixels)
     source = resolve_source(dataset)
     loaded = _load(source, files.architecture.image_size, data_dir, False, progress)
-    _require_multi_class(loaded, "Import")
+    require_multi_class(loaded.task, "Import", "Pass images with one label each, or none.")
     return import_model(files, path, loaded, source, class_names, pixels, progress)
 
 
@@ -884,21 +886,6 @@ def summary(source: RunLike | Recipe, num_classes: int = 10) -> list[LayerRow]:
     from tinysight.models.summary import layer_table
 
     return layer_table(network, size)
-
-
-def _require_multi_class(source: Run | Dataset, feature: str) -> None:
-    """Raise InputError if images may have several labels; each function that does not support this calls it."""
-    from tinysight.data.labels import require_multi_class
-    from tinysight.runs.run import Run
-
-    require_multi_class(source.task() if isinstance(source, Run) else source.task, feature)
-
-
-def _audit_sections(run: Run) -> tuple[ReportSection, ...]:
-    """Return the sections of the audit of a run; none if images may have several labels, which cannot be audited."""
-    from tinysight.auditing.registry import report_sections
-
-    return () if run.task() == "multi-label" else report_sections(run)
 
 
 def open_run(run: RunLike) -> Run:

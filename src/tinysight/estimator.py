@@ -30,7 +30,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import to_crops, to_pixels
-from tinysight.data.labels import require_multi_class
+from tinysight.data.labels import Task, require_multi_class
 from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
@@ -145,7 +145,8 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         if self.class_weight is not None:  # instead of the recipe's, not in addition
             training = recipe.training.model_copy(update={"class_weight": "none"})
             recipe = recipe.model_copy(update={"training": training})
-            require_multi_class("multi-label" if _is_multi_label(y) else "multi-class", "class_weight")
+            task: Task = "multi-label" if _is_multi_label(y) else "multi-class"
+            require_multi_class(task, "class_weight", "Pass class_weight=None; every label gets its own threshold.")
         forecast.check_time_budget(recipe)
         dataset, classes = _dataset(X, y, recipe.data.image_size)
         if previous and not np.array_equal(classes, self.classes_):

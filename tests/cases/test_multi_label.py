@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections import defaultdict
 from dataclasses import replace
@@ -14,12 +15,16 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
 
 import tinysight as ts
-from tinysight._util.errors import DataError, InputError
+from tinysight._util.errors import DataError, InputError, ModelError
+from tinysight.auditing.sections.corruption_robustness import CorruptionRobustness
+from tinysight.auditing.sections.image_quality import ImageQualitySection
+from tinysight.auditing.sections.near_duplicates import NearDuplicateSection
 from tinysight.data.labels import describe_label, label_names
 from tinysight.data.splits import split_dataset
 from tinysight.evaluation.cross_validation import MultiLabelCrossValidation
 from tinysight.runs.artifacts import RunArtifacts
 
+os.environ.setdefault("KERAS_BACKEND", "torch")
 NAMES = ("blue", "green", "red")
 RECIPE = """
 name = "tiny"
@@ -94,7 +99,7 @@ def test_a_table_is_trained_on_evaluated_and_predicted(tinysight, table, recipe,
     evaluated = tinysight("evaluate", "run")
     assert "test mean average precision (mAP):" in evaluated.out
     assert "highest F1 on 24 validation images" in evaluated.out
-    assert evaluated.next.startswith("tinysight predict")
+    assert evaluated.next == "tinysight audit run"
     predicted = tinysight("predict", "run", image, "--test-index", 0)
     first, second = predicted.out.splitlines()
     assert set(first.split(": ")[1].split()[::2]) == {"red", "blue"}
@@ -240,7 +245,7 @@ def test_each_label_of_an_image_is_explained_where_it_is(tinysight, run, image, 
     with Image.open(tmp_path / "why.png") as figure:
         assert figure.height > 264 * len(explanations)  # a row for each
     explained = tinysight("explain", run.path, image, "--out", "why.png")
-    assert (explained.out, explained.next) == ("file: why.png\n", f"tinysight evaluate {run.path}")
+    assert (explained.out, explained.next) == ("file: why.png\n", f"tinysight audit {run.path}")
 
 
 def test_runs_are_compared_by_the_images_whose_labels_are_all_correct(tinysight, run, tmp_path):
@@ -376,6 +381,53 @@ def test_tuning_maximizes_the_mean_average_precision(tinysight, table, recipe):
     assert baseline.val_mean_average_precision != pytest.approx(baseline.val_accuracy, abs=1e-3)
 
 
+def test_an_audit_measures_what_needs_no_class(tinysight, run, table, tmp_path):
+    audited = ts.Run.open(shutil.copytree(run.path, tmp_path / "audited"))
+    outcome = tinysight("audit", audited.path)
+    assert outcome.code == 0
+    results, metrics = RunArtifacts(audited).audit(), run.metrics()
+    assert set(results.sections) == {"robustness", "ood", "near_duplicates", "image_quality"}
+    robustness = results.result(CorruptionRobustness())
+    assert (robustness.n, robustness.measure) == (metrics.n, "mean average precision")
+    assert robustness.clean_accuracy == pytest.approx(metrics.mean_average_precision)
+    assert 0 < min(min(values) for values in robustness.accuracy.values()) < robustness.clean_accuracy
+    duplicates = results.result(NearDuplicateSection())
+    assert (duplicates.accuracy[0], duplicates.measure) == (metrics.exact_match, "exact match")
+    printed = {
+        heading: text.strip()
+        for heading, _, text in (line.partition(":") for line in outcome.out.splitlines())
+        if text.startswith(" ")
+    }
+    assert printed["corruption robustness"].startswith("mean mAP ")
+    assert f"exact match {metrics.exact_match:.1%} without them" in printed["near-duplicates"]
+    missing = "not measured: needs one class per image; "
+    assert printed["subgroups"] == printed["groups"] == missing + "evaluate the images of each group alone"
+    assert printed["label errors"].startswith(missing + "compare the labels with the predictions in out_of_fold.csv")
+    assert printed["membership inference"].startswith(missing + "compare the losses of training and validation images")
+    assert printed["membership inference"] in ts.card(audited, write=False).to_markdown()
+    assert "Mean average precision on " in ts.report(audited, out=tmp_path / "report.html")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("image,half\n")
+    assert tinysight("audit", audited.path, "--groups", groups).refusal() == (
+        f"{groups}: groups need one class per image. Leave them out, and evaluate each group alone."
+    )
+
+
+def test_identical_images_with_other_labels_are_named(recipe, tmp_path):
+    random = np.random.default_rng(0)
+    labels = (random.random((90, 3)) < 0.4).astype(int)
+    chosen = [[name for name, value in zip(NAMES, row, strict=True) if value] for row in labels]
+    images = np.stack([np.asarray(draw(names, [7, number])) for number, names in enumerate(chosen)])
+    copy = next(number for number in range(1, 90) if chosen[number] != chosen[0])
+    images[copy] = images[0]
+    run = ts.train(recipe, (images, labels), out=tmp_path / "run", epochs=1, precision="fp32", device="cpu")
+    quality = ts.audit(run, (images, labels)).result(ImageQualitySection())
+    ((first, second),) = quality.conflicts
+    classes = [str(index) for index in range(3)]
+    expected = {", ".join(np.array(classes)[row == 1]) or "no label" for row in labels[[0, copy]]}
+    assert {first.label, second.label} == expected
+
+
 def test_other_images_may_lack_labels_but_not_have_others(run, tmp_path):
     table = write_table(tmp_path, 60, seed=1)
     assert ts.evaluate(run, table).n == 60
@@ -395,23 +447,25 @@ def test_one_label_per_image_does_not_fit_several(run, trained, table, photos):
         ts.evaluate(trained, table)
 
 
-REFUSED = {
-    "Audit": lambda run, table, out: ts.audit(run),
-}
-
-
-@pytest.mark.parametrize("feature", REFUSED)
-def test_what_needs_one_label_per_image_is_refused(run, table, tmp_path, feature):
-    with pytest.raises(InputError, match=f"{feature}: does not support several labels per image yet."):
-        REFUSED[feature](run, table, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised inside Keras
+def test_an_import_with_several_labels_is_refused(run, table, tmp_path):
+    pytest.importorskip("keras")
+    model = ts.export(run, "keras", tmp_path / "keras") / "model.keras"
+    with pytest.raises(InputError) as caught:
+        ts.import_keras(model, dataset=table, out=tmp_path / "run")
+    assert str(caught.value) == (
+        "Import: does not support several labels per image. Pass images with one label each, or none."
+    )
+    with pytest.raises(ModelError, match="the model ends in one sigmoid per class, as for images with several labels"):
+        ts.import_keras(model, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_copies_in_folders_are_refused(tinysight, run, image):
     result = tinysight("predict", run.path, image, "--sort-into", "sorted")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "error: --sort-into: does not support several labels per image yet. Use data with one label per image.\n"
+        "error: --sort-into: does not support several labels per image. Write a table with --output OUT.csv instead.\n"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinysight._util import optional_deps
+from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Deadline
 from tinysight.auditing.context import AuditContext
@@ -36,7 +37,8 @@ def audit(
 ) -> Audit:
     """Audit a run and write audit.json; sections that it already holds are not computed again.
 
-    Before each section and before the shadow models, a notice says about how many minutes they take.
+    Before each section and before the shadow models, a notice says about how many minutes they take. Sections that need
+    one class per image are left out if images may have several labels.
 
     Args:
         run: a finished or interrupted run.
@@ -48,18 +50,24 @@ def audit(
         clock: returns seconds, for the forecasts; by default `time.perf_counter`.
 
     Raises:
+        InputError: cleanlab is not installed, or `groups` are given for images that may have several labels.
         RunError: a file of the run is missing or damaged.
         DataError: the images differ from those that the run was trained on, none of them are test images, or `groups`
             names other images.
     """
-    optional_deps.require("cleanlab", extra="audit")  # fail before any work is done
+    task = run.task()
+    if task == "multi-class":
+        optional_deps.require("cleanlab", extra="audit")  # fail before any work is done
+    elif groups is not None:
+        raise InputError(f"{groups}: groups need one class per image. Leave them out, and evaluate each group alone.")
     deadline = Deadline.after(minutes)
     context = AuditContext.from_run(run, dataset, data_dir, progress)
     context.groups_file = groups
     results = RunArtifacts(run).audit() or Audit(weights_sha256=run.weights_checksum())
     forecast = SectionForecast(context, clock or time.perf_counter)
     new_shadow_models = False
-    for section in sorted(SECTIONS, key=lambda section: section.cost):
+    sections = [section for section in SECTIONS if section.supports(task)]
+    for section in sorted(sections, key=lambda section: section.cost):
         if section.requires == "shadow_models" and context.shadow_models is None:
             new_shadow_models = _add_shadow_models(context, deadline, progress)
         missing = section.name not in results.sections

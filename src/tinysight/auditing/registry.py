@@ -9,8 +9,10 @@ from typing import Any
 
 from tinysight.auditing import sections as package
 from tinysight.auditing.section import AuditSection, Requirement
+from tinysight.data.labels import Task
 from tinysight.reporting.section import ReportSection
 from tinysight.runs.artifacts import RunArtifacts
+from tinysight.runs.audit_results import Audit
 from tinysight.runs.run import Run
 
 MAX_ROWS = 16  # of each table in the report
@@ -41,16 +43,21 @@ SECTIONS = _discover()
 def report_sections(run: Run) -> tuple[ReportSection, ...]:
     """Return the sections of the run's audit for the report and the card; missing ones read "not measured".
 
+    Sections that need one class per image say what to do instead if images may have several labels.
+
     Raises:
         RunError: audit.json is damaged or from a different version.
     """
-    audit = RunArtifacts(run).audit()
+    audit, task = RunArtifacts(run).audit(), run.task()
+    return tuple(_report(section, audit, task) for section in SECTIONS)
+
+
+def _report(section: AuditSection[Any], audit: Audit | None, task: Task) -> ReportSection:
+    if not section.supports(task):
+        return ReportSection(section.heading, f"{_NOT_MEASURED}: needs one class per image; {section.instead}")
     if audit is None:
-        return tuple(ReportSection(section.heading, _NOT_MEASURED) for section in SECTIONS)
-    results = [(section, audit.result(section)) for section in SECTIONS]
-    return tuple(
-        ReportSection(section.heading, _REASONS[section.requires], missing=section.requires)
-        if result is None
-        else ReportSection(section.heading, section.summarize(result), section.rows(result, MAX_ROWS))
-        for section, result in results
-    )
+        return ReportSection(section.heading, _NOT_MEASURED)
+    result = audit.result(section)
+    if result is None:
+        return ReportSection(section.heading, _REASONS[section.requires], missing=section.requires)
+    return ReportSection(section.heading, section.summarize(result), section.rows(result, MAX_ROWS))

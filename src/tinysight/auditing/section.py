@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 from tinysight._util.progress import Progress
 from tinysight.auditing.context import AuditContext
+from tinysight.data.labels import Task
 from tinysight.reporting.section import Table
 from tinysight.runs.run import Run
 
@@ -28,6 +29,8 @@ class AuditSection(ABC, Generic[ResultT]):
         order: position in the report; lower comes first.
         cost: position in the computation; cheaper sections have lower numbers and are computed first.
         requires: input of the section beyond the run and its dataset.
+        instead: if the section needs one class per image: what to do instead with several labels per image, without a
+            period; else "".
         result_type: type of the result, which pydantic can write as JSON and read back.
     """
 
@@ -36,7 +39,12 @@ class AuditSection(ABC, Generic[ResultT]):
     order: int
     cost: int
     requires: Requirement = "dataset"
+    instead: str = ""
     result_type: type[ResultT]
+
+    def supports(self, task: Task) -> bool:
+        """Return whether the section can be computed for this task."""
+        return task == "multi-class" or not self.instead
 
     def estimate_seconds(self, context: AuditContext, prediction_seconds: float) -> float:
         """Return about how many seconds `compute` takes; 0 if that is always a few.

@@ -47,8 +47,6 @@ def evaluate(
     is_onnx = run.suffix == ONNX_SUFFIX
     if is_onnx and (data is None or tta or split != "test"):
         raise InputError(f"{run}: an ONNX file needs --data, and takes neither --split nor --tta. Set --data only.")
-    from tinysight.runs.records import MultiLabelMetrics
-
     metrics = api.evaluate(run, data, split=split, tta=tta, data_dir=data_dir, progress=progress)
     if is_onnx:
         _print_metrics(metrics)
@@ -63,8 +61,7 @@ def evaluate(
         return
     reason = "" if data is None else ": these are the images of the run"
     stdout_console.print(f"files: {run / 'metrics.json'} and the plots in {run / 'plots'}{reason}")
-    audit = command("audit", run, *([] if data is None else ["--data", data]))
-    print_next(command("predict", run, "IMAGE") if isinstance(metrics, MultiLabelMetrics) else audit)
+    print_next(command("audit", run, *([] if data is None else ["--data", data])))
 
 
 def _is_written(metrics: AnyMetrics, run: Path) -> bool:

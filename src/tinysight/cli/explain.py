@@ -48,5 +48,4 @@ def explain(
         stdout_console.print(f"file: {out or api.open_run(run).plot_path('explanation')}")
     if failures:
         raise typer.Exit(2)
-    is_multi_label = api.open_run(run).task() == "multi-label"
-    print_next(command("evaluate" if is_multi_label else "audit", run))
+    print_next(command("audit", run))

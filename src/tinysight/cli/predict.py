@@ -126,7 +126,7 @@ def _write(
 
     counts = _Counts()
     if sort_into:
-        require_multi_class(predictor.classifier.task, "--sort-into")
+        require_multi_class(predictor.classifier.task, "--sort-into", "Write a table with --output OUT.csv instead.")
         results = ImageSorter(sort_into).copy(results)
     results = counts.count(results)
     if output:

@@ -31,12 +31,10 @@ def measure_of(task: Task) -> Measure:
     return "mean average precision" if task == "multi-label" else "accuracy"
 
 
-def require_multi_class(task: Task, feature: str) -> None:
-    """Raise InputError if images may have several labels, which `feature` does not support."""
+def require_multi_class(task: Task, feature: str, instead: str) -> None:
+    """Raise InputError if images may have several labels, which `feature` does not support; `instead` is a sentence."""
     if task == "multi-label":
-        raise InputError(
-            f"{feature}: does not support several labels per image yet. Use data with one label per image."
-        )
+        raise InputError(f"{feature}: does not support several labels per image. {instead}")
 
 
 def check_label_names(names: Sequence[str], source: str) -> None:

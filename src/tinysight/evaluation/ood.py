@@ -1,6 +1,8 @@
 """Out-of-distribution (OOD) detection with the energy score.
 
-Source: Liu et al., "Energy-based Out-of-distribution Detection" (NeurIPS 2020).
+Source: Liu et al., "Energy-based Out-of-distribution Detection" (NeurIPS 2020). For several labels per image: Wang et
+al., "Can multi-label classification networks know what they don't know?" (NeurIPS 2021), whose joint energy is the sum
+of the energies of the labels. Images without labels have high scores, too.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -21,7 +23,9 @@ from tinysight.training.seeding import derive_seed
 
 def energy_score(classifier: Classifier, pixels: Pixels) -> NDArray[np.float32]:
     """Return the energy score, (n,), of uint8 images (n, 3, height, width); higher means more likely OOD."""
-    scores: NDArray[np.float32] = -torch.logsumexp(classifier.logits(pixels), 1).numpy()
+    logits = classifier.logits(pixels)
+    energy = F.softplus(logits).sum(1) if classifier.task == "multi-label" else logits.logsumexp(1)
+    scores: NDArray[np.float32] = -energy.numpy()
     return scores
 
 

@@ -7,9 +7,11 @@ import torch
 
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Split
+from tinysight.data.labels import measure_of
 from tinysight.data.pixels import Pixels
 from tinysight.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from tinysight.models.classifier import Classifier, iter_batches
+from tinysight.models.scores import average_precisions, mean_average_precision
 from tinysight.runs.audit_results import Robustness
 from tinysight.training.seeding import seeded_generator
 
@@ -17,6 +19,7 @@ from tinysight.training.seeding import seeded_generator
 def measure_robustness(classifier: Classifier, split: Split, seed: int = 0, progress: Progress = SILENT) -> Robustness:
     """Return the accuracy on the images of a split under all fifteen corruptions at five severities.
 
+    If images may have several labels, it is the mean average precision, which is 0 if none of the images has a label.
     Corrupted images are rounded to integers 0..255, as in an image file. The result depends only on the seed.
     """
     progress.start("corrupting", len(CORRUPTIONS) * len(SEVERITIES) * len(split), "images")
@@ -31,7 +34,7 @@ def measure_robustness(classifier: Classifier, split: Split, seed: int = 0, prog
             progress.advance(len(split))
         accuracy[name] = tuple(by_severity)
     progress.finish()
-    return Robustness(len(split), _accuracy(classifier, split.pixels, split), accuracy)
+    return Robustness(len(split), _accuracy(classifier, split.pixels, split), accuracy, measure_of(classifier.task))
 
 
 def corrupt_images(pixels: Pixels, corruption: Corruption, severity: int, generator: torch.Generator) -> Pixels:
@@ -46,4 +49,7 @@ def corrupt_images(pixels: Pixels, corruption: Corruption, severity: int, genera
 
 
 def _accuracy(classifier: Classifier, pixels: Pixels, part: Split) -> float:
-    return float((classifier.probabilities(pixels).argmax(1) == part.labels).mean())
+    probabilities = classifier.probabilities(pixels)
+    if classifier.task == "multi-label":
+        return mean_average_precision(average_precisions(part.labels, probabilities)) or 0.0
+    return float((probabilities.argmax(1) == part.labels).mean())

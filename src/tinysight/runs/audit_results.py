@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from tinysight._util.errors import RunError
-from tinysight.data.labels import Task
+from tinysight.data.labels import Measure, Task
 from tinysight.runs.records import Interval, Record
 
 ResultT = TypeVar("ResultT")
@@ -27,11 +27,13 @@ class Robustness:
         n: number of images; each is corrupted in every way.
         clean_accuracy: accuracy on the uncorrupted images.
         accuracy: by corruption, at severities 1 to 5.
+        measure: what these are; mean average precision (mAP) if images may have several labels.
     """
 
     n: int
     clean_accuracy: float
     accuracy: dict[str, tuple[float, ...]]
+    measure: Measure = "accuracy"
 
     @property
     def mean_by_corruption(self) -> dict[str, float]:

@@ -131,7 +131,7 @@ class MultiLabel(Objective):
             "early_stopping.monitor val_balanced_accuracy": monitor == "val_balanced_accuracy",
         }
         if unsupported := [key for key, is_set in one_class.items() if is_set]:
-            raise RecipeError(f"{unsupported[0]}: does not support several labels per image yet. Use its default.")
+            raise RecipeError(f"{unsupported[0]}: does not support several labels per image. Use its default.")
 
     def initial_spec(self, num_classes: int) -> dict[str, Any]:
         """Return thresholds of 0.5, which never abstain."""

@@ -1,4 +1,4 @@
-"""Audit section: accuracy on corrupted test images."""
+"""Audit section: accuracy on corrupted test images; with several labels per image, the mean average precision."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class CorruptionRobustness(AuditSection[Robustness]):
         """Return the mean accuracy and the worst corruption."""
         means = result.mean_by_corruption
         worst = min(means, key=means.__getitem__)
+        measure = "accuracy" if result.measure == "accuracy" else "mAP"
         return (
-            f"mean accuracy {percent(result.mean)} corrupted vs {percent(result.clean_accuracy)} clean "
+            f"mean {measure} {percent(result.mean)} corrupted vs {percent(result.clean_accuracy)} clean "
             f"(n = {result.n:,}); worst: {worst}, {percent(means[worst])}"
         )
 
@@ -63,5 +64,8 @@ class CorruptionRobustness(AuditSection[Robustness]):
             for name in names[:limit]
         )
         columns = ("corruption", *(f"severity {severity}" for severity in SEVERITIES), "mean")
-        note = f"Accuracy on {result.n:,} test images; clean accuracy on the same images: {{}}."
-        return (Table(columns, rows, len(names), "corruptions", note.format(percent(result.clean_accuracy))),)
+        note = (
+            f"{result.measure.capitalize()} on {result.n:,} test images; clean {result.measure} on the same images: "
+            f"{percent(result.clean_accuracy)}."
+        )
+        return (Table(columns, rows, len(names), "corruptions", note),)

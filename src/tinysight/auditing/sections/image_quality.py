@@ -18,6 +18,7 @@ from tinysight._util.progress import Progress
 from tinysight.auditing.context import AuditContext
 from tinysight.auditing.section import AuditSection
 from tinysight.data.dataset import Pixels
+from tinysight.data.labels import describe_label
 from tinysight.data.pixels import iter_chunks
 from tinysight.reporting.section import ListedImage, Row, Table
 
@@ -63,7 +64,7 @@ class ImageQualitySection(AuditSection[ImageQuality]):
         """Check the images of all splits."""
         pool, names = context.pool, context.names
         constant, black = find_empty_images(pool.pixels)
-        labels = [context.dataset.class_names[label] for label in pool.labels]
+        labels = [describe_label(label, context.dataset.class_names) for label in pool.labels]
         groups = [
             tuple(LabeledImage(names[index], labels[index]) for index in group)
             for group in find_identical_images(pool.pixels)

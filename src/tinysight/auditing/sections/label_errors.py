@@ -93,6 +93,7 @@ class LabelErrors(AuditSection[LabelIssues]):
     heading = "label errors"
     order, cost = 60, 60
     requires = "shadow_models"
+    instead = "compare the labels with the predictions in out_of_fold.csv of a cross-validation"
     result_type = LabelIssues
 
     def compute(self, context: AuditContext, progress: Progress) -> LabelIssues:

@@ -186,6 +186,7 @@ class MembershipInferenceSection(AuditSection[MembershipInference]):
     heading = "membership inference"
     order, cost = 70, 70
     requires = "shadow_models"
+    instead = "compare the losses of training and validation images in the learning curves"
     result_type = MembershipInference
 
     def compute(self, context: AuditContext, progress: Progress) -> MembershipInference:

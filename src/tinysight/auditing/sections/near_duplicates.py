@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +64,14 @@ class DuplicateStatistics:
         within_split: by split, the number of pairs within it.
         cross_split: number of test images with a near-duplicate among the training images.
         n_test: number of test images.
-        accuracy: on all test images, with its interval.
+        accuracy: on all test images, with its interval; with several labels per image, the share of the images whose
+            labels are all correct.
         accuracy_deduplicated: on the test images without a near-duplicate, with its interval.
         pairs: a sample of the pairs, those across splits first, each part sorted by distance.
         n_groups: number of groups of two or more images that pairs join, directly or through others.
         largest_group: number of images of the largest of them.
         planted: recall on planted copies, or None if it was not measured.
+        measure: what the accuracies are.
     """
 
     within_split: dict[str, int]
@@ -80,6 +83,7 @@ class DuplicateStatistics:
     n_groups: int = 0
     largest_group: int = 0
     planted: PlantedRecall | None = None
+    measure: Literal["accuracy", "exact match"] = "accuracy"
 
 
 # Measured on one core, on CIFAR-10: an exhaustive search of 6,000 images, and a search by candidates of 60,000.
@@ -118,6 +122,7 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
             n_groups=int((sizes > 1).sum()),
             largest_group=int(sizes.max()) if len(duplicates) else 0,
             planted=measure_recall(context.pool.pixels),
+            measure="accuracy" if context.classifier.task == "multi-class" else "exact match",
         )
 
     def summarize(self, result: DuplicateStatistics) -> str:
@@ -128,7 +133,7 @@ class NearDuplicateSection(AuditSection[DuplicateStatistics]):
             planted = f"; search recall {percent(share)} ({percent_interval(interval)}, n = {result.planted.n:,})"
         return (
             f"{result.cross_split:,} of {result.n_test:,} test images have a near-duplicate in train or "
-            f"validation; accuracy {percent(result.accuracy_deduplicated[0])} without them "
+            f"validation; {result.measure} {percent(result.accuracy_deduplicated[0])} without them "
             f"(n = {result.n_test - result.cross_split:,}), {percent(result.accuracy[0])} with them"
             f"{planted}"
         )

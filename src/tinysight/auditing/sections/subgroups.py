@@ -227,6 +227,7 @@ class _GapSection(AuditSection[tuple[SubgroupGap, ...]]):
     """Summary and table of both sections."""
 
     result_type = tuple[SubgroupGap, ...]
+    instead = "evaluate the images of each group alone"
 
     def summarize(self, result: tuple[SubgroupGap, ...]) -> str:
         """Return the number of significant gaps and the widest of them."""
