@@ -40,6 +40,7 @@ CLAIMS = (
     "trust",
     "unsure_promise",
     "long_tail",
+    "multi_label",
     "keras_import",
     "photos",
     "serving",
