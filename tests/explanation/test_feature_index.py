@@ -35,6 +35,14 @@ def test_features_are_inputs_of_last_layer(classifier, pixels):
     assert torch.allclose(extract_features(classifier, pixels[:5]), expected, atol=1e-5)
 
 
+def test_features_in_bfloat16_are_close_to_those_in_float32(classifier, pixels, monkeypatch):
+    monkeypatch.setattr("tinysight.models.classifier.native_bf16", lambda: True)
+    bf16, fp32 = (extract_features(classifier.with_spec(bf16_margin=margin), pixels) for margin in (0.1, None))
+    assert bf16.dtype == fp32.dtype == torch.float32
+    assert not torch.equal(bf16, fp32)
+    assert torch.allclose(bf16, fp32, atol=0.01)
+
+
 def test_nearest_is_limited_by_number_of_training_images(classifier, pixels):
     assert FeatureIndex(classifier, extract_features(classifier, pixels[:2])).nearest(pixels[:4], 5).indices.shape == (
         4,
