@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
+import tinysight as ts
 from tinysight._util import optional_deps
+from tinysight._util.ray_utils import ray_session
 from tinysight.runs.run import Run
 
-DATA = ("--data", "shapes:train=200,test=40", "--precision", "fp32")
+SHAPES = "shapes:train=200,test=40"
+DATA = ("--data", SHAPES, "--precision", "fp32")
 COMMAND = ("train", "fast-73", *DATA)
 DIVERGING = [
     *("optimizer.name=adam", "optimizer.learning_rate=100", "optimizer.beta_2=0", "optimizer.epsilon=1e-30"),
@@ -25,6 +29,11 @@ DIVERGING = [
 GHOST_BATCH_OF_400 = ["training.ghost_batch_size=400"]
 BATCHES = ("--set", "training.batch_size=40", "--set", "training.ghost_batch_size=20")
 DEADLINE = 120  # seconds; a busy machine starts a launcher slowly
+# Ray leaves its pipes to the garbage collector.
+RAY_WARNINGS = (
+    *("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    "ignore::DeprecationWarning:ray",
+)
 NEEDS_RAY = pytest.mark.skipif(optional_deps.version("ray") is None, reason="needs the extra scale")
 
 
@@ -38,15 +47,15 @@ def launch(*command):
 
 
 def training(path, epochs):
-    """Return the command line of a training that writes `path`."""
-    return ("tinysight", *COMMAND, *BATCHES, "--epochs", str(epochs), "--out", str(path))
+    """Return the arguments of a training that writes `path`."""
+    return (*COMMAND, *BATCHES, "--epochs", str(epochs), "--out", str(path))
 
 
-def require_success(process):
-    """Wait for a process and check that it succeeded."""
-    out, err = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, out + err
-    assert "Traceback" not in err
+def train_here(path, epochs, callbacks=()):
+    """Train on one worker in this process, with the settings of `training`."""
+    return ts.train(
+        "fast-73", SHAPES, out=path, epochs=epochs, precision="fp32", overrides=BATCHES[1::2], callbacks=callbacks
+    )
 
 
 @pytest.fixture
@@ -68,34 +77,24 @@ def start():
 def train(start, tmp_path):
     """Return a function that trains in a subprocess and returns the process."""
 
-    def train(name, *arguments, epochs=4):
-        return start(*training(tmp_path / name, epochs), *arguments)
+    def train(name, *arguments, epochs=40):
+        return start("tinysight", *training(tmp_path / name, epochs), *arguments)
 
     return train
-
-
-@pytest.fixture
-def finished(train, tmp_path):
-    """Return a function that trains and returns the run."""
-
-    def finished(name, *arguments, epochs=4):
-        require_success(train(name, *arguments, epochs=epochs))
-        return Run(tmp_path / name)
-
-    return finished
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """Return a function from a number of epochs to an uninterrupted run of one worker."""
+    return cache(lambda epochs: train_here(tmp_path_factory.mktemp("alone") / "run", epochs))
 
-    @cache
-    def alone(epochs):
-        path = tmp_path_factory.mktemp("alone") / "run"
-        require_success(launch(*training(path, epochs)))
-        return Run(path)
 
-    return alone
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """A Ray cluster that the commands of this process use: each would take seconds to start its own."""
+    pytest.importorskip("ray")
+    with ray_session(2):
+        yield
 
 
 def wait_until(condition):
@@ -107,24 +106,24 @@ def wait_until(condition):
     return value
 
 
-def descendants(process):
-    """Return the process ids of all descendants of a process."""
+def descendants(ancestor):
+    """Return the process ids of all descendants of a process id."""
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
         except OSError:  # the process has ended
             continue
-    pids = {process.pid}
+    pids = {ancestor}
     while children := {child for child, parent in parents.items() if parent in pids} - pids:
         pids |= children
-    return pids - {process.pid}
+    return pids - {ancestor}
 
 
-def workers_of(process):
+def workers_of(ancestor):
     """Return the process ids of the workers among the descendants."""
     commands = {}
-    for pid in descendants(process):
+    for pid in descendants(ancestor):
         try:
             commands[pid] = Path(f"/proc/{pid}/cmdline").read_text()
         except OSError:
@@ -144,34 +143,44 @@ def assert_close(run, expected):
     assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
 
 
-@pytest.mark.parametrize(
-    ("launcher", "victim"),
-    [
-        pytest.param("torchrun", 0, id="torchrun, the first"),
-        pytest.param("ray", -1, id="ray, the last", marks=[NEEDS_RAY, pytest.mark.slow]),
-    ],
-)
-def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, launcher, victim, tmp_path):
-    process = train("killed", "--workers", "2", "--launcher", launcher, epochs=40)
-    wait_until((tmp_path / "killed" / "checkpoint" / "latest.safetensors").exists)
-    os.kill(workers_of(process)[victim], signal.SIGKILL)
-    out, err = process.communicate(timeout=DEADLINE)
+def kill_a_worker(ancestor, path, victim):
+    """Kill one of the workers among the descendants of a process once the run has a checkpoint."""
+    wait_until(Run(path).checkpoint_mtime)
+    os.kill(workers_of(ancestor)[victim], signal.SIGKILL)
 
-    assert process.returncode == 0, out + err
+
+def assert_restarted(code, out, err, path, expected):
+    """Check the result of a training on two workers one of which was killed."""
+    assert code == 0, out + err
     assert "A worker failed: restarting all workers from the last checkpoint." in err
     assert "Traceback" not in err
-    run = Run(tmp_path / "killed")
-    assert_close(run, alone(40))
-    assert (alone(40).environment().workers, run.environment().workers) == (1, 2)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert_close(Run(path), expected)
+    assert (expected.environment().workers, Run(path).environment().workers) == (1, 2)
+    assert [other.name for other in path.parent.iterdir() if other.name.startswith(".")] == []
+
+
+def test_a_killed_worker_is_restarted_without_changing_the_result(train, alone, tmp_path):
+    process = train("killed", "--workers", "2", "--launcher", "torchrun")
+    kill_a_worker(process.pid, tmp_path / "killed", 0)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert_restarted(process.returncode, out, err, tmp_path / "killed", alone(40))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("ray", marks=NEEDS_RAY)])
-def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_resume(train, finished, alone, launcher, tmp_path):
-    process = train("run", "--workers", "2", "--launcher", launcher, epochs=40)
-    wait_until((tmp_path / "run" / "checkpoint" / "latest.safetensors").exists)
-    workers = descendants(process)
+@pytest.mark.filterwarnings(*RAY_WARNINGS)
+def test_ray_restarts_a_killed_worker_without_changing_the_result(ray_cluster, tinysight, alone, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_a_worker, os.getpid(), tmp_path / "killed", -1)
+        outcome = tinysight(*training(tmp_path / "killed", 40), "--workers", 2, "--launcher", "ray")
+        killing.result()
+    assert_restarted(outcome.code, outcome.out, outcome.err, tmp_path / "killed", alone(40))
+
+
+def interrupt(process, run):
+    """Send Ctrl-C to a training once it has written another checkpoint; check that it leaves no process."""
+    before = run.checkpoint_mtime()
+    wait_until(lambda: run.checkpoint_mtime() != before)
+    workers = descendants(process.pid)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
 
@@ -179,54 +188,76 @@ def test_ctrl_c_leaves_no_process_and_a_run_that_one_worker_can_resume(train, fi
     assert out.startswith("interrupted: fast-73 on shapes, ")
     assert "Traceback" not in err
     wait_until(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()])
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["status"] == "interrupted"
+    assert json.loads((run.path / "summary.json").read_text())["status"] == "interrupted"
 
-    run = finished("run", "--resume", epochs=40)
-    assert "workers: 2, now 1" in run.environment().changes
+
+@pytest.mark.slow
+def test_a_run_resumes_with_more_and_with_fewer_workers(train, tinysight, alone, tmp_path):
+    run = train_here(tmp_path / "run", 40, callbacks=[lambda epoch: signal.raise_signal(signal.SIGINT)])
+    assert run.summary().status == "interrupted"
+    interrupt(train("run", "--resume", "--workers", "2"), run)
+    assert run.environment().changes == ("workers: 1, now 2",)
+    assert tinysight(*training(run.path, 40), "--resume").code == 0
     assert_close(run, alone(40))
 
 
 @pytest.mark.slow
-def test_a_run_of_one_worker_resumes_with_two(train, finished, alone, tmp_path):
-    process = train("run", epochs=40)
-    wait_until((tmp_path / "run" / "checkpoint" / "latest.safetensors").exists)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=DEADLINE)
-
-    run = finished("run", "--resume", "--workers", "2", epochs=40)
-    assert "workers: 1, now 2" in run.environment().changes
+@NEEDS_RAY
+def test_ctrl_c_leaves_no_process_of_ray_and_a_run_that_one_worker_can_resume(train, tinysight, alone, tmp_path):
+    run = Run(tmp_path / "run")
+    interrupt(train("run", "--workers", "2", "--launcher", "ray"), run)
+    assert tinysight(*training(run.path, 40), "--resume").code == 0
+    assert run.environment().changes == ("workers: 2, now 1",)
     assert_close(run, alone(40))
+
+
+def assert_one_line(out, err, sentence):
+    """Check that a training failed with one line, and was not repeated."""
+    assert out == ""
+    assert [line for line in err.splitlines() if sentence in line] == [err.splitlines()[-1]]
+    assert "Traceback" not in err
+    assert "A worker failed" not in err
+
+
+def failing(path, launcher, recipe, changes):
+    """Return the arguments of a training that fails."""
+    settings = [word for change in changes for word in ("--set", change)]
+    return ("train", recipe, *DATA, *settings, "--workers", "2", "--launcher", launcher, "--out", str(path))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("launcher", "recipe", "changes", "code", "sentence"),
+    ("recipe", "changes", "code", "sentence"),
     [
-        ("torchrun", "fast-73", GHOST_BATCH_OF_400, 2, "2 workers: a batch of 500 has only 1 ghost batches"),
-        ("torchrun", "early-stopping", DIVERGING, 1, "training diverged"),
-        pytest.param("ray", "early-stopping", DIVERGING, 1, "training diverged", marks=NEEDS_RAY),
+        ("fast-73", GHOST_BATCH_OF_400, 2, "2 workers: a batch of 500 has only 1 ghost batches"),
+        ("early-stopping", DIVERGING, 1, "training diverged"),
     ],
-    ids=["torchrun, rejected", "torchrun, failed", "ray, failed"],
+    ids=["rejected", "failed"],
 )
-def test_an_error_is_one_line_and_is_not_retried(start, launcher, recipe, changes, code, sentence, tmp_path):
-    settings = [word for change in changes for word in ("--set", change)]
-    workers = ("--workers", "2", "--launcher", launcher, "--out", str(tmp_path / "run"))
-    process = start("tinysight", "train", recipe, *DATA, *settings, *workers)
+def test_an_error_is_one_line_and_is_not_retried(start, recipe, changes, code, sentence, tmp_path):
+    process = start("tinysight", *failing(tmp_path / "run", "torchrun", recipe, changes))
     out, err = process.communicate(timeout=DEADLINE)
 
-    assert (process.returncode, out) == (code, ""), err
-    assert [line for line in err.splitlines() if sentence in line] == [err.splitlines()[-1]]
-    assert "Traceback" not in err
-    assert "A worker failed" not in err
+    assert process.returncode == code, err
+    assert_one_line(out, err, sentence)
     assert (tmp_path / "run").exists() == (code == 1)
     assert code == 2 or Run(tmp_path / "run").summary().status == "failed"
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(*RAY_WARNINGS)
+def test_an_error_on_ray_is_one_line_and_is_not_retried(ray_cluster, tinysight, tmp_path):
+    outcome = tinysight(*failing(tmp_path / "run", "ray", "early-stopping", DIVERGING))
+
+    assert outcome.code == 1
+    assert_one_line(outcome.out, outcome.err, "training diverged")
+    assert Run(tmp_path / "run").summary().status == "failed"
+
+
+@pytest.mark.slow
 def test_an_external_torchrun_starts_workers(start, alone, tmp_path):
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
-    process = start(*torchrun, *training(tmp_path / "joined", 4))
+    process = start(*torchrun, "tinysight", *training(tmp_path / "joined", 4))
     out, err = process.communicate(timeout=DEADLINE)
 
     assert process.returncode == 0, err

@@ -3,7 +3,7 @@
 import asyncio
 
 from tinysight._util.errors import DataError
-from tinysight.training.distributed.ray_train import ProgressActor, RemoteProgress
+from tinysight.training.distributed.progress_actor import ProgressActor, RemoteProgress
 
 
 class FakeHandle:
