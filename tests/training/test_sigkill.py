@@ -23,11 +23,10 @@ def test_a_run_killed_repeatedly_equals_an_uninterrupted_one(train, plan, datase
     arrays = {f"{name}_{kind}": getattr(part, kind) for name, part in parts.items() for kind in ("pixels", "labels")}
     np.savez(tmp_path / "images.npz", **arrays)
 
-    for operation in np.random.default_rng(0).integers(10, 45, 5).tolist():
-        process = subprocess.run([sys.executable, SCRIPT, tmp_path, str(operation)], capture_output=True, text=True)
-        assert process.returncode == -signal.SIGKILL, process.stderr
-    process = subprocess.run([sys.executable, SCRIPT, tmp_path, "0"], capture_output=True, text=True)
+    operations = [*np.random.default_rng(0).integers(10, 45, 5).tolist(), 0]
+    process = subprocess.run([sys.executable, SCRIPT, tmp_path, *map(str, operations)], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == [str(-signal.SIGKILL)] * 5 + ["0"], process.stderr
 
     train(settled, tmp_path / "uninterrupted")
     actual, expected = weights(tmp_path / "run"), weights(tmp_path / "uninterrupted")
