@@ -182,34 +182,8 @@ def server(finished_run):
         process.kill()
 
 
-def test_form_in_chunks_over_a_socket_gets_the_answer_of_a_body(server, photos):
-    _, address = server
-    file = photos / "cat" / "00.png"
-    form = (
-        b'--x1\r\nContent-Disposition: form-data; name="file"; filename="0.png"\r\n\r\n'
-        + file.read_bytes()
-        + b"\r\n--x1--"
-    )
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (form[:3], form[3:]))
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x1\r\n"
-    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
-        connection.sendall(head + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
-        response = b"".join(iter(lambda: connection.recv(2**16), b""))
-    assert response.startswith(b"HTTP/1.1 200")
-    assert response.endswith(b"\r\n\r\n" + predict(address, file))
-
-
-def test_sigterm_lets_requests_in_flight_finish(server, photos):
-    process, address = server
-    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
-        body = (photos / "cat" / "00.png").read_bytes()
-        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n"
-        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
-        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # a worker has accepted the request
-        os.kill(process.pid, signal.SIGTERM)
-        connection.sendall(body)
-        assert connection.recv(100).startswith(b"HTTP/1.1 200")
-    assert process.wait(30) == 0
+def connect(address):
+    return socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
 
 
 def predict(address, file):
@@ -221,8 +195,40 @@ def children(process):
     return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
+def send_in_chunks(address, file):
+    """Send a file in a form, in chunks over a socket; return the response."""
+    form = (
+        b'--x1\r\nContent-Disposition: form-data; name="file"; filename="0.png"\r\n\r\n'
+        + file.read_bytes()
+        + b"\r\n--x1--"
+    )
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (form[:3], form[3:]))
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x1\r\n"
+    with connect(address) as connection:
+        connection.sendall(head + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        return b"".join(iter(lambda: connection.recv(2**16), b""))
+
+
+def test_form_in_chunks_gets_the_answer_of_a_body_and_sigterm_lets_requests_in_flight_finish(server, photos):
+    process, address = server
+    file = photos / "cat" / "00.png"
+    response = send_in_chunks(address, file)
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.endswith(b"\r\n\r\n" + predict(address, file))
+
+    with connect(address) as connection:
+        body = file.read_bytes()
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")  # a worker has accepted the request
+        os.kill(process.pid, signal.SIGTERM)
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert process.wait(30) == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_killed_workers_are_restarted_and_metrics_are_summed(server, photos):
+def test_killed_workers_are_restarted_metrics_are_summed_and_workers_exit_with_the_supervisor(server, photos):
     process, address = server
     image = photos / "cat" / "00.png"
     expected = [predict(address, image) for _ in range(20)]
@@ -234,10 +240,6 @@ def test_killed_workers_are_restarted_and_metrics_are_summed(server, photos):
     metrics = urllib.request.urlopen(f"{address}/metrics").read().decode()
     assert 'tinysight_requests_total{status="200"} 21.0' in metrics
 
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_workers_exit_when_the_supervisor_is_killed(server):
-    process, _ = server
     workers = [os.pidfd_open(pid) for pid in children(process.pid)]
     process.kill()
     for worker in workers:
