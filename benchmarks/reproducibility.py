@@ -4,7 +4,7 @@ A refactoring must not change a single bit of them. Run the script on two commit
 
     python benchmarks/reproducibility.py                                  # this checkout, on CIFAR-10
     python benchmarks/reproducibility.py --source OLD/src                 # another checkout
-    python benchmarks/reproducibility.py --small         # seconds; tests/test_reproducibility.py
+    python benchmarks/reproducibility.py --small         # as tests/test_reproducibility.py
 
 The checksum of a run does not depend on the names of the tensors, which may change.
 """
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common import ROOT, append, stamp
@@ -43,51 +44,61 @@ def main() -> None:
         ["git", "-C", str(arguments.source), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     data = SMALL if arguments.small else "cifar10"
-    checksums = train_all(data, arguments.source)
+    processes = Subprocesses(data, arguments.source)
+    checksums = train_all(data, processes.train, processes.interrupt)
     print("\n".join(f"{name}: {checksum}" for name, checksum in checksums.items()))
     append("reproducibility", stamp() | {"commit": commit, "data": data, "checksums": checksums})
 
 
-def train_all(data: str, source: Path = ROOT / "src") -> dict[str, str]:
-    """Return the checksum of each training, by name."""
-    # One thread on small images: with several, the order of additions depends on how they are scheduled.
-    threads = {"OMP_NUM_THREADS": "1"} if data == SMALL else {}
-    environment = os.environ | threads | {"PYTHONPATH": str(source.resolve())}
+class Subprocesses:
+    """Trains in processes of their own, which import tinysight from `source`."""
+
+    def __init__(self, data: str, source: Path) -> None:
+        # One thread on small images: with several, the order of additions depends on how they are scheduled.
+        threads = {"OMP_NUM_THREADS": "1"} if data == SMALL else {}
+        self.environment = os.environ | threads | {"PYTHONPATH": str(source.resolve())}
+
+    def train(self, *arguments: str) -> None:
+        """Run `tinysight` with these arguments."""
+        command = [sys.executable, "-m", "tinysight", *arguments]
+        completed = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        if completed.returncode != 0:
+            raise SystemExit(completed.stderr)
+
+    def interrupt(self, run: Path, *arguments: str) -> None:
+        """Interrupt the training of `run` once its first epoch is recorded; a short one may end before."""
+        command = [sys.executable, "-m", "tinysight", *arguments]
+        process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        history = run / "history.jsonl"
+        while process.poll() is None and not (history.exists() and history.read_text(encoding="utf-8").strip()):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def train_all(data: str, train: Callable[..., None], interrupt: Callable[..., None]) -> dict[str, str]:
+    """Return the checksum of each training, by name.
+
+    Args:
+        data: the images.
+        train: runs `tinysight` with the arguments that it receives.
+        interrupt: the same for the run that is its first argument, but interrupts the training after an epoch.
+    """
     checksums = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, arguments in TRAININGS.items():
             run = Path(folder) / name
-            _train(run, data, environment, *arguments)
+            train(*_arguments(run, data, *arguments))
             checksums[name] = weights_checksum(run)
         run = Path(folder) / "resumed"
-        _interrupt_after_an_epoch(run, data, environment)
-        _train(run, data, environment, *RESUMED, "--resume")
+        interrupt(run, *_arguments(run, data, *RESUMED))
+        train(*_arguments(run, data, *RESUMED, "--resume"))
         checksums["deep-augmented, 2 epochs, resumed"] = weights_checksum(run)
     return checksums
 
 
-def _command(run: Path, data: str, *arguments: str) -> list[str]:
-    options = ("--data", data, "--seed", "0", "--precision", "fp32", "--out", str(run))
-    return [sys.executable, "-m", "tinysight", "train", *arguments, *options]
-
-
-def _train(run: Path, data: str, environment: dict[str, str], *arguments: str) -> None:
-    command = _command(run, data, *arguments)
-    completed = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if completed.returncode != 0:
-        raise SystemExit(completed.stderr)
-
-
-def _interrupt_after_an_epoch(run: Path, data: str, environment: dict[str, str]) -> None:
-    """Interrupt a training once its first epoch is recorded; a short one may end before."""
-    process = subprocess.Popen(
-        _command(run, data, *RESUMED), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    history = run / "history.jsonl"
-    while process.poll() is None and not (history.exists() and history.read_text(encoding="utf-8").strip()):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    process.wait()
+def _arguments(run: Path, data: str, *arguments: str) -> tuple[str, ...]:
+    return ("train", *arguments, "--data", data, "--seed", "0", "--precision", "fp32", "--out", str(run))
 
 
 def weights_checksum(run: Path) -> str:
