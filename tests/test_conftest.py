@@ -11,6 +11,10 @@ import pytest
 TESTS = """
 import pytest
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    "Replaces the one of conftest.py, since importing torch takes longer than these tests."
+
 @pytest.mark.data
 def test_skipped():
     pytest.skip("no images")

@@ -34,8 +34,8 @@ def cluster():
 
 @pytest.fixture
 def many(empty):
-    """Enough images for a hundred shards."""
-    for number in range(300):
+    """Enough images for fifty shards."""
+    for number in range(150):
         empty.image(f"{number:03}.png", png(number))
     return empty
 

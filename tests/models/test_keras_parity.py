@@ -96,7 +96,7 @@ def _set_precision(keras, dtype):
 
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
-def test_twenty_steps_match_keras(name, optimizer, keras, keras_network, as_keras_weights):
+def test_steps_match_keras(name, optimizer, keras, keras_network, as_keras_weights):
     torch.manual_seed(0)
     ours = build_network(ModelSection(architecture=name), 10, 32).double().eval()  # eval: no dropout
     # Loss from logits, as the TensorFlow backend of Keras trains any final softmax layer.
@@ -106,7 +106,7 @@ def test_twenty_steps_match_keras(name, optimizer, keras, keras_network, as_kera
     theirs.compile(their_optimiser(**EXACT[optimizer]), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     our_optimiser = optimizers.build_optimizer(ours.parameters(), OptimizerSection(name=optimizer, **EXACT[optimizer]))
 
-    for images, labels in batches(20, 8):
+    for images, labels in batches(6, 8):
         inputs = images.transpose(0, 2, 3, 1)
         logits = theirs(inputs).detach().numpy().astype(np.float64)
         expected = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()

@@ -96,7 +96,7 @@ def test_weights_are_reproducible_and_depend_on_the_seed(train, plan, weights, t
 
 @pytest.mark.slow
 def test_weights_are_reproducible_on_two_threads(train, weights, tmp_path):
-    argument, recipe = "shapes:train=600,test=30", loading.load_recipe("strided-augmented", ["training.epochs=1"])
+    argument, recipe = "shapes:train=200,test=30", loading.load_recipe("strided-augmented", ["training.epochs=1"])
     settled = TrainConfig(recipe, load(argument), argument, tmp_path, seed=1, precision="bf16")
     torch.set_num_threads(2)
     for name in ("one", "again"):
