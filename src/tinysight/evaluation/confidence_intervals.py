@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from scipy.stats import norm as normal
-from scipy.stats import t as student_t
+from scipy.special import ndtri, stdtrit
 
 from tinysight.models.scores import LabelMatrix, average_precisions
 from tinysight.runs.records import Interval, LabelIntervals, MetricIntervals, ScoreIntervals
@@ -61,6 +59,8 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
     """
     if not trials:
         return 0.0, 1.0
+    from scipy.stats import binomtest  # here, since it takes longer than the rest of a short command
+
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     # Rounding errors could move the proportion outside its interval.
     return min(successes / trials, float(interval.low)), max(successes / trials, float(interval.high))
@@ -175,7 +175,7 @@ def mean_average_precision_interval(labels: LabelMatrix, scores: NDArray[np.floa
 
 def _wilson_bounds(share: float, n: int) -> Interval:
     """Return the 95% Wilson bounds of a share that need not be a multiple of 1 / n, of n trials, at least one."""
-    z2 = float(normal.ppf(0.975)) ** 2
+    z2 = float(ndtri(0.975)) ** 2
     center, margin = share + z2 / (2 * n), math.sqrt(z2 * (share * (1 - share) + z2 / (4 * n)) / n)
     return (center - margin) / (1 + z2 / n), (center + margin) / (1 + z2 / n)
 
@@ -247,7 +247,7 @@ def mean_loss_interval(nats: NDArray[np.floating[Any]], classes: int) -> Interva
     """
     values, mean = np.append(nats, math.log(classes)), float(nats.mean())
     n = len(values)
-    margin = float(student_t.ppf(0.975, n - 1) * values.std(ddof=1)) / math.sqrt(n)
+    margin = float(stdtrit(n - 1, 0.975) * values.std(ddof=1)) / math.sqrt(n)
     return max(0.0, min(mean, float(values.mean()) - margin)), max(mean, float(values.mean()) + margin)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.special import bdtr
 
 from tinysight._util.errors import InputError
 from tinysight.data.dataset import Labels
@@ -43,8 +43,7 @@ def compare_classifiers(correct: dict[str, CorrectMask]) -> list[PairedCompariso
 def mcnemar(first: CorrectMask, second: CorrectMask) -> float:
     """Return the two-sided p-value of the exact McNemar test."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    discordant = only_first + only_second
-    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def holm_correction(p_values: list[float]) -> list[float]:

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from tinysight._util.errors import TrainingError
 from tinysight.tuning.trial import ScorePairs, Trial, best_trial, gains, is_rejected, score_pairs
@@ -52,7 +52,7 @@ class Selection:
         if len(self.pairs) < 3:
             return None
         differences = gains(self.pairs)
-        reach = float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences)
+        reach = float(stdtrit(len(differences) - 1, 0.975)) * statistics.stdev(differences)
         mean = statistics.mean(differences)
         return mean - reach / math.sqrt(len(differences)), mean + reach / math.sqrt(len(differences))
 

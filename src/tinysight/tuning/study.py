@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.pruners import NopPruner, PercentilePruner
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState
@@ -181,6 +180,9 @@ class Study:
         scores = [trial.score for trial in self.trials() if trial.state == "finished"]
         if len(scores) < MIN_FOR_IMPORTANCE or min(scores) == max(scores):
             return {}
+        # imported here, because it imports scikit-learn, which takes a second
+        from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
         return get_param_importances(self._search, evaluator=FanovaImportanceEvaluator(seed=0))
 
     def trial_recipe(self, values: RecipeValues) -> Recipe:
