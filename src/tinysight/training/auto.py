@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from tinysight._util.errors import RecipeError
@@ -65,6 +64,8 @@ class Trial:
 
     def describe(self) -> str:
         """Return the accuracy with its 95% interval, in words."""
+        from scipy.stats import binomtest  # here, since it takes long, and other methods do not need it
+
         interval = binomtest(round(self.n_correct), self.n).proportion_ci(method="wilson")
         return (
             f"{percent(self.n_correct / self.n)} at {self.size}x{self.size} "
