@@ -63,3 +63,12 @@ def test_neighbors_have_the_largest_cosine_similarity(classifier, pixels):
 def test_no_images_have_features_of_the_same_width(classifier, pixels):
     width = extract_features(classifier, pixels[:1]).shape[1]
     assert extract_features(classifier, pixels[:0]).shape == (0, width)
+
+
+def test_bfloat16_features_are_close_to_those_of_float32(classifier, pixels, monkeypatch):
+    monkeypatch.setattr("tinysight.models.classifier.native_bf16", lambda: True)
+    reduced = extract_features(classifier.with_spec(bf16_margin=0.5), pixels)
+    exact = extract_features(classifier.with_spec(bf16_margin=None), pixels)
+    assert reduced.dtype == torch.float32
+    assert not torch.equal(reduced, exact)
+    assert (reduced * exact).sum(1).min() > 0.999
