@@ -1,8 +1,10 @@
 """The commands `import`, `export` and `serve`, and their error messages."""
 
 import json
+import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +21,7 @@ from tinysight._util import optional_deps
 from tinysight.data.crops import SIX_CROP
 from tinysight.data.image_io import read_crops
 from tinysight.runs.run import Run
+from tinysight.runs.run_dataset import open_dataset, split_of_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised inside Keras
 
@@ -147,6 +150,58 @@ def test_printed_usage_example_runs(tinysight, finished_run, photos):
         prediction["top"][0]["class"],
         completed.stdout.split()[-1],
     ]
+
+
+def test_quantized_export_prints_the_change_in_accuracy(tinysight, finished_run, caplog):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = tinysight("export", finished_run, "--to", "onnx", "int8.onnx", "--int8")
+    assert exported.code == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]  # of onnxruntime
+    assert exported.next == "tinysight evaluate int8.onnx --data DIR"
+    path, accuracy, blank, *program = exported.out.splitlines()
+    assert (path, blank) == ("file: int8.onnx", "")
+    assert "session = onnxruntime.InferenceSession('int8.onnx')" in program
+
+    run = Run(finished_run)
+    validation = split_of_run(run, open_dataset(run)).validation
+    images = {"images": validation.pixels.transpose(0, 2, 3, 1)}
+    (quantized,) = onnxruntime.InferenceSession("int8.onnx").run(["probabilities"], images)
+    int8, float32 = (
+        f"{np.mean(probabilities.argmax(1) == validation.labels):.1%}"
+        for probabilities in (quantized, run.classifier().probabilities(validation.pixels))
+    )
+    assert accuracy == f"validation accuracy: int8 {int8} (n = {len(validation)}), float {float32}"
+    assert len(accuracy) <= 80
+    assert Path("int8.onnx").stat().st_size < Path(finished_run, "model.safetensors").stat().st_size / 2
+
+
+def test_quantized_export_is_refused_before_any_work(tinysight, finished_run, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    refused = tinysight("export", finished_run, "--to", "keras", "out", "--int8")
+    assert refused.refusal() == "export: keras has no --int8. Leave it out, or export to onnx."
+    installed = optional_deps.version
+    monkeypatch.setattr(optional_deps, "version", lambda name: None if name == "onnxruntime" else installed(name))
+    refused = tinysight("export", finished_run, "--to", "onnx", "out", "--int8")
+    assert refused.refusal() == "onnxruntime: not installed. Run pip install 'tinysight[onnx]'."
+    assert not Path("out").exists()
+
+
+def test_quantized_export_needs_the_images_of_the_run(tinysight, photos):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    shutil.copytree(photos, "pictures")
+    assert tinysight("train", "early-stopping", "--data", "pictures", "--epochs", 1, "--out", "run").code == 0
+    shutil.move("pictures", "moved")
+    export = ("export", "run", "--to", "onnx", "--int8")
+    missing = f"{Path.cwd() / 'pictures'}: does not exist, but run was trained on it. Set --data if it has moved."
+    assert tinysight(*export).refusal() == missing
+    assert tinysight(*export, "--data", "shapes").refusal().endswith(
+        f"not the images that run was trained on (image files in {Path.cwd() / 'pictures'}). Restore those images, or "
+        "train again on these."
+    )
+    assert not Path("run.onnx").exists()
 
 
 @pytest.mark.parametrize(("target", "package"), [("keras", "keras"), ("onnx", "onnxscript")])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tinysight._util import optional_deps
 from tinysight._util.files import write_bytes
 from tinysight.data.labels import Task
 from tinysight.interop.exporters import Exporter, ExportOptions, open_program
@@ -51,6 +52,12 @@ class OnnxExporter(Exporter):
     """
 
     name, package, suffix, options = "onnx", "onnxscript", ".onnx", frozenset({"int8", "tta"})
+
+    def check(self, path: Path, tta: bool = False, int8: bool = False) -> None:
+        """Check as for every format, and that the quantizer is installed if it is needed."""
+        super().check(path, tta, int8)
+        if int8:
+            optional_deps.require("onnxruntime", extra=self.name)
 
     def _write(self, classifier: Classifier, path: Path, options: ExportOptions) -> None:
         from tinysight.interop.onnx.assembly import assemble, serialize

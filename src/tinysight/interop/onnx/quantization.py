@@ -70,6 +70,7 @@ def _score(probabilities: NDArray[np.float32], labels: Labels) -> float | None:
 
 def _quantize_static(network: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     class Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
         def __init__(self) -> None:
@@ -81,6 +82,9 @@ def _quantize_static(network: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProt
 
     with tempfile.TemporaryDirectory() as folder:
         source, path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        source.write_bytes(serialize(network))  # onnxruntime would change a network in memory
+        copy = onnx.ModelProto()  # onnxruntime would change a network in memory
+        copy.CopyFrom(network)
+        add_pre_process_metadata(copy)  # the export has done it: else onnxruntime logs warnings on the root logger
+        source.write_bytes(serialize(copy))
         quantize_static(source, path, Batches(), quant_format=QuantFormat.QDQ, per_channel=True)
         return onnx.load(path)
