@@ -618,7 +618,7 @@ def test_a_run_is_evaluated_once_it_has_metrics(run):
     assert not run.is_evaluated
     with pytest.raises(RunError) as refusal:
         run.metrics()
-    assert str(refusal.value) == f"{run.path}/metrics.json: missing. {run.path} is not a complete run directory."
+    assert str(refusal.value) == f"{run.path}: not evaluated yet. Evaluate it first."
 
 
 def test_metrics_of_other_weights_are_not_written(run, metrics):

@@ -271,8 +271,10 @@ class Run:
         """Return the metrics of the current weights: `MultiLabelMetrics` if images may have several labels.
 
         Raises:
-            RunError: metrics.json is missing or damaged, or belongs to other weights.
+            RunError: the run is not evaluated, or metrics.json is damaged or belongs to other weights.
         """
+        if not self.is_evaluated:
+            raise RunError(f"{self.path}: not evaluated yet. Evaluate it first.")
         path = self.path / "metrics.json"
         kind: type[Metrics] | type[MultiLabelMetrics] = MultiLabelMetrics if self.task() == "multi-label" else Metrics
         metrics: AnyMetrics = records.read_record(kind, path)
