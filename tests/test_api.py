@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import tinysight as ts
+from tinysight import api
 from tinysight._util.errors import DataError, InputError, RunError
 from tinysight.data.sources import shapes
 
@@ -121,7 +122,9 @@ def test_evaluate_on_another_dataset_keeps_the_files_of_the_run(finished_run):
 
 def test_a_run_on_arrays_is_evaluated_and_audited_on_the_same_arrays(tmp_path, arrays, monkeypatch):
     run = ts.train("early-stopping", arrays, out=tmp_path / "run", **QUICK)
-    with pytest.raises(DataError, match="the images were not saved with the run"):
+    with pytest.raises(
+        DataError, match=r"was trained on images in memory, which are not saved with it\. Pass the same"
+    ):
         ts.evaluate(run)
     assert ts.evaluate(run, arrays).n == 20  # a fifth is the test split
     assert run.metrics().n == 20
@@ -130,6 +133,9 @@ def test_a_run_on_arrays_is_evaluated_and_audited_on_the_same_arrays(tmp_path, a
     images, labels = arrays
     with pytest.raises(DataError, match="not the images that"):
         ts.audit(run, (images[::-1], labels), minutes=0.01)
+    assert len(ts.explain(run, test_indices=[0], dataset=arrays, out=tmp_path / "explained.png")) == 1
+    (prediction,) = api.open_predictor(run, dataset=arrays).predict([], [0])
+    assert prediction["input"] == "test[0]"
 
 
 def test_another_dataset_is_measured_without_changing_the_run(finished_run, tmp_path):
@@ -165,7 +171,7 @@ def test_a_classifier_fitted_on_arrays_has_only_validation_images(arrays):
     assert ts.evaluate(classifier.run_, arrays, split="validation").n == 10
     with pytest.raises(InputError, match=r"has no test split\. Evaluate on its validation split"):
         ts.evaluate(classifier.run_, arrays)
-    with pytest.raises(DataError, match="has no test images, which an audit needs"):
+    with pytest.raises(DataError, match="has no test images, which audits and unlearning need"):
         ts.audit(classifier.run_, arrays)
 
 

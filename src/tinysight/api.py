@@ -421,18 +421,32 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions | Mu
     return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below)
 
 
-def open_predictor(run: RunLike, *, top: int = 3) -> ImagePredictor:
+def open_predictor(
+    run: RunLike,
+    *,
+    top: int = 3,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> ImagePredictor:
     """Return a predictor that takes file names, globs and folders, and yields one prediction at a time.
 
     Args:
         run: a run or its path, or the path of an ONNX file.
         top: number of classes to report per image.
+        dataset: the dataset of the run, for predictions of test images, if it is not at its recorded source.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        progress: receives the progress of loading the dataset; by default shown in a terminal or notebook.
     """
     source = open_model(run)
 
     from tinysight.evaluation.predict import ImagePredictor
+    from tinysight.runs.run import Run
 
-    return ImagePredictor(source, top)
+    given = None
+    if dataset is not None and isinstance(source, Run):
+        given = _given_dataset(source, dataset, data_dir, _shown(progress))
+    return ImagePredictor(source, top, given)
 
 
 def predict_batch(

@@ -68,6 +68,6 @@ def test_a_dataset_without_test_images_is_refused(finished_run):
     with pytest.raises(DataError) as error:
         AuditContext.from_run(run, dataset)
     assert str(error.value) == (
-        f"{dataset.source}: has no test images, which an audit needs. Train with `tinysight.train`, which sets some of "
-        "the images aside."
+        f"{dataset.source}: has no test images, which audits and unlearning need. Train with `tinysight.train`, which "
+        "sets some of the images aside."
     )

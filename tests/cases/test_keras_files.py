@@ -1,5 +1,6 @@
 """Cases A2, B4, B5 and B6: Keras models as people have them give the predictions of Keras."""
 
+import dataclasses
 import json
 import os
 
@@ -422,5 +423,29 @@ def test_import_without_data_reads_no_images_and_later_commands_ask_for_them(by_
     assert card.code == 0
     assert "cifar" not in card.out.lower()
     assert tinysight("summary", "run").code == 0
-    assert "was imported without images" in tinysight("audit", "run").refusal()
+    for command, *arguments in (["audit"], ["report"], ["explain", image], ["predict", "--test-index", 0]):
+        assert tinysight(command, "run", *arguments).refusal() == sentence
     assert tinysight("audit", "run", "--data", data, "--minutes", 0.05).code == 0
+    assert tinysight("report", "run", "--data", data).code == 0
+    assert tinysight("explain", "run", "--test-index", 0, "--data", data).code == 0
+    predicted = tinysight("predict", "run", "--test-index", 0, "--data", data, "--json")
+    (prediction,) = json.loads(predicted.out)["predictions"]
+    assert prediction["label"] == prediction["top"][0]["class"]
+
+
+def test_images_of_unnamed_classes_are_never_matched_by_position(by_channel, folder, tmp_path, tinysight):
+    data = folder(tmp_path / "data", 10)
+    assert tinysight("import", by_channel, "--out", "run").code == 0
+    for command in ("evaluate", "report", "audit"):
+        assert tinysight(command, "run", "--data", data).refusal() == (
+            f"image files in {data}: has the classes blue, green, red, but run was imported with the classes class 0, "
+            "class 1, class 2. Import it again with this dataset, or with its class names."
+        )
+    for size, problem in ((8, "has images of 8 x 8 pixels"), (16, "has the classes blue, green, red")):
+        with pytest.raises(DataError, match=problem):
+            ts.report("run", ts.load_dataset(data, size) if size == 16 else renamed(ts.load_dataset(data, size)))
+
+
+def renamed(dataset):
+    """A dataset with the class names that an import gives."""
+    return dataclasses.replace(dataset, class_names=("class 0", "class 1", "class 2"))

@@ -1,5 +1,6 @@
 """Case B3: the images of a run have moved."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,9 +23,19 @@ def moved(tinysight, photos):
     return Path.cwd() / "pictures"
 
 
-@pytest.mark.parametrize("command", ["evaluate", "audit", "report"])
-def test_missing_images_are_named_with_the_way_out(tinysight, moved, command):
-    message = tinysight(command, "run").refusal()
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("evaluate", []),
+        ("audit", []),
+        ("report", []),
+        ("explain", ["elsewhere/photos/cat/00.png"]),
+        ("predict", ["--test-index", 0]),
+        ("forget", ["cat/00.png"]),
+    ],
+)
+def test_missing_images_are_named_with_the_way_out(tinysight, moved, command, arguments):
+    message = tinysight(command, "run", *arguments).refusal()
     assert message == f"{moved}: does not exist, but run was trained on it. Set --data if it has moved."
 
 
@@ -38,6 +49,25 @@ def test_commands_take_the_new_place(tinysight, moved):
         minutes = ("--minutes", 0.05) if command[0] == "audit" else ()
         outcome = tinysight(*command, *place, *minutes)
         assert outcome.code == 0, outcome.err
+
+
+def test_test_images_are_predicted_and_explained_at_the_new_place(tinysight, moved):
+    place, index = ("--data", "elsewhere/photos"), ("--test-index", 3)
+    name = files_of("test")[3]
+    (predicted,) = json.loads(tinysight("predict", "run", *index, *place, "--json").out)["predictions"]
+    (by_file,) = json.loads(tinysight("predict", "run", f"elsewhere/photos/{name}", "--json").out)["predictions"]
+    assert (predicted["input"], predicted["label"]) == ("test[3]", name.partition("/")[0])
+    assert predicted["top"] == by_file["top"]
+    assert tinysight("explain", "run", *index, *place).code == 0
+    assert tinysight("predict", "run", f"elsewhere/photos/{name}", *place).refusal() == (
+        "--data: needs --test-index. To predict all images of a folder, pass the folder as IMAGE."
+    )
+    Path("elsewhere/photos", files_of("train")[0]).unlink()
+    for command in ("predict", "explain"):
+        assert tinysight(command, "run", *index, *place).refusal() == (
+            f"image files in {Path.cwd() / 'elsewhere/photos'}: some images of run are missing, but all are needed. "
+            "Restore them."
+        )
 
 
 def test_other_images_are_refused(tinysight, moved):

@@ -75,7 +75,7 @@ def test_forget_writes_a_run_and_prints_the_record(tinysight, finished_run):
 def test_compare_needs_two_evaluated_runs(tinysight, finished_run):
     other = shutil.copytree(finished_run, "other")
     assert tinysight("evaluate", finished_run).code == 0
-    assert "metrics.json: missing" in tinysight("compare", finished_run, other).refusal()
+    assert tinysight("compare", finished_run, other).refusal() == "other: not evaluated yet. Evaluate it first."
     assert tinysight("evaluate", other).code == 0
     outcome = tinysight("compare", finished_run, other)
     assert outcome.code == 0

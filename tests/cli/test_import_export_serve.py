@@ -197,10 +197,7 @@ def test_quantized_export_needs_the_images_of_the_run(tinysight, photos):
     export = ("export", "run", "--to", "onnx", "--int8")
     missing = f"{Path.cwd() / 'pictures'}: does not exist, but run was trained on it. Set --data if it has moved."
     assert tinysight(*export).refusal() == missing
-    assert tinysight(*export, "--data", "shapes").refusal().endswith(
-        f"not the images that run was trained on (image files in {Path.cwd() / 'pictures'}). Restore those images, or "
-        "train again on these."
-    )
+    assert "not the images that run was trained on" in tinysight(*export, "--data", "shapes").refusal()
     assert not Path("run.onnx").exists()
 
 

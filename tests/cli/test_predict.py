@@ -107,7 +107,7 @@ def test_json_output_with_missing_image(predict):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        ([], "predict: no images. Pass files, globs, folders, - for standard input, or indices of test images."),
+        ([], "predict: no images. Pass files, globs, folders, - for standard input, or --test-index."),
         (["*.gif"], "*.gif: no images found"),
         (["empty"], "empty: no images found. Supported formats are JPEG, PNG, WebP, BMP, GIF, TIFF"),
         (["--test-index", "30"], "test index 30: not in the test set. Use an index from 0 to 29."),

@@ -61,8 +61,8 @@ class AuditContext:
         classifier, opened = run.classifier(), open_dataset(run, dataset, data_dir, progress)
         if not len(opened.test):
             raise DataError(
-                f"{opened.source}: has no test images, which an audit needs. Train with `tinysight.train`, which sets "
-                "some of the images aside."
+                f"{opened.source}: has no test images, which audits and unlearning need. Train with "
+                "`tinysight.train`, which sets some of the images aside."
             )
         return cls(run, classifier, opened, split_of_run(run, opened))
 

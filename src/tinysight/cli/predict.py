@@ -35,6 +35,9 @@ def predict(
         list[int], typer.Option(help="Also predict the test image with this index; repeatable.")
     ] = [],  # noqa: B006
     as_json: JsonOption = False,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="For --test-index: the images of RUN, if they have moved.")
+    ] = None,
     data_dir: DataDirOption = None,
     output: Annotated[
         str | None,
@@ -65,13 +68,17 @@ def predict(
             )
         _predict_batch(run, images[0], output, engine, workers, top)
         return
-    if engine != "local" or workers:
-        raise InputError("--engine and --workers: need Parquet output. Add --output OUT.parquet.")
-    if output and as_json:
-        raise InputError("--output and --json: cannot be combined. Choose one of them.")
-    if sort_into and (test_index or "-" in images):
-        raise InputError("--sort-into: copies image files only. Leave out --test-index and -.")
-    predictor = api.open_predictor(run, top=top)
+    problems = {
+        "--engine and --workers: need Parquet output. Add --output OUT.parquet.": engine != "local" or workers,
+        "--output and --json: cannot be combined. Choose one of them.": output and as_json,
+        "--sort-into: copies image files only. Leave out --test-index and -.": sort_into
+        and (test_index or "-" in images),
+        "--data: needs --test-index. To predict all images of a folder, pass the folder as IMAGE.": data
+        and not test_index,
+    }
+    for message in (message for message, is_wrong in problems.items() if is_wrong):
+        raise InputError(message)
+    predictor = api.open_predictor(run, top=top, dataset=data, data_dir=data_dir, progress=progress)
     results = predictor.predict(images, test_index, data_dir, progress)
     counts = _write(predictor, results, top, as_json, output, sort_into)
     if not as_json:

@@ -95,6 +95,7 @@ _FLAGS = {
     r"^pixels: (.*) Pass 0": r"--pixels: \1 Use 0",
     r"\bPass the dataset\b": "Set --data",
     r"\bhas no (int8|tta)\b": r"has no --\1",
+    r"\bor indices of test images\b": "or --test-index",
     r"\bevaluate on the split 'new'": "evaluate with --split new",
 }
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tinysight._util.errors import InputError, RunError
 from tinysight._util.progress import SILENT, Progress
-from tinysight.data.dataset import Pixels
+from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.image_io import MAX_BYTES
 from tinysight.data.image_io.decoding import decode_in_chunks
 from tinysight.data.inputs import ImageInput, expand_inputs
@@ -54,10 +54,13 @@ class UnreadableImage:
 
 
 class ImagePredictor:
-    """Predicts the `top` most probable classes of images with the classifier of a run or a file."""
+    """Predicts the `top` most probable classes of images with the classifier of a run or a file.
 
-    def __init__(self, source: ModelSource, top: int = 3) -> None:
-        self.source, self.top, self.classifier = source, top, source.classifier()
+    `dataset` is that of the run, with its test images; by default, it is loaded again from its source when needed.
+    """
+
+    def __init__(self, source: ModelSource, top: int = 3, dataset: Dataset | None = None) -> None:
+        self.source, self.top, self.classifier, self.dataset = source, top, source.classifier(), dataset
 
     def predict(
         self,
@@ -76,6 +79,7 @@ class ImagePredictor:
 
         Raises:
             InputError: there are no images, or a test index is out of range or given for a model without a run.
+            DataError: images of the run are missing, and test indices are given.
         """
         if not inputs and not test_indices:
             raise InputError(
@@ -112,7 +116,7 @@ class ImagePredictor:
     ) -> Iterator[Prediction]:
         if not isinstance(self.source, Run):
             raise InputError(f"{self.source.path}: not a run, so it has no test images. Pass image files.")
-        test = open_complete_dataset(self.source, data_dir=data_dir, progress=progress).test
+        test = open_complete_dataset(self.source, self.dataset, data_dir, progress).test
         check_test_indices(indices, test)
         probabilities = self._probabilities(test.pixels[list(indices), None])
         for index, row in zip(indices, probabilities, strict=True):

@@ -22,7 +22,7 @@ from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.tta import average_over_crops
 from tinysight.reporting.explanation_plot import Explanation
 from tinysight.runs.run import Run
-from tinysight.runs.run_dataset import check_test_indices, is_dataset_of, open_dataset
+from tinysight.runs.run_dataset import check_complete, check_test_indices, open_dataset
 
 MAX_IMAGES = 50  # images per figure
 _TOP_K, _N_NEIGHBORS = 3, 4
@@ -73,9 +73,10 @@ class Explainer:
 
         Raises:
             InputError: an index is not that of a test image.
+            DataError: images of the run are missing, so that the indices are unknown.
         """
-        if indices and not is_dataset_of(self.run, self.dataset):
-            raise InputError(f"{self.dataset.source}: lacks images of {self.run.path}, so test indices are unknown.")
+        if indices:
+            check_complete(self.run, self.dataset)
         test, classes = self.dataset.test, self.dataset.class_names
         check_test_indices(indices, test)
         names, rows = [f"test[{index}]" for index in indices], list(indices)

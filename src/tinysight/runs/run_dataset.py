@@ -13,9 +13,10 @@ import numpy as np
 from tinysight._util.errors import DataError, InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.arrange import arrange
-from tinysight.data.dataset import NO_IMAGES, Dataset, Split
+from tinysight.data.dataset import IN_MEMORY, NO_IMAGES, Dataset, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.data.load import load
+from tinysight.data.source_report import one_line, truncated
 from tinysight.data.sources import cifar10
 from tinysight.data.splits import TrainSplit, split_dataset, subset
 from tinysight.models.predictor import Predictor
@@ -46,7 +47,7 @@ def open_dataset(
     dataset = _load_recorded(run, data_dir, progress) if dataset is None else dataset
     dataset = _with_classes_of(run, dataset)
     if record.argument == NO_IMAGES:
-        return dataset
+        return match_classes(dataset, run.classifier())
     dataset = arranged_as(run, dataset)
     if is_dataset_of(run, dataset):
         return dataset
@@ -64,9 +65,14 @@ def open_complete_dataset(
 ) -> Dataset:
     """Return the dataset that a run was trained on. Raises DataError as `open_dataset`, and if any image is missing."""
     opened = open_dataset(run, dataset, data_dir, progress)
-    if run.environment().dataset.argument != NO_IMAGES and not is_dataset_of(run, opened):
-        raise DataError(f"{opened.source}: some images of {run.path} are missing, but all are needed. Restore them.")
+    check_complete(run, opened)
     return opened
+
+
+def check_complete(run: Run, dataset: Dataset) -> None:
+    """Raise DataError if a dataset from `open_dataset` lacks images of a run that has a record of its images."""
+    if run.environment().dataset.argument != NO_IMAGES and not is_dataset_of(run, dataset):
+        raise DataError(f"{dataset.source}: some images of {run.path} are missing, but all are needed. Restore them.")
 
 
 def open_for_evaluation(
@@ -124,6 +130,11 @@ def _load_recorded(run: Run, data_dir: Path | None, progress: Progress) -> Datas
     record = run.environment().dataset
     if record.argument == NO_IMAGES:
         raise DataError(f"{run.path}: was imported without images. Pass the dataset, or import it again with one.")
+    if record.argument == IN_MEMORY:
+        raise DataError(
+            f"{run.path}: was trained on {record.source}, which are not saved with it. Pass the same ones in Python, "
+            "or train on a folder, zip file or CSV file."
+        )
     if os.path.isabs(record.argument) and not Path(record.argument).exists():
         raise DataError(
             f"{record.argument}: does not exist, but {run.path} was trained on it. Pass the dataset if it has moved."
@@ -183,7 +194,18 @@ def _dataset_of_run(run: Run, match: ImageMatch, progress: Progress) -> Dataset:
 
 def _with_classes_of(run: Run, dataset: Dataset) -> Dataset:
     names = run.class_names()
-    return _relabel(dataset, names) if set(dataset.class_names) <= set(names) else dataset
+    if set(dataset.class_names) <= set(names):
+        return _relabel(dataset, names)
+    if run.environment().dataset.argument == NO_IMAGES:
+        raise DataError(
+            f"{dataset.source}: has the classes {_listed(dataset.class_names)}, but {run.path} was imported with the "
+            f"classes {_listed(names)}. Import it again with this dataset, or with its class names."
+        )
+    return dataset
+
+
+def _listed(names: Sequence[str]) -> str:
+    return truncated([one_line(name) for name in names], ", ")
 
 
 def arranged_as(run: Run, dataset: Dataset) -> Dataset:
@@ -225,8 +247,8 @@ def _relabel(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
         return dataset
     if not set(dataset.class_names) <= set(names):
         raise DataError(
-            f"{dataset.source}: has the classes {', '.join(dataset.class_names)}, but the classifier has "
-            f"{', '.join(names)}. Use a dataset with the same classes."
+            f"{dataset.source}: has the classes {_listed(dataset.class_names)}, but the classifier has "
+            f"{_listed(names)}. Use a dataset with the same classes."
         )
     notes = dataset.notes
     if dataset.task == "multi-label" and (absent := set(names) - set(dataset.class_names)):
@@ -268,6 +290,8 @@ def is_local(run: Run) -> bool:
 
 def check_test_indices(indices: Sequence[int], test: Split) -> None:
     """Raise InputError if an index is not that of a test image."""
+    if indices and not len(test):
+        raise InputError(f"test index {indices[0]}: there are no test images. Pass image files.")
     for index in indices:
         if not 0 <= index < len(test):
             raise InputError(f"test index {index}: not in the test set. Use an index from 0 to {len(test) - 1}.")
