@@ -114,6 +114,61 @@ def test_splits_are_recognized_by_alias(write, names, expected):
     assert dataset.notes == ()
 
 
+@pytest.mark.parametrize("words", [("False", "True"), ("0", "1"), ("0.0", "1.0"), ("FALSE", "true")])
+def test_a_mark_of_validation_images_splits_the_table(write, words):
+    dataset = load(write(rows(is_valid=lambda n: words[n % 10 > 7])), 8)
+    assert sorted(numbers(dataset.validation)) == [8, 9, 18, 19]
+    assert sorted(numbers(dataset.train) + numbers(dataset.test)) == [n for n in range(20) if n % 10 < 8]
+    assert len(dataset.test) == 4  # a fifth of each class of the others
+    assert dataset.report.remarks == ("Images are split by columns of 0 and 1: validation by 'is_valid'.",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"is_val": 0, "Is_Test": 1}, {"validation": 0, "test": 1, "train": 2}),
+        ({"is_train": 2, "is_valid": 0, "is_test": 1}, {"validation": 0, "test": 1, "train": 2}),
+        ({"is_training_image": 0}, {"train": 0, "test": 1}),
+    ],
+)
+def test_marks_of_several_splits_are_read(write, columns, expected):
+    period = len(expected)
+    marks = {name: lambda n, rest=rest: int(n // 2 % period == rest) for name, rest in columns.items()}
+    splits = load(write(rows(**marks)), 8).splits
+    assert {name: {n // 2 % period for n in numbers(split)} for name, split in splits.items()} == {
+        name: {rest} for name, rest in expected.items()
+    }
+
+
+def test_marks_of_splits_are_no_labels(write, images):
+    lines = [f"images/{n}.png,{n % 2},{int(n % 3 == 0)},{int(n >= 16)}" for n in range(20)]
+    dataset = load(write("\n".join(["image,round,red,is_test", *lines])), 8)
+    assert dataset.class_names == ("round", "red")
+    assert sorted(numbers(dataset.test)) == [16, 17, 18, 19]
+
+
+def test_a_column_of_splits_replaces_marks_and_valid_marks_nothing(write):
+    splits = {"split": lambda n: ("train", "test")[n // 2 % 2], "is_valid": lambda n: 1, "valid": lambda n: "True"}
+    dataset = load(write(rows(**splits)), 8)
+    assert tuple(dataset.splits) == ("train", "test")
+    assert dataset.notes == ("Columns of the table that are not used: 'is_valid', 'valid'.",)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "message"),
+    [
+        ("is_valid,is_test", "1,1", "line 2: 'is_valid' and 'is_test' are more than one split"),
+        ("is_train,is_valid", "0,0", "line 2: 'is_train' and 'is_valid' are all 0"),
+        ("is_valid", "maybe", "line 2: 'is_valid' is neither 0 nor 1, but 'maybe'"),
+        ("is_valid", "", "line 2: 'is_valid' is neither 0 nor 1, but ''"),
+        ("is_val,is_valid", "0,0", "the columns 'is_val' and 'is_valid' mean the same split. Remove one."),
+    ],
+)
+def test_a_wrong_mark_of_a_split_is_an_error(write, header, cells, message):
+    with pytest.raises(DataError, match=message):
+        load(write(f"image,label,{header}\nimages/0.png,cat,{cells}\n"))
+
+
 def test_groups_stay_whole_between_train_validation_and_test(write):
     dataset = load(write(rows(group=lambda n: f"scene {n // 4}")), 8)
     for split in dataset.splits.values():
@@ -287,6 +342,16 @@ def test_pandas_frames_are_read(images, monkeypatch):
     frame.loc[3, "label"] = pandas.NA
     with pytest.raises(DataError, match="row 3: no label"):
         load(frame, 8)
+
+
+def test_marks_of_a_pandas_frame_are_read(images, monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    monkeypatch.chdir(images.parent)
+    names = [f"images/{n}.png" for n in range(20)]
+    frame = pandas.DataFrame({"image": names, "label": [CLASSES[n % 2] for n in range(20)]})
+    for values in (frame.index >= 16, pandas.array(frame.index >= 16, dtype="boolean"), (frame.index >= 16) * 1.0):
+        frame["is_test"] = values
+        assert sorted(numbers(load(frame, 8).test)) == [16, 17, 18, 19]
 
 
 @given(st.text(max_size=200))

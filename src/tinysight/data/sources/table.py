@@ -1,7 +1,8 @@
 """Data source: a table of image files, as a CSV file or a pandas DataFrame.
 
 The columns are `image` and `label`, and optionally `split`, `group` and `time`. Names of columns and splits are not
-case-sensitive. Other columns are ignored, with a note. Spaces around values are removed.
+case-sensitive. Other columns are ignored, with a note. Spaces around values are removed. Instead of `split`, columns of
+0 and 1 (or False and True) such as `is_valid` and `is_test` may mark the images of a split.
 
 If images may have several labels, the table has a column `labels`, with `|` between the labels of an image, or no such
 column and one column of 0 and 1 for each label.
@@ -32,7 +33,7 @@ from tinysight.data.split_names import SPLIT_ALIASES, split_of
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
 _COLUMNS = ("image", "label", "labels", "split", "group", "time")
 _MAY_BE_EMPTY = ("labels", "time")
-_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}  # cells of a column that is a label
+_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}  # cells of a column that is a label or a split
 _OTHER_SEPARATORS = ",;"  # that people use between labels
 _OTHER_NAMES = {
     "image": {
@@ -161,7 +162,9 @@ class Table:
         return FileIndex("table", self.path, self.folder, tuple(class_names), splits, report)
 
     def _remarks(self, class_names: list[str]) -> Iterator[str]:
-        """Yield how the labels were read, if the table does not leave a single way to read them."""
+        """Yield how splits and labels were read, if the table does not leave a single way to read them."""
+        if marks := [f"{split} by {one_line(name)!r}" for split, (name, _) in self.layout.split_flags.items()]:
+            yield f"Images are split by columns of 0 and 1: {', '.join(marks)}."
         if self.layout.is_multi_label:
             unlabeled = sum(not row.labels for row in self.rows)
             names = truncated([one_line(name) for name in class_names], ", ")
@@ -192,11 +195,13 @@ class Layout(NamedTuple):
     Attributes:
         columns: by name, of the columns with a meaning.
         flags: by name, of the columns that are a label each; empty if there is a column `label` or `labels`.
+        split_flags: by split, name and position of the column that marks its images; empty with a column `split`.
         unused: names of all other columns.
     """
 
     columns: dict[str, int]
     flags: dict[str, int]
+    split_flags: dict[str, tuple[str, int]]
     unused: tuple[str, ...] = ()
 
     @property
@@ -248,7 +253,8 @@ def _read_frame(frame: Any) -> Table:
     path, names = Path("DataFrame"), list(frame.columns)
     header = [str(name) for name in names]
     columns = _find_columns(header, path)
-    needed = columns.values() if {"label", "labels"} & columns.keys() else range(len(names))
+    marks = [position for _, position in _find_split_flags(header, columns, path).values()]
+    needed = [*columns.values(), *marks] if {"label", "labels"} & columns.keys() else range(len(names))
     values = {position: [_text(value) for value in frame[names[position]]] for position in needed}
     rows = (
         (f"row {number}", {position: column[number] for position, column in values.items()})
@@ -283,6 +289,22 @@ def _find_columns(header: list[str], path: Path) -> dict[str, int]:
     return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
+def _find_split_flags(header: list[str], columns: Mapping[str, int], path: Path) -> dict[str, tuple[str, int]]:
+    """Return the columns that mark the images of a split, such as `is_valid`. A column `split` replaces them.
+
+    Only names that begin with "is" count: a column `valid` may mean that an image is not damaged.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for position, name in enumerate(header if "split" not in columns else ()):
+        is_flag, split = name.strip().lower().startswith(("is_", "is ", "is-")), split_of(name.strip()[3:])
+        if not is_flag or not split:
+            continue
+        if split in found:
+            raise DataError(f"{path}: the columns {found[split][0]!r} and {name!r} mean the same split. Remove one.")
+        found[split] = (name, position)
+    return found
+
+
 def _missing_column(missing: str, header: list[str], path: Path) -> DataError:
     """Return the error about a missing column, with a hint from the names of the others."""
     names = [name.strip().lower() for name in header]
@@ -304,12 +326,14 @@ def _read_rows(
         DataError: a column is missing, or rows are wrong.
     """
     columns = _find_columns(header, path)
-    others = [position for position in range(len(header)) if position not in columns.values()]
+    split_flags = _find_split_flags(header, columns, path)
+    known = {*columns.values(), *(position for _, position in split_flags.values())}
+    others = [position for position in range(len(header)) if position not in known]
     if "label" in columns or "labels" in columns:
-        layout = Layout(columns, {}, tuple(header[position] for position in others))
+        layout = Layout(columns, {}, split_flags, tuple(header[position] for position in others))
     else:
         rows = list(rows)
-        layout = Layout(columns, _find_flags(rows, others, header, path))
+        layout = Layout(columns, _find_flags(rows, others, header, path), split_flags)
     checked = _check(((position, cells) for position, cells in rows), layout, path, folder)
     if "labels" in columns:
         _check_separators(checked, path)
@@ -390,10 +414,12 @@ def _row(position: str, cells: Cells, layout: Layout, folder: Path) -> Row | str
     if is_url(values["image"]):
         return f"the image {values['image']!r} is a URL. Download it and write its path here"
     values["image"] = _with_slashes(values["image"], folder)
-    split = values.pop("split", "")
-    split_name = split_of(split) if split else ""
-    if split_name is None:
-        return f"unknown split {split!r}.{did_you_mean(split.lower(), tuple(SPLIT_ALIASES))}"
+    named, marked = values.pop("split", ""), _marked_splits(cells, layout)
+    if isinstance(marked, str):
+        return marked
+    split = split_of(named) if named else "".join(marked)
+    if split is None:
+        return f"unknown split {named!r}.{did_you_mean(named.lower(), tuple(SPLIT_ALIASES))}"
     label, listed = (_normalized(values.pop(name, "")) for name in ("label", "labels"))
     if listed.startswith("[") and listed.endswith("]"):
         return f"the labels {listed} are a list. Separate labels with {SEPARATOR!r}"
@@ -402,7 +428,28 @@ def _row(position: str, cells: Cells, layout: Layout, folder: Path) -> Row | str
         return f"the label {wrong[0]!r} is neither 0 nor 1, but {flags[wrong[0]]!r}"
     labels = {name.strip() for name in listed.split(SEPARATOR)} - {""}
     labels |= {name for name, value in flags.items() if _FLAGS[value.lower()]}
-    return Row(position, label=label, labels=frozenset(labels), split=split_name, **values)
+    return Row(position, label=label, labels=frozenset(labels), split=split, **values)
+
+
+def _marked_splits(cells: Cells, layout: Layout) -> list[str] | str:
+    """Return the split that a column such as `is_valid` marks the image of a row for, or what is wrong with the row.
+
+    An image without a mark is a training image; or a test image if the only column marks training images. Without such
+    columns, there is no split.
+    """
+    marks = layout.split_flags
+    values = {split: cells[position].strip() for split, (_, position) in marks.items()}
+    if wrong := [split for split, value in values.items() if value.lower() not in _FLAGS]:
+        return f"{marks[wrong[0]][0]!r} is neither 0 nor 1, but {values[wrong[0]]!r}"
+    marked = [split for split, value in values.items() if _FLAGS[value.lower()]]
+    names = " and ".join(repr(name) for name, _ in marks.values())
+    if len(marked) > 1:
+        return f"{names} are more than one split"
+    if marked or not marks:
+        return marked
+    if "train" not in marks:
+        return ["train"]
+    return ["test"] if len(marks) == 1 else f"{names} are all 0"
 
 
 def _with_slashes(image: str, folder: Path) -> str:
