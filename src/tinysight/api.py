@@ -1057,7 +1057,7 @@ def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, 
     image_size = run.recipe().data.image_size
     if isinstance(dataset, tuple):
         images, labels = dataset
-        whole = dataset_from_arrays(images, labels, image_size)
+        whole = dataset_from_arrays(images, labels, image_size, needs_splits=False)
         if is_dataset_of(run, whole):
             return whole
     return arranged_as(run, _load(dataset, image_size, data_dir, True, progress, needs_splits=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+SPLITS = ("train", "validation", "test")
 SPLIT_ALIASES = {
     **dict.fromkeys(("train", "training", "train_set"), "train"),
     **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),

@@ -35,11 +35,16 @@ class ArraysSource(DataSource):
     def load(self, spec: tuple[Any, Any] | str, options: LoadOptions) -> Dataset:
         """Convert the images. A fifth of each class becomes the test split, the same on every call."""
         images, labels = _require_images(spec)
-        dataset = dataset_from_arrays(images, labels, options.image_size)
+        dataset = dataset_from_arrays(images, labels, options.image_size, options.needs_splits)
         train = dataset.train
         images_by_label = ((label, str(image)) for image, label in label_pairs(train.labels))
-        check_class_sizes(images_by_label, dataset.class_names, has_validation=False)
-        kept, held_out = hold_out(train.labels, (), TEST_FRACTION, TEST_SEED, dataset.class_names)
+        try:
+            check_class_sizes(images_by_label, dataset.class_names, has_validation=False)
+            kept, held_out = hold_out(train.labels, (), TEST_FRACTION, TEST_SEED, dataset.class_names)
+        except DataError:
+            if options.needs_splits:
+                raise
+            return replace(dataset, has_drawn_test=True)
         text = (
             f"The arrays have no test split. {len(held_out)} images, a fifth of each class, "
             "were chosen at random as the test split. The choice is always the same."
@@ -51,7 +56,7 @@ class ArraysSource(DataSource):
 SOURCE = ArraysSource()
 
 
-def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
+def dataset_from_arrays(images: Any, labels: Any, image_size: int, needs_splits: bool = True) -> Dataset:
     """Return a dataset of all images as the training split, with an empty test split.
 
     Args:
@@ -59,6 +64,7 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
         labels: the label of each image, (n,): text or numbers, of at least two classes. Or the labels of each image,
             (n, labels) of 0 and 1, for at least two labels. Their names are the columns of a DataFrame, or indices.
         image_size: side of the images in pixels; others are resized.
+        needs_splits: whether there must be two classes, and an image of each label. Else one class is enough.
 
     Raises:
         DataError: the labels do not fit the images, or there are fewer than two classes.
@@ -68,14 +74,16 @@ def dataset_from_arrays(images: Any, labels: Any, image_size: int) -> Dataset:
     crops = default_crops(images, image_size)
     if targets.ndim == 2 and targets.shape[1] > 1:
         names = tuple(str(name) for name in getattr(labels, "columns", range(targets.shape[1])))
-        split = Split(pixels, _indicators(targets, len(pixels), names))
+        split = Split(pixels, _indicators(targets, len(pixels), names, needs_splits))
         empty, named = subset(split, np.arange(0)), hasattr(labels, "columns")
         label_type: LabelType = "str" if named else "int"
         return Dataset("images", split, empty, names, "images in memory", crops=crops, label_type=label_type)
     if targets.shape != (len(pixels),):
         raise DataError(f"y: shape {targets.shape} for {len(pixels):,} images. Pass one label for each image.")
     classes, codes = np.unique(targets, return_inverse=True)
-    if len(classes) < 2:
+    if not len(classes):
+        raise DataError("X: has no images. Pass at least one image of each class.")
+    if len(classes) < 2 and needs_splits:
         raise DataError(f"y: has the single class {classes.tolist()}. Pass at least two classes.")
     codes = codes.astype(np.int64)
     values = classes.tolist()
@@ -97,14 +105,15 @@ def _to_array(labels: Any) -> NDArray[Any]:
         ) from error
 
 
-def _indicators(targets: NDArray[Any], n_images: int, names: Sequence[str]) -> Labels:
+def _indicators(targets: NDArray[Any], n_images: int, names: Sequence[str], needs_all: bool) -> Labels:
     """Return the labels of images that may have several, int64 (n, labels) of 0 and 1."""
     if len(targets) != n_images:
         raise DataError(f"y: shape {targets.shape} for {n_images:,} images. Pass one row for each image.")
     if targets.dtype.kind not in "biuf" or not np.isin(targets, (0, 1)).all():
         raise DataError("y: holds other values than 0 and 1. Pass 1 for each label of an image, and 0 elsewhere.")
     check_label_names(names, "y")
-    if missing := [name for name, count in zip(names, targets.sum(0), strict=True) if not count]:
+    missing = [name for name, count in zip(names, targets.sum(0), strict=True) if not count]
+    if missing and needs_all:
         raise DataError(f"y: no image has the label {missing[0]!r}. Add some or remove its column.")
     return targets.astype(np.int64)
 

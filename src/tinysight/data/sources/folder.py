@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import Path, PurePath
 
@@ -91,7 +91,8 @@ def scan_folder(folder: Path, needs_splits: bool = True) -> FileIndex:
 
     The report of the index counts everything that is not used, and says how the layout was read.
 
-    If `needs_splits` is false, one class is enough, and a folder with a single split is read as a folder of classes.
+    If `needs_splits` is false, one class is enough, train may lack classes of the other splits, and a folder without
+    train is read as a folder of classes: that of its test images, or else of its validation images.
 
     Raises:
         DataError: the folder is missing or has a different layout, there are fewer than two classes, a class folder has
@@ -120,11 +121,11 @@ class _FolderScan:
         _check_annotations(roots["train"], tuple(classes))
         self._check_classes(roots["train"], classes)
         _check_names(roots["train"], classes)
-        class_names = sorted(classes)
-        splits = {"train": self._read_split(classes, class_names)}
-        for split, root in roots.items():
-            if split != "train":
-                splits[split] = self._read_split(self._known_classes(root, class_names), class_names)
+        others = {split: self._known_classes(root, classes) for split, root in roots.items() if split != "train"}
+        class_names = sorted({*classes, *(name for folders in others.values() for name in folders)})
+        splits = {
+            name: self._read_split(folders, class_names) for name, folders in {"train": classes, **others}.items()
+        }
         files = [file for split in splits.values() for file in split.files]
         check_utf8([str(self._folder.resolve()), *class_names, *files])
         if self._deeper:
@@ -203,8 +204,8 @@ class _FolderScan:
             if split in roots:
                 raise DataError(f"{folder}: contains both {roots[split].name} and {name}. Merge them into one folder.")
             roots[split] = folder / name
-        if len(roots) == 1 and not self._needs_splits:
-            roots = {"train": next(iter(roots.values()))}
+        if "train" not in roots and not self._needs_splits:
+            roots = self._only_measured(roots)
         if "train" not in roots:
             raise DataError(f"{folder}: contains {' and '.join(splits)} but no train folder. {_LAYOUT}")
         self._list_others(folder, _list(folder)[1])
@@ -215,6 +216,14 @@ class _FolderScan:
         train = self._enter(ordered.pop("train"), is_split=True)
         class_names = tuple(map(_nfc, _subfolders(train)))
         return {"train": train, **{name: self._enter(root, class_names, True) for name, root in ordered.items()}}
+
+    def _only_measured(self, roots: Mapping[str, Path]) -> dict[str, Path]:
+        """Return the only split to measure in a folder without training images, as if it were a folder of classes."""
+        measured = "test" if "test" in roots else "validation"
+        for split, root in roots.items():
+            if split != measured:
+                self._report.skip("folder", f"of {split} images beside test images", self._relative(root))
+        return {"train": roots[measured]}
 
     def _skip_without_images(self, folder: Path) -> bool:
         """Skip a folder next to the split folders if it holds no images, such as scripts, or runs of tinysight."""
@@ -279,7 +288,7 @@ class _FolderScan:
             f"{root}: the folders {names_of[0]} contain no images, only folders of the same names: {names_of[1]}. {fix}"
         )
 
-    def _known_classes(self, root: Path, class_names: list[str]) -> dict[str, list[Path]]:
+    def _known_classes(self, root: Path, class_names: Collection[str]) -> dict[str, list[Path]]:
         """Return the class folders of a validation or test split, by the names that train has."""
         present = self._class_folders(root)
         if not present:
@@ -288,11 +297,11 @@ class _FolderScan:
         renamed = []
         for name, paths in present.items():
             similar = [other for other in class_names if other.casefold() == name.casefold()]
-            if name not in class_names and len(similar) != 1:
-                raise DataError(f"{root / name}: the class is missing from train. Rename it or add it to train.")
-            if name not in class_names:
+            if name not in class_names and len(similar) == 1:
                 renamed.append(f"{one_line(self._relative(paths[0]))} is {one_line(similar[0])}")
-            known.setdefault(name if name in class_names else similar[0], []).extend(paths)
+            elif name not in class_names and self._needs_splits:
+                raise DataError(f"{root / name}: the class is missing from train. Rename it or add it to train.")
+            known.setdefault(name if name in class_names or len(similar) != 1 else similar[0], []).extend(paths)
         if renamed:
             reason = "whose names differ from train only by case"
             self._report.suspicious.append(Finding("folder", reason, len(renamed), tuple(renamed[:10])))

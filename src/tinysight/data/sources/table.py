@@ -28,7 +28,7 @@ from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_i
 from tinysight.data.labels import SEPARATOR, check_label_names
 from tinysight.data.source import DataSource, LoadOptions, absolute_path, is_url
 from tinysight.data.source_report import SourceReport, one_line, truncated
-from tinysight.data.split_names import SPLIT_ALIASES, split_of
+from tinysight.data.split_names import SPLIT_ALIASES, SPLITS, split_of
 
 MAX_TABLE_BYTES = 2**28  # a million rows of ordinary paths have about 2**26
 _COLUMNS = ("image", "label", "labels", "split", "group", "time")
@@ -78,7 +78,11 @@ class TableSource(DataSource):
         table = read_csv(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else _read_frame(spec)
         size = (options.image_size, options.image_size)
         dataset = load_image_files(
-            table.index(), size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
+            table.index(options.needs_splits),
+            size,
+            options.skip_unreadable,
+            options.progress,
+            needs_splits=options.needs_splits,
         )
         if not isinstance(spec, str | PathLike):
             dataset = replace(dataset, source="image files listed in a DataFrame")
@@ -131,22 +135,30 @@ class Table:
         unused = ", ".join(repr(name) for name in self.layout.unused)
         return (f"Columns of the table that are not used: {unused}.",) if unused else ()
 
-    def index(self) -> FileIndex:
+    def index(self, needs_splits: bool = True) -> FileIndex:
         """Return the files by split, with the class names in alphabetical order, or that of their columns.
+
+        If `needs_splits` is false, one class is enough, and it needs no training image. A table without any training
+        image has the split train only: its test images, or else its validation images.
 
         Raises:
             DataError: there are fewer than two classes, a class has no training image, or a group is in two splits.
         """
         class_names = list(self.layout.flags) or sorted(frozenset().union(*(row.names for row in self.rows)))
-        if len(class_names) < 2:
+        if len(class_names) < (2 if needs_splits else 1):
             only = f"only the label {class_names[0]!r}" if class_names else "no labels"
             raise DataError(f"{self.path}: {only}. List images of at least two labels.")
         check_utf8([str(self.path), *(row.image for row in self.rows), *class_names])
-        self._check_splits(class_names)
+        self._check_groups()
+        if needs_splits:
+            self._check_training(class_names)
+        rows_of = {name: [row for row in self.rows if (row.split or "train") == name] for name in SPLITS}
+        if not rows_of["train"]:
+            rows_of = {"train": rows_of["test"] or rows_of["validation"]}
         labels = {name: label for label, name in enumerate(class_names)}
         splits = {}
-        for name in ("train", "validation", "test"):
-            if rows := [row for row in self.rows if (row.split or "train") == name]:
+        for name, rows in rows_of.items():
+            if rows:
                 splits[name] = SplitFiles(
                     tuple(row.image for row in rows),
                     tuple(
@@ -175,10 +187,12 @@ class Table:
                 "the column label to labels."
             )
 
-    def _check_splits(self, class_names: list[str]) -> None:
+    def _check_training(self, class_names: list[str]) -> None:
         trained = frozenset().union(*(row.names for row in self.rows if row.split in ("", "train")))
         if untrained := [name for name in class_names if name not in trained]:
             raise DataError(f"{self.path}: no training image of {untrained[0]!r}. Add some or remove the label.")
+
+    def _check_groups(self) -> None:
         split_of: dict[str, Row] = {}
         for row in self.rows:
             first = split_of.setdefault(row.group, row)

@@ -57,7 +57,7 @@ class ZipSource(DataSource):
 
     def load(self, spec: str | PathLike[str], options: LoadOptions) -> Dataset:
         """Unpack the images into the cache if they are not there yet, and load them like a folder."""
-        index = scan_zip(absolute_path(spec, "zip"), options.progress)
+        index = scan_zip(absolute_path(spec, "zip"), options.progress, options.needs_splits)
         size = (options.image_size, options.image_size)
         return load_image_files(
             index, size, options.skip_unreadable, options.progress, needs_splits=options.needs_splits
@@ -67,7 +67,7 @@ class ZipSource(DataSource):
 SOURCE = ZipSource()
 
 
-def scan_zip(path: Path, progress: Progress = SILENT) -> FileIndex:
+def scan_zip(path: Path, progress: Progress = SILENT, needs_splits: bool = True) -> FileIndex:
     """Unpack the images of a zip file, and list them as `scan_folder` does.
 
     Of members that are no images, only the first bytes are unpacked, so that the report can count them.
@@ -80,7 +80,7 @@ def scan_zip(path: Path, progress: Progress = SILENT) -> FileIndex:
         members, report = _members(archive, path)
         folder = _unpacked(archive, members, path, progress)
     try:
-        index = scan_folder(folder)
+        index = scan_folder(folder, needs_splits)
     except DataError as error:
         raise DataError(str(error).replace(str(folder), str(path))) from error
     skipped = report.build(0)
