@@ -86,7 +86,8 @@ def _same_hash(dataset: Dataset) -> Iterator[list[_Place]]:
         _, labels = np.unique(labels, axis=0, return_inverse=True)
     order = np.argsort(hashes, kind="stable")
     starts = np.flatnonzero(np.diff(hashes[order], prepend=hashes[order[:1]] - 1))
-    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+    ends = np.append(starts[1:], len(order))
+    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
         members = order[start:end]
         if len(set(labels[members].tolist())) > 1:
             yield [_Place(*places[member]) for member in members]
@@ -130,8 +131,8 @@ def _dark_and_transparent(dataset: Dataset) -> Iterator[Finding]:
     for name, split in dataset.splits.items():
         ids, start = image_ids(split, name), 0
         for chunk in iter_chunks(split.pixels):
-            brightest, mean = chunk.max((1, 2, 3)), chunk.mean((1, 2, 3))
-            dark += [ids[start + index] for index in np.flatnonzero((mean < BLACK_MEAN) & (brightest < BLACK_MAX))]
+            darkest = np.flatnonzero(chunk.max((1, 2, 3)) < BLACK_MAX)  # few, so that few means are computed
+            dark += [ids[start + index] for index in darkest[chunk[darkest].mean((1, 2, 3)) < BLACK_MEAN]]
             white += [ids[start + index] for index in np.flatnonzero(chunk.min((1, 2, 3)) == 255)]
             start += len(chunk)
     if dark:
