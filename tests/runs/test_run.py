@@ -104,7 +104,7 @@ def test_open_rejects_directory_without_summary(tmp_path):
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("name", sorted(RECORDS.keys() - {"metrics.json"}))  # a run need not be evaluated
 def test_error_names_missing_file(run, name):
     (run.path / name).unlink()
     with pytest.raises(RunError, match=str(run.path / name)):
