@@ -418,7 +418,7 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions | Mu
     classes = source.environment().dataset.parse_labels(names) if isinstance(source, Run) else np.array(names)
     if classifier.task == "multi-label":
         return MultiLabelPredictions(crops[:, 0], classes, probabilities, classifier.thresholds)
-    return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below)
+    return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below, classifier.set_threshold)
 
 
 def open_predictor(

@@ -34,6 +34,7 @@ from tinysight.data.labels import Task, require_multi_class
 from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
+from tinysight.models.conformal import describe_set, prediction_set, prediction_sets
 from tinysight.models.transfer import InitialWeights
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading
@@ -191,13 +192,15 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         return labels
 
     def predict_details(self, X: Any) -> Predictions | MultiLabelPredictions:  # noqa: N803
-        """Return the predictions with probabilities and abstentions; notebooks display them with the images."""
+        """Return the predictions with probabilities, abstentions and sets; notebooks display them with the images."""
         classifier = self._require_fitted()
         crops = to_crops(X, classifier.image_size, classifier.crops)
         probabilities = self._crop_probabilities(crops)
         if classifier.task == "multi-label":
             return MultiLabelPredictions(crops[:, 0], self.classes_, probabilities, classifier.thresholds)
-        return Predictions(crops[:, 0], self.classes_, probabilities, classifier.abstain_below)
+        return Predictions(
+            crops[:, 0], self.classes_, probabilities, classifier.abstain_below, classifier.set_threshold
+        )
 
     def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
         """Return the embeddings of images, (n, features): the inputs of the network's last layer, of length 1.
@@ -376,12 +379,14 @@ class Predictions:
         classes: (classes,), in the order of the probabilities.
         probabilities: (n, classes), 0..1.
         abstain_below: top-1 probability below which the classifier abstains, 0..1.
+        set_threshold: probability from which a class is in the prediction set, 0..1; None if it was not calibrated.
     """
 
     pixels: Pixels
     classes: NDArray[Any]
     probabilities: NDArray[np.float32]
     abstain_below: float
+    set_threshold: float | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -404,17 +409,24 @@ class Predictions:
         unsure: NDArray[np.bool_] = self.probabilities.max(1) < self.abstain_below
         return unsure
 
+    @cached_property
+    def in_set(self) -> NDArray[np.bool_] | None:
+        """Whether each class is in the 95% prediction set of an image, (n, classes); None if it was not calibrated."""
+        return None if self.set_threshold is None else prediction_sets(self.probabilities, self.set_threshold)
+
     def _repr_html_(self) -> str:
         return _html(self.pixels, [str(label) for label in self.labels], self._caption)
 
     def _caption(self, index: int) -> str:
-        """Return the three most probable classes, one per line, the first in bold or marked as unsure."""
+        """Return the three most probable classes, one per line, and the prediction set if it says more."""
         order = top_k(self.probabilities[index], 3)
         first, *others = (
             f"{escape(str(self.classes[label]))} {percent(self.probabilities[index, label])}" for label in order
         )
         head = f"<em>unsure: {first}</em>" if self.unsure[index] else f"<strong>{first}</strong>"
-        return "<br>".join([head, *others])
+        names = prediction_set(self.probabilities[index], self.set_threshold, self.classes.astype(str).tolist()) or []
+        text = describe_set(names, len(self.classes))
+        return "<br>".join([head, *others, *[escape(text)] * bool(text)])
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def test_output_of_an_older_format_is_not_resumed(trained, inputs, tmp_path):
     out = tmp_path / "out"
     predict_all(trained, inputs.folder, out)
     metadata = json.loads((out / "_tinysight.json").read_text())
-    assert metadata["format"] == 2
+    assert metadata["format"] == 3
     (out / "_tinysight.json").write_text(json.dumps({**metadata, "format": 1}))
     with pytest.raises(InputError, match=r"holds predictions with a different format\. Choose another output"):
         predict_all(trained, inputs.folder, out)

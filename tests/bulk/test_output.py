@@ -43,6 +43,7 @@ def test_every_part_has_the_documented_schema(trained, inputs, tmp_path):
         "class": pa.string(),
         "probability": pa.float32(),
         "unsure": pa.bool_(),
+        "prediction_set": pa.list_(pa.string()),
         "top": pa.list_(pa.struct([("class", pa.string()), ("probability", pa.float32())])),
         "error": pa.string(),
     }
@@ -57,8 +58,8 @@ def test_rows_hold_either_a_prediction_or_an_error(trained, inputs, tmp_path):
     rows = table(tmp_path / "out").values()
     assert any(row["error"] for row in rows)
     for row in rows:
-        predicted = [row[name] is not None for name in ("class", "probability", "unsure", "top")]
-        assert predicted == [row["error"] is None] * 4
+        predicted = [row[name] is not None for name in ("class", "probability", "unsure", "prediction_set", "top")]
+        assert predicted == [row["error"] is None] * 5
         if row["error"]:
             assert row["error"].endswith(".")
         else:
@@ -69,7 +70,7 @@ def test_metadata_describes_the_job(trained, inputs, tmp_path):
     predict_all(trained, inputs.folder, tmp_path / "out", top=2)
     run = Run.open(trained)
     assert json.loads((tmp_path / "out" / "_tinysight.json").read_text()) == {
-        "format": 2,
+        "format": 3,
         "input": inputs.folder.as_posix(),
         "classifier": str(trained),
         "weights": run.weights_checksum(),
@@ -265,8 +266,8 @@ def test_other_files_are_no_parts_and_removed_parts_may_be_missing(output):
         b"[" * 100_000,
         b"[]",
         b"null",
-        b'{"format": 2}',
-        b'{"format": 2, "top": 4}',
+        b'{"format": 3}',
+        b'{"format": 3, "top": 4}',
         b'{"top": 3}',
     ],
     ids=["empty", "incomplete", "not UTF-8", "nested", "list", "null", "no top", "other top", "no format"],

@@ -1,5 +1,6 @@
 """The commands `import`, `export` and `serve`, and their error messages."""
 
+import ast
 import json
 import logging
 import os
@@ -145,11 +146,12 @@ def test_printed_usage_example_runs(tinysight, finished_run, photos):
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr
     (prediction,) = json.loads(tinysight("predict", finished_run, "cat.jpg", "--json").out)["predictions"]
-    assert completed.stdout.split() == [
-        *["unsure:"] * prediction["unsure"],
-        prediction["top"][0]["class"],
-        completed.stdout.split()[-1],
-    ]
+    first, second = completed.stdout.splitlines()
+    name = prediction["top"][0]["class"]
+    assert second.split() == [*["unsure:"] * prediction["unsure"], name, second.split()[-1]]
+    label, _, classes = first.partition(": ")
+    assert label == "prediction set (95%)"
+    assert sorted(ast.literal_eval(classes)) == sorted(prediction["prediction_set"])
 
 
 def test_quantized_export_prints_the_change_in_accuracy(tinysight, finished_run, caplog):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tinysight.runs.run import Run
+
 
 @pytest.fixture
 def predict(tinysight, finished_run, photos):
@@ -38,6 +40,22 @@ def test_line_has_three_most_probable_classes(predict):
     assert probabilities == sorted(probabilities, reverse=True)
 
 
+def test_a_second_line_has_the_prediction_set(predict, finished_run):
+    run = Run.open(finished_run)
+    highest = json.loads(predict("photos/cat/00.png", "--json", "--top", 3).out)["predictions"][0]["top"]
+    first, second, third = (choice["probability"] for choice in highest)
+    for threshold, count in ((second, 2), ((second + third) / 2, 2), (third, 3), (first, 1), (1.0, 1), (0.0, 10)):
+        run.write_classifier(run.classifier().with_spec(set_threshold=threshold))
+        (line, *others) = predict("photos/cat/00.png").out.splitlines()
+        names = [choice["class"] for choice in highest[:count]]
+        texts = {2: f"{names[0]} or {names[-1]}", 3: ", ".join(names[:2]) + f" or {names[-1]}"}
+        assert others == ([f"    {texts[count]} (95%)"] if count in texts else [])
+        assert len(line) <= 80
+        (prediction,) = json.loads(predict("photos/cat/00.png", "--json").out)["predictions"]
+        assert len(prediction["prediction_set"]) == count
+        assert prediction["prediction_set"][:3] == names
+
+
 def test_json_document_has_contract_keys(predict, finished_run):
     outcome = predict("photos/cat/00.png", "--test-index", 16, "--json", "--top", 10)
     assert (outcome.code, outcome.err) == (0, "")
@@ -45,8 +63,8 @@ def test_json_document_has_contract_keys(predict, finished_run):
     assert set(document) == {"format", "model", "notes", "predictions"}
     assert (document["format"], document["model"]) == (1, str(finished_run))
     file, test_image = document["predictions"]
-    assert set(file) == {"input", "top", "unsure"}
-    assert set(test_image) == {"input", "top", "unsure", "label"}
+    assert set(file) == {"input", "top", "unsure", "prediction_set"}
+    assert set(test_image) == {"input", "top", "unsure", "prediction_set", "label"}
     assert (file["input"], test_image["input"]) == ("photos/cat/00.png", "test[16]")
     classes = [choice["class"] for choice in sorted(test_image["top"], key=lambda choice: choice["index"])]
     assert classes == json.loads((finished_run / "model.json").read_text())["class_names"]

@@ -37,6 +37,20 @@ def test_predictions_html_has_images_with_their_top_classes(trained):
     assert ("unsure" in html) == predictions.unsure[:50].any()
 
 
+def test_predictions_have_sets(trained):
+    classifier = ImageClassifier.load(trained)
+    pixels = shapes.render_shapes(20, seed=1).pixels
+    classifier.classifier_ = classifier.classifier_.with_spec(set_threshold=0.12)
+    predictions = classifier.predict_details(pixels)
+    in_set = predictions.probabilities >= np.float32(0.12)
+    in_set[np.arange(20), predictions.probabilities.argmax(1)] = True
+    assert np.array_equal(predictions.in_set, in_set)
+    assert predictions._repr_html_().count("(95%)") == (in_set.sum(1) > 1).sum() > 0
+    classifier.classifier_ = classifier.classifier_.with_spec(set_threshold=None)
+    assert classifier.predict_details(pixels).in_set is None
+    assert "(95%)" not in classifier.predict_details(pixels)._repr_html_()
+
+
 def test_class_names_are_escaped(trained):
     classifier = ImageClassifier.load(trained)
     classifier.classes_ = np.array(["<script>"] * 10)

@@ -45,6 +45,7 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
         "confusion_matrix",
         "calibration",
         "selective",
+        "prediction_sets",
         "intervals",
         "recipe",
         "dataset",
@@ -52,7 +53,7 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
         "weights_sha256",
     ]
     assert (metrics.format, metrics.split, metrics.n) == (4, "validation", 60)
-    assert metrics.accuracy_tta is None
+    assert (metrics.accuracy_tta, metrics.prediction_sets) == (None, None)
     assert metrics.calibration.temperature == 1.7
     assert list(metrics.per_class) == NAMES
     for scores in (*metrics.per_class.values(), metrics.macro, metrics.weighted):
@@ -164,6 +165,27 @@ def test_selective_curve_ends_at_full_coverage_and_overall_error(outcome):
     assert metrics.selective.error == pytest.approx(wrong[confident].mean())
     assert metrics.selective.curve[-1] == (1.0, pytest.approx(1 - metrics.accuracy))
     assert 0 < metrics.selective.aurc < 1 - metrics.accuracy
+
+
+def test_prediction_sets_are_counted_by_size_and_by_class(outcome):
+    probabilities, labels = outcome(11, n=200)
+    metrics = compute_metrics(probabilities, labels, NAMES, "test", set_threshold=0.3, n_calibration=77).prediction_sets
+    sets = [{index for index, p in enumerate(row) if p >= 0.3} | {int(row.argmax())} for row in probabilities]
+    covered = np.array([label in members for label, members in zip(labels, sets, strict=True)])
+    assert (metrics.threshold, metrics.n_calibration, metrics.target_coverage) == (0.3, 77, 0.95)
+    assert (metrics.coverage, metrics.coverage_ci95) == (covered.mean(), wilson_interval(int(covered.sum()), 200))
+    assert metrics.mean_size == pytest.approx(np.mean([len(members) for members in sets]))
+    assert metrics.sizes == tuple(sum(len(members) == size for members in sets) for size in (1, 2, 3, 4))
+    for index, name in enumerate(NAMES):
+        own, n = covered[labels == index], int((labels == index).sum())
+        assert metrics.per_class[name].coverage == own.mean()
+        assert metrics.per_class[name].coverage_ci95 == wilson_interval(int(own.sum()), n)
+
+
+def test_prediction_sets_of_a_class_without_images_have_no_coverage():
+    metrics = compute_metrics(np.eye(3)[[0, 0]], np.array([0, 1]), ["a", "b", "c"], "test", set_threshold=0.5)
+    assert metrics.prediction_sets.sizes == (2, 0, 0)
+    assert metrics.prediction_sets.per_class["c"].model_dump() == {"coverage": 0, "coverage_ci95": (0, 1)}
 
 
 def scikit_learn_report(probabilities, labels, names):

@@ -11,7 +11,7 @@ from tinysight.evaluation.prediction_files import ImageSorter, write_csv
 
 def prediction(name, *choices, unsure=False):
     top = [{"class": name, "index": index, "probability": share} for index, (name, share) in enumerate(choices)]
-    return {"input": str(name), "top": top, "unsure": unsure}
+    return {"input": str(name), "top": top, "unsure": unsure, "prediction_set": [label for label, _ in choices]}
 
 
 def rows(path):
@@ -31,6 +31,7 @@ def test_csv_has_a_row_per_image_in_order(tmp_path):
         {
             "input": 'a "quoted", name.png',
             "unsure": "false",
+            "prediction_set": "cat|dog",
             "class": "cat",
             "probability": "0.750000",
             "class_2": "dog",
@@ -40,6 +41,7 @@ def test_csv_has_a_row_per_image_in_order(tmp_path):
         {
             "input": "b.png",
             "unsure": "",
+            "prediction_set": "",
             "class": "",
             "probability": "",
             "class_2": "",
@@ -49,6 +51,7 @@ def test_csv_has_a_row_per_image_in_order(tmp_path):
         {
             "input": "c.png",
             "unsure": "true",
+            "prediction_set": "dog|cat",
             "class": "dog",
             "probability": "0.500000",
             "class_2": "cat",

@@ -41,6 +41,7 @@ def source():
         abstain_below=0.625,
         notes=("first note", "second note"),
         crops=SIX_CROP,
+        set_threshold=0.25,
     )
     return Classifier(spec, build_network(model, 3, 12).eval())
 
@@ -80,6 +81,7 @@ def test_metadata_properties_are_json_of_the_classifier(file):
         "abstain_below": 0.625,
         "notes": ["first note", "second note"],
         "crops": [[margin, position] for margin in (0.0, 0.125) for position in (0.5, 0.0, 1.0)],
+        "set_threshold": 0.25,
         "image_size": 12,
         "tta": False,
         "int8": None,
@@ -113,7 +115,7 @@ def test_file_does_not_contain_paths_of_the_machine_that_wrote_it(file):
 
 def test_opened_file_has_the_values_of_the_classifier(file, source):
     opened = file.classifier()
-    for name in ("class_names", "image_size", "abstain_below", "notes", "crops"):
+    for name in ("class_names", "image_size", "abstain_below", "set_threshold", "notes", "crops"):
         assert getattr(opened, name) == getattr(source, name), name
 
 

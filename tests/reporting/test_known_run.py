@@ -21,6 +21,8 @@ from tinysight.runs.records import (
     ReliabilityBin,
     ScoreIntervals,
     SelectiveMetrics,
+    SetCoverage,
+    SetMetrics,
 )
 from tinysight.runs.run import Run
 
@@ -298,6 +300,40 @@ def test_calibration_and_threshold_are_stated(page):
         "Predictions below a confidence of 67.8% are marked unsure. The classifier answers 34.5% of the images (95% "
         f"interval 20.0% to 50.0%), with an error of 6.7% (1.0% to 30.0%). {TOO_FEW}"
     )
+
+
+def test_coverage_of_prediction_sets_is_stated(make_run, dataset):
+    names = dataset.class_names
+    sets = SetMetrics(
+        coverage=0.9,
+        coverage_ci95=(0.744, 0.965),
+        target_coverage=0.95,
+        threshold=0.2,
+        n_calibration=10,
+        mean_size=1.2345,
+        sizes=(25, 5, *[0] * 8),
+        per_class={
+            name: SetCoverage(coverage=0.6 + number / 100, coverage_ci95=(0.05, 0.95))
+            for number, name in enumerate(names)
+        },
+    )
+    run = make_run(prediction_sets=sets)
+    too_few = "Prediction sets contain all classes: 10 validation images are too few to leave any out; at least 19 are"
+    card = Card.from_run(run).to_markdown()
+    assert markdown_rows(card)[9:11] == [
+        ("coverage of prediction sets (true class in the set)", "90.0% (74.4% to 96.5%)"),
+        ("size of prediction sets, mean number of classes", "1.234"),
+    ]
+    assert too_few in card
+    page = render_report(run, dataset, [])
+    text = words(part(page, "calibration"))
+    assert (
+        "90.0% of the prediction sets contain the true class (95% interval 74.4% to 96.5%), with 1.23 cla" in text
+    )
+    assert too_few in text
+    header, *rows = table_rows(part(page, "results"))
+    assert header[-2:] == ["in the set", "images"]
+    assert [row[-2:] for row in rows] == [[f"{60 + number}.0% 5.0% to 95.0%", str(number)] for number in range(10)]
 
 
 @pytest.mark.parametrize(("threshold", "abstains"), [(1.0, False), (1.01, True)])

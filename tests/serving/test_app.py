@@ -56,6 +56,7 @@ def test_response_equals_the_classifiers_prediction(client, served, kind):
     assert [choice["index"] for choice in top] == list(np.argsort(-probabilities)[:3])
     assert top[0]["probability"] == pytest.approx(float(probabilities.max()), abs=1e-5)
     assert response.json()["unsure"] == (probabilities.max() < served.classifier.abstain_below)
+    assert len(response.json()["prediction_set"]) == 10  # ten validation images are too few to leave out a class
 
 
 def test_top_limits_the_number_of_classes(client):

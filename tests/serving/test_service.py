@@ -222,6 +222,18 @@ def test_unsure_means_below_the_threshold(faulty):
         assert [choice.index for choice in response.top] == [7, 0]  # ties by index
 
 
+def test_prediction_set_lists_the_classes_from_the_threshold_on(faulty):
+    served = faulty()
+    names = served.classifier.class_names
+    probabilities = np.full(len(names), 0.02, dtype=np.float32)
+    probabilities[[3, 7]] = 0.3, 0.54
+    for threshold, expected in ((0.25, [7, 3]), (0.4, [7]), (0.9, [7]), (0.0, [7, 3, 0, 1, 2, 4, 5, 6, 8, 9])):
+        served.classifier = served.classifier.with_spec(set_threshold=threshold)
+        assert served.to_response(probabilities, 1).prediction_set == [names[index] for index in expected]
+    served.classifier = served.classifier.with_spec(set_threshold=None)
+    assert served.to_response(probabilities, 1).prediction_set is None
+
+
 def test_cancelled_index_leaves_explanations_without_neighbors(faulty, tmp_path, monkeypatch):
     pytest.importorskip("captum")
     monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path))  # which has no features yet

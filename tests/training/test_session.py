@@ -10,6 +10,7 @@ from tinysight._util.progress import SilentProgress
 from tinysight.data.load import load
 from tinysight.data.splits import split_dataset
 from tinysight.models.classifier import top2_margin
+from tinysight.models.conformal import SetPromise
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training.request import TrainConfig
@@ -132,6 +133,18 @@ def test_the_temperature_is_fitted_on_the_validation_images(train, plan, tmp_pat
     fitted = classifier.spec.temperature
     assert fitted != 1
     assert loss(fitted) < min(loss(1.0), loss(1.5 * fitted), loss(fitted / 1.5))
+
+
+def test_prediction_sets_are_calibrated_on_the_validation_images(train, plan, tmp_path):
+    settled = plan("training.epochs=1")
+    train(settled, tmp_path / "run")
+    classifier = Run(tmp_path / "run").classifier()
+    held_back = split_dataset(settled.dataset, settled.recipe.data, settled.seed).validation
+    of_true_class = classifier.probabilities(held_back.pixels)[np.arange(len(held_back)), held_back.labels]
+    rank = int(np.ceil(0.95 * (len(held_back) + 1)))
+    expected = np.sort(of_true_class)[::-1][rank - 1] if rank <= len(held_back) else 0
+    assert classifier.set_threshold == pytest.approx(expected, abs=1e-6)
+    assert classifier.spec.set_promise == SetPromise(len(held_back))
 
 
 def test_bf16_training_fits_the_margin_for_bf16_predictions(train, plan, monkeypatch, tmp_path):

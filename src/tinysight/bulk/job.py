@@ -20,6 +20,7 @@ from tinysight.bulk.shards import Shard
 from tinysight.bulk.storage import RemotePath
 from tinysight.data.image_io import read_crops
 from tinysight.models.classifier import top_k
+from tinysight.models.conformal import prediction_set
 from tinysight.models.predictor import ModelSource, Predictor
 from tinysight.models.tta import average_over_crops
 
@@ -131,5 +132,8 @@ def _row(classifier: Predictor, top: int, name: str, probabilities: NDArray[np.f
             choice for index, choice in zip(ranked, choices, strict=True) if choice["probability"] >= thresholds[index]
         ]
         return {"input": name, "labels": labels, "top": choices[:top]}
-    highest = float(probabilities.max())
-    return {"input": name, **choices[0], "unsure": highest < classifier.abstain_below, "top": choices}
+    decision = {
+        "unsure": float(probabilities.max()) < classifier.abstain_below,
+        "prediction_set": prediction_set(probabilities, classifier.set_threshold, names),
+    }
+    return {"input": name, **choices[0], **decision, "top": choices}

@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         ("class", pa.string()),  # the most probable one
         ("probability", pa.float32()),  # of that class, 0..1
         ("unsure", pa.bool_()),
+        ("prediction_set", pa.list_(pa.string())),  # its classes in descending order; null if it was not calibrated
         ("top", pa.list_(pa.struct([("class", pa.string()), ("probability", pa.float32())]))),  # in descending order
         ("error", pa.string()),  # why there is no prediction, as a sentence; all other columns but input are null
     ]
@@ -37,7 +38,7 @@ MULTI_LABEL_SCHEMA = pa.schema(  # of classifiers that give an image several lab
     [SCHEMA.field("input"), SCHEMA.field("top").with_name("labels"), SCHEMA.field("top"), SCHEMA.field("error")]
 )
 
-FORMAT = 2
+FORMAT = 3
 METADATA_FILE = "_tinysight.json"  # Parquet readers skip files that begin with an underscore
 _PART = re.compile(r"part-(\d+)-([0-9a-f]{16})\.parquet")
 

@@ -17,7 +17,7 @@ from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, 
 from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from tinysight.runs.records import AnyMetrics, Metrics, MultiLabelMetrics, SelectiveMetrics
+    from tinysight.runs.records import AnyMetrics, Metrics, MultiLabelMetrics, SelectiveMetrics, SetMetrics
 
 
 def evaluate(
@@ -136,6 +136,8 @@ def _print_multi_class(metrics: Metrics) -> None:
     if metrics.never_predicted:
         stdout_console.print(escape_control(metrics.never_predicted))
     _print_selective(metrics.selective)
+    if metrics.prediction_sets:
+        _print_sets(metrics.prediction_sets)
 
 
 def _print_selective(selective: SelectiveMetrics) -> None:
@@ -152,3 +154,16 @@ def _print_selective(selective: SelectiveMetrics) -> None:
         from tinysight.models.selective import Promise
 
         stdout_console.print(Promise(selective.target_error, selective.n_calibration).describe(selective.threshold))
+
+
+def _print_sets(sets: SetMetrics) -> None:
+    name, lowest = min(sets.per_class.items(), key=lambda item: item[1].coverage_ci95[1])
+    stdout_console.print(
+        f"prediction sets: {percent(sets.coverage)} contain the true class (95% interval "
+        f"{percent_interval(sets.coverage_ci95)}), with {sets.mean_size:.2f} classes on average; lowest: "
+        f"{percent(lowest.coverage)} of {escape_control(name)} ({percent_interval(lowest.coverage_ci95)})"
+    )
+    if sets.n_calibration is not None:
+        from tinysight.models.conformal import SetPromise
+
+        stdout_console.print(SetPromise(sets.n_calibration).describe())

@@ -142,7 +142,8 @@ def _write(
         print_result(json.dumps(predictor.document(list(_readable(results))), indent=2, ensure_ascii=False))
     else:
         for prediction in _readable(results):
-            print_result(escape_control(_format(prediction)))
+            for line in _format(prediction, len(predictor.classifier.class_names)):
+                print_result(escape_control(line))
     if not as_json and (output or sort_into):
         print_result(escape_control(str(counts)))
     for path in filter(None, (output, sort_into)):
@@ -180,12 +181,18 @@ def _predict_batch(
     print_next(f"pandas.read_parquet({output!r}), or any other reader of Parquet folders")
 
 
-def _format(prediction: Prediction) -> str:
+def _format(prediction: Prediction, num_classes: int) -> Iterator[str]:
+    """Yield the line of an image, and an indented one if its prediction set says more."""
+    from tinysight.models.conformal import describe_set
+
     if "labels" in prediction:
-        return f"{prediction['input']}: {_format_labels(prediction)}"
+        yield f"{prediction['input']}: {_format_labels(prediction)}"
+        return
     classes = _format_choices(prediction["top"])
     label = f"  (label: {prediction['label']})" if "label" in prediction else ""
-    return f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"
+    yield f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"
+    if text := describe_set(prediction["prediction_set"] or [], num_classes):
+        yield f"    {text}"
 
 
 def _format_labels(prediction: Prediction) -> str:

@@ -101,6 +101,8 @@ def _measure(
         spec.abstain_below,
         spec.promise,
         probabilities_tta,
+        spec.set_threshold,
+        spec.n_calibration,
     )
 
 
@@ -114,7 +116,14 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> AnyMetrics:
     probabilities, names = classifier.probabilities(images.pixels), classifier.class_names
     if classifier.task == "multi-label":
         return compute_multi_label_metrics(probabilities, images.labels, names, "test", classifier.thresholds)
-    return compute_metrics(probabilities, images.labels, names, "test", abstain_below=classifier.abstain_below)
+    return compute_metrics(
+        probabilities,
+        images.labels,
+        names,
+        "test",
+        abstain_below=classifier.abstain_below,
+        set_threshold=classifier.set_threshold,
+    )
 
 
 def select_split(run: Run, dataset: Dataset, split: SplitName) -> Split:

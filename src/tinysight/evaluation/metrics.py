@@ -17,9 +17,18 @@ from tinysight.evaluation.calibration import (
     reliability_bins,
 )
 from tinysight.evaluation.confidence_intervals import metric_intervals, wilson_interval
+from tinysight.models.conformal import COVERAGE, prediction_sets
 from tinysight.models.scores import balanced_accuracy
 from tinysight.models.selective import Promise, apply_threshold, area_under_risk_coverage, risk_coverage
-from tinysight.runs.records import CalibrationMetrics, ClassScores, Metrics, SelectiveMetrics, SplitName
+from tinysight.runs.records import (
+    CalibrationMetrics,
+    ClassScores,
+    Metrics,
+    SelectiveMetrics,
+    SetCoverage,
+    SetMetrics,
+    SplitName,
+)
 
 ProbabilityArray = NDArray[np.floating[Any]]
 LabelArray = NDArray[np.integer[Any]]
@@ -36,6 +45,8 @@ def compute_metrics(
     abstain_below: float = 0.0,
     promise: Promise | None = None,
     probabilities_tta: ProbabilityArray | None = None,
+    set_threshold: float | None = None,
+    n_calibration: int | None = None,
 ) -> Metrics:
     """Compute all metrics of predicted probabilities.
 
@@ -48,6 +59,8 @@ def compute_metrics(
         abstain_below: confidence, 0..1, below which the classifier abstains.
         promise: the error that this threshold was chosen for; recorded.
         probabilities_tta: (n, classes), computed with TTA, for `accuracy_tta`.
+        set_threshold: probability from which a class is in the prediction set; None leaves the sets out.
+        n_calibration: number of validation images that this threshold was calibrated on; recorded.
 
     Returns:
         The metrics. Scores of a class without predictions or images are 0.
@@ -86,6 +99,9 @@ def compute_metrics(
             bins=reliability_bins(confidences, correct),
         ),
         selective=_selective(confidences, correct, abstain_below, promise),
+        prediction_sets=None
+        if set_threshold is None
+        else _prediction_sets(probabilities, labels, class_names, set_threshold, n_calibration),
         intervals=intervals,
     )
 
@@ -107,6 +123,31 @@ def _selective(
         aurc=area_under_risk_coverage(confidences, correct),
         curve=tuple((float(coverage[index]), float(error[index])) for index in indices),
     )
+
+
+def _prediction_sets(
+    probabilities: ProbabilityArray,
+    labels: LabelArray,
+    class_names: Sequence[str],
+    threshold: float,
+    n_calibration: int | None,
+) -> SetMetrics:
+    in_set = prediction_sets(probabilities, threshold)
+    sizes, covered = in_set.sum(1), in_set[np.arange(len(labels)), labels]
+    return SetMetrics(
+        **dict(_coverage(covered)),
+        target_coverage=COVERAGE,
+        threshold=threshold,
+        n_calibration=n_calibration,
+        mean_size=float(sizes.mean()),
+        sizes=tuple(np.bincount(sizes, minlength=len(class_names) + 1)[1:].tolist()),
+        per_class={name: _coverage(covered[labels == index]) for index, name in enumerate(class_names)},
+    )
+
+
+def _coverage(covered: NDArray[np.bool_]) -> SetCoverage:
+    n, hits = len(covered), int(covered.sum())
+    return SetCoverage(coverage=hits / max(n, 1), coverage_ci95=wilson_interval(hits, n))
 
 
 def check_probabilities(probabilities: ProbabilityArray, n: int, split: str) -> None:

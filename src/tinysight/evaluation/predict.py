@@ -19,6 +19,7 @@ from tinysight.data.image_io.decoding import decode_in_chunks
 from tinysight.data.inputs import ImageInput, expand_inputs
 from tinysight.data.labels import label_names
 from tinysight.models.classifier import top_k
+from tinysight.models.conformal import prediction_set
 from tinysight.models.predictor import ModelSource
 from tinysight.models.tta import average_over_crops
 from tinysight.runs.run import Run
@@ -33,14 +34,17 @@ ClassProbability = TypedDict("ClassProbability", {"class": str, "index": int, "p
 class Prediction(TypedDict):
     """The prediction for one image.
 
-    `top` lists the most probable classes. If images may have several labels, `labels` lists those that the image gets,
-    and there is no `unsure`. `label` or `true_labels` is present if the true class or labels are known.
+    `top` lists the most probable classes, and `prediction_set` the names of the classes in the prediction set, the most
+    probable first; it is None if the sets were not calibrated. If images may have several labels, `labels` lists those
+    that the image gets, and there is neither `unsure` nor `prediction_set`. `label` or `true_labels` is present if the
+    true class or labels are known.
     """
 
     input: str
     labels: NotRequired[list[ClassProbability]]
     top: list[ClassProbability]
     unsure: NotRequired[bool]
+    prediction_set: NotRequired[list[str] | None]
     label: NotRequired[str]
     true_labels: NotRequired[list[str]]
 
@@ -146,4 +150,9 @@ class ImagePredictor:
         if thresholds:
             labels = [choice for choice in ranked if choice["probability"] >= thresholds[choice["index"]]]
             return {"input": name, "labels": labels, "top": top}
-        return {"input": name, "top": top, "unsure": top[0]["probability"] < self.classifier.abstain_below}
+        return {
+            "input": name,
+            "top": top,
+            "unsure": top[0]["probability"] < self.classifier.abstain_below,
+            "prediction_set": prediction_set(probabilities, self.classifier.set_threshold, names),
+        }

@@ -21,6 +21,7 @@ from tinysight.data.crops import CENTER_CROP, Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.labels import Task
 from tinysight.data.pixels import iter_chunks, take
+from tinysight.models.conformal import SetPromise
 from tinysight.models.selective import Promise
 from tinysight.models.tta import IDENTITY_VIEW, View, tta_views
 from tinysight.recipes.schema import ModelSection
@@ -88,6 +89,8 @@ class PredictorInfo(BaseModel):
         crops: the crops of a larger image to average over.
         task: "multi-class", or "multi-label" if images may have several labels.
         thresholds: multi-label: the probability from which an image gets each label, 0..1. Multi-class: empty.
+        set_threshold: probability from which a class is in the prediction set, 0..1, see `prediction_sets`; None if it
+            was not calibrated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -98,6 +101,7 @@ class PredictorInfo(BaseModel):
     crops: Crops = CENTER_CROP
     task: Task = "multi-class"
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    set_threshold: float | None = Field(None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_thresholds(self) -> Self:
@@ -119,7 +123,7 @@ class ClassifierSpec(PredictorInfo):
             calibrated. Above this margin, both precisions predicted the same class (measured by `Trainer.calibrate`).
         tta_shift: shift of the images in test-time augmentation, in pixels; 0 if training used no random crops.
         target_error: the error that `abstain_below` was chosen for, 0..1; None if it was not chosen.
-        n_calibration: number of validation images that it was chosen on.
+        n_calibration: number of validation images that it and the other thresholds were chosen on.
     """
 
     model: ModelSection
@@ -141,6 +145,11 @@ class ClassifierSpec(PredictorInfo):
     def promise(self) -> Promise | None:
         """The error that `abstain_below` was chosen for, if it was."""
         return None if self.target_error is None else Promise(self.target_error, self.n_calibration)
+
+    @property
+    def set_promise(self) -> SetPromise | None:
+        """The coverage that the prediction sets were calibrated for, if they were."""
+        return None if self.set_threshold is None else SetPromise(self.n_calibration)
 
     @property
     def normalization(self) -> Normalization:
@@ -179,6 +188,11 @@ class Classifier:
     def abstain_below(self) -> float:
         """The top-1 probability below which the classifier abstains, 0..1; above 1 if it always abstains."""
         return self.spec.abstain_below
+
+    @property
+    def set_threshold(self) -> float | None:
+        """The probability from which a class is in the prediction set, 0..1; None if it was not calibrated."""
+        return self.spec.set_threshold
 
     @property
     def task(self) -> Task:

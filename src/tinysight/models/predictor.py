@@ -30,6 +30,10 @@ class Predictor(Protocol):
         """The top-1 probability below which the classifier abstains."""
 
     @property
+    def set_threshold(self) -> float | None:
+        """The probability from which a class is in the prediction set; None if it was not calibrated."""
+
+    @property
     def task(self) -> Task:
         """Whether an image has one class ("multi-class") or any number of labels ("multi-label")."""
 

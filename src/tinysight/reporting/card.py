@@ -81,6 +81,7 @@ class Card:
         never_predicted: a warning about classes that are never predicted, or labels without images; "" if none.
         promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error. For
             several labels: how their thresholds were chosen.
+        set_promise: what the prediction sets promise; "" if they were not calibrated.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
         train_seconds, kilowatt_hours: training time and estimated energy.
@@ -102,6 +103,7 @@ class Card:
     metrics: tuple[CardMetric, ...]
     never_predicted: str
     promise: str
+    set_promise: str
     recall: dict[str, CardMetric]
     precision: dict[str, CardMetric]
     average_precision: dict[str, CardMetric]
@@ -141,6 +143,7 @@ class Card:
             metrics=_overall_metrics(metrics) if metrics else (),
             never_predicted=_missing_classes(metrics) if metrics else "",
             promise=describe_promise(classifier),
+            set_promise=classifier.spec.set_promise.describe() if classifier.spec.set_promise else "",
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
             average_precision=_average_precision(metrics) if isinstance(metrics, MultiLabelMetrics) else {},
@@ -216,7 +219,7 @@ def describe_promise(classifier: Classifier) -> str:
 def _overall_metrics(metrics: AnyMetrics) -> tuple[CardMetric, ...]:
     if isinstance(metrics, MultiLabelMetrics):
         return _multi_label_metrics(metrics)
-    intervals, selective = metrics.intervals, metrics.selective
+    intervals, selective, sets = metrics.intervals, metrics.selective, metrics.prediction_sets
     with_tta = metrics.accuracy_tta
     overall = [
         CardMetric("accuracy", metrics.accuracy, metrics.accuracy_ci95),
@@ -228,6 +231,8 @@ def _overall_metrics(metrics: AnyMetrics) -> tuple[CardMetric, ...]:
         CardMetric("coverage (share of images not marked unsure)", selective.coverage, selective.coverage_ci95),
         # Without covered images there is no error.
         selective.coverage and CardMetric("error on these images", selective.error, selective.error_ci95),
+        sets and CardMetric("coverage of prediction sets (true class in the set)", sets.coverage, sets.coverage_ci95),
+        sets and CardMetric("size of prediction sets, mean number of classes", sets.mean_size, is_share=False),
     ]
     return tuple(metric for metric in overall if metric)
 

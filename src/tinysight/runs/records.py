@@ -237,6 +237,34 @@ class SelectiveMetrics(FrozenModel):
     curve: tuple[tuple[Finite, Finite], ...]
 
 
+class SetCoverage(FrozenModel):
+    """Fraction of images whose prediction set contains their true class, and its 95% interval."""
+
+    coverage: Finite
+    coverage_ci95: Interval
+
+
+class SetMetrics(SetCoverage):
+    """Prediction sets: the classes with a probability of at least `threshold`, and the most probable one.
+
+    Attributes:
+        coverage, coverage_ci95: coverage of all images.
+        target_coverage: the coverage that the threshold was calibrated for.
+        threshold: the probability from which a class is in the set.
+        n_calibration: number of validation images that it was calibrated on; None if unknown.
+        mean_size: mean number of classes in a set.
+        sizes: number of images with sets of 1, 2, ... classes.
+        per_class: coverage of the images of each class; that of a class without images is 0.
+    """
+
+    target_coverage: Finite
+    threshold: Finite
+    n_calibration: int | None
+    mean_size: Finite
+    sizes: tuple[int, ...]
+    per_class: dict[str, SetCoverage]
+
+
 class ScoreIntervals(FrozenModel):
     """Intervals of precision, recall and F1."""
 
@@ -272,6 +300,7 @@ class Metrics(Record):
         macro, weighted: averages of the scores over the classes, unweighted and weighted by support.
         confusion_matrix: number of images by true class (row) and predicted class (column).
         calibration, selective, intervals: see their classes.
+        prediction_sets: see its class; None if the classifier has no calibrated sets.
         recipe, dataset: names of the recipe and the dataset; None for a classifier without a run.
         notes: caveats of the dataset.
         weights_sha256: checksum of the evaluated weights; None for a classifier without a run.
@@ -290,6 +319,7 @@ class Metrics(Record):
     confusion_matrix: tuple[tuple[int, ...], ...]
     calibration: CalibrationMetrics
     selective: SelectiveMetrics
+    prediction_sets: SetMetrics | None = None
     intervals: MetricIntervals
     recipe: str | None = None
     dataset: str | None = None

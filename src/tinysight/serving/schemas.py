@@ -37,6 +37,10 @@ class PredictResponse(BaseModel):
 
     top: list[TopClass]
     unsure: bool = Field(description="whether the highest probability is below the abstention threshold")
+    prediction_set: list[str] | None = Field(
+        description="the classes of the 95% prediction set, most probable first; null if it was not calibrated",
+        examples=[["cat"]],
+    )
     explanation: ExplanationResponse | None = None
 
 
@@ -56,6 +60,7 @@ class ModelInfo(BaseModel):
     classes: list[str]
     image_size: int
     abstain_below: float
+    set_threshold: float | None = Field(description="probability from which a class is in the prediction set")
     thresholds: list[float] = Field(description="multi-label: the probability from which an image gets each label")
     accuracy: float | None = Field(description="fraction of correct predictions, 0..1; null if not measured")
     accuracy_ci95: tuple[float, float] | None = Field(description="95% confidence interval of the accuracy")

@@ -16,6 +16,7 @@ from tinysight.data.image_html import to_data_uri
 from tinysight.explanation.feature_index import TrainingIndex
 from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.classifier import Classifier, top_k
+from tinysight.models.conformal import prediction_set
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_local, open_dataset
@@ -69,6 +70,7 @@ class ServedModel:
             classes=list(card.classes),
             image_size=card.image_size,
             abstain_below=self.classifier.abstain_below,
+            set_threshold=self.classifier.set_threshold,
             thresholds=list(self.classifier.thresholds),
             accuracy=accuracy and accuracy.value,
             accuracy_ci95=accuracy and accuracy.interval,
@@ -93,7 +95,11 @@ class ServedModel:
         if thresholds:
             labels = [choice for choice in choices if choice.probability >= thresholds[choice.index]]
             return LabelsResponse(labels=labels, top=choices[:top])
-        return PredictResponse(top=choices, unsure=choices[0].probability < self.classifier.abstain_below)
+        return PredictResponse(
+            top=choices,
+            unsure=choices[0].probability < self.classifier.abstain_below,
+            prediction_set=prediction_set(probabilities, self.classifier.set_threshold, names),
+        )
 
     def explain(self, pixels: Pixels, label: int) -> ExplanationResponse:
         """Explain why an image, (3, height, width), is assigned to class `label`."""

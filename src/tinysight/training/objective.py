@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tinysight._util.errors import RecipeError
 from tinysight.data.labels import Task
+from tinysight.models.conformal import fit_set_threshold
 from tinysight.models.scores import (
     average_precisions,
     balanced_accuracy,
@@ -66,7 +67,7 @@ class Objective(ABC):
 
 
 class MultiClass(Objective):
-    """One class per image: softmax cross-entropy, temperature scaling, and a threshold to abstain."""
+    """One class per image: softmax cross-entropy, temperature scaling, a threshold to abstain, prediction sets."""
 
     decides_by_margin = True
 
@@ -96,11 +97,17 @@ class MultiClass(Objective):
         }
 
     def calibrate(self, logits: Tensor, labels: Tensor, target_error: float) -> dict[str, Any]:
-        """Return the temperature, and the threshold that keeps the error below `target_error`."""
+        """Return the temperature, and the thresholds to abstain (by `target_error`) and of the prediction sets."""
         temperature = fit_temperature(logits, labels)
-        confidences, predictions = (logits / temperature).softmax(1).max(1)
+        probabilities = (logits / temperature).softmax(1)
+        confidences, predictions = probabilities.max(1)
         rule = choose_threshold(confidences.numpy(), (predictions == labels).numpy(), target_error)
-        return {"temperature": temperature, "abstain_below": rule.threshold, "target_error": target_error}
+        return {
+            "temperature": temperature,
+            "abstain_below": rule.threshold,
+            "target_error": target_error,
+            "set_threshold": fit_set_threshold(probabilities.numpy(), labels.numpy()),
+        }
 
     def never_predicted(self, logits: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> dict[str, int]:
         """Return the classes that no image is assigned to."""

@@ -11,6 +11,7 @@ from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
 from tinysight.data.splits import MAX_CHECKED_PAIRS, TrainSplit, duplicates_across, split_dataset
+from tinysight.models.conformal import ALL_CLASSES
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
@@ -245,6 +246,9 @@ class Session:
         promise = classifier.spec.promise
         if promise and classifier.abstain_below > 1:
             self.progress.note(promise.describe(classifier.abstain_below))
+        sets = classifier.spec.set_promise
+        if sets and classifier.set_threshold == ALL_CLASSES:
+            self.progress.note(sets.describe())
         if self.group.is_main:
             self.run_directory.write_classifier(classifier)
         return self._save_summary(status, error)

@@ -29,11 +29,16 @@ _START = """import json
 import onnxruntime
 
 session = onnxruntime.InferenceSession({path!r})
-names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
+metadata = session.get_modelmeta().custom_metadata_map
+names = json.loads(metadata["class_names"])
 """
 
 _DECISIONS: dict[Task, str] = {
     "multi-class": """(probabilities,), (unsure,) = session.run(None, {"images": np.asarray(image)[None]})
+threshold = json.loads(metadata["set_threshold"])
+if threshold is not None:
+    lowest = min(threshold, probabilities.max())
+    print("prediction set (95%):", [name for name, p in zip(names, probabilities) if p >= lowest])
 print("unsure:" if unsure else "", names[probabilities.argmax()], probabilities.max())
 """,
     "multi-label": """(probabilities,), (labels,) = session.run(None, {"images": np.asarray(image)[None]})

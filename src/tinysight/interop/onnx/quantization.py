@@ -17,6 +17,7 @@ from tinysight.interop.exporters import Int8Images
 from tinysight.interop.onnx.assembly import assemble, serialize
 from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier, open_session
 from tinysight.models.classifier import ClassifierSpec, iter_batches
+from tinysight.models.conformal import fit_set_threshold
 from tinysight.models.scores import average_precisions, mean_average_precision
 from tinysight.models.selective import choose_threshold
 from tinysight.training.thresholds import choose_thresholds
@@ -27,9 +28,9 @@ def quantize(
 ) -> tuple[onnx.ModelProto, Metadata]:
     """Return a network with weights and activations of 8 bits, and metadata with its cost and its threshold.
 
-    Only the network is quantized; cropping, resizing and the softmax stay exact. If the threshold of the classifier was
-    chosen for a target error, it is chosen again on the validation images, since quantization changes probabilities. So
-    are the thresholds of labels, which have the highest F1.
+    Only the network is quantized; cropping, resizing and the softmax stay exact. The thresholds that the classifier
+    has, for a target error, of the prediction sets and of the labels, are chosen again on the validation images, since
+    quantization changes probabilities.
 
     Args:
         network: the network in floating point.
@@ -58,6 +59,8 @@ def quantize(
     elif spec.target_error is not None:
         correct = after.argmax(1) == labels
         changes["abstain_below"] = choose_threshold(after.max(1), correct, spec.target_error).threshold
+    if spec.set_threshold is not None:
+        changes["set_threshold"] = fit_set_threshold(after, labels)
     return small, metadata.model_copy(update=changes)
 
 

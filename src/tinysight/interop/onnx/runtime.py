@@ -122,6 +122,11 @@ class OnnxClassifier:
         return self.metadata.abstain_below
 
     @property
+    def set_threshold(self) -> float | None:
+        """The probability from which a class is in the prediction set, 0..1; None if it was not calibrated."""
+        return self.metadata.set_threshold
+
+    @property
     def task(self) -> Task:
         """Whether an image has one class ("multi-class") or any number of labels ("multi-label")."""
         return self.metadata.task

@@ -2,6 +2,7 @@
 
 const TYPES = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif"];
 const SIDE = 440; // pixels of a displayed image, longer side
+const MAX_NAMES = 5; // of classes in the text of a prediction set
 const find = (selector, within = document) => within.querySelector(selector);
 
 let token = ""; // bearer token, kept in memory only
@@ -23,6 +24,7 @@ async function describeModel() {
   find("#not-for").replaceChildren(...[...model.notes, ...model.not_for].map((sentence) => element("li", sentence)));
 }
 
+const listOf = new Intl.ListFormat("en-US", { type: "disjunction" });
 const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
 
 function accuracy(model) {
@@ -72,6 +74,10 @@ function show(result, prediction, name) {
   heading.textContent = headline(prediction);
   heading.classList.toggle("unsure", prediction.unsure === true);
   find("#status").textContent = `${name}: ${heading.textContent}`;
+  const set = find(".set", result), classes = prediction.prediction_set ?? [];
+  set.hidden = classes.length < 2;
+  const shown = classes.length > MAX_NAMES ? [...classes.slice(0, MAX_NAMES - 1), `${classes.length - MAX_NAMES + 1} more`] : classes;
+  set.textContent = `${listOf.format(shown)} (95%)`;
   find(".bars", result).replaceChildren(...prediction.top.map(bar));
   find("canvas", result).setAttribute("aria-label", `${name}: ${heading.textContent}`);
   if (prediction.explanation) explain(result, prediction.explanation);
