@@ -80,20 +80,19 @@ def thr_by_class(calibration: Predictions, images: Probabilities) -> Sets:
 
 
 def aps(calibration: Predictions, images: Probabilities) -> Sets:
-    """Return adaptive prediction sets: the most probable classes up to a sum of probabilities."""
+    """Return adaptive prediction sets: the most probable classes, until their probabilities exceed a sum."""
     n = len(calibration.labels)
-    scores = _sums(calibration.probabilities)[np.arange(n), calibration.labels]
-    quantile = np.sort(scores)[math.ceil((n + 1) * COVERAGE) - 1]
-    sets: Sets = _sums(images) <= quantile
-    sets[np.arange(len(sets)), images.argmax(1)] = True
+    scores = _sums_before(calibration.probabilities)[np.arange(n), calibration.labels]
+    sets: Sets = _sums_before(images) <= np.sort(scores)[math.ceil((n + 1) * COVERAGE) - 1]
     return sets
 
 
-def _sums(probabilities: Probabilities) -> NDArray[np.float64]:
-    """Return, for each class, the sum of the probabilities of it and all more probable classes."""
+def _sums_before(probabilities: Probabilities) -> NDArray[np.float64]:
+    """Return, for each class, the sum of the probabilities of all more probable classes."""
     order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, 1).astype(np.float64)
     sums = np.empty(probabilities.shape)
-    np.put_along_axis(sums, order, np.cumsum(np.take_along_axis(probabilities, order, 1), 1, dtype=np.float64), 1)
+    np.put_along_axis(sums, order, np.cumsum(ranked, 1) - ranked, 1)
     return sums
 
 

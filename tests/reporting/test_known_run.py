@@ -327,9 +327,7 @@ def test_coverage_of_prediction_sets_is_stated(make_run, dataset):
     assert too_few in card
     page = render_report(run, dataset, [])
     text = words(part(page, "calibration"))
-    assert (
-        "90.0% of the prediction sets contain the true class (95% interval 74.4% to 96.5%), with 1.23 cla" in text
-    )
+    assert "90.0% of the prediction sets contain the true class (95% interval 74.4% to 96.5%), with 1.23 cla" in text
     assert too_few in text
     header, *rows = table_rows(part(page, "results"))
     assert header[-2:] == ["in the set", "images"]
