@@ -70,6 +70,23 @@ def trained(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def detecting(tmp_path_factory):
+    """The directory of a run on 200 `shapes`, 40 of them for validation, so that it has an OOD detector.
+
+    Tests must not change it.
+    """
+    from tinysight.data.load import load
+    from tinysight.recipes import loading
+    from tinysight.training.request import TrainConfig
+    from tinysight.training.session import Session
+
+    path, argument = tmp_path_factory.mktemp("detecting") / "run", "shapes:train=200,test=30"
+    recipe = loading.load_recipe("early-stopping", ["training.epochs=2", "data.validation_fraction=0.2"])
+    Session(TrainConfig(recipe, load(argument), argument, path)).run()
+    return path
+
+
 @pytest.fixture
 def finished_run(trained, tmp_path):
     """A copy of `trained` that the test may change."""

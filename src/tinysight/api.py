@@ -16,8 +16,6 @@ from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL import Image
 
     from tinysight.bulk.batch_predict import BatchSummary
@@ -402,23 +400,23 @@ def predict(run: RunLike, images: Any, *, tta: bool = False) -> Predictions | Mu
     from tinysight.data.image_io import to_crops
     from tinysight.estimator import MultiLabelPredictions, Predictions
     from tinysight.models.classifier import Classifier
-    from tinysight.models.tta import average_over_crops
+    from tinysight.models.predictor import Outputs
     from tinysight.runs.run import Run
 
     classifier = source.classifier()
     if not tta:
-        probabilities_of: Callable[[Any], NDArray[np.float32]] = classifier.probabilities
+        outputs_of: Callable[[Any], Outputs] = classifier.outputs
     elif isinstance(classifier, Classifier):
-        probabilities_of = partial(classifier.probabilities, tta=True)
+        outputs_of = partial(classifier.outputs, tta=True)
     else:
         raise InputError(f"{source.path}: an ONNX file has TTA only if it was exported with it. Pass tta=False.")
     crops = to_crops(images, classifier.image_size, classifier.crops)
-    probabilities = average_over_crops(probabilities_of, crops)
+    outputs = Outputs.over_crops(outputs_of, crops)
     names = classifier.class_names
     classes = source.environment().dataset.parse_labels(names) if isinstance(source, Run) else np.array(names)
     if classifier.task == "multi-label":
-        return MultiLabelPredictions(crops[:, 0], classes, probabilities, classifier.thresholds)
-    return Predictions(crops[:, 0], classes, probabilities, classifier.abstain_below, classifier.set_threshold)
+        return MultiLabelPredictions.of(classifier, crops[:, 0], classes, outputs)
+    return Predictions.of(classifier, crops[:, 0], classes, outputs)
 
 
 def open_predictor(

@@ -35,6 +35,7 @@ from tinysight.data.sources.arrays import dataset_from_arrays
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.conformal import describe_set, prediction_set, prediction_sets
+from tinysight.models.predictor import Outputs, Predictor
 from tinysight.models.transfer import InitialWeights
 from tinysight.models.tta import average_over_crops
 from tinysight.recipes import loading
@@ -192,15 +193,13 @@ class ImageClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfor
         return labels
 
     def predict_details(self, X: Any) -> Predictions | MultiLabelPredictions:  # noqa: N803
-        """Return the predictions with probabilities, abstentions and sets; notebooks display them with the images."""
+        """Return the predictions with all that is known about them; notebooks display them with the images."""
         classifier = self._require_fitted()
         crops = to_crops(X, classifier.image_size, classifier.crops)
-        probabilities = self._crop_probabilities(crops)
+        outputs = Outputs.over_crops(partial(classifier.outputs, tta=self.tta), crops)
         if classifier.task == "multi-label":
-            return MultiLabelPredictions(crops[:, 0], self.classes_, probabilities, classifier.thresholds)
-        return Predictions(
-            crops[:, 0], self.classes_, probabilities, classifier.abstain_below, classifier.set_threshold
-        )
+            return MultiLabelPredictions.of(classifier, crops[:, 0], self.classes_, outputs)
+        return Predictions.of(classifier, crops[:, 0], self.classes_, outputs)
 
     def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
         """Return the embeddings of images, (n, features): the inputs of the network's last layer, of length 1.
@@ -357,6 +356,7 @@ def _validation_split(images: Any, y: ArrayLike, classes: NDArray[Any], image_si
     return Split(to_pixels(images, image_size), np.searchsorted(classes, labels).astype(np.int64))
 
 
+_UNLIKE_HTML = "<em>unlike the training images</em>"
 _MAX_SHOWN = 50  # images; more make a notebook slow
 
 
@@ -370,6 +370,11 @@ def _html(pixels: Pixels, labels: Sequence[str], caption: Callable[[int], str]) 
     return f"<div>{ROW_HTML.format(''.join(figures))}{more}</div>"
 
 
+def _count_unlike(unlike_training: NDArray[np.bool_] | None) -> str:
+    count = 0 if unlike_training is None else int(unlike_training.sum())
+    return f", {count:,} unlike the training images" * (count > 0)
+
+
 @dataclass(frozen=True)
 class Predictions:
     """The predictions of a classifier for some images.
@@ -380,6 +385,7 @@ class Predictions:
         probabilities: (n, classes), 0..1.
         abstain_below: top-1 probability below which the classifier abstains, 0..1.
         set_threshold: probability from which a class is in the prediction set, 0..1; None if it was not calibrated.
+        unlike_training: (n,), whether an image is unlike the training images; None if it is not known.
     """
 
     pixels: Pixels
@@ -387,6 +393,19 @@ class Predictions:
     probabilities: NDArray[np.float32]
     abstain_below: float
     set_threshold: float | None = None
+    unlike_training: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, classifier: Predictor, pixels: Pixels, classes: NDArray[Any], outputs: Outputs) -> Self:
+        """Return the predictions that the outputs of a classifier for images (n, 3, height, width) give."""
+        return cls(
+            pixels,
+            classes,
+            outputs.probabilities,
+            classifier.abstain_below,
+            classifier.set_threshold,
+            outputs.unlike_training(classifier.ood_threshold),
+        )
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -395,7 +414,8 @@ class Predictions:
         labels, counts = np.unique(self.labels, return_counts=True)
         largest = ", ".join(f"{labels[index]}: {counts[index]:,}" for index in np.argsort(-counts, kind="stable")[:3])
         more = ", ..." if len(labels) > 3 else ""
-        return f"Predictions({len(self):,} images, {self.unsure.sum():,} unsure; {largest}{more})"
+        doubts = f"{self.unsure.sum():,} unsure{_count_unlike(self.unlike_training)}"
+        return f"Predictions({len(self):,} images, {doubts}; {largest}{more})"
 
     @cached_property
     def labels(self) -> NDArray[Any]:
@@ -418,12 +438,17 @@ class Predictions:
         return _html(self.pixels, [str(label) for label in self.labels], self._caption)
 
     def _caption(self, index: int) -> str:
-        """Return the three most probable classes, one per line, and the prediction set if it says more."""
+        """Return the three most probable classes, one per line, and the prediction set if it says more.
+
+        The set of an image unlike the training images is left out, since its coverage holds for images like them.
+        """
         order = top_k(self.probabilities[index], 3)
         first, *others = (
             f"{escape(str(self.classes[label]))} {percent(self.probabilities[index, label])}" for label in order
         )
         head = f"<em>unsure: {first}</em>" if self.unsure[index] else f"<strong>{first}</strong>"
+        if self.unlike_training is not None and self.unlike_training[index]:
+            return "<br>".join([_UNLIKE_HTML, head, *others])
         names = prediction_set(self.probabilities[index], self.set_threshold, self.classes.astype(str).tolist()) or []
         text = describe_set(names, len(self.classes))
         return "<br>".join([head, *others, *[escape(text)] * bool(text)])
@@ -438,12 +463,20 @@ class MultiLabelPredictions:
         classes: (classes,), the labels, in the order of the probabilities.
         probabilities: (n, classes), 0..1, each for itself: rows do not sum to 1.
         thresholds: the probability from which an image gets each label, 0..1.
+        unlike_training: (n,), whether an image is unlike the training images; None if it is not known.
     """
 
     pixels: Pixels
     classes: NDArray[Any]
     probabilities: NDArray[np.float32]
     thresholds: tuple[float, ...]
+    unlike_training: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, classifier: Predictor, pixels: Pixels, classes: NDArray[Any], outputs: Outputs) -> Self:
+        """Return the predictions that the outputs of a classifier for images (n, 3, height, width) give."""
+        unlike = outputs.unlike_training(classifier.ood_threshold)
+        return cls(pixels, classes, outputs.probabilities, classifier.thresholds, unlike)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -452,7 +485,7 @@ class MultiLabelPredictions:
         counts = ", ".join(
             f"{name}: {count:,}" for name, count in zip(self.classes, self.indicators.sum(0), strict=True)
         )
-        return f"MultiLabelPredictions({len(self):,} images; {counts})"
+        return f"MultiLabelPredictions({len(self):,} images{_count_unlike(self.unlike_training)}; {counts})"
 
     @cached_property
     def indicators(self) -> NDArray[np.int64]:
@@ -472,4 +505,5 @@ class MultiLabelPredictions:
         """Return the labels of an image with their probabilities, one per line."""
         order = [label for label in np.argsort(-self.probabilities[index]) if self.indicators[index, label]]
         lines = [f"{escape(str(self.classes[label]))} {percent(self.probabilities[index, label])}" for label in order]
-        return "<br>".join(lines) or "<em>no label</em>"
+        is_unlike = self.unlike_training is not None and self.unlike_training[index]
+        return "<br>".join([*[_UNLIKE_HTML] * bool(is_unlike), *(lines or ["<em>no label</em>"])])

@@ -40,6 +40,7 @@ def test_every_part_has_the_documented_schema(trained, inputs, tmp_path):
     predict_all(trained, inputs.folder, tmp_path / "out")
     expected = {
         "input": pa.string(),
+        "unlike_training": pa.bool_(),
         "class": pa.string(),
         "probability": pa.float32(),
         "unsure": pa.bool_(),
@@ -64,6 +65,19 @@ def test_rows_hold_either_a_prediction_or_an_error(trained, inputs, tmp_path):
             assert row["error"].endswith(".")
         else:
             assert row["top"][0] == {"class": row["class"], "probability": row["probability"]}
+
+
+def test_images_unlike_the_training_images_are_marked(detecting):
+    classifier = Run.open(detecting).classifier().with_spec(bf16_margin=None)
+    images = [(str(number), png(number)) for number in range(6)]
+    scores = [classifier.outputs(read_image(content, (32, 32))[None]).ood_scores[0] for _, content in images]
+    ordered = np.sort(scores)  # they differ a little between batches, so the widest gap is taken
+    widest = np.diff(ordered).argmax()
+    threshold = float(ordered[widest : widest + 2].mean())
+    (batch,) = predict_rows(classifier.with_spec(ood_threshold=threshold), 1, images)
+    assert batch.column("unlike_training").to_pylist() == [bool(score > threshold) for score in scores]
+    (batch,) = predict_rows(classifier.with_spec(ood_threshold=None), 1, images)
+    assert batch.column("unlike_training").to_pylist() == [None] * 6
 
 
 def test_metadata_describes_the_job(trained, inputs, tmp_path):

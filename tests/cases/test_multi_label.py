@@ -123,6 +123,7 @@ def test_json_and_csv_list_the_labels(tinysight, run, table, image):
     assert {label["class"] for label in prediction["labels"]} == {"red", "blue"}
     assert len(prediction["top"]) == 3
     assert "unsure" not in prediction
+    assert prediction["unlike_training"] is False
     counted = tinysight("predict", run.path, table.parent / "images", "--output", "out.csv")
     assert counted.out.startswith("150 images: ")
     with open("out.csv", newline="") as file:
@@ -136,9 +137,12 @@ def test_parquet_files_list_the_labels(tinysight, run, table):
     parquet = pytest.importorskip("pyarrow.parquet")
     assert tinysight("predict", run.path, table.parent / "images", "--output", "out.parquet", "--workers", 1).code == 0
     rows = parquet.read_table("out.parquet").to_pylist()
-    assert set(rows[0]) == {"input", "labels", "top", "error"}
+    assert set(rows[0]) == {"input", "unlike_training", "labels", "top", "error"}
+    marked = [row["unlike_training"] for row in rows]
+    assert sum(marked) < 0.2 * len(rows)
     by_api = ts.predict(run, [row["input"] for row in rows])
     assert [{label["class"] for label in row["labels"]} for row in rows] == [set(labels) for labels in by_api.labels]
+    assert np.mean(by_api.unlike_training == np.array(marked)) > 0.98  # a score may differ a little between batches
 
 
 def test_predictions_in_python_are_sets_of_labels(run, image):
@@ -157,6 +161,8 @@ def test_the_card_and_the_report_state_the_labels(run, tmp_path):
     assert "| label | average precision | recall | precision |" in text
     assert "highest F1 on 24 validation images" in text
     assert "unsure" not in text
+    assert "| marked as unlike the training images |" in text
+    assert "Of images like the 24 validation images, 5.0% are marked as unlike the training images" in text
     assert card.metrics[0].value == run.metrics().mean_average_precision
     page = ts.report(run, out=tmp_path / "report.html")
     assert "Metrics by label" in page
@@ -173,7 +179,7 @@ def test_the_server_answers_with_labels(run, image):
         model = client.get("/model").json()
     assert {label["name"] for label in answer["labels"]} == {"red", "blue"}
     assert all(label["probability"] >= model["thresholds"][label["index"]] for label in answer["labels"])
-    assert (len(answer["top"]), set(answer)) == (1, {"labels", "top"})
+    assert (len(answer["top"]), set(answer)) == (1, {"labels", "top", "unlike_training"})
     assert (model["task"], model["accuracy"]) == ("multi-label", None)
     assert model["mean_average_precision"] == run.metrics().mean_average_precision
 

@@ -33,7 +33,7 @@ def test_metrics_json_has_contract_keys_and_matches_the_report(evaluated):
             "per_class",
         ),
         *("macro", "weighted", "confusion_matrix", "calibration", "recipe", "dataset", "notes"),
-        *("weights_sha256", "sha256", "selective", "intervals"),
+        *("weights_sha256", "sha256", "selective", "intervals", "prediction_sets", "unlike_training"),
     }
     assert (metrics["format"], metrics["split"], metrics["n"]) == (4, "test", 30)
     low, high = metrics["accuracy_ci95"]
@@ -135,3 +135,19 @@ def test_unknown_split_is_rejected_with_valid_names(tinysight, finished_run):
     assert outcome.code == 2
     assert "test" in outcome.err
     assert "validation" in outcome.err
+
+
+def test_coverage_of_sets_and_false_alarms_are_printed(tinysight, detecting, tmp_path):
+    run = shutil.copytree(detecting, tmp_path / "run")
+    out = " ".join(tinysight("evaluate", run).out.split())
+    metrics = json.loads((run / "metrics.json").read_text())
+    sets, unlike = metrics["prediction_sets"], metrics["unlike_training"]
+    low, high = sets["coverage_ci95"]
+    assert (
+        f"prediction sets: {sets['coverage']:.1%} contain the true class (95% interval {low:.1%} to {high:.1%}), with "
+        f"{sets['mean_size']:.2f} classes on average; lowest: "
+    ) in out
+    assert "Prediction sets were calibrated on 40 validation images: of other images of the same kind," in out
+    low, high = unlike["share_ci95"]
+    marked = f"marked as unlike the training images: {unlike['share']:.1%} (95% interval {low:.1%} to {high:.1%})"
+    assert f"{marked} Of images like the 40 validation images, 5.0% are marked as unlike the training images" in out

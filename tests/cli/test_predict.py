@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,27 @@ def test_a_second_line_has_the_prediction_set(predict, finished_run):
         assert prediction["prediction_set"][:3] == names
 
 
+@pytest.mark.parametrize(("unsure", "unlike"), [(False, True), (True, True), (True, False)])
+def test_line_says_unlike_the_training_images(tinysight, detecting, photos, tmp_path, unsure, unlike):
+    run = Run.open(shutil.copytree(detecting, tmp_path / "run"))
+    (before,) = json.loads(tinysight("predict", run.path, photos / "cat" / "00.png", "--json").out)["predictions"]
+    limits = {"abstain_below": 2 * unsure, "ood_threshold": -1e6 if unlike else 1e6}
+    limits["set_threshold"] = before["top"][2]["probability"]
+    run.write_classifier(run.classifier().with_spec(**limits))
+    outcome = tinysight("predict", run.path, photos / "cat" / "00.png", "--top", 1)
+    line, *others = outcome.out.splitlines()
+    expected = ", ".join(["unsure"] * unsure + ["unlike the training images"] * unlike)
+    assert re.fullmatch(rf"{photos}/cat/00\.png: {expected}: \w+ \d+\.\d%", line)
+    assert len(others) == (not unlike)  # the coverage of sets holds for images like the training images
+    (prediction,) = json.loads(tinysight("predict", run.path, photos / "cat" / "00.png", "--json").out)["predictions"]
+    assert prediction["unlike_training"] is unlike
+
+
+def test_json_says_null_without_a_detector(predict):
+    (prediction,) = json.loads(predict("photos/cat/00.png", "--json").out)["predictions"]
+    assert prediction["unlike_training"] is None
+
+
 def test_json_document_has_contract_keys(predict, finished_run):
     outcome = predict("photos/cat/00.png", "--test-index", 16, "--json", "--top", 10)
     assert (outcome.code, outcome.err) == (0, "")
@@ -63,8 +85,8 @@ def test_json_document_has_contract_keys(predict, finished_run):
     assert set(document) == {"format", "model", "notes", "predictions"}
     assert (document["format"], document["model"]) == (1, str(finished_run))
     file, test_image = document["predictions"]
-    assert set(file) == {"input", "top", "unsure", "prediction_set"}
-    assert set(test_image) == {"input", "top", "unsure", "prediction_set", "label"}
+    assert set(file) == {"input", "top", "unsure", "prediction_set", "unlike_training"}
+    assert set(test_image) == {"input", "top", "unsure", "prediction_set", "unlike_training", "label"}
     assert (file["input"], test_image["input"]) == ("photos/cat/00.png", "test[16]")
     classes = [choice["class"] for choice in sorted(test_image["top"], key=lambda choice: choice["index"])]
     assert classes == json.loads((finished_run / "model.json").read_text())["class_names"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinysight import ImageClassifier, Run, evaluate, load_dataset, report
+from tinysight import ImageClassifier, Run, evaluate, load_dataset, predict, report
 from tinysight.data.sources import shapes
 
 
@@ -49,6 +49,26 @@ def test_predictions_have_sets(trained):
     classifier.classifier_ = classifier.classifier_.with_spec(set_threshold=None)
     assert classifier.predict_details(pixels).in_set is None
     assert "(95%)" not in classifier.predict_details(pixels)._repr_html_()
+
+
+def test_predictions_say_which_images_are_unlike_the_training_images(detecting):
+    classifier = ImageClassifier.load(detecting)
+    pixels = shapes.render_shapes(20, seed=1).pixels
+    scores = classifier.classifier_.outputs(pixels).ood_scores
+    threshold = float(np.sort(scores)[14])
+    classifier.classifier_ = classifier.classifier_.with_spec(ood_threshold=threshold)
+    predictions = classifier.predict_details(pixels)
+    assert predictions.unlike_training.tolist() == (scores > threshold).tolist()
+    assert predictions._repr_html_().count("unlike the training images") == 5
+    assert ", 5 unlike the training images; " in repr(predictions)
+    other = predict(classifier.run_, list(np.moveaxis(pixels, 1, 3)))
+    assert other.unlike_training.tolist() == (scores > classifier.run_.classifier().ood_threshold).tolist()
+
+
+def test_without_a_detector_nothing_is_said_about_the_training_images(trained):
+    predictions = ImageClassifier.load(trained).predict_details(shapes.render_shapes(5, seed=1).pixels)
+    assert predictions.unlike_training is None
+    assert "unlike" not in repr(predictions) + predictions._repr_html_()
 
 
 def test_class_names_are_escaped(trained):

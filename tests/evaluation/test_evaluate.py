@@ -14,6 +14,7 @@ from tinysight._util.errors import DataError, InputError, RunError
 from tinysight.data.dataset import Split
 from tinysight.data.load import load
 from tinysight.data.splits import split_dataset
+from tinysight.evaluation.confidence_intervals import wilson_interval
 from tinysight.evaluation.evaluate import evaluate, evaluate_classifier, select_split
 from tinysight.reporting.evaluation_plots import plot_evaluation
 from tinysight.runs import run_dataset as module
@@ -227,6 +228,25 @@ def test_a_classifier_without_a_run_is_evaluated_on_the_test_images(run):
     assert (metrics.recipe, metrics.dataset, metrics.weights_sha256) == (None, None, None)
     assert metrics.accuracy_tta is None
     assert not run.is_evaluated
+
+
+def test_images_marked_as_unlike_the_training_images_are_counted(detecting, tmp_path):
+    run = Run(Path(shutil.copytree(detecting, tmp_path / "run")))
+    test, classifier = load("shapes:train=200,test=30").test, run.classifier()
+    marked = int((classifier.outputs(test.pixels).ood_scores > classifier.ood_threshold).sum())
+    unlike = evaluate(run).unlike_training
+    assert (unlike.share, unlike.share_ci95) == (marked / 30, wilson_interval(marked, 30))
+    assert (unlike.threshold, unlike.n_calibration) == (classifier.ood_threshold, 40)
+    assert run.metrics().unlike_training == unlike
+    noise = np.random.default_rng(0).integers(0, 256, test.pixels.shape, dtype=np.uint8)
+    other = replace(load("shapes:train=20,test=30,seed=2", 32), test=Split(noise, test.labels))
+    marked = int((classifier.outputs(noise).ood_scores > classifier.ood_threshold).sum())
+    metrics = evaluate_classifier(classifier, other)
+    assert (metrics.unlike_training.share, metrics.unlike_training.n_calibration) == (marked / 30, None)
+
+
+def test_without_a_detector_no_images_are_marked(evaluated):
+    assert evaluated[1].unlike_training is None
 
 
 def test_a_dataset_whose_test_images_were_drawn_is_evaluated_as_a_whole(run):

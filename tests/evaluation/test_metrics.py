@@ -46,6 +46,7 @@ def test_metrics_have_the_keys_of_the_contract(outcome):
         "calibration",
         "selective",
         "prediction_sets",
+        "unlike_training",
         "intervals",
         "recipe",
         "dataset",

@@ -9,9 +9,10 @@ from tinysight.evaluation.predict import UnreadableImage
 from tinysight.evaluation.prediction_files import ImageSorter, write_csv
 
 
-def prediction(name, *choices, unsure=False):
+def prediction(name, *choices, unsure=False, unlike=None):
     top = [{"class": name, "index": index, "probability": share} for index, (name, share) in enumerate(choices)]
-    return {"input": str(name), "top": top, "unsure": unsure, "prediction_set": [label for label, _ in choices]}
+    names = [label for label, _ in choices]
+    return {"input": str(name), "top": top, "unsure": unsure, "prediction_set": names, "unlike_training": unlike}
 
 
 def rows(path):
@@ -23,13 +24,14 @@ def test_csv_has_a_row_per_image_in_order(tmp_path):
     results = [
         prediction('a "quoted", name.png', ("cat", 0.75), ("dog", 0.25)),
         UnreadableImage("b.png", "b.png: no such file. Check the path."),
-        prediction("c.png", ("dog", 0.5), ("cat", 0.5), unsure=True),
+        prediction("c.png", ("dog", 0.5), ("cat", 0.5), unsure=True, unlike=True),
     ]
     path = tmp_path / "new" / "out.csv"
     write_csv(results, path, top=2)
     assert rows(path) == [
         {
             "input": 'a "quoted", name.png',
+            "unlike_training": "",
             "unsure": "false",
             "prediction_set": "cat|dog",
             "class": "cat",
@@ -40,6 +42,7 @@ def test_csv_has_a_row_per_image_in_order(tmp_path):
         },
         {
             "input": "b.png",
+            "unlike_training": "",
             "unsure": "",
             "prediction_set": "",
             "class": "",
@@ -50,6 +53,7 @@ def test_csv_has_a_row_per_image_in_order(tmp_path):
         },
         {
             "input": "c.png",
+            "unlike_training": "true",
             "unsure": "true",
             "prediction_set": "dog|cat",
             "class": "dog",

@@ -82,6 +82,7 @@ def test_metadata_properties_are_json_of_the_classifier(file):
         "notes": ["first note", "second note"],
         "crops": [[margin, position] for margin in (0.0, 0.125) for position in (0.5, 0.0, 1.0)],
         "set_threshold": 0.25,
+        "ood_threshold": None,
         "image_size": 12,
         "tta": False,
         "int8": None,

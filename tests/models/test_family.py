@@ -6,7 +6,7 @@ import torch
 from tinysight._util.errors import ModelError, RecipeError
 from tinysight.models.families.sequential import build_sequential
 from tinysight.models.family import CustomFamily
-from tinysight.models.network import Network, embed
+from tinysight.models.network import Network, embed, logits_and_embedding
 from tinysight.models.portable import portable_layers, stateful_modules
 from tinysight.models.registry import FAMILIES, build_network, family_of, supports_image_size
 from tinysight.recipes.schema import ModelSection
@@ -41,6 +41,7 @@ def check_network(family, model, classes, size):
         assert features.shape[0] == 3
         assert features.dim() == 2
         assert torch.equal(features, input_of_last_linear(network, images))
+        assert all(map(torch.equal, logits_and_embedding(network, images), (logits, features)))
         torch.testing.assert_close(network.features(images[:1]), features[:1], atol=1e-5, rtol=1e-4)
     network.train()(images).square().sum().backward()
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -18,6 +18,7 @@ from tinysight.runs.records import (
     ClassScores,
     MetricIntervals,
     Metrics,
+    OodMetrics,
     ReliabilityBin,
     ScoreIntervals,
     SelectiveMetrics,
@@ -332,6 +333,23 @@ def test_coverage_of_prediction_sets_is_stated(make_run, dataset):
     header, *rows = table_rows(part(page, "results"))
     assert header[-2:] == ["in the set", "images"]
     assert [row[-2:] for row in rows] == [[f"{60 + number}.0% 5.0% to 95.0%", str(number)] for number in range(10)]
+
+
+def test_images_unlike_the_training_images_are_counted(make_run, dataset):
+    unlike = OodMetrics(share=0.0667, share_ci95=(0.018, 0.213), threshold=-3.0, n_calibration=10)
+    run = make_run(unlike_training=unlike)
+    classifier = run.classifier().with_spec(ood_threshold=-3.0, n_calibration=200)
+    metrics = run.metrics()
+    run.write_classifier(classifier)
+    run.write_metrics(metrics)
+    run.write_predictions(np.eye(10, dtype=np.float32)[dataset.test.labels], dataset.test.labels)
+    promise = "Of images like the 200 validation images, 5.0% are marked as unlike the training images on average, and"
+    card = Card.from_run(run).to_markdown()
+    assert ("marked as unlike the training images", "6.7% (1.8% to 21.3%)") in markdown_rows(card)
+    assert promise in card
+    text = words(part(render_report(run, dataset, []), "calibration"))
+    assert "6.7% of these images are marked as unlike the training images (95% interval 1.8% to 21.3%)." in text
+    assert promise in text
 
 
 @pytest.mark.parametrize(("threshold", "abstains"), [(1.0, False), (1.01, True)])

@@ -6,18 +6,22 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from tinysight._util.errors import RunError, StorageError
+from tinysight._util.errors import ModelError, RunError, StorageError
 from tinysight.models.classifier import Classifier
+from tinysight.models.network import embed
+from tinysight.models.ood import OodDetector
 from tinysight.models.registry import FAMILIES
 from tinysight.recipes.schema import ModelSection
 from tinysight.runs.checkpoint import Checkpoint
-from tinysight.runs.records import EpochRecord, sha256_hex
+from tinysight.runs.records import EpochRecord, read_checked, sha256_hex, write_checked
 from tinysight.runs.run import Run
+from tinysight.runs.weights import write_tensors
 
 RECORDS = {
     "summary.json": Run.summary,
@@ -68,6 +72,85 @@ def test_loaded_classifier_predicts_bit_identical_probabilities(run, classifier)
     assert (loaded.class_names, loaded.image_size, loaded.spec.temperature) == (("cat", "dog"), 16, 1.5)
     assert loaded.notes == ("painted",)
     assert loaded.spec == classifier.spec
+
+
+@pytest.fixture
+def detector_run(run, classifier):
+    """A run whose classifier has an OOD detector."""
+    width = embed(classifier.network, torch.zeros(1, 3, 16, 16)).shape[1]
+    generator = torch.Generator().manual_seed(0)
+    features, logits = torch.randn(30, width, generator=generator), torch.randn(30, 2, generator=generator)
+    detector = OodDetector.fit(features, logits, "multi-class")
+    run.write_classifier(replace(classifier.with_spec(ood_threshold=-0.1), detector=detector))
+    return run
+
+
+def test_detector_roundtrips(detector_run):
+    images = np.random.default_rng(0).integers(0, 256, (7, 3, 16, 16), dtype=np.uint8)
+    loaded = detector_run.classifier()
+    assert (loaded.detector.features.dtype, loaded.ood_threshold) == (torch.float16, -0.1)
+    before = loaded.outputs(images).ood_scores
+    detector_run.write_classifier(loaded)
+    assert np.array_equal(detector_run.classifier().outputs(images).ood_scores, before)
+
+
+def test_detector_of_earlier_weights_is_removed(detector_run, classifier):
+    assert (detector_run.path / "ood.safetensors").exists()
+    detector_run.write_classifier(classifier)
+    assert not (detector_run.path / "ood.safetensors").exists()
+    assert detector_run.classifier().detector is None
+
+
+def rewrite_detector(run, tensors):
+    """Write ood.safetensors and its checksum in model.json."""
+    checksum = write_tensors(tensors, {}, run.path / "ood.safetensors")
+    values = read_checked(run.path / "model.json") | {"ood_sha256": checksum}
+    write_checked(values, run.path / "model.json")
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {},
+        {"features": torch.ones(3, 4).half()},
+        {"features": torch.ones(3, 4), "energies": torch.ones(3)},
+        {"features": torch.ones(3, 4).half(), "energies": torch.ones(2)},
+        {"features": torch.ones(3).half(), "energies": torch.ones(3)},
+        {"features": torch.ones(3, 0).half(), "energies": torch.ones(3)},
+        {"features": torch.ones(0, 4).half(), "energies": torch.ones(0)},
+        {"features": torch.ones(3, 4).half(), "energies": torch.ones(3), "more": torch.ones(1)},
+    ],
+)
+def test_detector_of_wrong_shape_is_rejected(detector_run, tensors):
+    rewrite_detector(detector_run, tensors)
+    with pytest.raises(RunError, match=r"ood\.safetensors: contains no embeddings of training images\. Restore it"):
+        detector_run.classifier()
+
+
+def test_detector_with_nan_is_rejected(detector_run):
+    rewrite_detector(detector_run, {"features": torch.full((3, 4), torch.nan).half(), "energies": torch.ones(3)})
+    with pytest.raises(RunError, match=r"ood\.safetensors: the weights 'features' contain NaN or infinity"):
+        detector_run.classifier()
+
+
+def test_detector_of_another_network_does_not_predict(detector_run):
+    rewrite_detector(detector_run, {"features": torch.ones(3, 4).half(), "energies": torch.ones(3)})
+    with pytest.raises(ModelError, match=r"OOD detector: stores embeddings of 4 values, but the network's have"):
+        detector_run.classifier().outputs(np.zeros((1, 3, 16, 16), np.uint8))
+
+
+def test_missing_modified_and_exchanged_detectors_are_rejected(detector_run):
+    path = detector_run.path / "ood.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(RunError, match=r"ood\.safetensors: missing\. Restore it from a copy or train again\."):
+        detector_run.classifier()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RunError, match=r"ood\.safetensors: modified after it was written"):
+        detector_run.classifier()
+    write_tensors({"features": torch.ones(3, 4).half(), "energies": torch.ones(3)}, {}, path)
+    with pytest.raises(RunError, match=r"ood\.safetensors: does not match model\.json in the same directory"):
+        detector_run.classifier()
 
 
 def test_create_accepts_missing_or_empty_directory(create, tmp_path):

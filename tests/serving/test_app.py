@@ -170,7 +170,7 @@ def classify_together(probabilities, levels, batch):
     async def submit_all():
         batcher = MicroBatcher(probabilities, batch)
         images = [np.full((1, 3, 1, 1), level, dtype=np.uint8) for level in levels]
-        return await asyncio.gather(*map(batcher.probabilities, images), return_exceptions=True)
+        return await asyncio.gather(*map(batcher.output, images), return_exceptions=True)
 
     return asyncio.run(submit_all())
 
@@ -204,7 +204,7 @@ def test_cancelled_request_is_not_classified():
     async def submit():
         batcher = MicroBatcher(lambda crops: sizes.append(len(crops)) or brightness(crops), max_batch_size=8)
         image = np.zeros((1, 3, 1, 1), dtype=np.uint8)
-        cancelled, kept = (asyncio.ensure_future(batcher.probabilities(image)) for _ in range(2))
+        cancelled, kept = (asyncio.ensure_future(batcher.output(image)) for _ in range(2))
         await asyncio.sleep(0)
         cancelled.cancel()
         return await kept

@@ -37,7 +37,7 @@ def submit(probabilities, rounds, max_batch_size, cancelled=()):
         batcher, tasks = MicroBatcher(probabilities, max_batch_size), []
         levels = iter(range(256))
         for count in rounds:
-            tasks += [asyncio.ensure_future(batcher.probabilities(image(next(levels)))) for _ in range(count)]
+            tasks += [asyncio.ensure_future(batcher.output(image(next(levels)))) for _ in range(count)]
             await asyncio.sleep(0)
             for number in set(cancelled) & set(range(len(tasks))):
                 tasks[number].cancel()
@@ -111,7 +111,7 @@ def test_all_crops_of_an_image_stay_together():
 
     async def run():
         batcher = MicroBatcher(probabilities, 8)
-        return await asyncio.gather(*(batcher.probabilities(image(level, crops=6)) for level in (3, 5)))
+        return await asyncio.gather(*(batcher.output(image(level, crops=6)) for level in (3, 5)))
 
     assert [float(row[0]) for row in asyncio.run(run())] == [3, 5]
     assert shapes == [(2, 6, 3, 1, 1)]
@@ -121,7 +121,7 @@ def test_batcher_works_again_after_a_failing_batch_and_after_a_pause():
     async def run():
         batcher, results = MicroBatcher(Recorder({0}), 4), []
         for level in range(4):
-            results += await asyncio.gather(batcher.probabilities(image(level)), return_exceptions=True)
+            results += await asyncio.gather(batcher.output(image(level)), return_exceptions=True)
         return results
 
     failed, *others = asyncio.run(run())

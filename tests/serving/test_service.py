@@ -1,6 +1,7 @@
 """Load, time limits, interruptions and metrics of the prediction service."""
 
 import asyncio
+import json
 from collections import Counter
 
 import numpy as np
@@ -16,7 +17,9 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from tinysight.data.image_io import read_image
+from tinysight.runs.run import Run
 from tinysight.serving.app import create_app
+from tinysight.serving.served_model import ServedModel
 from tinysight.serving.service import RequestLimits
 
 PNG = encoded()
@@ -232,6 +235,16 @@ def test_prediction_set_lists_the_classes_from_the_threshold_on(faulty):
         assert served.to_response(probabilities, 1).prediction_set == [names[index] for index in expected]
     served.classifier = served.classifier.with_spec(set_threshold=None)
     assert served.to_response(probabilities, 1).prediction_set is None
+
+
+def test_images_unlike_the_training_images_are_marked(detecting):
+    served = ServedModel(Run(detecting))
+    image = read_image(PNG, (served.classifier.image_size,) * 2)[None]
+    (score,) = served.classifier.outputs(image).ood_scores
+    for threshold, unlike in ((score - 0.01, True), (score + 0.01, False)):
+        served.classifier = served.classifier.with_spec(ood_threshold=float(threshold))
+        answer = ask(create_app(served), part(PNG))
+        assert json.loads(answer.content)["unlike_training"] is unlike
 
 
 def test_cancelled_index_leaves_explanations_without_neighbors(faulty, tmp_path, monkeypatch):

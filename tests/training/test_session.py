@@ -9,8 +9,10 @@ from tinysight._util.errors import DataError, RunError
 from tinysight._util.progress import SilentProgress
 from tinysight.data.load import load
 from tinysight.data.splits import split_dataset
+from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import top2_margin
 from tinysight.models.conformal import SetPromise
+from tinysight.models.ood import describe_ood
 from tinysight.recipes import loading
 from tinysight.runs.run import Run
 from tinysight.training.request import TrainConfig
@@ -145,6 +147,30 @@ def test_prediction_sets_are_calibrated_on_the_validation_images(train, plan, tm
     expected = np.sort(of_true_class)[::-1][rank - 1] if rank <= len(held_back) else 0
     assert classifier.set_threshold == pytest.approx(expected, abs=1e-6)
     assert classifier.spec.set_promise == SetPromise(len(held_back))
+
+
+def test_the_detector_stores_training_images_and_marks_5_percent_of_the_validation_images(detecting):
+    run = Run(detecting)
+    classifier, dataset = run.classifier().with_spec(bf16_margin=None), load("shapes:train=200,test=30")
+    split = split_dataset(dataset, run.recipe().data, run.environment().seed)
+    embeddings = extract_features(classifier, split.train.pixels[split.train_indices])
+    nearest = (classifier.detector.features.float() @ embeddings.T).max(1)
+    assert len(classifier.detector.features) == len(split.train_indices) == 160
+    assert nearest.indices.unique().numel() == 160
+    assert nearest.values.numpy() == pytest.approx(1, abs=1e-3)
+    scores = np.sort(classifier.outputs(split.validation.pixels).ood_scores)
+    assert classifier.ood_threshold == pytest.approx(scores[39 - 1], rel=1e-4)  # ceil(0.95 * (40 + 1)) of 40
+
+
+def test_too_few_validation_images_give_no_detector_and_a_note(train, plan, tmp_path):
+    progress = Recorder()
+    progress.note = progress.lines.append
+    train(plan("training.epochs=1", "data.validation_fraction=0.05"), tmp_path / "run", progress=progress)
+    classifier = Run(tmp_path / "run").classifier()
+    assert (classifier.detector, classifier.ood_threshold) == (None, None)
+    n = classifier.spec.n_calibration
+    assert describe_ood(None, n) in progress.lines
+    assert f"{n} validation images are too few" in describe_ood(None, n)
 
 
 def test_bf16_training_fits_the_margin_for_bf16_predictions(train, plan, monkeypatch, tmp_path):

@@ -21,8 +21,7 @@ from tinysight.bulk.storage import RemotePath
 from tinysight.data.image_io import read_crops
 from tinysight.models.classifier import top_k
 from tinysight.models.conformal import prediction_set
-from tinysight.models.predictor import ModelSource, Predictor
-from tinysight.models.tta import average_over_crops
+from tinysight.models.predictor import ModelSource, Outputs, Predictor, is_unlike_training
 
 _CHUNK = 512  # images decoded before they are classified: fits into memory and fills whole batches
 
@@ -110,30 +109,33 @@ def _batch(classifier: Predictor, top: int, images: list[RawImage]) -> pa.Record
             crops[index] = read_crops(content, size, classifier.crops)
         except ImageError as error:
             errors[index] = str(error)
-    probabilities = average_over_crops(classifier.probabilities, crops)
-    if not np.isfinite(probabilities).all():
+    outputs = Outputs.over_crops(classifier.outputs, crops)
+    if not np.isfinite(outputs.probabilities).all():
         raise RunError(
             "Classifier: its outputs are not finite, because training diverged or the weights are damaged. "
             "Train it again."
         )
     table = [
-        {"input": name, "error": errors[index]} if index in errors else _row(classifier, top, name, row)
-        for index, ((name, _), row) in enumerate(zip(images, probabilities, strict=True))
+        {"input": name, "error": errors[index]} if index in errors else _row(classifier, top, name, *output)
+        for index, ((name, _), output) in enumerate(zip(images, outputs, strict=True))
     ]
     return pa.RecordBatch.from_pylist(table, schema=_schema(classifier))
 
 
-def _row(classifier: Predictor, top: int, name: str, probabilities: NDArray[np.float32]) -> dict[str, object]:
+def _row(
+    classifier: Predictor, top: int, name: str, probabilities: NDArray[np.float32], ood_score: float
+) -> dict[str, object]:
     names, thresholds = classifier.class_names, classifier.thresholds
     ranked = top_k(probabilities, max(top, len(thresholds)))
     choices = [{"class": names[index], "probability": float(probabilities[index])} for index in ranked]
+    common = {"input": name, "unlike_training": is_unlike_training(ood_score, classifier.ood_threshold)}
     if thresholds:
         labels = [
             choice for index, choice in zip(ranked, choices, strict=True) if choice["probability"] >= thresholds[index]
         ]
-        return {"input": name, "labels": labels, "top": choices[:top]}
+        return {**common, "labels": labels, "top": choices[:top]}
     decision = {
         "unsure": float(probabilities.max()) < classifier.abstain_below,
         "prediction_set": prediction_set(probabilities, classifier.set_threshold, names),
     }
-    return {"input": name, **choices[0], **decision, "top": choices}
+    return {**common, **choices[0], **decision, "top": choices}

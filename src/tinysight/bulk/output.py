@@ -25,6 +25,7 @@ from tinysight.bulk.storage import RemotePath
 SCHEMA = pa.schema(
     [
         ("input", pa.string()),  # location of the image: a file, FILE.tar:MEMBER, or FILE.parquet:ROW
+        ("unlike_training", pa.bool_()),  # whether the image is unlike the training images; null if it is not known
         ("class", pa.string()),  # the most probable one
         ("probability", pa.float32()),  # of that class, 0..1
         ("unsure", pa.bool_()),
@@ -35,7 +36,13 @@ SCHEMA = pa.schema(
 )
 
 MULTI_LABEL_SCHEMA = pa.schema(  # of classifiers that give an image several labels
-    [SCHEMA.field("input"), SCHEMA.field("top").with_name("labels"), SCHEMA.field("top"), SCHEMA.field("error")]
+    [
+        SCHEMA.field("input"),
+        SCHEMA.field("unlike_training"),
+        SCHEMA.field("top").with_name("labels"),
+        SCHEMA.field("top"),
+        SCHEMA.field("error"),
+    ]
 )
 
 FORMAT = 3

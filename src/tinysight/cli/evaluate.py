@@ -17,7 +17,7 @@ from tinysight.cli.output import FEW_IMAGES, accuracy_of, baseline_of, command, 
 from tinysight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from tinysight.runs.records import AnyMetrics, Metrics, MultiLabelMetrics, SelectiveMetrics, SetMetrics
+    from tinysight.runs.records import AnyMetrics, Metrics, MultiLabelMetrics, OodMetrics, SelectiveMetrics, SetMetrics
 
 
 def evaluate(
@@ -104,6 +104,7 @@ def _print_multi_label(metrics: MultiLabelMetrics) -> None:
     )
     if metrics.n_calibration:  # unknown for an ONNX file
         stdout_console.print(describe_thresholds(metrics.n_calibration))
+    _print_unlike(metrics.unlike_training)
     if metrics.without_images:
         stdout_console.print(escape_control(metrics.without_images))
 
@@ -138,6 +139,7 @@ def _print_multi_class(metrics: Metrics) -> None:
     _print_selective(metrics.selective)
     if metrics.prediction_sets:
         _print_sets(metrics.prediction_sets)
+    _print_unlike(metrics.unlike_training)
 
 
 def _print_selective(selective: SelectiveMetrics) -> None:
@@ -167,3 +169,16 @@ def _print_sets(sets: SetMetrics) -> None:
         from tinysight.models.conformal import SetPromise
 
         stdout_console.print(SetPromise(sets.n_calibration).describe())
+
+
+def _print_unlike(unlike: OodMetrics | None) -> None:
+    if unlike is None:
+        return
+    stdout_console.print(
+        f"marked as unlike the training images: {percent(unlike.share)} (95% interval "
+        f"{percent_interval(unlike.share_ci95)})"
+    )
+    if unlike.n_calibration is not None:
+        from tinysight.models.ood import describe_ood
+
+        stdout_console.print(describe_ood(unlike.threshold, unlike.n_calibration))

@@ -185,13 +185,16 @@ def _format(prediction: Prediction, num_classes: int) -> Iterator[str]:
     """Yield the line of an image, and an indented one if its prediction set says more."""
     from tinysight.models.conformal import describe_set
 
+    is_unlike = prediction["unlike_training"] is True
+    doubts = [*["unsure"] * prediction.get("unsure", False), *["unlike the training images"] * is_unlike]
+    head = f"{prediction['input']}: {', '.join(doubts)}{': ' if doubts else ''}"
     if "labels" in prediction:
-        yield f"{prediction['input']}: {_format_labels(prediction)}"
+        yield f"{head}{_format_labels(prediction)}"
         return
-    classes = _format_choices(prediction["top"])
     label = f"  (label: {prediction['label']})" if "label" in prediction else ""
-    yield f"{prediction['input']}: {'unsure: ' if prediction['unsure'] else ''}{classes}{label}"
-    if text := describe_set(prediction["prediction_set"] or [], num_classes):
+    yield f"{head}{_format_choices(prediction['top'])}{label}"
+    text = describe_set(prediction["prediction_set"] or [], num_classes)
+    if text and not is_unlike:  # the coverage of sets holds for images like the training images
         yield f"    {text}"
 
 

@@ -12,10 +12,10 @@ from tinysight._util.errors import InputError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
 from tinysight.data.splits import join
-from tinysight.evaluation.metrics import compute_metrics
+from tinysight.evaluation.metrics import compute_metrics, count_unlike_training
 from tinysight.evaluation.multi_label import compute_multi_label_metrics
 from tinysight.models.classifier import ClassifierSpec
-from tinysight.models.predictor import Predictor
+from tinysight.models.predictor import Outputs, Predictor
 from tinysight.runs.records import AnyMetrics, SplitName
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, match_classes, open_dataset, split_of_run
@@ -57,10 +57,10 @@ def evaluate(
     opened = match_classes(opened, classifier)
     is_own = is_dataset_of(run, opened)
     images = select_split(run, opened, split)
-    probabilities = classifier.probabilities(images.pixels)
+    outputs = classifier.outputs(images.pixels)
     metrics = _measure(
         classifier.spec,
-        probabilities,
+        outputs,
         images,
         split,
         classifier.probabilities(images.pixels, tta=True) if tta else None,
@@ -69,21 +69,22 @@ def evaluate(
     metrics = metrics.model_copy(update={**origin, "weights_sha256": weights_checksum})
     if is_own:
         run.write_metrics(metrics)
-        run.write_predictions(probabilities, images.labels, opened.notes)
+        run.write_predictions(outputs.probabilities, images.labels, opened.notes)
     return metrics
 
 
 def _measure(
     spec: ClassifierSpec,
-    probabilities: NDArray[np.float32],
+    outputs: Outputs,
     images: Split,
     split: SplitName,
     probabilities_tta: NDArray[np.float32] | None,
 ) -> AnyMetrics:
     """Return the metrics of the task of a classifier."""
+    unlike_training = count_unlike_training(outputs.ood_scores, spec.ood_threshold, spec.n_calibration)
     if spec.task == "multi-label":
         return compute_multi_label_metrics(
-            probabilities,
+            outputs.probabilities,
             images.labels,
             spec.class_names,
             split,
@@ -91,9 +92,10 @@ def _measure(
             spec.temperature,
             spec.n_calibration,
             probabilities_tta,
+            unlike_training,
         )
     return compute_metrics(
-        probabilities,
+        outputs.probabilities,
         images.labels,
         spec.class_names,
         split,
@@ -103,6 +105,7 @@ def _measure(
         probabilities_tta,
         spec.set_threshold,
         spec.n_calibration,
+        unlike_training,
     )
 
 
@@ -113,16 +116,25 @@ def evaluate_classifier(classifier: Predictor, dataset: Dataset) -> AnyMetrics:
         DataError: the dataset has other classes or a different image size.
     """
     images = _unseen_images(match_classes(dataset, classifier))
-    probabilities, names = classifier.probabilities(images.pixels), classifier.class_names
+    outputs, names = classifier.outputs(images.pixels), classifier.class_names
+    unlike_training = count_unlike_training(outputs.ood_scores, classifier.ood_threshold)
     if classifier.task == "multi-label":
-        return compute_multi_label_metrics(probabilities, images.labels, names, "test", classifier.thresholds)
+        return compute_multi_label_metrics(
+            outputs.probabilities,
+            images.labels,
+            names,
+            "test",
+            classifier.thresholds,
+            unlike_training=unlike_training,
+        )
     return compute_metrics(
-        probabilities,
+        outputs.probabilities,
         images.labels,
         names,
         "test",
         abstain_below=classifier.abstain_below,
         set_threshold=classifier.set_threshold,
+        unlike_training=unlike_training,
     )
 
 

@@ -24,6 +24,7 @@ from tinysight.runs.records import (
     CalibrationMetrics,
     ClassScores,
     Metrics,
+    OodMetrics,
     SelectiveMetrics,
     SetCoverage,
     SetMetrics,
@@ -47,6 +48,7 @@ def compute_metrics(
     probabilities_tta: ProbabilityArray | None = None,
     set_threshold: float | None = None,
     n_calibration: int | None = None,
+    unlike_training: OodMetrics | None = None,
 ) -> Metrics:
     """Compute all metrics of predicted probabilities.
 
@@ -61,6 +63,7 @@ def compute_metrics(
         probabilities_tta: (n, classes), computed with TTA, for `accuracy_tta`.
         set_threshold: probability from which a class is in the prediction set; None leaves the sets out.
         n_calibration: number of validation images that this threshold was calibrated on; recorded.
+        unlike_training: how many of the images are marked as unlike the training images; recorded.
 
     Returns:
         The metrics. Scores of a class without predictions or images are 0.
@@ -102,6 +105,7 @@ def compute_metrics(
         prediction_sets=None
         if set_threshold is None
         else _prediction_sets(probabilities, labels, class_names, set_threshold, n_calibration),
+        unlike_training=unlike_training,
         intervals=intervals,
     )
 
@@ -122,6 +126,27 @@ def _selective(
         n_calibration=promise and promise.n,
         aurc=area_under_risk_coverage(confidences, correct),
         curve=tuple((float(coverage[index]), float(error[index])) for index in indices),
+    )
+
+
+def count_unlike_training(
+    ood_scores: NDArray[np.floating[Any]], threshold: float | None, n_calibration: int | None = None
+) -> OodMetrics | None:
+    """Return how many images are marked as unlike the training images; None without a threshold.
+
+    Args:
+        ood_scores: (n,).
+        threshold: the score above which an image is marked.
+        n_calibration: number of validation images that the threshold was chosen on; recorded.
+    """
+    if threshold is None:
+        return None
+    n, marked = len(ood_scores), int((ood_scores > threshold).sum())
+    return OodMetrics(
+        share=marked / max(n, 1),
+        share_ci95=wilson_interval(marked, n),
+        threshold=threshold,
+        n_calibration=n_calibration,
     )
 
 

@@ -14,7 +14,7 @@ from tinysight.data.labels import Labels
 from tinysight.evaluation.confidence_intervals import label_intervals, mean_loss_interval, wilson_interval
 from tinysight.evaluation.metrics import ProbabilityArray, check_probabilities
 from tinysight.models.scores import average_precisions, mean_average_precision
-from tinysight.runs.records import ClassScores, LabelScores, MultiLabelMetrics, SplitName
+from tinysight.runs.records import ClassScores, LabelScores, MultiLabelMetrics, OodMetrics, SplitName
 
 
 def compute_multi_label_metrics(
@@ -26,6 +26,7 @@ def compute_multi_label_metrics(
     temperature: float = 1.0,
     n_calibration: int = 0,
     probabilities_tta: ProbabilityArray | None = None,
+    unlike_training: OodMetrics | None = None,
 ) -> MultiLabelMetrics:
     """Compute all metrics of predicted probabilities.
 
@@ -38,6 +39,7 @@ def compute_multi_label_metrics(
         temperature: temperature of the probabilities; recorded, not applied.
         n_calibration: number of validation images that the thresholds were chosen on; recorded.
         probabilities_tta: (n, labels), computed with TTA, for `mean_average_precision_tta`.
+        unlike_training: how many of the images are marked as unlike the training images; recorded.
 
     Returns:
         The metrics. Precision, recall and F1 of a label without predictions or images are 0, also in the macro
@@ -72,6 +74,7 @@ def compute_multi_label_metrics(
         intervals=label_intervals(predictions, labels, class_names),
         temperature=temperature,
         n_calibration=n_calibration,
+        unlike_training=unlike_training,
     )
 
 

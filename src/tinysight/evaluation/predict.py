@@ -20,8 +20,7 @@ from tinysight.data.inputs import ImageInput, expand_inputs
 from tinysight.data.labels import label_names
 from tinysight.models.classifier import top_k
 from tinysight.models.conformal import prediction_set
-from tinysight.models.predictor import ModelSource
-from tinysight.models.tta import average_over_crops
+from tinysight.models.predictor import ModelSource, Outputs, is_unlike_training
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import check_test_indices, open_complete_dataset
 
@@ -36,8 +35,9 @@ class Prediction(TypedDict):
 
     `top` lists the most probable classes, and `prediction_set` the names of the classes in the prediction set, the most
     probable first; it is None if the sets were not calibrated. If images may have several labels, `labels` lists those
-    that the image gets, and there is neither `unsure` nor `prediction_set`. `label` or `true_labels` is present if the
-    true class or labels are known.
+    that the image gets, and there is neither `unsure` nor `prediction_set`. `unlike_training` says whether the image is
+    unlike the training images; it is None if that is not known. `label` or `true_labels` is present if the true class
+    or labels are known.
     """
 
     input: str
@@ -45,6 +45,7 @@ class Prediction(TypedDict):
     top: list[ClassProbability]
     unsure: NotRequired[bool]
     prediction_set: NotRequired[list[str] | None]
+    unlike_training: bool | None
     label: NotRequired[str]
     true_labels: NotRequired[list[str]]
 
@@ -107,12 +108,12 @@ class ImagePredictor:
         crops = self.classifier.crops
         chunk = max(1, CHUNK // len(crops))  # memory does not grow with the number of crops
         for chunk_slice, pixels, failures in decode_in_chunks(sources, size, crops, chunk):
-            probabilities, reasons = self._probabilities(pixels), dict(failures)
-            for index, (name, _) in enumerate(images[chunk_slice]):
+            outputs, reasons = self._outputs(pixels), dict(failures)
+            for index, ((name, _), output) in enumerate(zip(images[chunk_slice], outputs, strict=True)):
                 if index in reasons:
                     yield UnreadableImage(name, reasons[index])
                 else:
-                    yield self._prediction(name, probabilities[index])
+                    yield self._prediction(name, *output)
             progress.advance(len(pixels))
 
     def _predict_test_images(
@@ -122,37 +123,38 @@ class ImagePredictor:
             raise InputError(f"{self.source.path}: not a run, so it has no test images. Pass image files.")
         test = open_complete_dataset(self.source, self.dataset, data_dir, progress).test
         check_test_indices(indices, test)
-        probabilities = self._probabilities(test.pixels[list(indices), None])
-        for index, row in zip(indices, probabilities, strict=True):
+        outputs = self._outputs(test.pixels[list(indices), None])
+        for index, output in zip(indices, outputs, strict=True):
             names = label_names(test.labels[index], self.classifier.class_names)
-            prediction = self._prediction(f"test[{index}]", row)
+            prediction = self._prediction(f"test[{index}]", *output)
             if self.classifier.task == "multi-label":
                 yield {**prediction, "true_labels": list(names)}
             else:
                 yield {**prediction, "label": names[0]}
 
-    def _probabilities(self, crops: Pixels) -> NDArray[np.float32]:
-        probabilities = average_over_crops(self.classifier.probabilities, crops)
-        if not np.isfinite(probabilities).all():
+    def _outputs(self, crops: Pixels) -> Outputs:
+        outputs = Outputs.over_crops(self.classifier.outputs, crops)
+        if not np.isfinite(outputs.probabilities).all():
             raise RunError(
                 f"{self.source.path}: predicts NaN or infinity. Its training diverged or its weights were modified; "
                 "train again."
             )
-        return probabilities
+        return outputs
 
-    def _prediction(self, name: str, probabilities: NDArray[np.float32]) -> Prediction:
+    def _prediction(self, name: str, probabilities: NDArray[np.float32], ood_score: float) -> Prediction:
         names, thresholds = self.classifier.class_names, self.classifier.thresholds
         ranked: list[ClassProbability] = [
             {"class": names[index], "index": int(index), "probability": float(probabilities[index])}
             for index in top_k(probabilities, len(names))
         ]
-        top = ranked[: self.top]
+        top, unlike = ranked[: self.top], is_unlike_training(ood_score, self.classifier.ood_threshold)
         if thresholds:
             labels = [choice for choice in ranked if choice["probability"] >= thresholds[choice["index"]]]
-            return {"input": name, "labels": labels, "top": top}
+            return {"input": name, "labels": labels, "top": top, "unlike_training": unlike}
         return {
             "input": name,
             "top": top,
             "unsure": top[0]["probability"] < self.classifier.abstain_below,
             "prediction_set": prediction_set(probabilities, self.classifier.set_threshold, names),
+            "unlike_training": unlike,
         }

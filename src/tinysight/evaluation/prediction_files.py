@@ -23,10 +23,10 @@ def write_csv(
 ) -> None:
     """Write one row per image to a CSV file, which replaces an earlier file as a whole.
 
-    The columns are `input`, `unsure`, `prediction_set` (its classes, separated as the labels in a table of images),
-    `class` and `probability`, then `class_2`, `probability_2` and so on up to `top`, and `error`, which says why an
-    image cannot be read. If images may have several labels, `labels` takes the place of `unsure` and `prediction_set`:
-    the labels that the image gets.
+    The columns are `input`, `unlike_training` (empty if it is not known), `unsure`, `prediction_set` (its classes,
+    separated as the labels in a table of images), `class` and `probability`, then `class_2`, `probability_2` and so on
+    up to `top`, and `error`, which says why an image cannot be read. If images may have several labels, `labels` takes
+    the place of `unsure` and `prediction_set`: the labels that the image gets.
 
     Raises:
         StorageError: the file cannot be written.
@@ -36,7 +36,7 @@ def write_csv(
     with atomic_writer(path) as binary:
         file = io.TextIOWrapper(binary, encoding="utf-8", newline="")
         decision = ["labels"] if task == "multi-label" else ["unsure", "prediction_set"]
-        writer = csv.DictWriter(file, ["input", *decision, *columns, "error"], restval="")
+        writer = csv.DictWriter(file, ["input", "unlike_training", *decision, *columns, "error"], restval="")
         writer.writeheader()
         writer.writerows(_row(result, suffixes) for result in results)
         file.detach()  # flushes; atomic_writer still needs the binary file
@@ -45,15 +45,20 @@ def write_csv(
 def _row(result: Prediction | UnreadableImage, suffixes: Sequence[str]) -> dict[str, object]:
     if isinstance(result, UnreadableImage):
         return {"input": result.input, "error": result.error}
-    row: dict[str, object] = {"input": result["input"]}
+    unlike = result["unlike_training"]
+    row: dict[str, object] = {"input": result["input"], "unlike_training": "" if unlike is None else _flag(unlike)}
     if "labels" in result:
         row["labels"] = SEPARATOR.join(choice["class"] for choice in result["labels"])
     else:
-        row["unsure"] = str(result["unsure"]).lower()
+        row["unsure"] = _flag(result["unsure"])
         row["prediction_set"] = SEPARATOR.join(result["prediction_set"] or [])
     for suffix, choice in zip(suffixes, result["top"], strict=False):  # there may be fewer classes than `top`
         row |= {f"class{suffix}": choice["class"], f"probability{suffix}": f"{choice['probability']:.6f}"}
     return row
+
+
+def _flag(value: bool) -> str:
+    return str(value).lower()
 
 
 class ImageSorter:

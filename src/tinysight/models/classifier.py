@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -22,6 +22,9 @@ from tinysight.data.dataset import Pixels
 from tinysight.data.labels import Task
 from tinysight.data.pixels import iter_chunks, take
 from tinysight.models.conformal import SetPromise
+from tinysight.models.network import logits_and_embedding
+from tinysight.models.ood import OodDetector
+from tinysight.models.predictor import Outputs
 from tinysight.models.selective import Promise
 from tinysight.models.tta import IDENTITY_VIEW, View, tta_views
 from tinysight.recipes.schema import ModelSection
@@ -91,6 +94,7 @@ class PredictorInfo(BaseModel):
         thresholds: multi-label: the probability from which an image gets each label, 0..1. Multi-class: empty.
         set_threshold: probability from which a class is in the prediction set, 0..1, see `prediction_sets`; None if it
             was not calibrated.
+        ood_threshold: OOD score above which an image is unlike the training images; None if it is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -102,6 +106,7 @@ class PredictorInfo(BaseModel):
     task: Task = "multi-class"
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     set_threshold: float | None = Field(None, ge=0, le=1)
+    ood_threshold: float | None = None
 
     @model_validator(mode="after")
     def _check_thresholds(self) -> Self:
@@ -164,10 +169,12 @@ class Classifier:
     Attributes:
         spec: class names, image size, normalization and calibration.
         network: maps normalized images to logits.
+        detector: scores how unlike the training images an image is, or None. `spec.ood_threshold` belongs to it.
     """
 
     spec: ClassifierSpec
     network: nn.Module
+    detector: OodDetector | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         spec, count = self.spec, sum(parameter.numel() for parameter in self.network.parameters())
@@ -193,6 +200,11 @@ class Classifier:
     def set_threshold(self) -> float | None:
         """The probability from which a class is in the prediction set, 0..1; None if it was not calibrated."""
         return self.spec.set_threshold
+
+    @property
+    def ood_threshold(self) -> float | None:
+        """The OOD score above which an image is unlike the training images; None if it is not known."""
+        return self.spec.ood_threshold
 
     @property
     def task(self) -> Task:
@@ -222,31 +234,49 @@ class Classifier:
         """
         return replace(self, spec=ClassifierSpec(**dict(self.spec) | changes))
 
-    @torch.inference_mode()
     def logits(self, pixels: Pixels, view: View = IDENTITY_VIEW) -> Tensor:
         """Return float32 logits (n, classes) for one view of uint8 images (n, 3, image_size, image_size).
 
         With bfloat16 hardware, the logits are computed in bfloat16 where the top-2 margin is large enough.
         """
-        tune_malloc()
-        if self.uses_float32:
-            return self._logits(self.network, pixels, view)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = self._logits(self.bf16_network, pixels, view)
-        ambiguous = ~(top2_margin(logits) > (self.spec.bf16_margin or 0.0))  # negated, so that NaN counts as ambiguous
-        if ambiguous.any():
-            logits[ambiguous] = self._logits(self.network, take(pixels, ambiguous.numpy()), view)
-        return logits
+        return self._forward(pixels, view, None)[0]
 
     def probabilities(self, pixels: Pixels, tta: bool = False) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size).
 
         `tta` averages the logits of several views of each image (test-time augmentation).
         """
+        return self._outputs(pixels, tta, None).probabilities
+
+    def outputs(self, pixels: Pixels, tta: bool = False) -> Outputs:
+        """Return probabilities and OOD scores of uint8 images (n, 3, image_size, image_size).
+
+        With `tta`, the probabilities are those of several views, and the scores those of the images themselves.
+        """
+        return self._outputs(pixels, tta, self.detector)
+
+    def _outputs(self, pixels: Pixels, tta: bool, detector: OodDetector | None) -> Outputs:
         weights = tta_views(self.spec.tta_shift) if tta else {IDENTITY_VIEW: 1.0}
-        logits = torch.stack([weight * self.logits(pixels, view) for view, weight in weights.items()]).sum(0)
-        probabilities: NDArray[np.float32] = self.spec.to_probabilities(logits).numpy()
-        return probabilities
+        logits, scores = self._forward(pixels, IDENTITY_VIEW, detector)
+        views = [
+            weight * (logits if view == IDENTITY_VIEW else self.logits(pixels, view))
+            for view, weight in weights.items()
+        ]
+        return Outputs(self.spec.to_probabilities(torch.stack(views).sum(0)).numpy(), scores.numpy())
+
+    @torch.inference_mode()
+    def _forward(self, pixels: Pixels, view: View, detector: OodDetector | None) -> tuple[Tensor, Tensor]:
+        """Return logits, and OOD scores, which are NaN without a detector."""
+        tune_malloc()
+        if self.uses_float32:
+            return self._run(self.network, pixels, view, detector)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, scores = self._run(self.bf16_network, pixels, view, detector)
+        ambiguous = ~(top2_margin(logits) > (self.spec.bf16_margin or 0.0))  # negated, so that NaN counts as ambiguous
+        if ambiguous.any():
+            repeated = self._run(self.network, take(pixels, ambiguous.numpy()), view, detector)
+            logits[ambiguous], scores[ambiguous] = repeated
+        return logits, scores
 
     @property
     def uses_float32(self) -> bool:
@@ -262,14 +292,24 @@ class Classifier:
                 layer.to(torch.bfloat16)
         return network
 
-    def _logits(self, network: nn.Module, pixels: Pixels, view: View) -> Tensor:
+    def _run(
+        self, network: nn.Module, pixels: Pixels, view: View, detector: OodDetector | None
+    ) -> tuple[Tensor, Tensor]:
         if network.training:
             network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
-        logits, normalization = [torch.empty(0, len(self.class_names))], self.spec.normalization
+        logits, scores = [torch.empty(0, len(self.class_names))], [torch.empty(0)]
+        normalization = self.spec.normalization
         for batch in iter_batches(pixels, self.spec.model.input_size):
             images = normalization(view(torch.from_numpy(batch).float()))
-            logits.append(network(images.contiguous(memory_format=torch.channels_last)).float())
-        return torch.cat(logits)
+            images = images.contiguous(memory_format=torch.channels_last)
+            if detector is None:
+                logits.append(network(images).float())
+                scores.append(torch.full((len(batch),), math.nan))
+            else:
+                outputs, features = logits_and_embedding(network, images)
+                logits.append(outputs.float())
+                scores.append(detector.scores(features, outputs))
+        return torch.cat(logits), torch.cat(scores)
 
 
 def top_k(probabilities: NDArray[np.floating[Any]], k: int) -> NDArray[np.intp]:

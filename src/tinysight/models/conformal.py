@@ -36,12 +36,8 @@ class SetPromise:
 
     @property
     def lower_bound(self) -> float:
-        """The coverage that 95% of draws of the validation images exceed, 0..1.
-
-        The coverage on new images has a Beta distribution over the draws (Vovk, "Conditional validity of inductive
-        conformal predictors", Machine Learning 92, 2013).
-        """
-        return float(betaincinv(_rank(self.n), self.n + 1 - _rank(self.n), 0.05))
+        """The coverage that 95% of draws of the validation images exceed, 0..1."""
+        return coverage_lower_bound(self.n)
 
     def describe(self) -> str:
         """Return what the sets promise, or why they contain all classes, as sentences."""
@@ -75,7 +71,7 @@ def fit_set_threshold(probabilities: ProbabilityArray, labels: NDArray[np.intege
     n = len(labels)
     if n < IMAGES_NEEDED:
         return ALL_CLASSES
-    return float(np.sort(probabilities[np.arange(n), labels])[n - _rank(n)])
+    return float(np.sort(probabilities[np.arange(n), labels])[n - coverage_rank(n)])
 
 
 def prediction_sets(probabilities: ProbabilityArray, threshold: float) -> NDArray[np.bool_]:
@@ -127,6 +123,15 @@ def describe_set(names: Sequence[str], num_classes: int) -> str:
     return f"{', '.join(first)} or {last} ({COVERAGE:.0%})"
 
 
-def _rank(n: int) -> int:
-    """Return how many of `n` images must have a true class in their set."""
+def coverage_rank(n: int) -> int:
+    """Return how many of `n` validation images a threshold must cover, so that it covers 95% of other images."""
     return math.ceil((n + 1) * COVERAGE - 1e-9)
+
+
+def coverage_lower_bound(n: int) -> float:
+    """Return the share of other images, 0..1, that a threshold covers in at least 95% of draws of `n` >= 19 images.
+
+    The share has a Beta distribution over the draws (Vovk, "Conditional validity of inductive conformal predictors",
+    Machine Learning 92, 2013).
+    """
+    return float(betaincinv(coverage_rank(n), n + 1 - coverage_rank(n), 0.05))

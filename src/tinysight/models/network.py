@@ -30,6 +30,23 @@ class Network(nn.Module):
         return logits
 
 
+def logits_and_embedding(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits (n, classes), bit for bit as `network` does, and the embedding (n, d) of normalized images.
+
+    It takes one pass for a `Network`, or for a module without a method `features`.
+
+    Raises:
+        ModelError: the network has no embedding.
+    """
+    if isinstance(network, Network):
+        features = network.features(images)
+        logits: Tensor = network.head(features)
+        return logits, features
+    if _has_features(network):
+        return network(images), embed(network, images)
+    return _last_linear(network, images)
+
+
 def embed(network: nn.Module, images: Tensor) -> Tensor:
     """Return the embedding (n, d) that `network` computes from normalized images (n, 3, height, width).
 
@@ -38,9 +55,19 @@ def embed(network: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ModelError: the network has neither.
     """
-    if callable(features := getattr(network, "features", None)) and not isinstance(features, nn.Module):
-        embedding: Tensor = features(images)
-        return embedding
+    if not _has_features(network):
+        return _last_linear(network, images)[1]
+    embedding: Tensor = network.features(images)  # type: ignore[operator]  # checked above
+    return embedding
+
+
+def _has_features(network: nn.Module) -> bool:
+    features = getattr(network, "features", None)
+    return callable(features) and not isinstance(features, nn.Module)
+
+
+def _last_linear(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits, and the input of the last `nn.Linear` that runs."""
     inputs: list[Tensor] = []
     hooks = [
         layer.register_forward_pre_hook(lambda _, values: inputs.append(values[0]))
@@ -48,7 +75,7 @@ def embed(network: nn.Module, images: Tensor) -> Tensor:
         if isinstance(layer, nn.Linear)
     ]
     try:
-        network(images)
+        logits: Tensor = network(images)
     finally:
         for hook in hooks:
             hook.remove()
@@ -56,4 +83,4 @@ def embed(network: nn.Module, images: Tensor) -> Tensor:
         raise ModelError(
             f"{type(network).__name__}: has no embedding. Give it a method features(images) that returns (n, d)."
         )
-    return inputs[-1].flatten(1)
+    return logits, inputs[-1].flatten(1)

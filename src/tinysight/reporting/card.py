@@ -15,6 +15,7 @@ from typing import Any
 from tinysight.data.dataset import Provenance
 from tinysight.data.labels import Task
 from tinysight.models.classifier import Classifier
+from tinysight.models.ood import describe_ood
 from tinysight.models.pretrained import DOUBT
 from tinysight.models.registry import FAMILIES
 from tinysight.models.scores import describe_thresholds
@@ -41,8 +42,9 @@ OUT_OF_SCOPE = (
 )
 OTHER_IMAGES: dict[Task, str] = {
     "multi-class": "Not for images of other classes. There is no 'none of the above' class: out-of-distribution images "
-    "still get one of the classes or are marked unsure.",
-    "multi-label": "Not for images of another kind: out-of-distribution images may still get any of the labels.",
+    "still get one of the classes. Only some are marked as unsure or as unlike the training images.",
+    "multi-label": "Not for images of another kind: out-of-distribution images may still get any of the labels. "
+    "Only some are marked as unlike the training images.",
 }
 CONTESTING = (
     "People affected by a prediction can request the image, the prediction with its probability, an explanation "
@@ -82,6 +84,7 @@ class Card:
         promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error. For
             several labels: how their thresholds were chosen.
         set_promise: what the prediction sets promise; "" if they were not calibrated.
+        ood_promise: how often images like the training images are marked as unlike them; "" if none is marked.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
         train_seconds, kilowatt_hours: training time and estimated energy.
@@ -104,6 +107,7 @@ class Card:
     never_predicted: str
     promise: str
     set_promise: str
+    ood_promise: str
     recall: dict[str, CardMetric]
     precision: dict[str, CardMetric]
     average_precision: dict[str, CardMetric]
@@ -144,6 +148,7 @@ class Card:
             never_predicted=_missing_classes(metrics) if metrics else "",
             promise=describe_promise(classifier),
             set_promise=classifier.spec.set_promise.describe() if classifier.spec.set_promise else "",
+            ood_promise=_describe_ood(classifier),
             recall=_by_class(metrics, "recall") if metrics else {},
             precision=_by_class(metrics, "precision") if metrics else {},
             average_precision=_average_precision(metrics) if isinstance(metrics, MultiLabelMetrics) else {},
@@ -216,7 +221,19 @@ def describe_promise(classifier: Classifier) -> str:
     return promise.describe(classifier.abstain_below) if promise else ""
 
 
+def _describe_ood(classifier: Classifier) -> str:
+    threshold = classifier.ood_threshold
+    return "" if threshold is None else describe_ood(threshold, classifier.spec.n_calibration)
+
+
 def _overall_metrics(metrics: AnyMetrics) -> tuple[CardMetric, ...]:
+    unlike, own = metrics.unlike_training, _task_metrics(metrics)
+    if unlike is None:
+        return own
+    return (*own, CardMetric("marked as unlike the training images", unlike.share, unlike.share_ci95))
+
+
+def _task_metrics(metrics: AnyMetrics) -> tuple[CardMetric, ...]:
     if isinstance(metrics, MultiLabelMetrics):
         return _multi_label_metrics(metrics)
     intervals, selective, sets = metrics.intervals, metrics.selective, metrics.prediction_sets

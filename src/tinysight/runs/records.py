@@ -148,9 +148,10 @@ class Environment(Record):
 
 
 class ModelRecord(ClassifierSpec, Record):
-    """model.json: the classifier without its weights, and their checksum."""
+    """model.json: the classifier without its tensors, and the checksums of its weights and of its OOD detector."""
 
     weights_sha256: str
+    ood_sha256: str | None = None
 
     @property
     def spec(self) -> ClassifierSpec:
@@ -265,6 +266,21 @@ class SetMetrics(SetCoverage):
     per_class: dict[str, SetCoverage]
 
 
+class OodMetrics(FrozenModel):
+    """Images that are marked as unlike the training images; on images like these, all are false alarms.
+
+    Attributes:
+        share, share_ci95: fraction of the images, and its 95% interval.
+        threshold: the OOD score above which an image is marked.
+        n_calibration: number of validation images that it was chosen on; None if unknown.
+    """
+
+    share: Finite
+    share_ci95: Interval
+    threshold: Finite
+    n_calibration: int | None
+
+
 class ScoreIntervals(FrozenModel):
     """Intervals of precision, recall and F1."""
 
@@ -301,6 +317,7 @@ class Metrics(Record):
         confusion_matrix: number of images by true class (row) and predicted class (column).
         calibration, selective, intervals: see their classes.
         prediction_sets: see its class; None if the classifier has no calibrated sets.
+        unlike_training: see its class; None if the classifier has no OOD detector.
         recipe, dataset: names of the recipe and the dataset; None for a classifier without a run.
         notes: caveats of the dataset.
         weights_sha256: checksum of the evaluated weights; None for a classifier without a run.
@@ -320,6 +337,7 @@ class Metrics(Record):
     calibration: CalibrationMetrics
     selective: SelectiveMetrics
     prediction_sets: SetMetrics | None = None
+    unlike_training: OodMetrics | None = None
     intervals: MetricIntervals
     recipe: str | None = None
     dataset: str | None = None
@@ -382,6 +400,7 @@ class MultiLabelMetrics(Record):
         intervals: see its class.
         temperature: temperature of the probabilities.
         n_calibration: number of validation images that the thresholds were chosen on.
+        unlike_training: see its class; None if the classifier has no OOD detector.
         recipe, dataset: names of the recipe and the dataset; None for a classifier without a run.
         notes: caveats of the dataset.
         weights_sha256: checksum of the evaluated weights; None for a classifier without a run.
@@ -404,6 +423,7 @@ class MultiLabelMetrics(Record):
     intervals: LabelIntervals
     temperature: Positive
     n_calibration: int = Field(ge=0)
+    unlike_training: OodMetrics | None = None
     recipe: str | None = None
     dataset: str | None = None
     notes: tuple[str, ...] = ()

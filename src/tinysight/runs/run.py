@@ -29,6 +29,7 @@ from tinysight.data import image_ids
 from tinysight.data.labels import Labels, Task
 from tinysight.models.classifier import Classifier
 from tinysight.models.network import NetworkFactory
+from tinysight.models.ood import OodDetector
 from tinysight.models.registry import build_network
 from tinysight.models.scores import predicted_labels
 from tinysight.recipes import loading
@@ -54,6 +55,7 @@ _TRAINING_FILES = (
     "summary.json",
     "model.json",
     "model.safetensors",
+    "ood.safetensors",
     "checkpoint/*",
 )
 
@@ -233,8 +235,24 @@ class Run:
         if _shapes(tensors) != _shapes(network.state_dict()):
             raise RunError(f"{path}: the shapes of the weights do not match model.json. Restore both from one copy.")
         network.load_state_dict({name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True)
-        classifier = Classifier(record.spec, network)
+        classifier = Classifier(record.spec, network, self._read_detector(record))
         return classifier if self._same_bf16() else classifier.with_spec(bf16_margin=None)
+
+    def _read_detector(self, record: ModelRecord) -> OodDetector | None:
+        """Return the OOD detector, or None if the classifier has none."""
+        if record.ood_sha256 is None:
+            return None
+        path = self.path / "ood.safetensors"
+        tensors, _, checksum = weights.read_tensors(path)
+        if checksum != record.ood_sha256:
+            raise RunError(f"{path}: does not match model.json in the same directory. Restore both from one copy.")
+        weights.check_finite(tensors, path)
+        n = len(tensors["energies"]) if set(tensors) == {"features", "energies"} else 0
+        width = tensors["features"].shape[-1] if n else 0
+        shapes = {"features": (torch.Size((n, width)), torch.float16), "energies": (torch.Size((n,)), torch.float32)}
+        if not n or not width or _shapes(tensors) != shapes:
+            raise RunError(f"{path}: contains no embeddings of training images. Restore it from a copy or train again.")
+        return OodDetector(**tensors, task=record.task)
 
     def _build_network(self, record: ModelRecord) -> nn.Module:
         """Build the network of model.json, whose weights the caller assigns."""
@@ -262,10 +280,22 @@ class Run:
         )
 
     def write_classifier(self, classifier: Classifier) -> None:
-        """Write the weights, then model.json; remove the evaluation and the audit of the previous weights."""
+        """Write the weights and the OOD detector, then model.json; remove the results of the previous weights."""
         checksum = weights.write_tensors(classifier.network.state_dict(), {}, self.path / "model.safetensors")
-        records.write_record(ModelRecord(**dict(classifier.spec), weights_sha256=checksum), self.path / "model.json")
+        record = ModelRecord(
+            **dict(classifier.spec), weights_sha256=checksum, ood_sha256=self._write_detector(classifier.detector)
+        )
+        records.write_record(record, self.path / "model.json")
         self._remove_evaluation()
+
+    def _write_detector(self, detector: OodDetector | None) -> str | None:
+        """Write the OOD detector and return its checksum; without one, remove that of earlier weights."""
+        path = self.path / "ood.safetensors"
+        if detector is not None:
+            return weights.write_tensors({"features": detector.features, "energies": detector.energies}, {}, path)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+        return None
 
     def metrics(self) -> AnyMetrics:
         """Return the metrics of the current weights: `MultiLabelMetrics` if images may have several labels.

@@ -7,11 +7,15 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
-from tinysight.models.tta import Probabilities
+from tinysight.models.predictor import Outputs
 
-PendingRequest = tuple[Pixels, "asyncio.Future[Probabilities]"]
+Output = tuple[NDArray[np.float32], float]
+"""The probabilities, (classes,), and the OOD score of an image."""
+
+PendingRequest = tuple[Pixels, "asyncio.Future[Output]"]
 
 
 class MicroBatcher:
@@ -22,19 +26,19 @@ class MicroBatcher:
     each core has its own process.
 
     Args:
-        probabilities: returns (n, classes) for crops of shape (n, crops, 3, height, width).
+        outputs: returns the outputs for crops of shape (n, crops, 3, height, width).
         max_batch_size: maximum number of images per batch.
     """
 
-    def __init__(self, probabilities: Callable[[Pixels], Probabilities], max_batch_size: int) -> None:
-        self._probabilities, self._max_batch_size = probabilities, max_batch_size
+    def __init__(self, outputs: Callable[[Pixels], Outputs], max_batch_size: int) -> None:
+        self._outputs, self._max_batch_size = outputs, max_batch_size
         self._queue: deque[PendingRequest] = deque()
         self._last_length = 0
 
-    async def probabilities(self, crops: Pixels) -> Probabilities:
-        """Return (classes,) for the crops of one image, (crops, 3, height, width)."""
+    async def output(self, crops: Pixels) -> Output:
+        """Return the output for the crops of one image, (crops, 3, height, width)."""
         loop = asyncio.get_running_loop()
-        result: asyncio.Future[Probabilities] = loop.create_future()
+        result: asyncio.Future[Output] = loop.create_future()
         if not self._queue:
             loop.call_soon(self._poll)
         self._queue.append((crops, result))
@@ -56,10 +60,10 @@ class MicroBatcher:
         if not pending:
             return
         try:
-            probabilities = self._probabilities(np.stack([crops for crops, _ in pending]))
+            outputs = self._outputs(np.stack([crops for crops, _ in pending]))
         except Exception as error:  # fails this batch only
             for _, result in pending:
                 result.set_exception(error)
             return
-        for (_, result), row in zip(pending, probabilities, strict=True):
-            result.set_result(row)
+        for (_, result), output in zip(pending, outputs, strict=True):
+            result.set_result(output)

@@ -32,6 +32,9 @@ class ExplanationResponse(BaseModel):
     neighbors: list[NeighborImage]
 
 
+_UNLIKE = "whether the image is unlike the training images, so that the prediction means little; null if not known"
+
+
 class PredictResponse(BaseModel):
     """The prediction for one image."""
 
@@ -41,6 +44,7 @@ class PredictResponse(BaseModel):
         description="the classes of the 95% prediction set, most probable first; null if it was not calibrated",
         examples=[["cat"]],
     )
+    unlike_training: bool | None = Field(description=_UNLIKE)
     explanation: ExplanationResponse | None = None
 
 
@@ -49,6 +53,7 @@ class LabelsResponse(BaseModel):
 
     labels: list[TopClass] = Field(description="the labels that the image gets, most probable first; may be empty")
     top: list[TopClass] = Field(description="the most probable labels, whether or not the image gets them")
+    unlike_training: bool | None = Field(description=_UNLIKE)
 
 
 class ModelInfo(BaseModel):

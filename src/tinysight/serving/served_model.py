@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -17,6 +18,7 @@ from tinysight.explanation.feature_index import TrainingIndex
 from tinysight.explanation.occlusion import occlusion_maps
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.conformal import prediction_set
+from tinysight.models.predictor import is_unlike_training
 from tinysight.reporting.card import Card
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_local, open_dataset
@@ -80,13 +82,17 @@ class ServedModel:
             not_for=list(card.out_of_scope),
         )
 
-    def to_response(self, probabilities: np.ndarray, top: int) -> PredictResponse | LabelsResponse:
+    def to_response(
+        self, probabilities: np.ndarray, top: int, ood_score: float = math.nan
+    ) -> PredictResponse | LabelsResponse:
         """Return the `top` most probable classes, in descending order, and the labels that an image gets, if several.
 
         Args:
             probabilities: (classes,).
             top: number of classes.
+            ood_score: the OOD score of the image; NaN if the classifier has no OOD detector.
         """
+        unlike = is_unlike_training(ood_score, self.classifier.ood_threshold)
         names, thresholds = self.classifier.class_names, self.classifier.thresholds
         choices = [
             TopClass(name=names[i], index=int(i), probability=float(probabilities[i]))
@@ -94,11 +100,12 @@ class ServedModel:
         ]
         if thresholds:
             labels = [choice for choice in choices if choice.probability >= thresholds[choice.index]]
-            return LabelsResponse(labels=labels, top=choices[:top])
+            return LabelsResponse(labels=labels, top=choices[:top], unlike_training=unlike)
         return PredictResponse(
             top=choices,
             unsure=choices[0].probability < self.classifier.abstain_below,
             prediction_set=prediction_set(probabilities, self.classifier.set_threshold, names),
+            unlike_training=unlike,
         )
 
     def explain(self, pixels: Pixels, label: int) -> ExplanationResponse:

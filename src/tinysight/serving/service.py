@@ -21,7 +21,7 @@ from tinysight._util.errors import ImageError
 from tinysight.data.dataset import Pixels
 from tinysight.data.image_io import ImageFile
 from tinysight.models.classifier import Classifier, batch_size
-from tinysight.models.tta import average_over_crops
+from tinysight.models.predictor import Outputs
 from tinysight.serving.batcher import MicroBatcher
 from tinysight.serving.http import read_image
 from tinysight.serving.schemas import LabelsResponse, PredictResponse
@@ -37,7 +37,7 @@ class PredictionService:
     def __init__(self, model: ServedModel, limits: RequestLimits) -> None:
         self.model, self.limits, self.metrics = model, limits, RequestMetrics()
         self._batcher = MicroBatcher(
-            partial(average_over_crops, model.classifier.probabilities), limits.max_batch_size(model.classifier)
+            partial(Outputs.over_crops, model.classifier.outputs), limits.max_batch_size(model.classifier)
         )
         self._threads = ThreadPoolExecutor(2, "prediction")  # one builds the index, one decodes and explains
         self._in_flight, self._indexing = 0, False
@@ -45,7 +45,7 @@ class PredictionService:
     def warm_up(self) -> None:
         """Classify one blank image, so that torch's one-time setup is not part of the first request."""
         side = self.model.classifier.image_size
-        self.model.classifier.probabilities(np.zeros((1, 3, side, side), dtype=np.uint8))
+        self.model.classifier.outputs(np.zeros((1, 3, side, side), dtype=np.uint8))
 
     def build_index(self) -> None:
         """Start to build the feature index in the background; explanations lack neighbors until it is ready."""
@@ -79,7 +79,8 @@ class PredictionService:
 
     async def _predict(self, request: Request, top: int, explain: bool) -> PredictResponse | LabelsResponse:
         crops = await self._crops(await read_image(request, self.limits.max_bytes))
-        response = self.model.to_response(await self._batcher.probabilities(crops), top)
+        probabilities, ood_score = await self._batcher.output(crops)
+        response = self.model.to_response(probabilities, top, ood_score)
         if explain and self.model.can_explain and isinstance(response, PredictResponse):
             self.build_index()
             explanation = partial(self.model.explain, crops[0], response.top[0].index)

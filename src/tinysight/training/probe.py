@@ -6,6 +6,7 @@ transfer, Kornblith et al., "Do Better ImageNet Models Transfer Better?" (CVPR 2
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from typing import Any
@@ -23,6 +24,7 @@ from tinysight.models.classifier import iter_batches
 from tinysight.models.families.fast import ScaledLinear
 from tinysight.models.fusion import fused
 from tinysight.models.network import embed
+from tinysight.models.ood import OodDetector
 from tinysight.runs.feature_cache import FeatureCache, network_key
 from tinysight.runs.records import EpochRecord
 from tinysight.training.head import HeadProblem
@@ -148,12 +150,21 @@ class ProbeTrainer(Trainer):
         self.head.fit()
         return super().end_epoch()
 
-    def _predict_logits(self, split: Split, precision: Precision) -> tuple[Tensor, Tensor]:
-        """Return logits (n, classes) of the current weights, and labels; the features are computed once."""
+    def _predict(
+        self, split: Split, precision: Precision, detector: OodDetector | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (n, classes) of the current weights, labels and OOD scores; the features are computed once."""
         if precision != self.precision:
-            return super()._predict_logits(split, precision)
-        with torch.inference_mode():
-            return self.head.layer(self.head.features(split.pixels)).float(), torch.from_numpy(split.labels)
+            return super()._predict(split, precision, detector)
+        logits, features = self._embed(split.pixels)
+        scores = torch.full((len(split),), math.nan) if detector is None else detector.scores(features, logits)
+        return logits, torch.from_numpy(split.labels), scores
+
+    @torch.inference_mode()
+    def _embed(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
+        """Return the logits and embeddings of images; the latter are computed once, in the trainer's precision."""
+        features = self.head.features(pixels)
+        return self.head.layer(features).float(), features
 
 
 def _last_linear(network: nn.Module) -> nn.Linear:

@@ -12,6 +12,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight._util.timing import Stopwatch
 from tinysight.data.splits import MAX_CHECKED_PAIRS, TrainSplit, duplicates_across, split_dataset
 from tinysight.models.conformal import ALL_CLASSES
+from tinysight.models.ood import describe_ood
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
@@ -249,6 +250,8 @@ class Session:
         sets = classifier.spec.set_promise
         if sets and classifier.set_threshold == ALL_CLASSES:
             self.progress.note(sets.describe())
+        if status != "failed" and classifier.ood_threshold is None:
+            self.progress.note(describe_ood(None, classifier.spec.n_calibration))
         if self.group.is_main:
             self.run_directory.write_classifier(classifier)
         return self._save_summary(status, error)

@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from tinysight._util.errors import TrainingError
+from tinysight._util.errors import ModelError, TrainingError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Split
+from tinysight.data.pixels import Pixels, take
 from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier, ClassifierSpec, batch_size, iter_batches, max_margin_error
-from tinysight.models.network import NetworkFactory
+from tinysight.models.network import NetworkFactory, logits_and_embedding
+from tinysight.models.ood import MAX_STORED, OodDetector, count_stored, fit_ood_threshold
 from tinysight.models.registry import family_of
 from tinysight.recipes.schema import Recipe
 from tinysight.runs.checkpoint import Checkpoint
@@ -130,7 +134,9 @@ class Trainer:
         for precision in precisions:
             self._estimate_validation_seconds(precision)  # torch prepares each shape once; keep that out of the timing
         validation, fp32_validation = (self._estimate_validation_seconds(precision) for precision in precisions)
-        calibration = fp32_validation + (validation if self._checks_bf16 else 0)
+        n_predicted = len(self.split.validation) + len(self._detector_images())
+        calibration = fp32_validation * n_predicted / len(self.split.validation)
+        calibration += validation if self._checks_bf16 else 0
         self.budget.validation_seconds, self.budget.reserved_seconds = validation, validation + calibration
 
     @property
@@ -242,14 +248,23 @@ class Trainer:
         return self.classifier
 
     def calibrate(self, classifier: Classifier) -> Classifier:
-        """Return `classifier` with the temperature, thresholds and bf16 margin fitted on the validation images."""
-        logits, labels = self._predict_logits(self.split.validation, "fp32")
+        """Return `classifier` with its calibration and its OOD detector.
+
+        The temperature, the thresholds and the bf16 margin are fitted on the validation images. The detector stores
+        some of the training images.
+        """
+        detector = self._fit_detector()
+        logits, labels, scores = self._predict(self.split.validation, "fp32", detector)
+        ood_threshold = fit_ood_threshold(scores)
         fitted, doubt = self.objective.calibrate(logits, labels, self.recipe.training.target_error), None
         self.never_predicted = self.objective.never_predicted(logits, labels, classifier.class_names)
         if self._checks_bf16:
             bf16_logits, _ = self._predict_logits(self.split.validation, "bf16")
             doubt = max_margin_error(bf16_logits, logits)
-        return classifier.with_spec(**fitted, bf16_margin=doubt, n_calibration=len(labels))
+        calibrated = classifier.with_spec(
+            **fitted, bf16_margin=doubt, n_calibration=len(labels), ood_threshold=ood_threshold
+        )
+        return replace(calibrated, detector=None if ood_threshold is None else detector)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state needed to resume.
@@ -324,20 +339,60 @@ class Trainer:
         self._finite(scores["val_loss"] or 0.0)
         return scores
 
-    @torch.inference_mode()
     def _predict_logits(self, split: Split, precision: Precision) -> tuple[Tensor, Tensor]:
         """Return logits (n, classes) of the current weights, and labels (n,); each worker predicts its slice."""
+        logits, labels, _ = self._predict(split, precision, None)
+        return logits, labels
+
+    @torch.inference_mode()
+    def _predict(
+        self, split: Split, precision: Precision, detector: OodDetector | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits and labels as `_predict_logits`, and OOD scores (n,), which are NaN without a detector."""
         self.network.eval()
-        logits, own = torch.zeros(len(split), len(self.classifier.class_names)), self.group.local_slice(len(split))
-        input_size, start = self.recipe.model.input_size, 0
-        for pixels in iter_batches(split.pixels[own], input_size):
-            output = logits[own][start : start + len(pixels)]
-            start += len(pixels)
-            images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
+        own = self.group.local_slice(len(split))
+        logits, scores = torch.zeros(len(split), len(self.classifier.class_names)), torch.zeros(len(split))
+        start = own.start or 0
+        for pixels in iter_batches(split.pixels[own], self.recipe.model.input_size):
+            batch = slice(start, start + len(pixels))
+            start, images = batch.stop, self._normalized(pixels)
             with autocast(precision, self.device):
-                output.copy_(self.network(self.classifier.spec.normalization(images)).float())
-        self.group.all_reduce([logits])
-        return logits, torch.from_numpy(split.labels)
+                outputs = (self.network(images),) if detector is None else logits_and_embedding(self.network, images)
+            logits[batch] = outputs[0].float().cpu()
+            scores[batch] = math.nan if detector is None else detector.scores(outputs[-1].cpu(), logits[batch])
+        self.group.all_reduce([logits, scores])
+        return logits, torch.from_numpy(split.labels), scores
+
+    def _normalized(self, pixels: Pixels) -> Tensor:
+        """Return uint8 images (n, 3, height, width) as the network takes them."""
+        images = torch.from_numpy(pixels).to(self.device).float().contiguous(memory_format=torch.channels_last)
+        return self.classifier.spec.normalization(images)
+
+    def _fit_detector(self) -> OodDetector | None:
+        """Return a detector that stores random training images; None if the network has no embedding."""
+        try:
+            logits, features = self._embed(take(self.split.train.pixels, self._detector_images()))
+        except ModelError:  # a user's own network
+            return None
+        stored = count_stored(*features.shape)
+        return OodDetector.fit(features[:stored], logits[:stored], self.classifier.task)
+
+    @torch.inference_mode()
+    def _embed(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
+        """Return the logits and embeddings of images on every worker. Raises ModelError if there are none."""
+        self.network.eval()
+        outputs = [
+            logits_and_embedding(self.network, self._normalized(batch))
+            for batch in iter_batches(pixels, self.recipe.model.input_size)
+        ]
+        logits, features = (torch.cat(parts).float().cpu() for parts in zip(*outputs, strict=True))
+        return logits, features
+
+    def _detector_images(self) -> NDArray[np.int64]:
+        """Return the indices of random training images, at most as many as a detector stores."""
+        random = np.random.default_rng(derive_seed(self.seed, "detector"))
+        chosen: NDArray[np.int64] = random.permutation(self.split.train_indices)[:MAX_STORED]
+        return chosen
 
     def _estimate_validation_seconds(self, precision: Precision) -> float:
         """Return the estimated seconds of a validation, extrapolated from one batch."""

@@ -11,18 +11,28 @@ import onnxscript.optimizer
 from onnx import compose, helper
 
 from tinysight.interop.onnx.decision import decision
+from tinysight.interop.onnx.detection import detection
 from tinysight.interop.onnx.preparation import preparation
-from tinysight.interop.onnx.runtime import Metadata
+from tinysight.interop.onnx.runtime import OOD_OUTPUTS, Metadata
+from tinysight.models.ood import OodDetector
 from tinysight.models.tta import IDENTITY_VIEW, tta_views
 
-
-def assemble(network: onnx.ModelProto, metadata: Metadata, tta_shift: int = 0) -> onnx.ModelProto:
-    """Return the graph from images of any size to probabilities and "unsure", or labels if there may be several.
+def assemble(
+    network: onnx.ModelProto,
+    metadata: Metadata,
+    tta_shift: int = 0,
+    detector: OodDetector | None = None,
+    temperature: float = 1.0,
+) -> onnx.ModelProto:
+    """Return the graph from images of any size to the outputs of `metadata`.
 
     Args:
-        network: maps `squares`, float32, (n, 3, size, size), 0..255, to `logits`, float32, (n, classes), calibrated.
+        network: maps `squares`, float32, (n, 3, size, size), 0..255, to `logits`, float32, (n, classes), calibrated;
+            with a detector, also to `features`, float32, (n, d), the embeddings.
         metadata: class names, task, thresholds, crops, image size and whether to use test-time augmentation.
         tta_shift: shift of the images in test-time augmentation, in pixels.
+        detector: scores the images, if `metadata.ood_threshold` is set.
+        temperature: of the logits; the detector takes them without it.
     """
     views = tta_views(tta_shift) if metadata.tta else {IDENTITY_VIEW: 1.0}
     prepare = _optimized(preparation(metadata.image_size, metadata.crops, list(views)))
@@ -35,10 +45,16 @@ def assemble(network: onnx.ModelProto, metadata: Metadata, tta_shift: int = 0) -
     for node in middle.graph.node:
         del node.metadata_props[:]  # of torch: source lines, with the paths of this machine
     squares, weights = (value.name for value in prepare.graph.output)
-    logits = middle.graph.output[0].name
-    model = compose.merge_models(prepare, middle, [(squares, middle.graph.input[0].name)], outputs=[logits, weights])
-    links = zip((logits, weights), (value.name for value in decide.graph.input), strict=True)
-    model = compose.merge_models(model, decide, list(links), producer_name="tinysight")
+    logits, *features = (value.name for value in middle.graph.output)
+    links = [(squares, middle.graph.input[0].name)]
+    model = compose.merge_models(prepare, middle, links, outputs=[logits, weights, *features])
+    if detector is not None and metadata.ood_threshold is not None:
+        classes = len(metadata.class_names)
+        detect = _optimized(detection(detector, classes, temperature, len(views), metadata.ood_threshold))
+        _add_prefix(detect.graph, "detect/", kept=texts)
+        model = _joined(model, detect, [*features, logits, weights], [logits, weights, *OOD_OUTPUTS])
+    model = _joined(model, decide, [logits, weights], list(metadata.outputs))
+    model.producer_name = "tinysight"
     versions = {entry.domain: entry.version for entry in model.opset_import}
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in versions.items())
@@ -53,6 +69,16 @@ def serialize(model: onnx.ModelProto) -> bytes:
     content = io.BytesIO()
     onnx.save_model(model, content)
     return content.getvalue()
+
+
+def _joined(model: onnx.ModelProto, part: onnx.ModelProto, sources: list[str], outputs: list[str]) -> onnx.ModelProto:
+    """Return a model whose outputs `sources` are also the inputs of a part, in their order."""
+    links = zip(sources, (value.name for value in part.graph.input), strict=True)
+    joined: onnx.ModelProto = compose.merge_models(model, part, list(links), outputs=outputs)
+    in_order = sorted(joined.graph.output, key=lambda value: outputs.index(value.name))
+    del joined.graph.output[:]
+    joined.graph.output.extend(in_order)
+    return joined
 
 
 def _optimized(part: onnx.ModelProto) -> onnx.ModelProto:

@@ -20,6 +20,7 @@ from tinysight.interop.onnx.runtime import Metadata
 from tinysight.interop.portable import rescaling, to_portable
 from tinysight.models.classifier import Classifier
 from tinysight.models.layers import ChannelAffine
+from tinysight.models.network import logits_and_embedding
 from tinysight.models.predictor import Predictor
 
 OPSET_VERSION = 18
@@ -31,18 +32,20 @@ import onnxruntime
 session = onnxruntime.InferenceSession({path!r})
 metadata = session.get_modelmeta().custom_metadata_map
 names = json.loads(metadata["class_names"])
+outputs = session.run(None, {{"images": np.asarray(image)[None]}})
+probabilities, decision, *ood = (output[0] for output in outputs)
+if ood and ood[1]:
+    print("unlike the training images")
 """
 
 _DECISIONS: dict[Task, str] = {
-    "multi-class": """(probabilities,), (unsure,) = session.run(None, {"images": np.asarray(image)[None]})
-threshold = json.loads(metadata["set_threshold"])
+    "multi-class": """threshold = json.loads(metadata["set_threshold"])
 if threshold is not None:
     lowest = min(threshold, probabilities.max())
     print("prediction set (95%):", [name for name, p in zip(names, probabilities) if p >= lowest])
-print("unsure:" if unsure else "", names[probabilities.argmax()], probabilities.max())
+print("unsure:" if decision else "", names[probabilities.argmax()], probabilities.max())
 """,
-    "multi-label": """(probabilities,), (labels,) = session.run(None, {"images": np.asarray(image)[None]})
-for index in np.flatnonzero(labels):  # may be none
+    "multi-label": """for index in np.flatnonzero(decision):  # may be none
     print(names[index], probabilities[index])
 """,
 }
@@ -53,7 +56,8 @@ class OnnxExporter(Exporter):
 
     The input `images` is uint8, (n, height, width, 3), of any size. The outputs are `probabilities`, float32,
     (n, classes), and `unsure`, bool, (n,); or `labels`, bool, (n, classes), instead of `unsure` if images may have
-    several labels. The metadata properties are those of `Metadata`, each as JSON.
+    several labels. If the classifier has an OOD detector, there are also `ood_scores`, float32, (n,), and
+    `unlike_training`, bool, (n,). The metadata properties are those of `Metadata`, each as JSON.
     """
 
     name, package, suffix, options = "onnx", "onnxscript", ".onnx", frozenset({"int8", "tta"})
@@ -72,8 +76,9 @@ class OnnxExporter(Exporter):
         if options.int8 is not None:
             from tinysight.interop.onnx.quantization import quantize
 
-            network, metadata = quantize(network, spec, metadata, options.int8)
-        write_bytes(path, serialize(assemble(network, metadata, spec.tta_shift)))
+            network, metadata = quantize(network, classifier, metadata, options.int8)
+        model = assemble(network, metadata, spec.tta_shift, classifier.detector, spec.temperature)
+        write_bytes(path, serialize(model))
 
     def usage(self, path: Path, classifier: Predictor) -> str:
         """Return a program that classifies `cat.jpg` with onnxruntime."""
@@ -83,35 +88,37 @@ class OnnxExporter(Exporter):
 EXPORTER = OnnxExporter()
 
 
-class _LogitNetwork(nn.Module):
-    """Maps float images of 0..255 to calibrated logits."""
+class _OutputNetwork(nn.Module):
+    """Maps float images of 0..255 to calibrated logits and embeddings.
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    It uses a user's own network unchanged, since it may have no standard layers, and others as standard layers.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        spec = classifier.spec
+        is_custom = spec.model.architecture == "custom"
+        self.first = ChannelAffine(*rescaling(spec)) if is_custom else nn.Identity()
+        self.network = classifier.network if is_custom else to_portable(classifier).network
+        self.temperature = spec.temperature if is_custom else 1.0  # the standard layers include it
+        self.has_embedding = classifier.detector is not None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (n, classes) for (n, 3, height, width)."""
-        logits: Tensor = self.network(images) / self.temperature
-        return logits
-
-
-def _logit_network(classifier: Classifier) -> nn.Module:
-    """Return a user's own network unchanged, since it may have no standard layers; others as standard layers."""
-    spec = classifier.spec
-    if spec.model.architecture != "custom":
-        return to_portable(classifier).network
-    return _LogitNetwork(nn.Sequential(ChannelAffine(*rescaling(spec)), classifier.network), spec.temperature)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return (n, classes), and (n, d) if the classifier has a detector, for (n, 3, height, width)."""
+        if not self.has_embedding:
+            return (self.network(self.first(images)) / self.temperature,)
+        logits, features = logits_and_embedding(self.network, self.first(images))
+        return logits / self.temperature, features
 
 
 def _to_onnx(classifier: Classifier) -> Any:
     images = torch.zeros(2, 3, classifier.image_size, classifier.image_size)
     with _quiet_exporter():
         program = torch.onnx.export(
-            _logit_network(classifier).eval(),
+            _OutputNetwork(classifier).eval(),
             (images,),
             input_names=["squares"],
-            output_names=["logits"],
+            output_names=["logits", "features"] if classifier.detector else ["logits"],
             dynamic_shapes=({0: torch.export.Dim("n")},),
             opset_version=OPSET_VERSION,
             dynamo=True,

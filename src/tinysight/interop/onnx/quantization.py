@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 
 from tinysight.data.dataset import Pixels
@@ -16,36 +17,39 @@ from tinysight.data.labels import Labels, measure_of
 from tinysight.interop.exporters import Int8Images
 from tinysight.interop.onnx.assembly import assemble, serialize
 from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier, open_session
-from tinysight.models.classifier import ClassifierSpec, iter_batches
+from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.models.conformal import fit_set_threshold
+from tinysight.models.ood import fit_ood_threshold
+from tinysight.models.predictor import Outputs
 from tinysight.models.scores import average_precisions, mean_average_precision
 from tinysight.models.selective import choose_threshold
 from tinysight.training.thresholds import choose_thresholds
 
 
 def quantize(
-    network: onnx.ModelProto, spec: ClassifierSpec, metadata: Metadata, images: Int8Images
+    network: onnx.ModelProto, classifier: Classifier, metadata: Metadata, images: Int8Images
 ) -> tuple[onnx.ModelProto, Metadata]:
-    """Return a network with weights and activations of 8 bits, and metadata with its cost and its threshold.
+    """Return a network with weights and activations of 8 bits, and metadata with its cost and its thresholds.
 
-    Only the network is quantized; cropping, resizing and the softmax stay exact. The thresholds that the classifier
-    has, for a target error, of the prediction sets and of the labels, are chosen again on the validation images, since
-    quantization changes probabilities.
+    Only the network is quantized; cropping, resizing, the softmax and OOD scores stay exact. The thresholds that the
+    classifier has, for a target error, of the prediction sets, of the labels and of the OOD scores, are chosen again on
+    the validation images, since quantization changes probabilities and scores.
 
     Args:
         network: the network in floating point.
-        spec: the classifier.
+        classifier: the classifier.
         metadata: the metadata of its export.
         images: images to measure the ranges of the activations on, and images to measure the cost on.
     """
     small = _quantize_static(network, images.calibration)
-    labels = images.validation.labels
+    spec, labels = classifier.spec, images.validation.labels
 
-    def probabilities(model: onnx.ModelProto) -> NDArray[np.float32]:
-        content = serialize(assemble(model, metadata, spec.tta_shift))
-        return OnnxClassifier(open_session(content), metadata).probabilities(images.validation.pixels)
+    def outputs(model: onnx.ModelProto) -> Outputs:
+        content = serialize(assemble(model, metadata, spec.tta_shift, classifier.detector, spec.temperature))
+        return OnnxClassifier(open_session(content), metadata).outputs(images.validation.pixels)
 
-    before, after = probabilities(network), probabilities(small)
+    before, quantized = outputs(network).probabilities, outputs(small)
+    after = quantized.probabilities
     record = Int8Record(
         n_calibration=len(images.calibration),
         n_validation=len(labels),
@@ -61,6 +65,8 @@ def quantize(
         changes["abstain_below"] = choose_threshold(after.max(1), correct, spec.target_error).threshold
     if spec.set_threshold is not None:
         changes["set_threshold"] = fit_set_threshold(after, labels)
+    if spec.ood_threshold is not None:
+        changes["ood_threshold"] = fit_ood_threshold(torch.from_numpy(quantized.ood_scores))
     return small, metadata.model_copy(update=changes)
 
 

@@ -18,6 +18,7 @@ from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.labels import Measure, Task
 from tinysight.models.classifier import ClassifierSpec, PredictorInfo, iter_batches
+from tinysight.models.predictor import Outputs
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -37,6 +38,14 @@ OUTPUTS: dict[Task, dict[str, str]] = {
         "labels": "bool, (n, classes): whether the image gets each label: its probability is at least its threshold",
     },
 }
+OOD_OUTPUTS = {
+    "ood_scores": "float32, (n,): how unlike the training images each image is",
+    "unlike_training": "bool, (n,): whether the score is above ood_threshold; the prediction then means little",
+}
+
+
+def _outputs(task: Task, ood_threshold: float | None, **_: object) -> dict[str, str]:
+    return OUTPUTS[task] if ood_threshold is None else OUTPUTS[task] | OOD_OUTPUTS
 
 
 class Int8Record(BaseModel):
@@ -73,7 +82,7 @@ class Metadata(PredictorInfo):
 
     format: Literal[3] = 3
     inputs: dict[str, str] = INPUTS
-    outputs: dict[str, str] = Field(default_factory=lambda values: OUTPUTS[values["task"]])
+    outputs: dict[str, str] = Field(default_factory=lambda values: _outputs(**values))
     image_size: int = Field(ge=8, le=512)
     tta: bool = False
     int8: Int8Record | None = None
@@ -146,13 +155,25 @@ class OnnxClassifier:
         """The crops of a larger image to average over."""
         return self.metadata.crops
 
+    @property
+    def ood_threshold(self) -> float | None:
+        """The OOD score above which an image is unlike the training images; None if it is not known."""
+        return self.metadata.ood_threshold
+
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return probabilities (n, classes) for uint8 images (n, 3, image_size, image_size)."""
-        probabilities = [np.empty((0, len(self.class_names)), np.float32)]
+        return self.outputs(pixels).probabilities
+
+    def outputs(self, pixels: Pixels) -> Outputs:
+        """Return probabilities and OOD scores for uint8 images (n, 3, image_size, image_size)."""
+        probabilities, scores = [np.empty((0, len(self.class_names)), np.float32)], [np.empty(0, np.float32)]
+        names = ["probabilities"] if self.ood_threshold is None else ["probabilities", "ood_scores"]
         for batch in iter_batches(pixels):
             images = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
-            probabilities += self.session.run(["probabilities"], {"images": images})
-        return np.concatenate(probabilities)
+            results = self.session.run(names, {"images": images})
+            probabilities.append(results[0])
+            scores.append(results[1] if len(results) > 1 else np.full(len(batch), np.nan, np.float32))
+        return Outputs(np.concatenate(probabilities), np.concatenate(scores))
 
 
 @dataclass(frozen=True)
@@ -223,5 +244,7 @@ def _check_interface(session: InferenceSession, metadata: Metadata) -> None:
         if metadata.task == "multi-label"
         else ("unsure", "tensor(bool)", [None]),
     ]
+    if metadata.ood_threshold is not None:
+        expected += [("ood_scores", "tensor(float)", [None]), ("unlike_training", "tensor(bool)", [None])]
     if found != expected:
         raise ValueError("unexpected inputs or outputs")

@@ -73,20 +73,22 @@ function show(result, prediction, name) {
   const heading = find(".prediction", result);
   heading.textContent = headline(prediction);
   heading.classList.toggle("unsure", prediction.unsure === true);
+  heading.classList.toggle("unknown", prediction.unlike_training === true);
   find("#status").textContent = `${name}: ${heading.textContent}`;
   const set = find(".set", result), classes = prediction.prediction_set ?? [];
-  set.hidden = classes.length < 2;
+  set.hidden = classes.length < 2 && !prediction.unlike_training;
   const shown = classes.length > MAX_NAMES ? [...classes.slice(0, MAX_NAMES - 1), `${classes.length - MAX_NAMES + 1} more`] : classes;
-  set.textContent = `${listOf.format(shown)} (95%)`;
+  set.textContent = prediction.unlike_training ? "This image is unlike the training images." : `${listOf.format(shown)} (95%)`;
   find(".bars", result).replaceChildren(...prediction.top.map(bar));
   find("canvas", result).setAttribute("aria-label", `${name}: ${heading.textContent}`);
   if (prediction.explanation) explain(result, prediction.explanation);
 }
 
 function headline(prediction) {
-  if (prediction.labels) return prediction.labels.map((label) => label.name).join(", ") || "No label";
-  const first = prediction.top[0].name;
-  return prediction.unsure ? `Unsure, perhaps ${first}` : first;
+  const labels = prediction.labels?.map((label) => label.name).join(", ");
+  const guess = labels ?? prediction.top[0].name;
+  if (prediction.unlike_training) return guess ? `Unknown, perhaps ${guess}` : "Unknown";
+  return prediction.unsure ? `Unsure, perhaps ${guess}` : guess || "No label";
 }
 
 function bar(choice) {

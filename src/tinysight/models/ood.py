@@ -1,0 +1,129 @@
+"""Out-of-distribution (OOD) detection: how unlike the training images an image is.
+
+The score is that of Park, Jung and Teoh, "Nearest Neighbor Guidance for Out-of-Distribution Detection" (ICCV 2023). See
+docs/adr/0115-mark-images-unlike-the-training-images.md for the comparison with others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinysight._util.errors import ModelError
+from tinysight._util.formatting import percent
+from tinysight.data.labels import Task
+from tinysight.models.conformal import COVERAGE, IMAGES_NEEDED, coverage_lower_bound, coverage_rank
+
+N_NEIGHBORS = 10
+MAX_STORED = 500  # training images
+MAX_STORED_VALUES = 2**20  # 2 MiB; fewer images are stored if their embeddings are longer than 2,097 values
+
+
+def count_stored(n_train: int, width: int) -> int:
+    """Return the number of training images to store, for embeddings (n, width)."""
+    return min(n_train, MAX_STORED, max(N_NEIGHBORS, MAX_STORED_VALUES // width))
+
+
+@dataclass(frozen=True)
+class OodDetector:
+    """Scores images by their similarity to stored training images, and by the energy of their logits.
+
+    Attributes:
+        features: float16, (m, d), the embeddings of training images, of length 1.
+        energies: float32, (m,), their energies, see `energy`.
+        task: the task of the classifier.
+    """
+
+    features: Tensor
+    energies: Tensor
+    task: Task = "multi-class"
+
+    @classmethod
+    def fit(cls, features: Tensor, logits: Tensor, task: Task) -> OodDetector:
+        """Return the detector that stores these training images.
+
+        Args:
+            features: (m, d), embeddings.
+            logits: (m, classes), without temperature.
+            task: the task of the classifier.
+        """
+        return cls(F.normalize(features.float()).half(), energy(logits.float(), task), task)
+
+    @cached_property
+    def bank(self) -> Tensor:
+        """The stored embeddings, each times its energy: float32, (m, d)."""
+        return self.features.float() * self.energies.unsqueeze(1)
+
+    @torch.inference_mode()
+    def scores(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return the OOD scores (n,) of images; higher means less like the training images.
+
+        The score is minus the product of the image's energy and its mean similarity to the 10 nearest stored images,
+        where the similarity is the cosine times the energy of the stored image.
+
+        Args:
+            features: (n, d), embeddings.
+            logits: (n, classes), without temperature.
+
+        Raises:
+            ModelError: the stored embeddings have a different width.
+        """
+        if features.shape[1] != self.bank.shape[1]:
+            raise ModelError(
+                f"OOD detector: stores embeddings of {self.bank.shape[1]} values, but the network's have "
+                f"{features.shape[1]}. Restore the run from a copy or train again."
+            )
+        with torch.autocast(features.device.type, enabled=False):
+            similarities = F.normalize(features.float()) @ self.bank.T
+            nearest = similarities.topk(min(N_NEIGHBORS, len(self.bank)), dim=1).values.mean(1)
+            return -nearest * energy(logits.float(), self.task)
+
+
+def energy(logits: Tensor, task: Task) -> Tensor:
+    """Return the energies (n,) of logits (n, classes): positive, and high if a class has much the largest logit.
+
+    It is the log-sum-exp of the logits (Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020) minus
+    their mean. The softmax does not depend on the mean, and without it the energy is positive: at least log(classes).
+    With several labels per image, it is 1: an image without any label can be like the training images.
+    """
+    if task == "multi-label":
+        return torch.ones(len(logits))
+    return logits.logsumexp(1) - logits.mean(1)
+
+
+def fit_ood_threshold(scores: Tensor) -> float | None:
+    """Return the score above which an image is unlike the training images; None for fewer than 19 scores.
+
+    If these images and a new one are exchangeable, the new one is above it with a probability of at most 5%.
+
+    Args:
+        scores: (n,), the scores of images that were not trained on.
+    """
+    n = len(scores)
+    if n < IMAGES_NEEDED or not bool(scores.isfinite().all()):
+        return None
+    return float(scores.sort().values[coverage_rank(n) - 1])
+
+
+def describe_ood(threshold: float | None, n: int) -> str:
+    """Return how often images like the training images are marked, or why none is, as a sentence.
+
+    Args:
+        threshold: of `fit_ood_threshold`.
+        n: number of validation images.
+    """
+    if threshold is None and n < IMAGES_NEEDED:
+        return (
+            f"No image is marked as unlike the training images: {n:,} validation images are too few; at least "
+            f"{IMAGES_NEEDED} are needed."
+        )
+    if threshold is None:
+        return "No image is marked as unlike the training images: their embeddings are not known."
+    return (
+        f"Of images like the {n:,} validation images, {percent(1 - COVERAGE)} are marked as unlike the training images "
+        f"on average, and at most {percent(1 - coverage_lower_bound(n))} with 95% confidence."
+    )
