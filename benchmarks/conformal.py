@@ -24,6 +24,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import append, stamp
@@ -131,8 +132,16 @@ def report(
     claim: str, arguments: argparse.Namespace, own: list[dict[str, float]], drawn: list[dict[str, float]]
 ) -> None:
     """Append and print a row."""
-    row = {"claim": claim, **vars(arguments), "validation": mean(own), "test halves": mean(drawn), **stamp()}
-    print(json.dumps(append("conformal", row)), flush=True)
+    row = {
+        "claim": f"`{arguments.recipe}`: {claim}",
+        "ours": describe(own),
+        "peer": f"calibrated on test images, {arguments.draws} draws for each run: {describe(drawn)}",
+        "ratio": "",
+        "n": arguments.seeds,
+        "validation": own,
+        "test": drawn,
+    }
+    print(json.dumps(append("conformal", {**row, **stamp()})), flush=True)
 
 
 def train(recipe_name: str, seed: int) -> TrainedRun:
@@ -163,12 +172,18 @@ def measure(sets: Sets, labels: Labels) -> dict[str, float]:
     """Return coverage, lowest and highest coverage of a class, and mean size."""
     covered = sets[np.arange(len(labels)), labels]
     by_class = [covered[labels == label].mean() for label in range(sets.shape[1])]
-    return {
-        "coverage": covered.mean(),
-        "lowest class": min(by_class),
-        "highest class": max(by_class),
-        "size": sets.sum(1).mean(),
-    }
+    return _rounded(
+        {
+            "coverage": covered.mean(),
+            "of the lowest class": min(by_class),
+            "of the highest": max(by_class),
+            "mean size": sets.sum(1).mean(),
+        }
+    )
+
+
+def _rounded(figures: dict[str, Any]) -> dict[str, float]:
+    return {key: round(float(value), 4) for key, value in figures.items()}
 
 
 def choose(calibration: Predictions, target_error: float) -> float:
@@ -183,15 +198,15 @@ def selective(images: Predictions, threshold: float) -> dict[str, float]:
     """Return the coverage and the error of the predictions that are not unsure."""
     answered = images.probabilities.max(1) >= threshold
     wrong = images.probabilities.argmax(1) != images.labels
-    return {"coverage": answered.mean(), "error": wrong[answered].mean()}
+    return _rounded({"coverage": answered.mean(), "error": wrong[answered].mean()})
 
 
-def mean(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+def describe(rows: Sequence[dict[str, float]]) -> str:
     """Return the mean and the standard deviation of each figure."""
-    columns = {key: [float(row[key]) for row in rows] for key in rows[0]}
-    return {
-        key: [round(statistics.mean(values), 4), round(statistics.stdev(values), 4)] for key, values in columns.items()
-    }
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    return ", ".join(
+        f"{key} {statistics.mean(values):.3f} (SD {statistics.stdev(values):.3f})" for key, values in columns.items()
+    )
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ CLAIMS = (
     "demo",
     "trust",
     "unsure_promise",
+    "conformal",
+    "ood_scores",
     "long_tail",
     "multi_label",
     "keras_import",

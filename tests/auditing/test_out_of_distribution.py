@@ -33,3 +33,14 @@ def test_the_table_lists_the_lowest_auroc_first():
     assert [row.cells[1].shade for row in table.rows] == [0.4526, 0.75]
     assert (table.n_total, table.unit) == (3, "kinds of images")
     assert table.note.startswith("2,000 test images and as many out-of-distribution images of each kind.")
+
+
+def test_the_table_states_the_share_that_is_marked():
+    marked = OodDetection(2000, {"noise": 0.984, "shapes": 0.75}, {"noise": 0.9, "shapes": 0.1234})
+    (table,) = OutOfDistribution().rows(marked, limit=2)
+    assert table.columns == ("images", "AUROC", "marked as unlike the training images")
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [
+        ["shapes", "0.750", "12.3%"],
+        ["noise", "0.984", "90.0%"],
+    ]
+    assert table.note.endswith("has the higher OOD score; 0.5 is chance.")

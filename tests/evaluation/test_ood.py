@@ -8,7 +8,7 @@ from scipy.stats import mannwhitneyu
 from tinysight.data.load import load
 from tinysight.data.sources import shapes
 from tinysight.evaluation import ood
-from tinysight.evaluation.ood import OOD_GENERATORS, energy_score, measure_ood_detection
+from tinysight.evaluation.ood import OOD_GENERATORS, measure_ood_detection, ood_score
 from tinysight.runs.run import Run
 from tinysight.training.seeding import derive_seed
 
@@ -23,9 +23,19 @@ def pixels():
     return load("shapes:train=100,test=30").test.pixels
 
 
-def test_score_is_energy_of_logits(classifier, pixels):
+def test_score_without_a_detector_is_energy_of_logits(classifier, pixels):
     logits = classifier.logits(pixels).double()
-    assert energy_score(classifier, pixels) == pytest.approx((-logits.exp().sum(1).log()).numpy(), rel=1e-5)
+    assert ood_score(classifier, pixels) == pytest.approx((-logits.exp().sum(1).log()).numpy(), rel=1e-5)
+
+
+def test_score_and_marks_are_those_of_predictions(detecting, pixels):
+    classifier = Run(detecting).classifier()
+    detection = measure_ood_detection(classifier, pixels, "cifar10", seed=4)
+    assert np.array_equal(ood_score(classifier, pixels), classifier.outputs(pixels).ood_scores)
+    for name, share in detection.marked.items():
+        images = OOD_GENERATORS[name](pixels, derive_seed(4, f"strangers {name}"))
+        assert share == (classifier.outputs(images).ood_scores > classifier.ood_threshold).mean()
+    assert list(detection.marked) == ["noise", "textures", "shapes"]
 
 
 def test_score_of_several_labels_is_the_joint_energy(classifier, pixels):
@@ -36,7 +46,7 @@ def test_score_of_several_labels_is_the_joint_energy(classifier, pixels):
 
 
 def test_auroc_is_1_if_all_scores_are_higher(classifier, pixels, monkeypatch):
-    monkeypatch.setattr(ood, "energy_score", lambda _, images: images.mean((1, 2, 3)))
+    monkeypatch.setattr(ood, "ood_score", lambda _, images: images.mean((1, 2, 3)))
     monkeypatch.setitem(OOD_GENERATORS, "noise", lambda images, seed: np.full_like(images, 255))
     monkeypatch.setitem(OOD_GENERATORS, "textures", lambda images, seed: images)
     detection = measure_ood_detection(classifier, pixels, "photographs")
@@ -75,7 +85,7 @@ def test_auroc_equals_the_mann_whitney_statistic_of_seeded_images(classifier, pi
     assert list(detection.auroc) == ["noise", "textures", "shapes"]
     for name, auroc in detection.auroc.items():
         images = OOD_GENERATORS[name](pixels, derive_seed(4, f"strangers {name}"))
-        statistic = mannwhitneyu(energy_score(classifier, images), energy_score(classifier, pixels)).statistic
+        statistic = mannwhitneyu(ood_score(classifier, images), ood_score(classifier, pixels)).statistic
         assert auroc == pytest.approx(statistic / (30 * 30))
 
 

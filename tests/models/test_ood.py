@@ -10,7 +10,6 @@ from scipy.special import logsumexp
 from tinysight._util.errors import ModelError
 from tinysight.models.ood import (
     MAX_STORED,
-    N_NEIGHBORS,
     OodDetector,
     count_stored,
     describe_ood,
@@ -28,15 +27,14 @@ def draw(random, n, width=12, classes=4):
 
 
 def reference_scores(stored, stored_logits, features, logits):
-    """Nearest neighbor guidance (Park et al. 2023), image by image; the energies are those of centered logits."""
+    """Guidance by the nearest neighbor (Park et al. 2023), image by image, with the energies of centered logits."""
     scores = []
     for row, outputs in zip(np.asarray(features, float), np.asarray(logits, float), strict=True):
         guided = [
             float(row @ other / np.linalg.norm(row) / np.linalg.norm(other)) * logsumexp(own - own.mean())
             for other, own in zip(np.asarray(stored, float), np.asarray(stored_logits, float), strict=True)
         ]
-        nearest = sorted(guided, reverse=True)[:N_NEIGHBORS]
-        scores.append(-np.mean(nearest) * logsumexp(outputs - outputs.mean()))
+        scores.append(-max(guided) * logsumexp(outputs - outputs.mean()))
     return scores
 
 
@@ -61,7 +59,7 @@ def test_scores_of_several_labels_do_not_use_the_logits():
     (features, logits), images = draw(random, 50), draw(random, 5)
     detector = OodDetector.fit(features, logits, "multi-label")
     similarities = torch.nn.functional.cosine_similarity(images[0][:, None], features[None], dim=2)
-    expected = -similarities.sort(descending=True).values[:, :N_NEIGHBORS].mean(1)
+    expected = -similarities.amax(1)
     assert torch.allclose(detector.scores(*images), expected, atol=1e-3)
 
 
@@ -69,6 +67,7 @@ def test_energy_is_at_least_that_of_equal_logits():
     logits = torch.from_numpy(np.random.default_rng(2).normal(0, 5, (100, 7))).float()
     assert (energy(logits, "multi-class") >= np.log(7) - 1e-5).all()
     assert energy(torch.full((1, 7), -3.0), "multi-class").item() == pytest.approx(np.log(7))
+    assert energy(torch.tensor([[0.0, 1e6], [-1e6, 0.0]]), "multi-class").numpy() == pytest.approx([80, 80], rel=1e-3)
 
 
 def test_images_like_the_training_images_are_marked_in_5_percent_of_cases():
@@ -101,6 +100,11 @@ def test_too_few_or_unknown_scores_give_no_threshold():
     assert fit_ood_threshold(torch.full((50,), torch.nan)) is None
 
 
+def test_an_embedding_of_zeros_has_a_score():
+    detector = OodDetector.fit(*draw(np.random.default_rng(5), 20), "multi-class")
+    assert detector.scores(torch.zeros(1, 12), torch.zeros(1, 4)).tolist() == [0]
+
+
 def test_embeddings_of_another_width_are_refused():
     detector = OodDetector.fit(torch.eye(3), torch.eye(3), "multi-class")
     with pytest.raises(ModelError) as error:
@@ -112,7 +116,7 @@ def test_embeddings_of_another_width_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("n_train", "width", "stored"), [(20, 64, 20), (9999, 64, MAX_STORED), (9999, 4096, 256), (9999, 10**6, 10)]
+    ("n_train", "width", "stored"), [(20, 64, 20), (9999, 64, MAX_STORED), (9999, 4096, 64), (9999, 10**6, 10)]
 )
 def test_fewer_images_are_stored_if_their_embeddings_are_long(n_train, width, stored):
     assert count_stored(n_train, width) == stored

@@ -1,9 +1,4 @@
-"""Out-of-distribution (OOD) detection with the energy score.
-
-Source: Liu et al., "Energy-based Out-of-distribution Detection" (NeurIPS 2020). For several labels per image: Wang et
-al., "Can multi-label classification networks know what they don't know?" (NeurIPS 2021), whose joint energy is the sum
-of the energies of the labels. Images without labels have high scores, too.
-"""
+"""Out-of-distribution (OOD) detection: how well a classifier tells OOD images from test images."""
 
 from __future__ import annotations
 
@@ -21,8 +16,16 @@ from tinysight.runs.audit_results import OodDetection
 from tinysight.training.seeding import derive_seed
 
 
-def energy_score(classifier: Classifier, pixels: Pixels) -> NDArray[np.float32]:
-    """Return the energy score, (n,), of uint8 images (n, 3, height, width); higher means more likely OOD."""
+def ood_score(classifier: Classifier, pixels: Pixels) -> NDArray[np.float32]:
+    """Return the OOD scores, (n,), of uint8 images (n, 3, height, width); higher means more likely OOD.
+
+    Without an OOD detector, it is the energy score: Liu et al., "Energy-based Out-of-distribution Detection" (NeurIPS
+    2020). For several labels per image: Wang et al., "Can multi-label classification networks know what they don't
+    know?" (NeurIPS 2021), whose joint energy is the sum of the energies of the labels. Images without labels have high
+    energy scores, too.
+    """
+    if classifier.detector is not None:
+        return classifier.outputs(pixels).ood_scores
     logits = classifier.logits(pixels)
     energy = F.softplus(logits).sum(1) if classifier.task == "multi-label" else logits.logsumexp(1)
     scores: NDArray[np.float32] = -energy.numpy()
@@ -30,7 +33,7 @@ def energy_score(classifier: Classifier, pixels: Pixels) -> NDArray[np.float32]:
 
 
 def measure_ood_detection(classifier: Classifier, pixels: Pixels, dataset_name: str, seed: int = 0) -> OodDetection:
-    """Return the AUROC of the energy score for noise, textures and `shapes` as OOD images.
+    """Return the AUROC of the OOD score for noise, textures and `shapes` as OOD images, and the share that is marked.
 
     Args:
         classifier: the classifier to evaluate.
@@ -38,14 +41,16 @@ def measure_ood_detection(classifier: Classifier, pixels: Pixels, dataset_name: 
         dataset_name: dataset of the test images; `shapes` are not OOD for a classifier of `shapes`.
         seed: seed of the OOD images.
     """
-    in_distribution = energy_score(classifier, pixels)
-    auroc = {}
+    in_distribution, threshold = ood_score(classifier, pixels), classifier.ood_threshold
+    auroc, marked = {}, {}
     for name, make in OOD_GENERATORS.items():
         if name != dataset_name:
-            ood = energy_score(classifier, make(pixels, derive_seed(seed, f"strangers {name}")))
+            ood = ood_score(classifier, make(pixels, derive_seed(seed, f"strangers {name}")))
             is_ood = np.concatenate([np.zeros(len(in_distribution)), np.ones(len(ood))])
             auroc[name] = float(roc_auc_score(is_ood, np.concatenate([in_distribution, ood])))
-    return OodDetection(len(pixels), auroc)
+            if threshold is not None:
+                marked[name] = float((ood > threshold).mean())
+    return OodDetection(len(pixels), auroc, marked)
 
 
 def _noise(pixels: Pixels, seed: int) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -270,8 +271,7 @@ class Classifier:
         tune_malloc()
         if self.uses_float32:
             return self._run(self.network, pixels, view, detector)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, scores = self._run(self.bf16_network, pixels, view, detector)
+        logits, scores = self._run(self.bf16_network, pixels, view, detector, in_bf16=True)
         ambiguous = ~(top2_margin(logits) > (self.spec.bf16_margin or 0.0))  # negated, so that NaN counts as ambiguous
         if ambiguous.any():
             repeated = self._run(self.network, take(pixels, ambiguous.numpy()), view, detector)
@@ -293,7 +293,7 @@ class Classifier:
         return network
 
     def _run(
-        self, network: nn.Module, pixels: Pixels, view: View, detector: OodDetector | None
+        self, network: nn.Module, pixels: Pixels, view: View, detector: OodDetector | None, in_bf16: bool = False
     ) -> tuple[Tensor, Tensor]:
         if network.training:
             network.eval()  # only when needed: for a deep network it costs as much as a layer's forward pass
@@ -302,14 +302,12 @@ class Classifier:
         for batch in iter_batches(pixels, self.spec.model.input_size):
             images = normalization(view(torch.from_numpy(batch).float()))
             images = images.contiguous(memory_format=torch.channels_last)
-            if detector is None:
-                logits.append(network(images).float())
-                scores.append(torch.full((len(batch),), math.nan))
-            else:
-                outputs, features = logits_and_embedding(network, images)
-                logits.append(outputs.float())
-                scores.append(detector.scores(features, outputs))
-        return torch.cat(logits), torch.cat(scores)
+            with torch.autocast("cpu", torch.bfloat16) if in_bf16 else nullcontext():
+                outputs = (network(images),) if detector is None else logits_and_embedding(network, images)
+            logits.append(outputs[0].float())
+            if detector is not None:
+                scores.append(detector.scores(outputs[-1], logits[-1]))
+        return torch.cat(logits), torch.cat(scores) if detector else torch.full((len(pixels),), math.nan)
 
 
 def top_k(probabilities: NDArray[np.floating[Any]], k: int) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ Intervals are 95% confidence intervals, (low, high).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
@@ -48,16 +48,19 @@ class Robustness:
 
 @dataclass(frozen=True)
 class OodDetection:
-    """Out-of-distribution (OOD) detection with the energy score.
+    """Out-of-distribution (OOD) detection with the score by which `predict` marks images.
 
     Attributes:
         n: number of in-distribution images, and of OOD images of each kind.
         auroc: by kind of OOD image, the probability that it has a higher score than an in-distribution image.
             0.5 is chance.
+        marked: by kind of OOD image, the fraction that is marked as unlike the training images; empty if the classifier
+            has no OOD detector. The AUROC is then that of the energy score.
     """
 
     n: int
     auroc: dict[str, float]
+    marked: dict[str, float] = field(default_factory=dict)
 
 
 class SectionSchema(Protocol[ResultT_co]):

@@ -1,7 +1,8 @@
-"""Audit section: out-of-distribution detection with the energy score."""
+"""Audit section: out-of-distribution detection."""
 
 from __future__ import annotations
 
+from tinysight._util.formatting import percent
 from tinysight._util.progress import Progress
 from tinysight.auditing.context import AuditContext
 from tinysight.auditing.section import AuditSection
@@ -11,7 +12,7 @@ from tinysight.runs.audit_results import OodDetection
 
 
 class OutOfDistribution(AuditSection[OodDetection]):
-    """How well the energy score separates out-of-distribution images from test images."""
+    """How well the OOD score separates out-of-distribution images from test images."""
 
     name = "ood"
     heading = "out-of-distribution"
@@ -29,11 +30,21 @@ class OutOfDistribution(AuditSection[OodDetection]):
         return f"AUROC of detection: {aurocs} (n = {result.n:,} per kind; 0.50 is chance)"
 
     def rows(self, result: OodDetection, limit: int) -> tuple[Table, ...]:
-        """Return the AUROC of each kind, the lowest first."""
+        """Return the AUROC of each kind, the lowest first, and the share that is marked."""
         kinds = sorted(result.auroc.items(), key=lambda item: item[1])
-        rows = tuple(Row((Cell(kind), Cell(f"{auroc:.3f}", shade=auroc))) for kind, auroc in kinds[:limit])
+        rows = tuple(
+            Row(
+                (
+                    Cell(kind),
+                    Cell(f"{auroc:.3f}", shade=auroc),
+                    *([Cell(percent(result.marked[kind]))] if result.marked else []),
+                )
+            )
+            for kind, auroc in kinds[:limit]
+        )
+        columns = ("images", "AUROC", *(["marked as unlike the training images"] if result.marked else []))
         note = (
             f"{result.n:,} test images and as many out-of-distribution images of each kind. AUROC: probability that an "
-            "out-of-distribution image has the higher energy score; 0.5 is chance."
+            f"out-of-distribution image has the higher {'OOD' if result.marked else 'energy'} score; 0.5 is chance."
         )
-        return (Table(("images", "AUROC"), rows, len(kinds), "kinds of images", note),)
+        return (Table(columns, rows, len(kinds), "kinds of images", note),)

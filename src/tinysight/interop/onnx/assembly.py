@@ -17,6 +17,7 @@ from tinysight.interop.onnx.runtime import OOD_OUTPUTS, Metadata
 from tinysight.models.ood import OodDetector
 from tinysight.models.tta import IDENTITY_VIEW, tta_views
 
+
 def assemble(
     network: onnx.ModelProto,
     metadata: Metadata,
