@@ -15,6 +15,28 @@ op: Any = opset18
 types: Any = onnx_types
 _DOUBLE = onnx.TensorProto.DOUBLE
 _TINY = from_array(np.array(1e-12, np.float32))  # least length of an embedding
+_MAX_LOGIT = from_array(np.array(MAX_LOGIT, np.float32))
+
+
+# The functions below are scripts that onnxscript translates to ONNX; they are not run by Python.
+@script(default_opset=op)
+def _similarity(features, bank):
+    """Return the similarity of each image to the nearest stored image, (n,)."""
+    lengths = op.Max(op.ReduceL2(features, [1], keepdims=0), op.Constant(value=_TINY))
+    return op.ReduceMax(op.MatMul(features, bank), [1], keepdims=0) / lengths
+
+
+@script(default_opset=op)
+def _energy(logits):
+    centered = op.Min(logits - op.ReduceMean(logits, [1], keepdims=1), op.Constant(value=_MAX_LOGIT))
+    return op.Log(op.ReduceSum(op.Exp(centered), [1], keepdims=0))
+
+
+@script(default_opset=op)
+def _mean_of_crops(scores, weights, n_views):
+    """Return the mean over the crops of the scores of the first view."""
+    shape = op.Concat([-1], op.Shape(weights), n_views, axis=0)
+    return op.ReduceSum(op.Gather(op.Reshape(scores, shape), 0, axis=2) * weights, [1], keepdims=0)
 
 
 def detection(
@@ -33,27 +55,27 @@ def detection(
         num_classes: number of classes.
         temperature: multiplies the logits.
         n_views: number of views; the first is the image itself.
-        threshold: the score above which an image is unlike the training images.
+        threshold: the score above which an image is unlike the training images, in double precision as in `predict`.
     """
-    bank = from_array(detector.bank.numpy())
-    scale, limit = from_array(np.array(temperature, np.float32)), from_array(np.array(threshold, np.float64))
-    largest = from_array(np.array(MAX_LOGIT, np.float32))
-    tail = from_array(np.array([n_views], np.int64))
+    bank, limit = from_array(detector.bank.numpy()), from_array(np.array(threshold, np.float64))
+    scale, views = from_array(np.array(temperature, np.float32)), from_array(np.array([n_views], np.int64))
 
     @script(default_opset=op)
-    def detect(features, logits, weights):
-        lengths = op.Max(op.ReduceL2(features, [1], keepdims=0), op.Constant(value=_TINY))
-        nearest = op.ReduceMax(op.MatMul(features, op.Constant(value=bank)), [1], keepdims=0)
-        raw = logits * op.Constant(value=scale)
-        centered = op.Min(raw - op.ReduceMean(raw, [1], keepdims=1), op.Constant(value=largest))
-        energy = op.Log(op.ReduceSum(op.Exp(centered), [1], keepdims=0))
-        of_squares = op.Neg(nearest * energy / lengths)
-        shape = op.Concat([-1], op.Shape(weights), op.Constant(value=tail), axis=0)
-        of_crops = op.Gather(op.Reshape(of_squares, shape), 0, axis=2)
-        ood_scores = op.ReduceSum(of_crops * weights, [1], keepdims=0)
+    def detect_by_class(features, logits, weights):
+        guide = _energy(logits * op.Constant(value=scale))
+        of_squares = op.Neg(_similarity(features, op.Constant(value=bank)) * guide)
+        ood_scores = _mean_of_crops(of_squares, weights, op.Constant(value=views))
         unlike_training = op.Cast(ood_scores, to=_DOUBLE) > op.Constant(value=limit)
         return ood_scores, unlike_training
 
+    @script(default_opset=op)
+    def detect_by_labels(features, logits, weights):
+        of_squares = op.Neg(_similarity(features, op.Constant(value=bank)))
+        ood_scores = _mean_of_crops(of_squares, weights, op.Constant(value=views))
+        unlike_training = op.Cast(ood_scores, to=_DOUBLE) > op.Constant(value=limit)
+        return ood_scores, unlike_training
+
+    detect = detect_by_labels if detector.task == "multi-label" else detect_by_class
     width = detector.bank.shape[0]
     inputs = [types.FLOAT["squares", width], types.FLOAT["squares", num_classes], types.FLOAT["crops"]]
     outputs = [types.FLOAT["n"], types.BOOL["n"]]
