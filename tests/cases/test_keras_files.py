@@ -449,3 +449,24 @@ def test_images_of_unnamed_classes_are_never_matched_by_position(by_channel, fol
 def renamed(dataset):
     """A dataset with the class names that an import gives."""
     return dataclasses.replace(dataset, class_names=("class 0", "class 1", "class 2"))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("window", [(2, 2), (4, 4), (2, 3), (5, 4)])
+@pytest.mark.parametrize("size", [15, 16])
+def test_average_pooling_excludes_uneven_padding(window, stride, size, tmp_path):
+    """The mean of the pixels inside is their sum over their number: two convolutions of ones, in Keras.
+
+    `AveragePooling2D` itself has this meaning in TensorFlow and JAX, but not with the torch backend of Keras.
+    """
+    pooling = L.AveragePooling2D(window, stride, padding="same")
+    model = randomize(sequential(pooling, L.Flatten(), L.Dense(3, activation="softmax"), size=size))
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 3, size, size), dtype=np.uint8)
+    images = keras.ops.convert_to_tensor(pixels.transpose(0, 2, 3, 1).astype("float32") / 255)
+    ones = np.ones((*window, 3, 1), "float32")
+    total, count = (
+        keras.ops.depthwise_conv(part, ones, stride, padding="same") for part in (images, keras.ops.ones_like(images))
+    )
+    expected = np.asarray(model.layers[2](model.layers[1](total / count)).detach())
+    run = ts.import_keras(save(model, tmp_path / "m.keras"), out=tmp_path / "run")
+    assert np.abs(run.classifier().probabilities(pixels) - expected).max() < 1e-5
