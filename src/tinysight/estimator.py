@@ -24,6 +24,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight
 
 from tinysight._util import console
+from tinysight._util.errors import DataError
 from tinysight._util.files import storage_errors
 from tinysight._util.formatting import percent
 from tinysight._util.progress import SILENT, Progress
@@ -31,7 +32,7 @@ from tinysight.data.dataset import Dataset, Pixels, Split
 from tinysight.data.image_html import FIGURE_HTML, ROW_HTML, image_html
 from tinysight.data.image_io import to_crops, to_pixels
 from tinysight.data.labels import Task, require_multi_class
-from tinysight.data.sources.arrays import dataset_from_arrays
+from tinysight.data.sources.arrays import dataset_from_arrays, label_array
 from tinysight.explanation.feature_index import extract_features
 from tinysight.models.classifier import Classifier, top_k
 from tinysight.models.conformal import describe_set, prediction_set, prediction_sets
@@ -318,7 +319,11 @@ def _dataset(images: Any, y: ArrayLike, image_size: int) -> tuple[Dataset, NDArr
         check_consistent_length(images, y)
         dataset = dataset_from_arrays(images, y, image_size)
         return dataset, np.array(dataset.class_names if hasattr(y, "columns") else range(len(dataset.class_names)))
-    targets = column_or_1d(y, warn=True)
+    column_or_1d(y, warn=True)
+    try:
+        targets = label_array(y)  # scikit-learn makes nullable integers of pandas floats
+    except DataError as error:
+        raise ValueError(str(error)) from error
     check_consistent_length(images, targets)
     assert_all_finite(targets, input_name="y")
     check_classification_targets(targets)

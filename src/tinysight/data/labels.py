@@ -31,6 +31,14 @@ def measure_of(task: Task) -> Measure:
     return "mean average precision" if task == "multi-label" else "accuracy"
 
 
+def is_missing_value(label: Any) -> bool:
+    """Return whether a label is NaN, NaT or `pandas.NA`: these differ from themselves, or raise in a condition."""
+    try:
+        return bool(label != label)
+    except TypeError:
+        return True
+
+
 def require_multi_class(task: Task, feature: str, instead: str) -> None:
     """Raise InputError if images may have several labels, which `feature` does not support; `instead` is a sentence."""
     if task == "multi-label":

@@ -82,7 +82,7 @@ def test_an_empty_list_gives_no_pixels():
         ([np.zeros((32, 32, 3), dtype=np.uint8), np.zeros((32, 32, 3))], "Image 1: Unsupported dtype: float64"),
         ("cat.png", r"'cat.png': a path, not a list of images. Pass \['cat.png'\]"),
         (["none.png", "nothing.png"], r"none.png: no such file. Check the path. \(1 more cannot be read.\)"),
-        ([object()], "Image 0: Unsupported dtype: object"),
+        ([object()], "Image 0: Unsupported type: "),
     ],
 )
 def test_invalid_images_are_an_error(images, message):
@@ -125,6 +125,7 @@ ACCEPTED = (
     "Pass uint8 images (0..255) of shape (n, height, width, 3) or (n, 3, height, width), or a list of paths, arrays or "
     "Pillow images."
 )
+SCALED = "Convert pixels of 0..1 with (X * 255).round().astype('uint8')."
 
 
 def refusal_of(images, size=8):
@@ -137,14 +138,14 @@ def refusal_of(images, size=8):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 8, 8, 3)), f"Unsupported dtype: float64. {ACCEPTED}"),
+        (np.zeros((2, 8, 8, 3)), f"Unsupported dtype: float64. {ACCEPTED} {SCALED}"),
         (np.zeros((2, 8, 8, 2), np.uint8), f"Unsupported shape: (2, 8, 8, 2). {ACCEPTED}"),
         (np.zeros((2, 4, 8, 8), np.uint8), f"Unsupported shape: (2, 4, 8, 8). {ACCEPTED}"),
         (np.zeros((2, 2, 8, 3, 1), np.uint8), f"Unsupported shape: (2, 2, 8, 3, 1). {ACCEPTED}"),
         (np.zeros((2, 5, 0, 1), np.uint8), f"Empty images: shape (2, 3, 5, 0). {ACCEPTED}"),
         (np.zeros(4, np.uint8), f"Unsupported shape: (4,). {ACCEPTED}"),
         ("cat.png", "'cat.png': a path, not a list of images. Pass ['cat.png']."),
-        ([np.zeros((8, 8, 3), np.uint8), 3], f"Image 1: Unsupported dtype: int64. {ACCEPTED}"),
+        ([np.zeros((8, 8, 3), np.uint8), 3], f"Image 1: Unsupported type: int. {ACCEPTED}"),
         ([np.zeros((8, 8, 2), np.uint8)], f"Image 0: Unsupported shape: (1, 8, 8, 2). {ACCEPTED}"),
     ],
 )

@@ -51,7 +51,7 @@ def to_crops(images: Any, image_size: int, crops: Crops) -> Pixels:
     if isinstance(images, Image.Image):
         raise ShapeError("One image, not a list of images. Pass [image].")
     if hasattr(images, "__array__") or not isinstance(images, Sequence):
-        array = np.asarray(images)
+        array = _to_array(images)
         if array.ndim != 1 or array.dtype.kind not in _SEQUENCE_KINDS:
             return _resized(_channels_first(_as_batch(array)), image_size, crops)
         images = array.tolist()
@@ -71,11 +71,24 @@ def default_crops(images: Any, image_size: int) -> Crops:
     return SIX_CROP if (image_size, image_size) in (shape[1:3], shape[2:4]) else CENTER_CROP
 
 
+def _to_array(images: Any) -> np.ndarray:
+    """Return an array. Raises InputError if `images` is none, or a part of it is masked."""
+    try:
+        array = np.asarray(images)
+    except (TypeError, RuntimeError) as error:  # of torch: a tensor on a GPU, or with a gradient
+        raise InputError(f"Unsupported {type(images).__name__}: {error} {ACCEPTED}.") from error
+    if array.ndim == 0:
+        raise InputError(f"Unsupported type: {type(images).__name__}. {ACCEPTED}.")
+    if np.ma.is_masked(images):
+        raise InputError("Masked pixels. Give them a value, for example with X.filled(0).")
+    return array
+
+
 def _from_image(image: Any, index: int, image_size: int, crops: Crops) -> Pixels:
     try:
         if isinstance(image, Image.Image):
             return extract_crops(image, (image_size, image_size), crops)
-        array = np.asarray(image)
+        array = _to_array(image)
         batch = array[None, None] if array.ndim == 2 else array[None]
         pixels = _resized(_channels_first(batch), image_size, crops)[0]
         return np.broadcast_to(pixels, (len(crops), *pixels.shape[1:]))
@@ -106,7 +119,8 @@ def _as_batch(images: np.ndarray) -> np.ndarray:
 def _channels_first(images: np.ndarray) -> Pixels:
     """Return an array in any accepted axis order as uint8, (n, 3, height, width)."""
     if images.dtype != np.uint8:
-        raise InputError(f"Unsupported dtype: {images.dtype}. {ACCEPTED}.")
+        hint = " Convert pixels of 0..1 with (X * 255).round().astype('uint8')." if images.dtype.kind == "f" else ""
+        raise InputError(f"Unsupported dtype: {images.dtype}. {ACCEPTED}.{hint}")
     if images.ndim != 4 or not {images.shape[1], images.shape[3]} & set(CHANNELS):
         raise InputError(f"Unsupported shape: {images.shape}. {ACCEPTED}.")
     if images.shape[3] in CHANNELS:

@@ -25,7 +25,7 @@ import numpy as np
 from tinysight._util.errors import DataError, did_you_mean
 from tinysight.data.dataset import IN_MEMORY, NOT_STATED, Dataset, Provenance
 from tinysight.data.image_files import FileIndex, SplitFiles, check_utf8, load_image_files
-from tinysight.data.labels import SEPARATOR, check_label_names
+from tinysight.data.labels import SEPARATOR, check_label_names, is_missing_value
 from tinysight.data.source import DataSource, LoadOptions, absolute_path, is_url
 from tinysight.data.source_report import SourceReport, one_line, truncated
 from tinysight.data.split_names import SPLIT_ALIASES, SPLITS, split_of
@@ -279,16 +279,10 @@ def _read_frame(frame: Any) -> Table:
 
 
 def _text(value: object) -> str:
-    """Return a cell as text; missing values of pandas are not equal to themselves, or raise in a condition.
-
-    A list or set holds several labels.
-    """
+    """Return a cell as text; a list or set holds several labels."""
     if isinstance(value, list | tuple | set | frozenset | np.ndarray):
         return SEPARATOR.join(map(str, value))
-    try:
-        return "" if value is None or value != value else str(value)
-    except TypeError:
-        return ""
+    return "" if value is None or is_missing_value(value) else str(value)
 
 
 def _find_columns(header: list[str], path: Path) -> dict[str, int]:
