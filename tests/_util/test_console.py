@@ -138,7 +138,7 @@ def test_an_error_is_printed_after_the_bar_and_the_cursor_is_restored(
     def fail(classifier, pixels):
         raise RunError("The weights are not finite.")
 
-    monkeypatch.setattr(Classifier, "probabilities", fail)
+    monkeypatch.setattr(Classifier, "outputs", fail)
     with redirect_stderr(terminal):
         outcome = tinysight("predict", finished_run, photos)
     assert outcome.code == 2

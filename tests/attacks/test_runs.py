@@ -110,7 +110,7 @@ def test_class_names_are_escaped_in_evaluate(run, forge, tinysight):
     outcome = tinysight("evaluate", run.path)  # refused, because the images have other classes
     assert outcome.code == 2
     assert all(line.isprintable() for line in outcome.err.split("\n"))
-    assert r"but the classifier has \x1b]0;pwned\x07, \x1b[2J, " in outcome.err
+    assert r"has '\x1b]0;pwned\x07', '\x1b[2J', 'a\nb', " in outcome.err
 
 
 def test_file_names_are_escaped(tinysight, run):

@@ -182,7 +182,7 @@ def test_what_is_no_dataset_is_an_error(spec, message):
     ("labels", "message"),
     [
         ([0, 1], r"y: shape \(2,\) for 6 images"),
-        ([[0], [1], [0], [1], [0], [1]], r"y: shape \(6, 1\)"),
+        (np.zeros((6, 1, 1), np.int64), r"y: shape \(6, 1, 1\) for 6 images"),
         ([1] * 6, "y: has the single class"),
         ([0, 0, 0, 0, 1, 1], "Class 1: 2 usable images, but 3 are needed"),
     ],
