@@ -32,12 +32,12 @@ from tinysight.training.finetune import MAX_HEAD_IMAGES
 from tinysight.training.head import HeadProblem
 from tinysight.training.objective import OBJECTIVES
 from tinysight.training.precision import Precision, autocast
-from tinysight.training.probe import N_FOLDS
 from tinysight.training.seeding import derive_seed
 
 SIZES = (96, 128, 160)  # pixels, of the network's input
 SAMPLE = 300  # training images that the sizes are compared on
-PILOT_SHARE = 0.15  # of the time, after which no larger size is tried
+N_FOLDS = 3  # of the cross-validation that compares the sizes
+PILOT_SHARE = 0.3  # of the time, after which no larger size is tried
 FEATURE_SHARE = 0.4  # of the time, which the features of all images may take
 SCRATCH_SIZE = 64  # pixels, without pretrained weights
 MIN_STEPS = 100  # of fine-tuning; fewer change little (docs/experiments/few-images.md)
