@@ -71,6 +71,9 @@ class Mutant:
     change: str
     source: str
 
+    def __str__(self) -> str:
+        return f"survived: {self.path.relative_to(ROOT)}:{self.line}: {self.change}"
+
 
 def main() -> None:
     """Draw the mutants, run them, print the survivors and append a row to the results."""
@@ -92,7 +95,7 @@ def main() -> None:
             raise SystemExit("The unchanged code fails in a forked process. Run its tests there to see why.")
     survivors = [mutant for mutant, dead in zip(drawn, killed, strict=True) if not dead]
     for mutant in survivors:
-        print(f"survived: {mutant.path.relative_to(ROOT)}:{mutant.line}: {mutant.change}")
+        print(mutant)
     score = 1 - len(survivors) / len(drawn)
     print(f"{len(drawn) - len(survivors)} of {len(drawn)} mutants killed ({score:.1%}), of {len(candidates)} possible")
     names = [
@@ -230,7 +233,7 @@ def run_all(mutants: list[Mutant], tests: list[list[str]], trees: list[Path]) ->
                 del running[process]
                 free.append(tree)
                 done = len(mutants) - len(waiting) - len(running)
-                print(f"{done} of {len(mutants)}: {'killed' if killed[number] else 'SURVIVED'}", flush=True)
+                print(f"{done} of {len(mutants)}: {'killed' if killed[number] else mutants[number]}", flush=True)
     return killed
 
 
