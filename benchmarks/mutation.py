@@ -14,6 +14,7 @@ import argparse
 import ast
 import copy
 import importlib
+import itertools
 import os
 import random
 import shutil
@@ -35,9 +36,12 @@ from common import ROOT, append, stamp
 from coverage.numbits import numbits_to_nums
 
 PACKAGES = ("evaluation", "auditing", "runs", "data/image_io")
-TESTS = ("tests/evaluation", "tests/auditing", "tests/runs", "tests/data/image_io", "tests/attacks", "tests/cli")
+TESTS = (
+    *("tests/evaluation", "tests/auditing", "tests/runs", "tests/data", "tests/attacks"),
+    *("tests/cli", "tests/cases", "tests/reporting", "tests/training"),
+)
 TIMEOUT = 300  # seconds; a mutant that runs longer counts as killed
-MAX_TESTS = 40  # tests run for one mutant
+MAX_SECONDS = 30  # of tests for one mutant, by the time that they took with coverage
 
 _SWAPS: dict[type[ast.AST], type[Any]] = {
     ast.Lt: ast.LtE,
@@ -141,11 +145,25 @@ def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
                 found[Path(name), number].append(test)
     seconds = durations_of(durations)
     for path in sources():
-        for number in range(1, len(path.read_text(encoding="utf-8").splitlines()) + 1):
-            tests = set(found[path, number]) or of_file[path]
-            found[path, number] = sorted(tests, key=lambda test: _distance(test, path))[:MAX_TESTS]
-            found[path, number].sort(key=lambda test: seconds[test])  # a mutant dies at the first test that fails
+        source = path.read_text(encoding="utf-8")
+        in_functions = lines_in_functions(source)
+        for number in range(1, len(source.splitlines()) + 1):
+            tests = set(found[path, number]) if number in in_functions else of_file[path]
+            nearest = sorted(tests, key=lambda test: (*_distance(test, path), seconds[test]))
+            total = itertools.accumulate(seconds[test] for test in nearest)
+            chosen = [test for test, spent in zip(nearest, total, strict=True) if spent <= MAX_SECONDS] or nearest[:1]
+            found[path, number] = sorted(chosen, key=lambda test: seconds[test])  # the first failure ends the run
     return found
+
+
+def lines_in_functions(source: str) -> set[int]:
+    """Return the numbers of the lines in bodies of functions. All others run once, at import."""
+    return {
+        number
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        for number in range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+    }
 
 
 def durations_of(junit: Path) -> defaultdict[str, float]:
@@ -157,9 +175,9 @@ def durations_of(junit: Path) -> defaultdict[str, float]:
     return seconds
 
 
-def _distance(test: str, path: Path) -> tuple[bool, bool, str]:
+def _distance(test: str, path: Path) -> tuple[bool, bool]:
     """Return a sort key that puts the tests of a file first, then those of its package."""
-    return path.stem not in test, f"tests/{path.parent.name}/" not in test, test
+    return path.stem not in test, f"tests/{path.parent.name}/" not in test
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:

@@ -164,6 +164,7 @@ def test_the_card_and_the_report_state_the_labels(run, tmp_path):
     assert "| marked as unlike the training images |" in text
     assert "Of images like the 24 validation images, 5.0% are marked as unlike the training images" in text
     assert card.metrics[0].value == run.metrics().mean_average_precision
+    assert card.metrics[0].interval == run.metrics().mean_average_precision_ci95
     page = ts.report(run, out=tmp_path / "report.html")
     assert "Metrics by label" in page
     assert "Confusion matrix" not in page

@@ -44,6 +44,8 @@ def test_scores_are_those_of_scikit_learn(outcome, result):
         assert average.f1 == pytest.approx(reference.f1_score(labels, predicted, average=kind))
         assert average.precision == pytest.approx(reference.precision_score(labels, predicted, average=kind))
         assert average.recall == pytest.approx(reference.recall_score(labels, predicted, average=kind))
+    low, high = result.mean_average_precision_ci95
+    assert max(0, precisions.mean() - 0.15) < low < precisions.mean() < high < 1
     assert result.exact_match == pytest.approx(reference.accuracy_score(labels, predicted))
     assert result.hamming_accuracy == pytest.approx(1 - reference.hamming_loss(labels, predicted))
     losses = [reference.log_loss(labels[:, k], probabilities[:, k].astype(float), labels=[0, 1]) for k in range(4)]
@@ -79,6 +81,7 @@ def test_labels_without_images_are_not_in_the_mean_average_precision(outcome):
     labels[:] = 0
     result = compute_multi_label_metrics(probabilities, labels, NAMES, "test", THRESHOLDS)
     assert result.mean_average_precision is None
+    assert result.mean_average_precision_ci95 is None
     assert "macro avg" in label_report(result)
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 
-from tinysight.data.splits import folds
+from tinysight.data.splits import stratified_folds
 from tinysight.training.head import PENALTIES, HeadProblem
 
 
@@ -44,7 +44,7 @@ def reference(given, penalty):
 @pytest.mark.parametrize(("n", "d"), [(60, 5), (30, 100)])
 def test_head_is_the_optimum_of_its_penalty(n, d, has_bias, weighted):
     given = problem(n, d, weighted=weighted, has_bias=has_bias)
-    head = given.solve(folds(given.labels.numpy(), None, 3, 0))
+    head = given.solve(stratified_folds(given.labels.numpy(), range(len(given.labels)), 3, 0))
     weight, bias = reference(given, head.penalty)
     features = given.features.double().numpy()
     np.testing.assert_allclose(head.weight.numpy(), weight, atol=1e-5 * np.abs(weight).max())
@@ -60,7 +60,7 @@ def test_head_is_the_optimum_of_its_penalty(n, d, has_bias, weighted):
 
 def test_penalty_has_the_smallest_loss_of_images_that_were_held_out():
     given = problem(60, 20)
-    parts = folds(given.labels.numpy(), None, 3, 0)
+    parts = stratified_folds(given.labels.numpy(), range(len(given.labels)), 3, 0)
     head = given.solve(parts)
     losses = {}
     for penalty in PENALTIES:

@@ -86,13 +86,15 @@ def _print_multi_label(metrics: MultiLabelMetrics) -> None:
 
     per_label = {escape_control(name): scores for name, scores in metrics.per_label.items()}
     stdout_console.print(label_report(metrics.model_copy(update={"per_label": per_label})))
-    precisions = {
-        f"{metrics.split} mean average precision (mAP)": metrics.mean_average_precision,
-        "with test-time augmentation (TTA)": metrics.mean_average_precision_tta,
-    }
-    for name, precision in precisions.items():
-        if precision is not None:
-            stdout_console.print(f"{name}: {accuracy_of(precision, metrics.n)}")
+    if metrics.mean_average_precision is not None and metrics.mean_average_precision_ci95 is not None:
+        stdout_console.print(
+            f"{metrics.split} mean average precision (mAP): {accuracy_of(metrics.mean_average_precision, metrics.n)}, "
+            f"95% interval {percent_interval(metrics.mean_average_precision_ci95)}"
+        )
+    if metrics.mean_average_precision_tta is not None:
+        stdout_console.print(
+            f"with test-time augmentation (TTA): {accuracy_of(metrics.mean_average_precision_tta, metrics.n)}"
+        )
     stdout_console.print(
         f"F1: micro {percent(metrics.micro.f1)}; macro {percent(metrics.macro.f1)}, "
         f"95% interval {percent_interval(metrics.intervals.macro.f1)}"

@@ -290,33 +290,6 @@ def grouped_split(
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
-def folds(labels: Labels, groups: NDArray[np.int64] | None, count: int, seed: int) -> list[Indices]:
-    """Divide images into folds, to choose a value by cross-validation.
-
-    Every class is spread over the folds, as far as it has images; groups stay whole. There are fewer folds if there are
-    fewer images or groups. Of several labels per image, the folds are random.
-
-    Args:
-        labels: int64, (n,), or (n, labels) of 0 and 1.
-        groups: the number of the group of each image, (n,), or None.
-        count: number of folds, at least 2.
-        seed: random seed.
-
-    Returns:
-        Indices of the images of each fold; none is empty.
-    """
-    random = np.random.default_rng(seed)
-    units = np.arange(len(labels)) if groups is None else groups
-    classes = labels if labels.ndim == 1 else np.zeros(len(labels), np.int64)
-    names, first, unit_of = np.unique(units, return_index=True, return_inverse=True)
-    shuffled = random.permutation(len(names))
-    # Dealt like cards, class by class: each fold gets equally many units of a class, give or take one.
-    dealt = shuffled[np.argsort(classes[first][shuffled], kind="stable")]
-    fold_of = np.empty(len(names), np.int64)
-    fold_of[dealt] = np.arange(len(names)) % min(count, len(names))
-    return [np.flatnonzero(fold_of[unit_of] == number) for number in range(min(count, len(names)))]
-
-
 def stratified_folds(labels: Labels, groups: Sequence[str | int], folds: int, seed: int) -> list[Indices]:
     """Return the images of each fold: whole groups, with about the same number of images of every class in each fold.
 
@@ -332,7 +305,7 @@ def stratified_folds(labels: Labels, groups: Sequence[str | int], folds: int, se
         seed: random seed.
 
     Returns:
-        Sorted indices into `labels`, by fold.
+        Sorted indices into `labels`, by fold. Folds are empty if there are more of them than groups.
     """
     _, members = _class_members(labels)
     names, group_of = np.unique(list(groups), return_inverse=True)

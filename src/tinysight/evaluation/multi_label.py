@@ -11,7 +11,12 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from tinysight._util.errors import TinysightError
 from tinysight.data.labels import Labels
-from tinysight.evaluation.confidence_intervals import label_intervals, mean_loss_interval, wilson_interval
+from tinysight.evaluation.confidence_intervals import (
+    label_intervals,
+    mean_average_precision_interval,
+    mean_loss_interval,
+    wilson_interval,
+)
 from tinysight.evaluation.metrics import ProbabilityArray, check_probabilities
 from tinysight.models.scores import average_precisions, mean_average_precision
 from tinysight.runs.records import ClassScores, LabelScores, MultiLabelMetrics, OodMetrics, SplitName
@@ -60,6 +65,7 @@ def compute_multi_label_metrics(
         n=n,
         n_unlabeled=int((~labels.any(axis=1)).sum()),
         mean_average_precision=mean_average_precision(precisions),
+        mean_average_precision_ci95=mean_average_precision_interval(labels, exact) if labels.any() else None,
         mean_average_precision_tta=None
         if probabilities_tta is None
         else mean_average_precision(average_precisions(labels, probabilities_tta)),

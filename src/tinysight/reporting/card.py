@@ -255,12 +255,13 @@ def _task_metrics(metrics: AnyMetrics) -> tuple[CardMetric, ...]:
 
 
 def _multi_label_metrics(metrics: MultiLabelMetrics) -> tuple[CardMetric, ...]:
+    mean, with_tta = metrics.mean_average_precision, metrics.mean_average_precision_tta
     precisions = {
-        "mean_average_precision (mAP)": metrics.mean_average_precision,
-        "mean_average_precision with test-time augmentation": metrics.mean_average_precision_tta,
+        "mean_average_precision (mAP)": (mean, metrics.mean_average_precision_ci95),
+        "mean_average_precision with test-time augmentation": (with_tta, None),
     }
     return (
-        *(CardMetric(name, value) for name, value in precisions.items() if value is not None),
+        *(CardMetric(name, value, interval) for name, (value, interval) in precisions.items() if value is not None),
         CardMetric("f1, micro average", metrics.micro.f1),
         CardMetric("f1, macro average", metrics.macro.f1, metrics.intervals.macro.f1),
         CardMetric("exact_match (all labels of an image correct)", metrics.exact_match, metrics.exact_match_ci95),

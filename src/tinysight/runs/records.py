@@ -389,8 +389,8 @@ class MultiLabelMetrics(Record):
         split: the evaluated split.
         n: number of images.
         n_unlabeled: how many of them have none of the labels.
-        mean_average_precision: mean of the average precision of the labels that images have (mAP), 0..1; None if
-            there are none.
+        mean_average_precision, mean_average_precision_ci95: mean of the average precision of the labels that images
+            have (mAP), 0..1, with its 95% interval; None if there are none.
         mean_average_precision_tta: the same with test-time augmentation (TTA), or None if it was not computed.
         exact_match, exact_match_ci95: share of the images whose labels are all correct, with its 95% interval.
         hamming_accuracy: share of correct labels, over all images and labels.
@@ -411,6 +411,7 @@ class MultiLabelMetrics(Record):
     n: int = Field(ge=1)
     n_unlabeled: int = Field(ge=0)
     mean_average_precision: Finite | None
+    mean_average_precision_ci95: Interval | None
     mean_average_precision_tta: Finite | None
     exact_match: Finite
     exact_match_ci95: Interval

@@ -20,7 +20,7 @@ from tinysight._util.progress import Progress
 from tinysight._util.timing import Deadline
 from tinysight.data.dataset import Dataset, Pixels
 from tinysight.data.pixels import take
-from tinysight.data.splits import TrainSplit, folds, split_dataset
+from tinysight.data.splits import TrainSplit, split_dataset, stratified_folds
 from tinysight.models.classifier import iter_batches
 from tinysight.models.fusion import fused
 from tinysight.models.network import embed
@@ -129,10 +129,8 @@ def _try_sizes(
     random = np.random.default_rng(derive_seed(seed, "auto sample"))
     rows = np.sort(random.permutation(split.train_indices)[:SAMPLE])
     pixels, labels = take(split.train.pixels, rows), split.train.labels[rows]
-    groups = None
-    if split.train.groups:
-        _, groups = np.unique([split.train.groups[row] for row in rows], return_inverse=True)
-    parts = folds(labels, groups, N_FOLDS, seed)
+    groups = [split.train.groups[row] for row in rows] if split.train.groups else range(len(rows))
+    parts = [part for part in stratified_folds(labels, groups, N_FOLDS, seed) if len(part)]
     n_images = len(split.train_indices) + len(split.validation)
     start, trials, objective = time.perf_counter(), list[Trial](), OBJECTIVES[dataset.task]
 

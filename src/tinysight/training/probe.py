@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tinysight._util.errors import RecipeError, StorageError
 from tinysight.data.dataset import Pixels, Split
 from tinysight.data.pixels import take
-from tinysight.data.splits import folds
+from tinysight.data.splits import stratified_folds
 from tinysight.models.classifier import iter_batches
 from tinysight.models.families.fast import ScaledLinear
 from tinysight.models.fusion import fused
@@ -106,10 +106,9 @@ class FeatureHead:
         """Return the positions in `rows` of the images of each fold."""
         seed, train = derive_seed(self.trainer.seed, "probe folds"), self.trainer.split.train
         chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAX_CV_IMAGES])
-        groups = None
-        if train.groups:
-            _, groups = np.unique([train.groups[row] for row in rows[chosen]], return_inverse=True)
-        return [chosen[fold] for fold in folds(train.labels[rows[chosen]], groups, N_FOLDS, seed)]
+        groups = [train.groups[row] for row in rows[chosen]] if train.groups else range(len(chosen))
+        parts = stratified_folds(train.labels[rows[chosen]], groups, N_FOLDS, seed)
+        return [chosen[part] for part in parts if len(part)]
 
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         return self.trainer.objective.loss(logits, labels, 0.0, weights)
