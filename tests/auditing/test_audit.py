@@ -10,11 +10,12 @@ from tinysight._util.progress import SilentProgress
 from tinysight.auditing import audit as module
 from tinysight.auditing import context
 from tinysight.auditing.audit import audit
+from tinysight.auditing.context import AuditContext
 from tinysight.auditing.registry import SECTIONS
 from tinysight.auditing.sections.label_errors import LabelErrors
-from tinysight.auditing.sections.membership_inference import MembershipInferenceSection
+from tinysight.auditing.sections.membership_inference import MembershipInferenceSection, lira
 from tinysight.auditing.sections.subgroups import FileSubgroups
-from tinysight.auditing.shadow_models import ShadowModel
+from tinysight.auditing.shadow_models import ShadowModel, ShadowModels, float32_logits
 from tinysight.data.image_ids import read_rows
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.run import Run
@@ -58,7 +59,19 @@ def test_members_are_the_training_images(audited):
     # 100 training and 30 test images; 10 training images are held out for validation
     assert (membership.n_members, membership.n_non_members) == (90, 40)
     assert membership.n_shadow_models == 2
-    assert all(name.startswith("train/") for name in membership.most_exposed)
+
+
+def test_the_most_exposed_images_are_the_training_images_with_the_highest_scores(audited):
+    run, results = audited
+    context = AuditContext.from_run(run)
+    shadows = ShadowModels.stack(
+        [ShadowModel(*model) for model in RunArtifacts(run).shadow_models()], context.pool.labels
+    )
+    scores = lira(float32_logits(context.classifier, context.pool), shadows)
+    names = np.array(context.names)[context.is_member]
+    ranked = names[np.argsort(-scores[context.is_member], kind="stable")]
+    exposed = results.result(MembershipInferenceSection()).most_exposed
+    assert list(exposed) == ranked[: len(exposed)].tolist()
 
 
 def test_audit_json_is_plain_json(audited):

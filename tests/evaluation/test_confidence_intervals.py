@@ -1,5 +1,7 @@
 """Intervals of all metrics: agreement with SciPy, coverage, and a width even at 0 and 100%."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -197,3 +199,22 @@ def test_interval_of_the_mean_average_precision_covers_it_in_95_percent_of_draws
     intervals = [mean_average_precision_interval(*draw(100)) for _ in range(150)]
     assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.92
     assert np.mean([high - low for low, high in intervals]) < (0.13 if not shared else 0.25)
+
+
+def test_the_interval_of_the_macro_f1_uses_the_correlations_of_the_classes():
+    """Against correlations from bootstrap samples, combined by the method of variance estimates recovery."""
+    random, names = np.random.default_rng(0), ("a", "b", "c")
+    labels = np.repeat([0, 1, 2], [40, 120, 360])
+    predictions = np.where(random.random(len(labels)) < 0.7, labels, random.integers(0, 3, len(labels)))
+    intervals = metric_intervals(predictions, labels, np.ones(len(labels)), names, (0.0, 1.0))
+    bounds = np.array([intervals.per_class[name].f1 for name in names])
+    scores = reference.f1_score(labels, predictions, average=None)
+    samples = []
+    for _ in range(400):
+        drawn = random.integers(0, len(labels), len(labels))
+        samples.append(reference.f1_score(labels[drawn], predictions[drawn], average=None))
+    correlations = np.corrcoef(np.array(samples).T)
+    below, above = (np.abs(bounds[:, side] - scores) / 3 for side in (0, 1))
+    low, high = intervals.macro.f1
+    assert scores.mean() - low == pytest.approx(math.sqrt(below @ correlations @ below), rel=0.05)
+    assert high - scores.mean() == pytest.approx(math.sqrt(above @ correlations @ above), rel=0.05)

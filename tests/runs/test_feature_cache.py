@@ -1,5 +1,7 @@
 """The cache of features computes every image once."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,28 @@ def test_saved_features_are_equal_in_another_process(pixels, key):
     assert compute.count == 2
     again.save()
     assert FeatureCache(key).features(pixels, pytest.fail).shape == (6, 3)
+
+
+def test_the_least_recently_used_files_are_deleted_from_a_full_cache(pixels, monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYSIGHT_CACHE_DIR", str(tmp_path))
+    keys = [network_key({"weight": torch.full((3,), float(number))}) for number in range(3)]
+    for age, key in zip((300, 100, 200), keys, strict=True):
+        cache = FeatureCache(key)
+        cache.features(pixels, Counter())
+        cache.save()
+        (file,) = (cache_folder() / "features" / key).iterdir()
+        used = file.stat().st_mtime - age
+        os.utime(file, (used, used))
+    monkeypatch.setattr("tinysight.runs.feature_cache.MAX_CACHED_BYTES", 3 * file.stat().st_size)
+    newest = FeatureCache(network_key({"weight": torch.zeros(3)}, "newest"))
+    newest.features(pixels, Counter())
+    newest.save()
+    counts = []
+    for key in keys:
+        compute = Counter()
+        FeatureCache(key).features(pixels, compute)
+        counts.append(compute.count)
+    assert counts == [6, 0, 0]
 
 
 def test_each_network_has_features_of_its_own(pixels, key):
