@@ -5,7 +5,8 @@
 A mutant changes one comparison, operator, constant, condition or return value in evaluation/, auditing/, runs/ or
 data/image_io/. It is killed if a quick test fails that executes the changed line. Coverage contexts select these tests,
 and each mutant runs in a forked process with the libraries already imported, so that a mutant costs seconds. Survivors
-are printed; each is either an equivalent program or a missing test.
+are printed; each is either an equivalent program or a missing test. Decorators and `strict=` are not changed: what they
+guard against, such as assigning to a frozen object, happens in no correct program, so the mutant would be equivalent.
 """
 
 from __future__ import annotations
@@ -144,11 +145,15 @@ def covering_tests(data: Path) -> defaultdict[tuple[Path, int], list[str]]:
             for number in numbers:
                 found[Path(name), number].append(test)
     seconds = durations_of(durations)
+    listing = [sys.executable, "-m", "pytest", "--collect-only", "-q", *TESTS]
+    collected = subprocess.run(listing, cwd=ROOT, env=environment, capture_output=True, text=True).stdout.splitlines()
     for path in sources():
         source = path.read_text(encoding="utf-8")
         in_functions = lines_in_functions(source)
+        files = {test.partition("::")[0] for test in of_file[path]}  # their other tests may read constants only
+        of_module = {test for test in collected if test.partition("::")[0] in files}
         for number in range(1, len(source.splitlines()) + 1):
-            tests = set(found[path, number]) if number in in_functions else of_file[path]
+            tests = set(found[path, number]) if number in in_functions else of_module
             nearest = sorted(tests, key=lambda test: (*_distance(test, path), seconds[test]))
             total = itertools.accumulate(seconds[test] for test in nearest)
             chosen = [test for test, spent in zip(nearest, total, strict=True) if spent <= MAX_SECONDS] or nearest[:1]
@@ -183,13 +188,25 @@ def _distance(test: str, path: Path) -> tuple[bool, bool]:
 def mutants_of(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    guards = set(guards_of(tree))
     for number, node in enumerate(ast.walk(tree)):
+        if node in guards:
+            continue
         for mutated, change in mutations(node):
             other = copy.deepcopy(tree)
             target = list(ast.walk(other))[number]
             for field, value in ast.iter_fields(mutated):
                 setattr(target, field, value)
             yield Mutant(path, mutated.lineno, change, ast.unparse(ast.fix_missing_locations(other)))
+
+
+def guards_of(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes of decorators and of arguments named strict."""
+    for node in ast.walk(tree):
+        for decorator in getattr(node, "decorator_list", ()):
+            yield from ast.walk(decorator)
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            yield from ast.walk(node)
 
 
 def mutations(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
