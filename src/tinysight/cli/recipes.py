@@ -22,12 +22,12 @@ def list_() -> None:
 
     Example: tinysight recipes list
     """
-    from tinysight.recipes import catalog, loading
+    from tinysight.recipes import catalog
 
-    names = catalog.recipes_in_order_of_use()
-    width = max(map(len, names))
-    for name in names:
-        stdout_console.print(f"{name:<{width}}  {loading.load_recipe(name).description}")
+    descriptions = catalog.descriptions()
+    width = max(map(len, descriptions))
+    for name, description in descriptions.items():
+        stdout_console.print(f"{name:<{width}}  {description}")
     print_next(f"{command('recipes', 'show', 'NAME')}, or {command('train', 'NAME')}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import tomllib
 from pathlib import Path
 
 from tinysight._util.errors import RecipeError, did_you_mean
@@ -33,6 +34,12 @@ def recipes_in_order_of_use() -> list[str]:
     """Return the names of the built-in recipes: fast, longer and more accurate ones, then those of the notebooks."""
     notebooks = {name: number for number, name in enumerate(_NOTEBOOK_RECIPES, start=1)}
     return sorted(list_recipes(), key=lambda name: notebooks.get(name, 0))
+
+
+def descriptions() -> dict[str, str]:
+    """Return the descriptions of the built-in recipes by name, in the order of use. The recipes are not checked."""
+    names = recipes_in_order_of_use()
+    return {name: str(tomllib.loads(read_recipe(RECIPE_DIR / f"{name}.toml"))["description"]) for name in names}
 
 
 def find_recipe(name: str) -> Path:

@@ -254,11 +254,11 @@ class Recipe(Section):
 
     name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9.-]*$", description="a-z, 0-9, dots and dashes")
     description: str = ""
-    data: DataSection = DataSection()
-    augmentation: Augmentation = Augmentation()
-    model: ModelSection = ModelSection()
-    optimizer: OptimizerSection = OptimizerSection()
-    training: TrainingSection = TrainingSection()
+    data: DataSection = Field(default_factory=DataSection)
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    model: ModelSection = Field(default_factory=ModelSection)
+    optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
+    training: TrainingSection = Field(default_factory=TrainingSection)
     early_stopping: EarlyStoppingSection | None = None
 
     def with_excluded(self, path: Path) -> Self:
