@@ -10,11 +10,6 @@ from tinysight.data.splits import stratified_folds
 from tinysight.training.head import PENALTIES, HeadProblem
 
 
-def cross_entropy(logits, labels, weights):
-    losses = F.cross_entropy(logits, labels, reduction="none")
-    return losses.sum() if weights is None else (losses * weights).sum()
-
-
 def problem(n, d, classes=3, weighted=False, has_bias=True):
     """Return noisy features around a center for each class, on different scales."""
     random = np.random.default_rng(n + d)
@@ -22,7 +17,7 @@ def problem(n, d, classes=3, weighted=False, has_bias=True):
     features = random.normal(random.normal(size=(classes, d))[labels], 2.0) * np.geomspace(0.1, 10, d) + 3
     weights = torch.from_numpy(random.uniform(0.1, 2, n)) if weighted else None
     tensors = torch.from_numpy(features).float(), torch.from_numpy(labels)
-    return HeadProblem(*tensors, weights, classes, cross_entropy, has_bias)
+    return HeadProblem(*tensors, weights, classes, has_bias)
 
 
 def reference(given, penalty):
@@ -69,7 +64,7 @@ def test_penalty_has_the_smallest_loss_of_images_that_were_held_out():
             kept = np.setdiff1d(np.arange(60), held_out)
             weight, bias = _fit_on(given, kept, penalty)
             logits = given.features[held_out].double() @ weight.T + bias
-            total += float(cross_entropy(logits, given.labels[held_out], None))
+            total += float(F.cross_entropy(logits, given.labels[held_out], reduction="sum"))
         losses[penalty] = total / 60
     assert head.penalty == min(losses, key=losses.get)
     assert head.cv_loss == pytest.approx(losses[head.penalty], rel=1e-3)
@@ -88,8 +83,21 @@ def _fit_on(given, rows, penalty):
 
 def test_constant_features_give_the_frequencies_of_the_classes():
     labels = torch.tensor([0, 0, 0, 1])
-    given = HeadProblem(torch.ones(4, 2), labels, None, 2, cross_entropy)
+    given = HeadProblem(torch.ones(4, 2), labels, None, 2)
     head = given.solve([np.array([0, 3]), np.array([1, 2])])
     assert torch.softmax(torch.ones(2).double() @ head.weight.T + head.bias, 0).tolist() == pytest.approx(
         [0.75, 0.25], abs=1e-4
     )
+
+
+def test_several_labels_are_binary_regressions_with_a_common_penalty():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(80, 6)) * np.geomspace(0.5, 5, 6)
+    labels = (features[:, :3] + random.normal(size=(80, 3)) > 0.3).astype(np.int64)
+    given = HeadProblem(torch.from_numpy(features), torch.from_numpy(labels), None, 3)
+    head = given.solve(stratified_folds(labels, range(80), 4, 0))
+    for number in range(3):
+        alone = HeadProblem(given.features, given.labels[:, number], None, 2)
+        weight, bias = reference(alone, head.penalty)
+        np.testing.assert_allclose(head.weight[number].numpy(), weight[0], atol=1e-5 * np.abs(weight).max())
+        assert float(head.bias[number]) == pytest.approx(bias[0], abs=1e-5)

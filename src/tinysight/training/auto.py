@@ -134,9 +134,6 @@ def _try_sizes(
     n_images = len(split.train_indices) + len(split.validation)
     start, trials, objective = time.perf_counter(), list[Trial](), OBJECTIVES[dataset.task]
 
-    def loss_of(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-        return objective.loss(logits, targets, 0.0, weights)
-
     budget = deadline.remaining()
     for size in SIZES:
         network = _backbone_network(_with(recipe, "probe", size), dataset)
@@ -145,13 +142,7 @@ def _try_sizes(
         seconds = (time.perf_counter() - begin) / len(rows)
         if trials and seconds * min(n_images, MAX_HEAD_IMAGES) > FEATURE_SHARE * budget:
             break
-        problem = HeadProblem(
-            features,
-            torch.from_numpy(labels),
-            None,
-            len(dataset.class_names),
-            loss_of,
-        )
+        problem = HeadProblem(features, torch.from_numpy(labels), None, len(dataset.class_names))
         logits, loss = problem.held_out_logits(parts)
         trials.append(Trial(size, seconds, loss, objective.count_correct(logits, problem.labels), len(rows)))
         if time.perf_counter() - start > PILOT_SHARE * budget:

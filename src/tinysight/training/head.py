@@ -5,7 +5,7 @@ The problem is strictly convex, so the result depends only on the features and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 
 # Strength of the L2 penalty for features of mean squared length 1, strongest first.
@@ -22,8 +23,7 @@ _CV_TOLERANCE = 1e-5  # enough to compare penalties
 _MAX_ITERATIONS = 1000
 _LOGISTIC_CURVATURE = 0.25  # largest second derivative of the logistic loss
 
-Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""The sum of the losses of logits (n, classes), for labels and weights (n,) of the images or None."""
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,16 @@ class Head:
 
 @dataclass(frozen=True)
 class HeadProblem:
-    """Features, labels, and the loss to minimize.
+    """Features and labels, of which the mean loss and the penalty are minimized.
+
+    The loss is the cross-entropy of the softmax, or of several labels per image the sum of the binary cross-entropies.
+    It is computed in NumPy: for few images, automatic differentiation would take ten times as long.
 
     Attributes:
         features: float, (n, d).
         labels: int64, (n,), or (n, classes) of 0 and 1.
         weights: weight of each image in the loss, (n,), or None.
         num_classes: number of logits.
-        loss: the loss.
         has_bias: whether the head has a bias, which is not penalized; without one it is 0.
     """
 
@@ -60,7 +62,6 @@ class HeadProblem:
     labels: Tensor
     weights: Tensor | None
     num_classes: int
-    loss: Loss
     has_bias: bool = True
 
     def solve(self, folds: Sequence[NDArray[np.int64]]) -> Head:
@@ -72,7 +73,8 @@ class HeadProblem:
         penalty, cv_loss = self._choose_penalty(folds)
         coefficients = self._minimize(np.arange(len(self.labels)), penalty, _TOLERANCE)
         weight = coefficients[:, :-1] @ self._axes.T / self._scale
-        return Head(weight, coefficients[:, -1] - weight @ self._mean, penalty, cv_loss)
+        bias = coefficients[:, -1] - weight @ self._mean
+        return Head(torch.from_numpy(weight), torch.from_numpy(bias), penalty, cv_loss)
 
     def held_out_logits(self, folds: Sequence[NDArray[np.int64]]) -> tuple[Tensor, float]:
         """Return the logits of each image by the head that was fitted without its fold, and their mean loss.
@@ -80,101 +82,120 @@ class HeadProblem:
         The penalty is that with the smallest loss, so the loss is slightly optimistic.
         """
         penalty, loss = self._choose_penalty(folds)
-        logits = torch.zeros(len(self.labels), self.num_classes, dtype=torch.float64)
+        logits = np.zeros((len(self.labels), self.num_classes))
         pool = np.concatenate(folds)
         for fold in folds:
             logits[fold] = self._logits(self._minimize(np.setdiff1d(pool, fold), penalty, _CV_TOLERANCE), fold)
-        return logits, loss
+        return torch.from_numpy(logits), loss
 
     def _choose_penalty(self, folds: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
         """Return the best penalty and its mean loss. The loss has one minimum, so the search ends when it rises."""
         pool = np.concatenate(folds)
         training = [np.setdiff1d(pool, fold) for fold in folds]
-        starts: list[Tensor | None] = [None] * len(folds)
+        starts: list[Array | None] = [None] * len(folds)
         losses: list[float] = []
         for penalty in PENALTIES:
             total = 0.0
             for number, (fold, rest) in enumerate(zip(folds, training, strict=True)):
                 starts[number] = coefficients = self._minimize(rest, penalty, _CV_TOLERANCE, starts[number])
-                total += float(self.loss(self._logits(coefficients, fold), self.labels[fold], self._weights(fold)))
+                total += self._loss(self._logits(coefficients, fold), fold)[0]
             losses.append(total / len(pool))
             if losses[-1] > min(losses):
                 break
         best = int(np.argmin(losses))
         return PENALTIES[best], losses[best]
 
-    def _minimize(
-        self, rows: NDArray[np.int64], penalty: float, tolerance: float, start: Tensor | None = None
-    ) -> Tensor:
+    def _minimize(self, rows: NDArray[np.int64], penalty: float, tolerance: float, start: Array | None = None) -> Array:
         """Return the coefficients (classes, r + 1) that minimize the mean loss of these images and the penalty.
 
         The coordinates have different variances. Each is divided by the root of its curvature, so that L-BFGS takes
         tens of steps, not hundreds.
         """
-        labels, weights, shape = self.labels[rows], self._weights(rows), (self.num_classes, len(self._variances) + 1)
-        curvature = torch.cat([_LOGISTIC_CURVATURE * self._variances, torch.tensor([_LOGISTIC_CURVATURE])])
-        strength = torch.full_like(curvature, penalty)
+        curvature = np.append(_LOGISTIC_CURVATURE * self._variances, _LOGISTIC_CURVATURE)
+        strength = np.full_like(curvature, penalty)
         strength[-1] = 0.0
-        scale = (curvature + strength).rsqrt()
+        scale = 1 / np.sqrt(curvature + strength)
         scale[-1] *= self.has_bias
+        coordinates, shape = self._coordinates[rows], (self.num_classes, len(curvature))
 
-        def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            scaled = torch.from_numpy(values).view(shape).requires_grad_()
-            coefficients = scaled * scale
-            value = self.loss(self._logits(coefficients, rows), labels, weights) / len(rows)
-            value = value + (strength * coefficients.square()).sum() / 2
-            (gradient,) = torch.autograd.grad(value, scaled)
-            return float(value.detach()), gradient.view(-1).numpy()
+        def objective(values: Array) -> tuple[float, Array]:
+            coefficients = values.reshape(shape) * scale
+            loss, slopes = self._loss(coordinates @ coefficients.T, rows)
+            value = loss / len(rows) + (strength * coefficients**2).sum() / 2
+            gradient = slopes.T @ coordinates / len(rows) + strength * coefficients
+            return value, (gradient * scale).ravel()
 
-        first = np.zeros(shape).ravel() if start is None else (start / scale).nan_to_num().view(-1).numpy()
+        first = np.zeros(shape) if start is None else np.divide(start, scale, np.zeros(shape), where=scale > 0)
         options = {"maxiter": _MAX_ITERATIONS, "gtol": tolerance, "ftol": 0.0}
-        result = minimize(objective, first, jac=True, method="L-BFGS-B", options=options)
-        return torch.from_numpy(result.x).view(shape) * scale
+        result = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)
+        solution: Array = result.x.reshape(shape) * scale
+        return solution
 
-    def _logits(self, coefficients: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        return self._coordinates[rows] @ coefficients[:, :-1].T + coefficients[:, -1]
+    def _loss(self, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
+        """Return the sum of the losses of these images, and its derivatives with respect to their logits."""
+        targets = self._targets[rows]
+        if self.labels.ndim == 1:
+            shifted = logits - logits.max(1, keepdims=True)
+            exponentials = np.exp(shifted)
+            sums = exponentials.sum(1)
+            losses, slopes = np.log(sums) - (shifted * targets).sum(1), exponentials / sums[:, None] - targets
+        else:
+            losses, slopes = (np.logaddexp(0, logits) - targets * logits).sum(1), expit(logits) - targets
+        if self.weights is not None:
+            weights = self.weights.numpy()[rows].astype(np.float64)
+            losses, slopes = losses * weights, slopes * weights[:, None]
+        return float(losses.sum()), slopes
 
-    def _weights(self, rows: NDArray[np.int64]) -> Tensor | None:
-        return None if self.weights is None else self.weights[rows]
+    def _logits(self, coefficients: Array, rows: NDArray[np.int64]) -> Array:
+        logits: Array = self._coordinates[rows] @ coefficients.T
+        return logits
 
     @cached_property
-    def _mean(self) -> Tensor:
+    def _targets(self) -> Array:
+        """The wanted probabilities, (n, classes)."""
+        labels = self.labels.numpy()
+        return np.eye(self.num_classes)[labels] if labels.ndim == 1 else labels.astype(np.float64)
+
+    @cached_property
+    def _exact(self) -> Array:
+        return self.features.double().numpy()
+
+    @cached_property
+    def _mean(self) -> Array:
         """What is subtracted from the features. Without a bias nothing is, since it could not be undone."""
-        mean = self.features.double().mean(0)
-        return mean if self.has_bias else torch.zeros_like(mean)
+        mean: Array = self._exact.mean(0)
+        return mean if self.has_bias else np.zeros_like(mean)
 
     @cached_property
     def _scale(self) -> float:
         """Root of the mean squared length of the centered features."""
-        centered = self.features.double() - self._mean
-        return max(float(centered.square().sum(1).mean().sqrt()), torch.finfo(torch.float32).tiny)
+        squared_lengths = ((self._exact - self._mean) ** 2).sum(1)
+        return max(float(np.sqrt(squared_lengths.mean())), float(np.finfo(np.float32).tiny))
 
     @cached_property
-    def _principal(self) -> tuple[Tensor, Tensor]:
+    def _principal(self) -> tuple[Array, Array]:
         """Principal axes (d, r) of the scaled features, and the variance (r,) along each.
 
         The penalty does not depend on the rotation. Fewer images than features span fewer dimensions, so the smaller
         of the two Gram matrices is decomposed.
         """
-        scaled = (self.features.double() - self._mean) / self._scale
+        scaled = (self._exact - self._mean) / self._scale
         n, d = scaled.shape
-        if n < d:
-            values, vectors = torch.linalg.eigh(scaled @ scaled.T / n)
-            is_kept = values > values[-1] * 1e-12
-            values, vectors = values[is_kept], vectors[:, is_kept]
-            return scaled.T @ vectors / (n * values).sqrt(), values
-        values, vectors = torch.linalg.eigh(scaled.T @ scaled / n)
+        values, vectors = np.linalg.eigh((scaled @ scaled.T if n < d else scaled.T @ scaled) / n)
         is_kept = values > values[-1] * 1e-12
-        return vectors[:, is_kept], values[is_kept]
+        values, vectors = values[is_kept], vectors[:, is_kept]
+        return scaled.T @ vectors / np.sqrt(n * values) if n < d else vectors, values
 
     @property
-    def _axes(self) -> Tensor:
+    def _axes(self) -> Array:
         return self._principal[0]
 
     @property
-    def _variances(self) -> Tensor:
+    def _variances(self) -> Array:
         return self._principal[1]
 
     @cached_property
-    def _coordinates(self) -> Tensor:
-        return (self.features.double() - self._mean) / self._scale @ self._axes
+    def _coordinates(self) -> Array:
+        """The images in the coordinates of the principal axes and, last, 1 for the bias; (n, r + 1)."""
+        coordinates = (self._exact - self._mean) / self._scale @ self._axes
+        return np.column_stack([coordinates, np.ones(len(coordinates))])

@@ -85,7 +85,6 @@ class FeatureHead:
             labels,
             None if weights is None else torch.from_numpy(weights[rows]),
             len(self.trainer.classifier.class_names),
-            self._loss,
             has_bias=self.layer.bias is not None,
         )
         fitted = problem.solve(self._folds(rows))
@@ -96,7 +95,7 @@ class FeatureHead:
                 self.layer.bias.copy_(fitted.bias)
             logits = self.layer(features)
             state.images = len(rows)
-            state.loss_sum = float(self._loss(logits, labels, None))
+            state.loss_sum = float(self.trainer.objective.loss(logits, labels, 0.0, None))
             state.correct = self.trainer.objective.count_correct(logits, labels)
         state.seconds += time.perf_counter() - start
         with suppress(StorageError):  # a cache that cannot be written costs time, nothing else
@@ -109,9 +108,6 @@ class FeatureHead:
         groups = [train.groups[row] for row in rows[chosen]] if train.groups else range(len(chosen))
         parts = stratified_folds(train.labels[rows[chosen]], groups, N_FOLDS, seed)
         return [chosen[part] for part in parts if len(part)]
-
-    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
-        return self.trainer.objective.loss(logits, labels, 0.0, weights)
 
     @torch.inference_mode()
     def _compute(self, pixels: Pixels) -> Tensor:
