@@ -162,7 +162,7 @@ def test_the_card_and_the_report_state_the_labels(run, tmp_path):
     assert "highest F1 on 24 validation images" in text
     assert "unsure" not in text
     assert "| marked as unlike the training images |" in text
-    assert "Of images like the 24 validation images, 5.0% are marked as unlike the training images" in text
+    assert "was calibrated on 24 validation images. On average, it is wrong for 5.0% of new images" in text
     assert card.metrics[0].value == run.metrics().mean_average_precision
     assert card.metrics[0].interval == run.metrics().mean_average_precision_ci95
     page = ts.report(run, out=tmp_path / "report.html")

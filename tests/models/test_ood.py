@@ -124,12 +124,12 @@ def test_fewer_images_are_stored_if_their_embeddings_are_long(n_train, width, st
 
 def test_text_says_how_often_images_are_marked():
     assert describe_ood(-3.0, 100) == (
-        "Of images like the 100 validation images, 5.0% are marked as unlike the training images on average, and at "
-        "most 8.9% with 95% confidence."
+        'The mark "unlike the training images" was calibrated on 100 validation images. On average, it is wrong for '
+        "5.0% of new images of the same kind, and for at most 8.9% with 95% confidence."
     )
     assert describe_ood(None, 18) == (
         "No image is marked as unlike the training images: 18 validation images are too few; at least 19 are needed."
     )
     assert describe_ood(None, 19) == (
-        "No image is marked as unlike the training images: their embeddings are not known."
+        "No image is marked as unlike the training images: the network has no usable embeddings."
     )

@@ -13,11 +13,11 @@ from scipy.special import betaincinv
 
 from tinysight._util.formatting import percent
 
-COVERAGE = 0.95  # of the prediction sets, on average over draws of the validation images
+COVERAGE = 0.95  # target of the prediction sets, on average over draws of the validation images
 IMAGES_NEEDED = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)
 """The smallest number of validation images with which a set can leave out a class: 19."""
 
-_MAX_NAMES = 5  # in a text
+_MAX_NAMES = 5  # named in the text of a set
 
 ALL_CLASSES = 0.0  # the threshold of sets of all classes
 
@@ -26,7 +26,7 @@ ProbabilityArray = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class SetPromise:
-    """The coverage that prediction sets were calibrated for.
+    """The coverage that calibrated prediction sets guarantee.
 
     Attributes:
         n: number of validation images.
@@ -36,11 +36,11 @@ class SetPromise:
 
     @property
     def lower_bound(self) -> float:
-        """The coverage that 95% of draws of the validation images exceed, 0..1."""
+        """The coverage, 0..1, that is reached with 95% confidence over draws of the validation images."""
         return coverage_lower_bound(self.n)
 
     def describe(self) -> str:
-        """Return what the sets promise, or why they contain all classes, as sentences."""
+        """Return the coverage of the sets, or the reason why they contain all classes, as sentences."""
         images = f"{self.n:,} validation images"
         if self.n < IMAGES_NEEDED:
             return (
@@ -48,13 +48,14 @@ class SetPromise:
                 "are needed."
             )
         return (
-            f"Prediction sets were calibrated on {images}: of other images of the same kind, they contain the true "
-            f"class of {percent(COVERAGE)} on average, and of at least {percent(self.lower_bound)} with 95% confidence."
+            f"Prediction sets were calibrated on {images}. On average, they contain the true class for "
+            f"{percent(COVERAGE)} of new images of the same kind, and for at least {percent(self.lower_bound)} with 95% "
+            "confidence."
         )
 
 
 def fit_set_threshold(probabilities: ProbabilityArray, labels: NDArray[np.integer[Any]]) -> float:
-    """Return the probability from which a class is in the prediction set.
+    """Return the probability at or above which a class is in the prediction set.
 
     If these images and a new one are exchangeable, the set of the new image contains its true class with a probability
     of at least 95%. The method is split conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a
@@ -66,7 +67,7 @@ def fit_set_threshold(probabilities: ProbabilityArray, labels: NDArray[np.intege
         labels: (n,), the true classes.
 
     Returns:
-        The probability of the true class that ceil(0.95 (n + 1)) of the images reach; `ALL_CLASSES` if n is too small.
+        The threshold that the true class reaches in ceil(0.95 (n + 1)) of the images; `ALL_CLASSES` if n is too small.
     """
     n = len(labels)
     if n < IMAGES_NEEDED:
@@ -77,11 +78,11 @@ def fit_set_threshold(probabilities: ProbabilityArray, labels: NDArray[np.intege
 def prediction_sets(probabilities: ProbabilityArray, threshold: float) -> NDArray[np.bool_]:
     """Return whether each class is in the prediction set of an image, (n, classes).
 
-    The most probable class always is, so that no set is empty; this can only raise the coverage.
+    The most probable class is always in the set, so no set is empty. This can only raise the coverage.
 
     Args:
         probabilities: (n, classes), 0..1.
-        threshold: the probability from which a class is in the set.
+        threshold: the probability at or above which a class is in the set.
     """
     in_set: NDArray[np.bool_] = probabilities >= threshold
     in_set[np.arange(len(in_set)), probabilities.argmax(1)] = True
@@ -95,7 +96,7 @@ def prediction_set(
 
     Args:
         probabilities: (classes,), 0..1.
-        threshold: as for `prediction_sets`; None if it was not calibrated, then there is no set.
+        threshold: as for `prediction_sets`. If it was not calibrated (None), there is no set.
         class_names: in the order of the probabilities.
     """
     if threshold is None:
@@ -107,7 +108,7 @@ def prediction_set(
 def describe_set(names: Sequence[str], num_classes: int) -> str:
     """Return a prediction set as text, with its coverage.
 
-    Return "" if it says no more than the most probable class does: if it has a single class, or all of more than two.
+    Return "" if the set adds no information: it has one class, or all classes of a classifier with more than two.
 
     >>> describe_set(["cat", "dog", "frog"], 10), describe_set(["dog", "cat"], 2), describe_set(["cat"], 2)
     ('cat, dog or frog (95%)', 'dog or cat (95%)', '')
@@ -124,14 +125,14 @@ def describe_set(names: Sequence[str], num_classes: int) -> str:
 
 
 def coverage_rank(n: int) -> int:
-    """Return how many of `n` validation images a threshold must cover, so that it covers 95% of other images."""
+    """Return how many of `n` validation images a threshold must cover to cover 95% of new images on average."""
     return math.ceil((n + 1) * COVERAGE - 1e-9)
 
 
 def coverage_lower_bound(n: int) -> float:
-    """Return the share of other images, 0..1, that a threshold covers in at least 95% of draws of `n` >= 19 images.
+    """Return the fraction of new images, 0..1, that a threshold from `n` >= 19 images covers with 95% confidence.
 
-    The share has a Beta distribution over the draws (Vovk, "Conditional validity of inductive conformal predictors",
-    Machine Learning 92, 2013).
+    Over the draws of the validation images, the fraction has a Beta distribution (Vovk, "Conditional validity of
+    inductive conformal predictors", Machine Learning 92, 2013).
     """
     return float(betaincinv(coverage_rank(n), n + 1 - coverage_rank(n), 0.05))

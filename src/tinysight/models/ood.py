@@ -1,7 +1,7 @@
-"""Out-of-distribution (OOD) detection: how unlike the training images an image is.
+"""Out-of-distribution (OOD) detection: a score for images that are unlike the training images.
 
 The score is that of Park, Jung and Teoh, "Nearest Neighbor Guidance for Out-of-Distribution Detection" (ICCV 2023). See
-docs/adr/0115-mark-images-unlike-the-training-images.md for the comparison with others.
+docs/adr/0115-mark-images-unlike-the-training-images.md for a comparison with other scores.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tinysight.data.labels import Task
 from tinysight.models.conformal import COVERAGE, IMAGES_NEEDED, coverage_lower_bound, coverage_rank
 
 MAX_STORED = 256  # training images
-MIN_STORED = 10  # if there are as many
-MAX_STORED_VALUES = 2**18  # 512 KiB; fewer images are stored if their embeddings are longer than 1,024 values
-_TINY = 1e-12  # least length of an embedding
+MIN_STORED = 10  # training images, if there are that many
+MAX_STORED_VALUES = 2**18  # 512 KiB; fewer images are stored if an embedding has more than 1,024 values
+_TINY = 1e-12  # added to the length of an embedding, so that it is never 0
 MAX_LOGIT = 80.0  # above the mean; exp(89) overflows
 
 
@@ -35,8 +35,8 @@ class OodDetector:
     """Scores images by their similarity to stored training images, and by the energy of their logits.
 
     Attributes:
-        features: float16, (m, d), the embeddings of training images, of length 1.
-        energies: float32, (m,), their energies, see `energy`.
+        features: float16, (m, d), the embeddings of training images, scaled to length 1.
+        energies: float32, (m,), the energies of these images; see `energy`.
         task: the task of the classifier.
     """
 
@@ -57,7 +57,7 @@ class OodDetector:
 
     @cached_property
     def bank(self) -> Tensor:
-        """The stored embeddings, each times its energy: float32, (d, m)."""
+        """The stored embeddings, each multiplied by the energy of its image: float32, (d, m)."""
         return (self.features.float() * self.energies.unsqueeze(1)).T.contiguous()
 
     def scores(self, features: Tensor, logits: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class OodDetector:
 
         The score is minus the product of the image's energy and its similarity to the nearest stored image, where the
         similarity is the cosine of the embeddings times the energy of the stored image. It is computed outside of
-        autocast. The steps are few, because each takes as long as 1% of the forward pass of a small network.
+        autocast. Each operation takes as long as 1% of the forward pass of a small network, so there are few.
 
         Args:
             features: (n, d), embeddings.
@@ -87,23 +87,23 @@ class OodDetector:
 
 
 def energy(logits: Tensor, task: Task) -> Tensor:
-    """Return the energies (n,) of logits (n, classes): positive, and high if a class has much the largest logit.
+    """Return the energies (n,) of logits (n, classes): positive, and high if one logit is far above the others.
 
     It is the log-sum-exp of the logits (Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020) minus
-    their mean. The softmax does not depend on the mean, and without it the energy is positive: at least log(classes).
-    It is at most about 80. With several labels per image, it is 1: an image without any label can be like the training
-    images.
+    their mean. The softmax does not depend on the mean. Subtracting it makes the energy positive: it is at least
+    log(classes), and at most about 80. With several labels per image, the energy is always 1, because an image without
+    any label can still be like the training images.
     """
     if task == "multi-label":
         return torch.ones(len(logits))
-    # The clamp prevents overflows in half of the time of `logsumexp`.
+    # The clamp prevents overflows, and takes half the time of `logsumexp`.
     return (logits - logits.mean(1, keepdim=True)).clamp_max_(MAX_LOGIT).exp_().sum(1).log_()
 
 
 def fit_ood_threshold(scores: Tensor) -> float | None:
     """Return the score above which an image is unlike the training images; None for fewer than 19 scores.
 
-    If these images and a new one are exchangeable, the new one is above it with a probability of at most 5%.
+    If these images and a new one are exchangeable, the score of the new one exceeds it with a probability of at most 5%.
 
     Args:
         scores: (n,), the scores of images that were not trained on.
@@ -115,7 +115,7 @@ def fit_ood_threshold(scores: Tensor) -> float | None:
 
 
 def describe_ood(threshold: float | None, n: int) -> str:
-    """Return how often images like the training images are marked, or why none is, as a sentence.
+    """Return the rate of false alarms, or the reason why no image is marked, as sentences.
 
     Args:
         threshold: of `fit_ood_threshold`.
@@ -127,8 +127,9 @@ def describe_ood(threshold: float | None, n: int) -> str:
             f"{IMAGES_NEEDED} are needed."
         )
     if threshold is None:
-        return "No image is marked as unlike the training images: their embeddings are not known."
+        return "No image is marked as unlike the training images: the network has no usable embeddings."
     return (
-        f"Of images like the {n:,} validation images, {percent(1 - COVERAGE)} are marked as unlike the training images "
-        f"on average, and at most {percent(1 - coverage_lower_bound(n))} with 95% confidence."
+        f'The mark "unlike the training images" was calibrated on {n:,} validation images. On average, it is wrong for '
+        f"{percent(1 - COVERAGE)} of new images of the same kind, and for at most "
+        f"{percent(1 - coverage_lower_bound(n))} with 95% confidence."
     )
