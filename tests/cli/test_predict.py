@@ -214,7 +214,7 @@ def test_images_are_sorted_into_folders(predict):
         (["--output", "out.csv", "--json"], "--output and --json: cannot be combined. Choose one of them."),
         (
             ["--sort-into", "new", "--test-index", 1],
-            "--sort-into: copies image files only. Leave out --test-index and -.",
+            "--sort-into: copies image files only. Leave out --test-index and standard input (-).",
         ),
         (["--engine", "ray"], "--engine and --workers: need Parquet output. Add --output OUT.parquet."),
         (

@@ -122,8 +122,8 @@ def test_a_set_of_both_of_two_classes_is_text():
 
 def test_text_of_the_promise():
     assert SetPromise(100).describe() == (
-        "Prediction sets were calibrated on 100 validation images. On average, they contain the true class for 95.0% of "
-        "new images of the same kind, and for at least 91.1% with 95% confidence."
+        "Prediction sets were calibrated on 100 validation images. On average, they contain the true class for 95.0% "
+        "of new images of the same kind, and for at least 91.1% with 95% confidence."
     )
     assert SetPromise(18).describe() == (
         "Prediction sets contain all classes: 18 validation images are too few to leave any out; at least 19 are "

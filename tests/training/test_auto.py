@@ -43,7 +43,7 @@ def test_without_weights_it_trains_from_scratch_and_says_so(photos, tmp_path, wi
 
 
 def test_without_a_time_budget_it_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"recipe auto: the choice depends on the time budget\. Set"):
+    with pytest.raises(RecipeError, match=r"recipe auto: the training method depends on the time budget\. Set"):
         ts.train("auto", DATA, out=tmp_path / "run")
 
 

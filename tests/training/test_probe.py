@@ -96,7 +96,10 @@ def test_several_labels_per_image(backbone, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.backbone=nowhere"], r"model\.backbone: 'nowhere' is neither a run nor one of efficientnet-lite0"),
+        (
+            ["model.backbone=nowhere"],
+            r"model\.backbone: 'nowhere' is neither a run nor a network with published weights\. Known",
+        ),
         (["model.backbone=efficientnet-lite1"], r"Did you mean 'efficientnet-lite0'"),
     ],
 )

@@ -36,7 +36,7 @@ def predict(
     ] = [],  # noqa: B006
     as_json: JsonOption = False,
     data: Annotated[
-        str | None, typer.Option(metavar="DIR", help="For --test-index: the images of RUN, if they have moved.")
+        str | None, typer.Option(metavar="DIR", help="With --test-index: the new location of RUN's images.")
     ] = None,
     data_dir: DataDirOption = None,
     output: Annotated[
@@ -71,7 +71,7 @@ def predict(
     problems = {
         "--engine and --workers: need Parquet output. Add --output OUT.parquet.": engine != "local" or workers,
         "--output and --json: cannot be combined. Choose one of them.": output and as_json,
-        "--sort-into: copies image files only. Leave out --test-index and -.": sort_into
+        "--sort-into: copies image files only. Leave out --test-index and standard input (-).": sort_into
         and (test_index or "-" in images),
         "--data: needs --test-index. To predict all images of a folder, pass the folder as IMAGE.": data
         and not test_index,
@@ -92,7 +92,7 @@ def predict(
 
 @dataclass
 class _Counts:
-    """Numbers of predicted images: all, those that cannot be read, and by class; an image may have several labels."""
+    """Numbers of predicted images: in all, unreadable, and by class. An image with several labels counts for each."""
 
     images: int = 0
     unreadable: int = 0
@@ -127,7 +127,7 @@ def _write(
     output: str | None,
     sort_into: Path | None,
 ) -> _Counts:
-    """Write the results where they were asked for, and return their numbers."""
+    """Print the results or write them to files, and return their numbers."""
     from tinysight.data.labels import require_multi_class
     from tinysight.evaluation.prediction_files import ImageSorter, write_csv
 
@@ -182,7 +182,7 @@ def _predict_batch(
 
 
 def _format(prediction: Prediction, num_classes: int) -> Iterator[str]:
-    """Yield the line of an image, and an indented one if its prediction set says more."""
+    """Yield the line of an image, and an indented line if its prediction set adds information."""
     from tinysight.models.conformal import describe_set
 
     is_unlike = prediction["unlike_training"] is True
@@ -194,12 +194,12 @@ def _format(prediction: Prediction, num_classes: int) -> Iterator[str]:
     label = f"  (label: {prediction['label']})" if "label" in prediction else ""
     yield f"{head}{_format_choices(prediction['top'])}{label}"
     text = describe_set(prediction["prediction_set"] or [], num_classes)
-    if text and not is_unlike:  # the coverage of sets holds for images like the training images
+    if text and not is_unlike:  # the coverage of sets does not hold for images unlike the training images
         yield f"    {text}"
 
 
 def _format_labels(prediction: Prediction) -> str:
-    """Return the labels of an image that may have several; without any, what is most probable."""
+    """Return the predicted labels of an image; if there are none, "no label" and the most probable ones."""
     labels = _format_choices(prediction.get("labels", [])) or f"no label ({_format_choices(prediction['top'])})"
     if "true_labels" not in prediction:
         return labels

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class LoggerChoice(StrEnum):
-    """Values of --log; Typer takes no list of Literal."""
+    """Values of --log, as an enum because Typer does not support lists of Literal."""
 
     csv = "csv"
     tensorboard = "tensorboard"
@@ -66,13 +66,13 @@ def train(
         str | None,
         typer.Option(
             metavar="parent|REGEX",
-            help="Keep related images in one split: those in one folder, or with the same REGEX match in their path.",
+            help="Keep images in one split if they share a folder (parent) or the text that REGEX matches in the path.",
         ),
     ] = None,
     dedup: Annotated[
         Literal["keep-together", "drop"] | None,
         typer.Option(
-            help="Near-duplicates: keep them in one split, or drop those of validation and test images from training."
+            help="Near-duplicates: keep-together keeps them in one split; drop removes them from the training images."
         ),
     ] = None,
     folds: Annotated[
@@ -81,7 +81,7 @@ def train(
             metavar="K",
             min=2,
             max=50,
-            help="Cross-validate: train K runs, each tested on a different part of the images, in --minutes together.",
+            help="Cross-validate: train K runs, each tested on a different part of the images; they share --minutes.",
         ),
     ] = None,
     skip_unreadable: SkipUnreadableOption = False,
@@ -174,7 +174,7 @@ def _print_folds(result: AnyCrossValidation, out: Path) -> None:
 
 
 def _class_rows(result: CrossValidation) -> tuple[_Row, ...]:
-    """Print the accuracy of each fold, and return the pooled measures."""
+    """Print the accuracy of each fold, and return the pooled metrics."""
     for fold in result.folds:
         stdout_console.print(f"{fold.run}: accuracy {accuracy_of(fold.accuracy, fold.n)}")
     return (
@@ -184,7 +184,7 @@ def _class_rows(result: CrossValidation) -> tuple[_Row, ...]:
 
 
 def _label_rows(result: MultiLabelCrossValidation) -> tuple[_Row, ...]:
-    """Print the mean average precision of each fold, and return the pooled measures."""
+    """Print the mean average precision of each fold, and return the pooled metrics."""
     for fold in result.folds:
         precision = fold.mean_average_precision
         score = f"no labels (n = {fold.n:,})" if precision is None else accuracy_of(precision, fold.n)

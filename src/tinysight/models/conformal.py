@@ -49,8 +49,8 @@ class SetPromise:
             )
         return (
             f"Prediction sets were calibrated on {images}. On average, they contain the true class for "
-            f"{percent(COVERAGE)} of new images of the same kind, and for at least {percent(self.lower_bound)} with 95% "
-            "confidence."
+            f"{percent(COVERAGE)} of new images of the same kind, and for at least {percent(self.lower_bound)} with "
+            "95% confidence."
         )
 
 

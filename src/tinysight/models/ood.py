@@ -103,7 +103,7 @@ def energy(logits: Tensor, task: Task) -> Tensor:
 def fit_ood_threshold(scores: Tensor) -> float | None:
     """Return the score above which an image is unlike the training images; None for fewer than 19 scores.
 
-    If these images and a new one are exchangeable, the score of the new one exceeds it with a probability of at most 5%.
+    If these images and a new one are exchangeable, the new one exceeds it with a probability of at most 5%.
 
     Args:
         scores: (n,), the scores of images that were not trained on.

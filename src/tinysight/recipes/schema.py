@@ -52,7 +52,7 @@ class DataSection(Section):
     normalization: Literal["scale", "standardize", "none", "backbone"] = Field(
         "scale",
         description="scale: to 0..1; standardize: to mean 0 and standard deviation 1 per channel over the training "
-        "images; none: for networks that rescale their input; backbone: as in the training of model.backbone",
+        "images; none: for networks that rescale their input; backbone: as for model.backbone",
     )
 
     @model_validator(mode="after")
@@ -95,8 +95,8 @@ class ModelSection(Section):
     backbone: str | None = Field(
         None,
         min_length=1,
-        description="pretrained weights to start from: a family that has some, such as efficientnet-lite0, or a run; "
-        "they set the architecture",
+        description="pretrained weights to start from: a family with published weights, such as efficientnet-lite0, or "
+        "a run; sets the architecture",
     )
     input_size: int | None = Field(
         None,
@@ -214,8 +214,8 @@ class TrainingSection(Section):
     method: Literal["scratch", "probe", "finetune", "auto"] = Field(
         "scratch",
         description="scratch: train all weights, from random ones or those of model.backbone; probe: train only the "
-        "last layer, a logistic regression on the features of model.backbone; finetune: then train the last half of "
-        "the layers, then all; auto: probe or finetune, as minutes allow, at the best model.input_size",
+        "last layer, a logistic regression on the features of model.backbone; finetune: start with a probe, then train "
+        "the last half of the layers, then all; auto: choose probe or finetune and the image size, to fit minutes",
     )
     epochs: int = Field(20, ge=1, le=100_000, description="maximum number of passes over the training images")
     minutes: float | None = Field(

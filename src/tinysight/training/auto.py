@@ -1,8 +1,8 @@
 """Automatic choice of the training method and of the image size, for a dataset and a time budget.
 
-The image size is the one at which a probe has the smallest loss in cross-validation, among those that the time allows.
-If there is time left for enough steps, the network is then fine-tuned; that starts from the probe, which is kept if no
-later epoch is better on the validation images. Without pretrained weights, a network is trained from scratch.
+A probe is cross-validated at every image size that the time allows, and the size with the smallest loss is chosen. If
+enough time is left, the network is then fine-tuned, starting from the probe. The probe is kept if no later epoch has a
+smaller validation loss. Without pretrained weights, a network is trained from scratch.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tinysight.training.objective import OBJECTIVES
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 
-SIZES = (96, 128, 160)  # pixels, of the network's input
-SAMPLE = 300  # training images that the sizes are compared on
+SIZES = (96, 128, 160)  # height and width of the network's input, in pixels
+SAMPLE = 300  # number of training images on which the sizes are compared
 N_FOLDS = 3  # of the cross-validation that compares the sizes
-PILOT_SHARE = 0.3  # of the time, after which no larger size is tried
-FEATURE_SHARE = 0.4  # of the time, which the features of all images may take
-SCRATCH_SIZE = 64  # pixels, without pretrained weights
-MIN_STEPS = 100  # of fine-tuning; fewer change little (docs/experiments/few-images.md)
+PILOT_SHARE = 0.3  # fraction of the time after which no larger size is tried
+FEATURE_SHARE = 0.4  # fraction of the time that computing the features of all images may take
+SCRATCH_SIZE = 64  # image size in pixels when training from scratch
+MIN_STEPS = 100  # of fine-tuning; fewer have little effect (docs/experiments/few-images.md)
 _TIMED_IMAGES = 16
 
 
@@ -50,9 +50,9 @@ class Trial:
 
     Attributes:
         size: height and width of the network's input, in pixels.
-        seconds_per_image: time of the features of one image.
-        loss: mean loss of the held-out images in cross-validation, in nats.
-        n_correct: number of correct predictions for them.
+        seconds_per_image: time to compute the features of one image.
+        loss: mean loss on the held-out images in cross-validation, in nats.
+        n_correct: number of correct predictions on the held-out images.
         n: number of images.
     """
 
@@ -63,8 +63,8 @@ class Trial:
     n: int
 
     def describe(self) -> str:
-        """Return the accuracy with its 95% interval, in words."""
-        from scipy.stats import binomtest  # here, since it takes long, and other methods do not need it
+        """Return the accuracy, the size and the 95% interval as text."""
+        from scipy.stats import binomtest  # imported here because it is slow to import, and only `auto` needs it
 
         interval = binomtest(round(self.n_correct), self.n).proportion_ci(method="wilson")
         return (
@@ -79,12 +79,12 @@ def choose(
     """Return the recipe with a method, and with the input size as `model.input_size`.
 
     Args:
-        recipe: its method is "auto", and its time is limited.
-        dataset: the images, at least as large as the largest size if their files are.
-        deadline: the time budget.
-        precision: the precision of the features.
+        recipe: a recipe with the method "auto" and a time budget.
+        dataset: the images, loaded at the largest of the sizes unless their size is fixed.
+        deadline: the end of the time budget.
+        precision: the precision in which the features are computed.
         seed: seed of the training.
-        progress: receives the choice and the figures behind it, as notes.
+        progress: receives the accuracies and the choice as notes.
     """
     split = split_dataset(dataset, recipe.data, seed)
     trials = _try_sizes(recipe, dataset, split, deadline, precision, seed)
@@ -97,35 +97,38 @@ def choose(
     steps = seconds / _step_seconds(chosen, dataset)
     if steps < MIN_STEPS:
         progress.note(
-            f"Chosen: probe at {best.size}x{best.size}. Fine-tuning needs more time, since only about "
-            f"{max(0, round(steps)):,} of {MIN_STEPS} steps would fit."
+            f"Chosen: probe at {best.size}x{best.size}. The time allows only about {max(0, round(steps)):,} steps of "
+            f"fine-tuning, and at least {MIN_STEPS} are needed. For fine-tuning, increase training.minutes."
         )
         return _with(recipe, "probe", best.size)
     progress.note(
-        f"Chosen: fine-tuning at {best.size}x{best.size}, about {steps:,.0f} steps. It starts from the probe, and "
-        "keeps it if nothing is better on the validation images."
+        f"Chosen: fine-tuning at {best.size}x{best.size}, about {steps:,.0f} steps. It starts from the probe. If no "
+        "epoch has a smaller validation loss, the probe is kept."
     )
     return chosen
 
 
 def as_probe(recipe: Recipe) -> Recipe:
-    """Return the recipe with the method "probe", for which the precision of the features is chosen."""
+    """Return the recipe with the method "probe". It determines the precision in which the features are computed."""
     return _with(recipe, "probe", SIZES[0])
 
 
 def from_scratch(recipe: Recipe, image_size: int, reason: str, progress: Progress) -> Recipe:
-    """Return the recipe `fast` with the time budget and the data settings of `recipe`, for want of weights."""
+    """Return the recipe `fast` with the time budget and the data settings of `recipe`.
+
+    It replaces `recipe` if the pretrained weights are not available; `reason` says why.
+    """
     fast = loading.load_recipe("fast")
     data = recipe.data.model_copy(update={"image_size": image_size, "normalization": fast.data.normalization})
     training = fast.training.model_copy(update={"minutes": recipe.training.minutes})
-    progress.note(f"Chosen: from scratch, which needs far more images. {reason}")
+    progress.note(f"Chosen: from scratch, without pretrained weights. This needs far more images. {reason}")
     return fast.model_copy(update={"data": data, "training": training})
 
 
 def _try_sizes(
     recipe: Recipe, dataset: Dataset, split: TrainSplit, deadline: Deadline, precision: Precision, seed: int
 ) -> list[Trial]:
-    """Return a trial for each size that the time allows, smallest first; at least one."""
+    """Return a trial for each size that the time allows, at least one. The smallest size comes first."""
     random = np.random.default_rng(derive_seed(seed, "auto sample"))
     rows = np.sort(random.permutation(split.train_indices)[:SAMPLE])
     pixels, labels = take(split.train.pixels, rows), split.train.labels[rows]
@@ -170,12 +173,12 @@ def _features(network: nn.Module, pixels: Pixels, recipe: Recipe, size: int, pre
 
 
 def _step_seconds(recipe: Recipe, dataset: Dataset) -> float:
-    """Return the seconds of a training step, estimated from a few images."""
+    """Return the estimated time of a training step, in seconds, measured on a few images."""
     network = _backbone_network(recipe, dataset)
     side = dataset.image_size[0]
     images = torch.zeros(_TIMED_IMAGES, 3, side, side).contiguous(memory_format=torch.channels_last)
     times = []
-    for _ in range(2):  # torch prepares each shape once
+    for _ in range(2):  # the first pass over a new shape is slower
         begin = time.perf_counter()
         network(images).square().mean().backward()
         times.append(time.perf_counter() - begin)

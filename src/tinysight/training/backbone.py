@@ -1,4 +1,4 @@
-"""Backbones: pretrained networks that a training starts from."""
+"""Backbones: pretrained networks whose weights a training starts from."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Backbone(Protocol):
         """Raise InputError if its weights are not installed."""
 
     def load_into(self, network: nn.Module, class_names: tuple[str, ...]) -> None:
-        """Load its weights into a network of its architecture; the last layer stays random for new classes."""
+        """Load its weights into a network of its architecture. For new classes, the last layer stays random."""
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return the values that it sets in a recipe, by section."""
@@ -72,10 +72,10 @@ class RunBackbone:
         return Run.open(self.path).classifier().spec.normalization
 
     def check(self) -> None:
-        """Do nothing: a run has its weights."""
+        """Do nothing: the weights are in the run."""
 
     def load_into(self, network: nn.Module, class_names: tuple[str, ...]) -> None:
-        """Load its weights into a network of its architecture; rows of the last layer are copied for equal classes."""
+        """Load its weights into a network of its architecture; in the last layer, only those of classes in both."""
         classifier = Run.open(self.path).classifier()
         initial = InitialWeights(classifier.network.state_dict(), classifier.class_names)
         network.load_state_dict(transfer_weights(initial, network, class_names))
@@ -88,10 +88,10 @@ class RunBackbone:
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return the backbone of a name, as in `model.backbone`: a family with pretrained weights, or the path of a run.
+    """Return the backbone that `model.backbone` names: a family with published weights, or the path of a run.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: the name is neither of them.
     """
     known = {family.name: family.pretrained for family in FAMILIES.values() if family.pretrained}
     if weights := known.get(name):
@@ -99,7 +99,8 @@ def find_backbone(name: str) -> Backbone:
     if os.path.isdir(name):
         return RunBackbone(Path(name).resolve())
     raise RecipeError(
-        f"model.backbone: {name!r} is neither a run nor one of {', '.join(known)}.{did_you_mean(name, list(known))}"
+        f"model.backbone: {name!r} is neither a run nor a network with published weights."
+        f"{did_you_mean(name, list(known))}"
     )
 
 
@@ -107,9 +108,9 @@ def with_backbone(recipe: Recipe, fixed_size: int | None = None) -> Recipe:
     """Return the recipe with the architecture and normalization of its backbone, if it has one.
 
     Args:
-        recipe: its `model.backbone` is looked up.
-        fixed_size: height and width of all images of the dataset, if it has no others. If they are smaller than
-            `data.image_size`, the network enlarges them.
+        recipe: the recipe, with or without `model.backbone`.
+        fixed_size: height and width of the images, if the dataset exists in one size only. The network then resizes
+            them to `data.image_size`.
     """
     if recipe.model.backbone is None:
         return recipe

@@ -182,7 +182,9 @@ class Forecast:
 def check_time_budget(recipe: Recipe) -> None:
     """Raise RecipeError if the network depends on a time budget that the recipe does not set."""
     if recipe.training.method == "auto" and recipe.training.minutes is None:
-        raise RecipeError(f"recipe {recipe.name}: the choice depends on the time budget. Set training.minutes.")
+        raise RecipeError(
+            f"recipe {recipe.name}: the training method depends on the time budget. Set training.minutes."
+        )
     if recipe.model.needs_time_budget and recipe.training.minutes is None:
         raise RecipeError(
             f"recipe {recipe.name}: the network depends on the time budget. Set training.minutes, or model.stem_stride "

@@ -1,4 +1,4 @@
-"""Training methods, by the value of `training.method`."""
+"""Trainers, by the value of `training.method`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_trainer(
     group: ProcessGroup = SINGLE,
     network: NetworkFactory | None = None,
 ) -> Trainer:
-    """Return the trainer of the recipe's method. See `Trainer`.
+    """Return the trainer for the recipe's method. For the arguments, see `Trainer`.
 
     Raises:
         RecipeError: the recipe does not fit the dataset, or the method does not fit the network.

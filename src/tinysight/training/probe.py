@@ -1,7 +1,7 @@
 """Linear probe: trains only the last layer of a network, on the features of its frozen body.
 
-Source: Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2017); as a measure of
-transfer, Kornblith et al., "Do Better ImageNet Models Transfer Better?" (CVPR 2019).
+Sources: Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2017);
+Kornblith et al., "Do Better ImageNet Models Transfer Better?" (CVPR 2019).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from tinysight.training.seeding import derive_seed
 from tinysight.training.trainer import Trainer
 
 N_FOLDS = 5  # of the cross-validation that chooses the penalty
-MAX_CV_IMAGES = 5000  # which choose it; more take longer and hardly change it
+MAX_CV_IMAGES = 5000  # used to choose the penalty; more take longer and hardly change it
 
 
 class FeatureHead:
     """The last layer of a trainer's network, fitted to the features of its frozen body by logistic regression.
 
-    The L2 penalty is chosen by cross-validation. Features are computed batch by batch, so that a large dataset can be
-    interrupted and resumed, and cached by the content of the images.
+    The L2 penalty is chosen by cross-validation. The features are computed batch by batch, so that training on a large
+    dataset can be interrupted and resumed. They are cached by the content of the images.
     """
 
     def __init__(self, trainer: Trainer, max_images: int | None = None) -> None:
-        """Prepare the features of a trainer's images, or of `max_images` of them, drawn at random."""
+        """Select the training images of `trainer` to fit to: all, or `max_images` of them, drawn at random."""
         self.trainer, self.layer = trainer, _last_linear(trainer.network)
         learn = trainer.split.train_indices
         random = np.random.default_rng(derive_seed(trainer.seed, "probe images"))
@@ -98,7 +98,7 @@ class FeatureHead:
             state.loss_sum = float(self.trainer.objective.loss(logits, labels, 0.0, None))
             state.correct = self.trainer.objective.count_correct(logits, labels)
         state.seconds += time.perf_counter() - start
-        with suppress(StorageError):  # a cache that cannot be written costs time, nothing else
+        with suppress(StorageError):  # without the cache, the features are computed again next time
             self._cache.save()
 
     def _folds(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -120,7 +120,7 @@ class FeatureHead:
 
 
 class ProbeTrainer(Trainer):
-    """Trains only the last layer, in one epoch whose steps compute features."""
+    """Trains only the last layer. Its only epoch computes the features step by step, and fits the layer at the end."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -128,7 +128,7 @@ class ProbeTrainer(Trainer):
 
     @property
     def progress(self) -> float:
-        """Fraction of the features that are computed, 0..1; a time limit does not shorten it."""
+        """Fraction of the features that are computed, 0..1. It does not depend on a time budget."""
         steps = self.state.epoch * self.loader.steps_per_epoch + self.state.step
         return min(1.0, steps / self.loader.steps_per_epoch)
 
@@ -137,7 +137,7 @@ class ProbeTrainer(Trainer):
         return self.head.step()
 
     def step_scores(self) -> dict[str, float]:
-        """Return nothing: there is no loss before the last layer is fitted."""
+        """Return no scores: there is no loss before the last layer is fitted."""
         return {}
 
     def end_epoch(self) -> EpochRecord:
@@ -148,7 +148,7 @@ class ProbeTrainer(Trainer):
     def _predict(
         self, split: Split, precision: Precision, detector: OodDetector | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (n, classes) of the current weights, labels and OOD scores; the features are computed once."""
+        """Return logits (n, classes) of the current weights, labels and OOD scores, from cached features."""
         if precision != self.precision:
             return super()._predict(split, precision, detector)
         logits, features = self._embed(split.pixels)
@@ -157,7 +157,7 @@ class ProbeTrainer(Trainer):
 
     @torch.inference_mode()
     def _embed(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
-        """Return the logits and embeddings of images; the latter are computed once, in the trainer's precision."""
+        """Return the logits and embeddings of images. The embeddings are cached, in the trainer's precision."""
         features = self.head.features(pixels)
         return self.head.layer(features).float(), features
 
@@ -167,6 +167,6 @@ def _last_linear(network: nn.Module) -> nn.Linear:
     layers = [layer for layer in network.modules() if list(layer.parameters(recurse=False))]
     if not isinstance(layers[-1], nn.Linear):
         raise RecipeError(
-            "training.method: the network of this backbone does not end in a linear layer. Use another backbone."
+            "model.backbone: its network does not end in a linear layer, which a probe needs. Use another backbone."
         )
     return layers[-1]

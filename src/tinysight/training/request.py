@@ -167,9 +167,10 @@ def resolve(request: TrainRequest, group: ProcessGroup = SINGLE, progress: Progr
 def _choose_method(
     request: TrainRequest, recipe: Recipe, dataset: Dataset, deadline: Deadline, progress: Progress
 ) -> Recipe:
-    """Return the recipe with a method instead of "auto". Images that can be loaded again get the size chosen for them.
+    """Return the recipe with the chosen method instead of "auto", and with the chosen image size.
 
-    Images in memory and those of one size are resized by the network.
+    Image files are loaded again at this size. Images in memory, and those of datasets with a fixed size, are resized by
+    the network instead.
     """
     is_fixed = isinstance(request.dataset, Dataset) or load.find_source(request.dataset).fixed_size is not None
     try:
