@@ -20,7 +20,8 @@ EXTRA = "pretrained"
 
 DOUBT = (
     "ImageNet may be used for non-commercial research only, and its images were collected from the web without the "
-    "consent of the people in them. Whether its terms extend to weights that were trained on it is not settled."
+    "consent of the people in them. It is not settled whether these terms also apply to weights that were trained on "
+    "ImageNet."
 )
 
 
@@ -90,7 +91,7 @@ class PretrainedWeights:
         source: where the file is.
         input_size: recommended height and width of the network's input, in pixels.
         mean: per channel, subtracted from 0..255 pixels.
-        std: per channel, divides what remains.
+        std: per channel; the result of the subtraction is divided by it.
         license: SPDX identifier.
         training_data: the images that the weights were trained on.
     """

@@ -84,7 +84,7 @@ class Card:
         promise: what the threshold for unsure predictions promises; "" if it was not chosen for a target error. For
             several labels: how their thresholds were chosen.
         set_promise: what the prediction sets promise; "" if they were not calibrated.
-        ood_promise: how often images like the training images are marked as unlike them; "" if none is marked.
+        ood_promise: rate of false alarms of "unlike the training images", as sentences; "" if no image is marked.
         audit: a summary of each audit section by its heading.
         removed_images: number of images removed on request, such as "3 images"; "" if none.
         train_seconds, kilowatt_hours: training time and estimated energy.

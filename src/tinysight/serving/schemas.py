@@ -32,7 +32,7 @@ class ExplanationResponse(BaseModel):
     neighbors: list[NeighborImage]
 
 
-_UNLIKE = "whether the image is unlike the training images, so that the prediction means little; null if not known"
+_UNLIKE = "whether the image is unlike the training images, which makes the prediction unreliable; null if not known"
 
 
 class PredictResponse(BaseModel):

@@ -40,7 +40,7 @@ OUTPUTS: dict[Task, dict[str, str]] = {
 }
 OOD_OUTPUTS = {
     "ood_scores": "float32, (n,): how unlike the training images each image is",
-    "unlike_training": "bool, (n,): whether the score is above ood_threshold; the prediction then means little",
+    "unlike_training": "bool, (n,): whether the score is above ood_threshold; the prediction is then unreliable",
 }
 
 
