@@ -27,25 +27,26 @@ from tinysight.models.network import embed
 from tinysight.models.registry import build_network
 from tinysight.recipes import loading
 from tinysight.recipes.schema import Recipe
-from tinysight.training.backbone import find_backbone
+from tinysight.training.backbone import Backbone, RunBackbone, find_backbone
 from tinysight.training.finetune import MAX_HEAD_IMAGES
 from tinysight.training.head import HeadProblem
 from tinysight.training.objective import OBJECTIVES
 from tinysight.training.precision import Precision, autocast
 from tinysight.training.seeding import derive_seed
 
-SIZES = (96, 128, 160)  # height and width of the network's input, in pixels
+SIZES = (96, 128, 160, 192, 224)  # height and width of the network's input, in pixels
 SAMPLE = 300  # number of training images on which the sizes are compared
 N_FOLDS = 3  # of the cross-validation that compares the sizes
 PILOT_SHARE = 0.3  # fraction of the time after which no larger size is tried
 FEATURE_SHARE = 0.4  # fraction of the time that computing the features of all images may take
 SCRATCH_SIZE = 64  # image size in pixels when training from scratch
+MIN_EPOCHS = 3.0  # of fine-tuning; if fewer fit, the next best size is considered
 MIN_STEPS = 100  # of fine-tuning; fewer have little effect (docs/experiments/few-images.md)
 _TIMED_IMAGES = 16
 
 
 @dataclass(frozen=True)
-class Trial:
+class SizeScore:
     """A probe of a sample of the training images at one input size.
 
     Attributes:
@@ -87,30 +88,36 @@ def choose(
         progress: receives the accuracies and the choice as notes.
     """
     split = split_dataset(dataset, recipe.data, seed)
-    trials = _try_sizes(recipe, dataset, split, deadline, precision, seed)
-    best = min(trials, key=lambda trial: trial.loss)
-    figures = ", ".join(trial.describe() for trial in trials)
+    scores = _try_sizes(recipe, dataset, split, deadline, precision, seed)
+    best = min(scores, key=lambda score: score.loss)
+    figures = ", ".join(score.describe() for score in scores)
     progress.note(f"Probe, cross-validated on {best.n:,} training images: {figures}.")
-    chosen = _with(recipe, "finetune", best.size)
-    n_heads = min(len(split.train_indices), MAX_HEAD_IMAGES) + 2 * len(split.validation)
-    seconds = deadline.remaining() - n_heads * best.seconds_per_image
-    steps = seconds / _step_seconds(chosen, dataset)
-    if steps < MIN_STEPS:
-        progress.note(
-            f"Chosen: probe at {best.size}x{best.size}. The time allows only about {max(0, round(steps)):,} steps of "
-            f"fine-tuning, and at least {MIN_STEPS} are needed. For fine-tuning, increase training.minutes."
-        )
-        return _with(recipe, "probe", best.size)
+    for score in sorted(scores, key=lambda score: (score.loss, score.size)):
+        chosen = _with(recipe, "finetune", score.size)
+        seconds = deadline.remaining() - _probe_images(split) * score.seconds_per_image
+        steps = max(0, round(seconds / _step_seconds(chosen, dataset)))
+        epochs = steps * recipe.training.batch_size / len(split.train_indices)
+        if steps >= MIN_STEPS and (epochs >= MIN_EPOCHS or score.size == scores[0].size):
+            progress.note(
+                f"Chosen: fine-tuning at {score.size}x{score.size}, about {steps:,} steps ({epochs:,.1f} epochs). It "
+                "starts from the probe. If no epoch has a smaller validation loss, the probe is kept."
+            )
+            return chosen
     progress.note(
-        f"Chosen: fine-tuning at {best.size}x{best.size}, about {steps:,.0f} steps. It starts from the probe. If no "
-        "epoch has a smaller validation loss, the probe is kept."
+        f"Chosen: probe at {best.size}x{best.size}. The time allows only about {steps:,} steps of fine-tuning, and at "
+        f"least {MIN_STEPS} are needed. For fine-tuning, increase training.minutes."
     )
-    return chosen
+    return _with(recipe, "probe", best.size)
+
+
+def _probe_images(split: TrainSplit) -> int:
+    """Return the number of images whose features the first epoch of fine-tuning computes, and validates."""
+    return min(len(split.train_indices), MAX_HEAD_IMAGES) + 2 * len(split.validation)
 
 
 def as_probe(recipe: Recipe) -> Recipe:
     """Return the recipe with the method "probe". It determines the precision in which the features are computed."""
-    return _with(recipe, "probe", SIZES[0])
+    return _with(recipe, "probe", _sizes(recipe)[0])
 
 
 def from_scratch(recipe: Recipe, image_size: int, reason: str, progress: Progress) -> Recipe:
@@ -127,44 +134,56 @@ def from_scratch(recipe: Recipe, image_size: int, reason: str, progress: Progres
 
 def _try_sizes(
     recipe: Recipe, dataset: Dataset, split: TrainSplit, deadline: Deadline, precision: Precision, seed: int
-) -> list[Trial]:
-    """Return a trial for each size that the time allows, at least one. The smallest size comes first."""
+) -> list[SizeScore]:
+    """Return a score for each size that the time allows, at least one. The smallest size comes first."""
     random = np.random.default_rng(derive_seed(seed, "auto sample"))
     rows = np.sort(random.permutation(split.train_indices)[:SAMPLE])
     pixels, labels = take(split.train.pixels, rows), split.train.labels[rows]
     groups = [split.train.groups[row] for row in rows] if split.train.groups else range(len(rows))
     parts = [part for part in stratified_folds(labels, groups, N_FOLDS, seed) if len(part)]
     n_images = len(split.train_indices) + len(split.validation)
-    start, trials, objective = time.perf_counter(), list[Trial](), OBJECTIVES[dataset.task]
+    start, scores, objective = time.perf_counter(), list[SizeScore](), OBJECTIVES[dataset.task]
 
     budget = deadline.remaining()
-    for size in SIZES:
+    for size in _sizes(recipe):
         network = _backbone_network(_with(recipe, "probe", size), dataset)
         begin = time.perf_counter()
         features = _features(network, pixels, recipe, size, precision)
         seconds = (time.perf_counter() - begin) / len(rows)
-        if trials and seconds * min(n_images, MAX_HEAD_IMAGES) > FEATURE_SHARE * budget:
+        if scores and seconds * min(n_images, MAX_HEAD_IMAGES) > FEATURE_SHARE * budget:
             break
         problem = HeadProblem(features, torch.from_numpy(labels), None, len(dataset.class_names))
         logits, loss = problem.held_out_logits(parts)
-        trials.append(Trial(size, seconds, loss, objective.count_correct(logits, problem.labels), len(rows)))
+        scores.append(SizeScore(size, seconds, loss, objective.count_correct(logits, problem.labels), len(rows)))
         if time.perf_counter() - start > PILOT_SHARE * budget:
             break
-    return trials
+    return scores
+
+
+def _sizes(recipe: Recipe) -> tuple[int, ...]:
+    """Return the input sizes to compare, up to that of the recipe. A run is a backbone at its own size only."""
+    largest = recipe.model.input_size or recipe.data.image_size
+    if isinstance(_backbone(recipe), RunBackbone):
+        return (largest,)
+    return tuple(size for size in SIZES if size <= largest) or (largest,)
+
+
+def _backbone(recipe: Recipe) -> Backbone:
+    if recipe.model.backbone is None:
+        raise RecipeError("training.method auto: needs model.backbone. Set it, for example to efficientnet-lite0.")
+    return find_backbone(recipe.model.backbone)
 
 
 def _backbone_network(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    if recipe.model.backbone is None:
-        raise RecipeError("training.method auto: needs model.backbone. Set it, for example to efficientnet-lite0.")
     network = build_network(recipe.model, len(dataset.class_names), dataset.image_size[0])
-    find_backbone(recipe.model.backbone).load_into(network, dataset.class_names)
+    _backbone(recipe).load_into(network, dataset.class_names)
     return network
 
 
 @torch.inference_mode()
 def _features(network: nn.Module, pixels: Pixels, recipe: Recipe, size: int, precision: Precision) -> Tensor:
     body, rows = fused(network), []
-    normalization = find_backbone(recipe.model.backbone or "").normalization
+    normalization = _backbone(recipe).normalization
     for batch in iter_batches(pixels, size):
         images = torch.from_numpy(batch).float().contiguous(memory_format=torch.channels_last)
         with autocast(precision):
@@ -189,5 +208,5 @@ def _with(recipe: Recipe, method: str, size: int) -> Recipe:
     """Return the recipe with this method and input size."""
     values = recipe.model_dump(exclude_unset=True)
     values["training"] |= {"method": method}
-    values["model"] |= {"input_size": size}
+    values["model"] |= {"input_size": None if size == recipe.data.image_size else size}
     return Recipe.model_validate(values)

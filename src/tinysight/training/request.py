@@ -182,7 +182,8 @@ def _choose_method(
     chosen = auto.choose(recipe, dataset, deadline, precision, request.seed, progress)
     if is_fixed:
         return chosen
-    data = chosen.data.model_copy(update={"image_size": chosen.model.input_size})
+    size = chosen.model.input_size or chosen.data.image_size
+    data = chosen.data.model_copy(update={"image_size": size})
     return chosen.model_copy(update={"data": data, "model": chosen.model.model_copy(update={"input_size": None})})
 
 
