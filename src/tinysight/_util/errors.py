@@ -47,7 +47,7 @@ class ModelError(InputError):
 
 
 class DownloadError(TinysightError):
-    """Failed download of a dataset."""
+    """Failed download of a dataset or of pretrained weights."""
 
 
 class TrainingError(TinysightError):
