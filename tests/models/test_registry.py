@@ -17,6 +17,9 @@ def test_families_are_registered_under_their_own_names():
         "fast",
         "resnet-9",
         "efficientnet-lite0",
+        "efficientnet-b0",
+        "mobilenet-v3",
+        "vit-tiny",
         "layers",
     }
     assert all(family.name == name for name, family in FAMILIES.items())
@@ -30,7 +33,7 @@ def test_families_are_registered_under_their_own_names():
             {"architecture": "vgg"},
             None,
             "model.architecture: 'vgg' is not a network family. Known: simple, deep, strided, early-stopping, "
-            "efficientnet-lite0, fast, resnet-9, layers, custom.",
+            "efficientnet-lite0, efficientnet-b0, fast, mobilenet-v3, resnet-9, layers, vit-tiny, custom.",
         ),
         (
             {"architecture": "costum"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -32,6 +32,9 @@ class Family(ABC):
     has_channels: ClassVar[bool] = False
     """Whether `model.channels` sets the widths of the network."""
 
+    has_standard_layers: ClassVar[bool] = True
+    """Whether `to_portable` has a result for every network of the family."""
+
     pretrained: ClassVar[PretrainedWeights | None] = None
     """Published weights of the network, or None if there are none."""
 
@@ -56,10 +59,16 @@ class Family(ABC):
         """Load the weights of `pretrained` into a network of this family, except those of its last layer.
 
         Raises:
-            InputError: the package with the weights is not installed.
+            InputError, DownloadError: the weights are not on this machine, and cannot be downloaded.
             ModelError: the file is not the published one, or this family has no pretrained weights.
         """
-        raise ModelError(f"architecture {self.name}: has no pretrained weights. Train it from scratch.")
+        if self.pretrained is None:
+            raise ModelError(f"architecture {self.name}: has no pretrained weights. Train it from scratch.")
+        self.load_tensors(network, self.pretrained.source.read())
+
+    def load_tensors(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+        """Load tensors, named as in the file of `pretrained`, into all layers of a network but the last one."""
+        raise NotImplementedError(self.name)  # only for families with `pretrained`
 
     def supports(self, model: ModelSection, image_size: int) -> bool:
         """Whether `build` accepts images of this height and width, in pixels."""
@@ -86,6 +95,7 @@ class CustomFamily(Family):
     """
 
     name = "custom"
+    has_standard_layers = False
 
     def __init__(self, factory: NetworkFactory | None = None) -> None:
         self.factory = factory

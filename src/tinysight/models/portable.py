@@ -135,6 +135,8 @@ def _(module: ByteDropout) -> PortableLayers:
 
 @portable_layers.register(nn.ReLU)
 @portable_layers.register(nn.SiLU)
+@portable_layers.register(nn.Hardswish)
+@portable_layers.register(nn.Hardsigmoid)
 @portable_layers.register(ChannelsLastFlatten)
 @portable_layers.register(GlobalMaxPool)
 @portable_layers.register(GlobalAvgPool)
@@ -145,6 +147,8 @@ def _(module: nn.Module) -> PortableLayers:
 _WITHOUT_SETTINGS: dict[type[nn.Module], Layer] = {
     nn.ReLU: layers.Activation(function="relu"),
     nn.SiLU: layers.Activation(function="silu"),
+    nn.Hardswish: layers.Activation(function="hard_swish"),
+    nn.Hardsigmoid: layers.Activation(function="hard_sigmoid"),
     ChannelsLastFlatten: layers.Flatten(),
     GlobalMaxPool: layers.GlobalPool2d(kind="global_max_pooling"),
     GlobalAvgPool: layers.GlobalPool2d(kind="global_average_pooling"),

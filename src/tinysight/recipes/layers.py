@@ -23,7 +23,19 @@ Dimension = Annotated[int, Field(ge=-1, le=2**20)]
 NodeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PaddingMode = Literal["valid", "same"]
-ActivationName = Literal["relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh"]
+ActivationName = Literal[
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "hard_swish",
+    "sigmoid",
+    "hard_sigmoid",
+    "tanh",
+]
 
 
 class LayerSection(BaseModel):

@@ -22,6 +22,7 @@ from tinysight.models.classifier import Classifier
 from tinysight.models.layers import ChannelAffine
 from tinysight.models.network import logits_and_embedding
 from tinysight.models.predictor import Predictor
+from tinysight.models.registry import family_of
 
 OPSET_VERSION = 18
 
@@ -91,16 +92,16 @@ EXPORTER = OnnxExporter()
 class _OutputNetwork(nn.Module):
     """Maps float images of 0..255 to calibrated logits and embeddings.
 
-    It uses a user's own network unchanged, since it may have no standard layers, and others as standard layers.
+    A network that may have no standard layers is used unchanged, others as standard layers.
     """
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         spec = classifier.spec
-        is_custom = spec.model.architecture == "custom"
-        self.first = ChannelAffine(*rescaling(spec)) if is_custom else nn.Identity()
-        self.network = classifier.network if is_custom else to_portable(classifier).network
-        self.temperature = spec.temperature if is_custom else 1.0  # the standard layers include it
+        is_standard = family_of(spec.model).has_standard_layers
+        self.first = nn.Identity() if is_standard else ChannelAffine(*rescaling(spec))
+        self.network = to_portable(classifier).network if is_standard else classifier.network
+        self.temperature = 1.0 if is_standard else spec.temperature  # the standard layers include it
         self.has_embedding = classifier.detector is not None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -10,14 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from torch import nn
-
-from tinysight.models.families.sequential import build_sequential
-from tinysight.models.family import Family
-from tinysight.models.portable import PortableLayers, stateful_modules
+from tinysight.models.families.sequential import PublishedLayersFamily
 from tinysight.models.pretrained import PackageFile, PretrainedWeights
 from tinysight.recipes import layers
-from tinysight.recipes.schema import ModelSection
+from tinysight.recipes.layers import Layer
 
 # Table 1 of the paper: expansion, kernel, stride of the first block, channels, blocks.
 _STAGES = (
@@ -32,7 +28,7 @@ _STAGES = (
 _STEM_CHANNELS, _HEAD_CHANNELS = 32, 1280
 
 
-class EfficientNetLite0Family(Family):
+class EfficientNetLite0Family(PublishedLayersFamily):
     """EfficientNet-Lite0: 3.4 million parameters without the head, an embedding of 1,280 features."""
 
     name = "efficientnet-lite0"
@@ -50,39 +46,29 @@ class EfficientNetLite0Family(Family):
         training_data="ImageNet (ILSVRC 2012)",
     )
 
-    def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
-        """Build the network, initialized as torch does."""
-        return build_sequential(_layers(model, num_classes), num_classes, image_size)
+    def specs(self, num_classes: int) -> list[Layer]:
+        """Return the layers of a network for this number of classes."""
+        return [
+            *_convolution(_STEM_CHANNELS, 3, stride=2),
+            *_blocks(),
+            *_convolution(_HEAD_CHANNELS, 1),
+            layers.GlobalPool2d(kind="global_average_pooling"),
+            layers.Dense(outputs=num_classes),
+        ]
 
-    def to_portable(self, model: ModelSection, network: nn.Module) -> PortableLayers:
-        """Return the layers that the network was built from."""
-        modules = stateful_modules(network)
-        head = [module for module in modules if isinstance(module, nn.Linear)][-1]
-        specs = _layers(model, head.out_features)
-        return PortableLayers(specs, [module.state_dict() for module in modules])
-
-    def load_pretrained(self, network: nn.Module) -> None:
-        """Load the published weights, except those of the last layer; see `Family.load_pretrained`."""
-        tensors = self.pretrained.source.read()
-        for name, module in zip(_published_names(), stateful_modules(network), strict=False):
-            module.load_state_dict({key: tensors[f"{name}.{key}"] for key in module.state_dict()})
+    def published_names(self) -> list[str]:
+        """Return the name of each layer but the last in the published file."""
+        names, n_blocks = ["_conv_stem", "_bn0"], 0
+        for expansion, _, _, _, repeats in _STAGES:
+            for _ in range(repeats):
+                expand = ["_expand_conv", "_bn0"] if expansion > 1 else []
+                parts = [*expand, "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+                names += [f"_blocks.{n_blocks}.{part}" for part in parts]
+                n_blocks += 1
+        return [*names, "_conv_head", "_bn1"]
 
 
 FAMILIES = (EfficientNetLite0Family(),)
-
-
-def _layers(model: ModelSection, num_classes: int) -> list[layers.Layer]:
-    """Return the layers; the first one resizes the images if the recipe sets `model.input_size`."""
-    size = model.input_size
-    resize: list[layers.Layer] = [] if size is None else [layers.Resize(size=(size, size))]
-    return [
-        *resize,
-        *_convolution(_STEM_CHANNELS, 3, stride=2),
-        *_blocks(),
-        *_convolution(_HEAD_CHANNELS, 1),
-        layers.GlobalPool2d(kind="global_average_pooling"),
-        layers.Dense(outputs=num_classes),
-    ]
 
 
 def _blocks() -> Iterator[layers.Layer]:
@@ -114,15 +100,3 @@ def _convolution(channels: int, kernel: int, stride: int = 1) -> list[layers.Pla
 
 def _norm_and_activation() -> list[layers.PlainLayer]:
     return [layers.BatchNorm(), layers.Activation(function="relu6")]
-
-
-def _published_names() -> list[str]:
-    """Return the name of each layer but the last in the published file, in the order of the layers."""
-    names, n_blocks = ["_conv_stem", "_bn0"], 0
-    for expansion, _, _, _, repeats in _STAGES:
-        for _ in range(repeats):
-            expand = ["_expand_conv", "_bn0"] if expansion > 1 else []
-            parts = [*expand, "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
-            names += [f"_blocks.{n_blocks}.{part}" for part in parts]
-            n_blocks += 1
-    return [*names, "_conv_head", "_bn1"]

@@ -6,12 +6,13 @@ Padding, pooling and flattening follow Keras. Imported Keras models are of this 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tinysight._util.errors import RecipeError
 from tinysight.models.family import Family
@@ -70,6 +71,39 @@ class LayersFamily(Family):
     def to_portable(self, model: ModelSection, network: nn.Module) -> PortableLayers:
         """Return `model.layers` itself."""
         return PortableLayers(model.layers or [], [module.state_dict() for module in stateful_modules(network)])
+
+
+class PublishedLayersFamily(Family):
+    """A family of one architecture with published weights, as standard layers."""
+
+    @abstractmethod
+    def specs(self, num_classes: int) -> list[layers.Layer]:
+        """Return the layers of a network for this number of classes. The last one is dense."""
+
+    @abstractmethod
+    def published_names(self) -> list[str]:
+        """Return the name of each layer with weights but the last in the published file, in the order of `specs`."""
+
+    def build(self, model: ModelSection, num_classes: int, image_size: int) -> nn.Module:
+        """Build the network, initialized as torch does; it resizes its images if the recipe sets `model.input_size`."""
+        return build_sequential(self._resizing(model, num_classes), num_classes, image_size)
+
+    def to_portable(self, model: ModelSection, network: nn.Module) -> PortableLayers:
+        """Return the layers that the network was built from."""
+        modules = stateful_modules(network)
+        head = [module for module in modules if isinstance(module, nn.Linear)][-1]
+        return PortableLayers(self._resizing(model, head.out_features), [module.state_dict() for module in modules])
+
+    def load_tensors(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+        """Load the published tensors; see `Family.load_tensors`. A 1x1 convolution fits a dense layer."""
+        for name, module in zip(self.published_names(), stateful_modules(network), strict=False):
+            shapes = {key: tensor.shape for key, tensor in module.state_dict().items()}
+            module.load_state_dict({key: tensors[f"{name}.{key}"].reshape(shape) for key, shape in shapes.items()})
+
+    def _resizing(self, model: ModelSection, num_classes: int) -> list[layers.Layer]:
+        size = model.input_size
+        resize: list[layers.Layer] = [] if size is None else [layers.Resize(size=(size, size))]
+        return [*resize, *self.specs(num_classes)]
 
 
 FAMILIES = (LayersFamily(),)
@@ -306,6 +340,8 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "hard_swish": nn.Hardswish,
     "tanh": nn.Tanh,
 }
 
