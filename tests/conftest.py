@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import os
 import shutil
 import sys
@@ -194,6 +195,56 @@ def family_models():
         for name in FAMILIES
         for number, keys in enumerate(needed.get(name, [lambda _: {}]))
     }
+
+
+@pytest.fixture(scope="session")
+def published_tensors():
+    """A function that returns random tensors with the names and shapes of a family's file from timm.
+
+    Its arguments are the family, and the size of the images. There are 10 classes.
+    """
+    return lambda family, size: _random_tensors(_published_shapes(family, size))
+
+
+def _random_tensors(shapes):
+    """Return tensors that keep the size of activations, and in which no two channels are equal."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, shape in shapes.items():
+        values = torch.randn(shape, generator=generator)
+        if name.endswith("num_batches_tracked"):
+            tensors[name] = torch.tensor(7)
+        elif name.endswith("running_var"):
+            tensors[name] = values.abs() + 0.5
+        elif len(shape) == 1:
+            tensors[name] = values * 0.2 + (1 if name.endswith("weight") else 0)
+        else:
+            tensors[name] = values / math.sqrt(math.prod(shape[1:])) if len(shape) != 3 else values
+    return tensors
+
+
+def _published_shapes(family, size):
+    """Return the shapes of the tensors of a published file, for `size` x `size` images, from a network's own."""
+    import torch
+
+    from tinysight.models.registry import build_network
+    from tinysight.recipes.schema import ModelSection
+
+    network = build_network(ModelSection(architecture=family.name), 10, size)
+    if family.name == "vit-tiny":
+        shapes = {name: tuple(tensor.shape) for name, tensor in network.body.state_dict().items()}
+    else:
+        modules = [module for module in network.modules() if not list(module.children()) and module.state_dict()]
+        shapes = {}
+        for name, module in zip(family.published_names(), modules, strict=False):
+            for key, tensor in module.state_dict().items():
+                is_dense = isinstance(module, torch.nn.Linear) and key == "weight"
+                shapes[f"{name}.{key}"] = (*tensor.shape, 1, 1) if is_dense else tuple(tensor.shape)
+    width = next(module for module in network.head.modules() if isinstance(module, torch.nn.Linear)).in_features
+    head = "head" if family.name == "vit-tiny" else "classifier"
+    return shapes | {f"{head}.weight": (10, width), f"{head}.bias": (10,)}
 
 
 def pytest_generate_tests(metafunc):

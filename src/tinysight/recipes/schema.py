@@ -102,8 +102,8 @@ class ModelSection(Section):
         None,
         ge=32,
         le=512,
-        description="efficientnet-lite0: height and width to which the network resizes its images; without it, their "
-        "own size",
+        description="families with published weights: height and width to which the network resizes its images; "
+        "without it, their own size",
     )
 
     @model_validator(mode="after")

@@ -27,30 +27,13 @@ def family(request):
     return FAMILIES[request.param]
 
 
-def network_with(family, tensors, size, classes=1000):
-    """Return the network of a family with published tensors, those of the last layer included."""
-    network = build_network(ModelSection(architecture=family.name), classes, size)
+def network_with(family, tensors, size):
+    """Return the network of a family, for 10 classes, with all tensors of a file, those of the last layer included."""
+    network = build_network(ModelSection(architecture=family.name), 10, size)
     family.load_tensors(network, tensors)
     head = next(module for module in network.head.modules() if isinstance(module, torch.nn.Linear))
     head.load_state_dict({key: tensors[f"{HEADS[family.name]}.{key}"] for key in ("weight", "bias")})
     return network.eval()
-
-
-def random_tensors(shapes, seed=0):
-    """Return tensors that keep the size of activations, and in which no two channels are equal."""
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    for name, shape in shapes.items():
-        values = torch.randn(shape, generator=generator)
-        if name.endswith("num_batches_tracked"):
-            tensors[name] = torch.tensor(7)
-        elif name.endswith("running_var"):
-            tensors[name] = values.abs() + 0.5
-        elif len(shape) == 1:
-            tensors[name] = values * 0.2 + (1 if name.endswith("weight") else 0)
-        else:
-            tensors[name] = values / math.sqrt(math.prod(shape[1:])) if len(shape) != 3 else values
-    return tensors
 
 
 # The second implementation: one function per network, from timm's names and the papers alone.
@@ -165,28 +148,11 @@ def vit_tiny(tensors, images):
 REFERENCES = {"efficientnet-b0": efficientnet_b0, "mobilenet-v3": mobilenet_v3, "vit-tiny": vit_tiny}
 
 
-def published_shapes(family, size):
-    """Return the shapes of the tensors of a published file, for `size` x `size` images, from a network's own."""
-    network = build_network(ModelSection(architecture=family.name), 10, size)
-    if family.name == "vit-tiny":
-        shapes = {name: tuple(tensor.shape) for name, tensor in network.body.state_dict().items()}
-    else:
-        modules = [module for module in network.modules() if not list(module.children()) and module.state_dict()]
-        shapes = {}
-        for name, module in zip(family.published_names(), modules, strict=False):
-            for key, tensor in module.state_dict().items():
-                is_dense = isinstance(module, torch.nn.Linear) and key == "weight"
-                shapes[f"{name}.{key}"] = (*tensor.shape, 1, 1) if is_dense else tuple(tensor.shape)
-    width = next(module for module in network.head.modules() if isinstance(module, torch.nn.Linear)).in_features
-    head = HEADS[family.name]
-    return shapes | {f"{head}.weight": (10, width), f"{head}.bias": (10,)}
-
-
 @pytest.mark.parametrize("size", [64, 80])
-def test_network_equals_the_second_implementation(family, size):
-    tensors = random_tensors(published_shapes(family, size))
+def test_network_equals_the_second_implementation(family, size, published_tensors):
+    tensors = published_tensors(family, size)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-    network = network_with(family, tensors, size, classes=10)
+    network = network_with(family, tensors, size)
     with torch.inference_mode():
         expected = REFERENCES[family.name](tensors, images)
         assert expected.abs().mean() > 0.01
@@ -205,44 +171,37 @@ def test_parameter_count_is_that_of_the_published_network(family):
     assert count_parameters(build_network(ModelSection(architecture=family.name), 1000, 224)) == PARAMETERS[family.name]
 
 
+@pytest.fixture(scope="module")
+def timm():
+    """The package timm, which is not among the development dependencies, since it needs torchvision."""
+    return pytest.importorskip("timm")
+
+
 @pytest.mark.parametrize("size", [224, 160, 97])
-def test_network_equals_that_of_timm(family, size):
-    timm = pytest.importorskip("timm")
-    torch.manual_seed(0)
+def test_network_equals_that_of_timm(timm, family, size, published_tensors):
     extra = {"img_size": math.ceil(size / 16) * 16} if family.name == "vit-tiny" else {}
-    reference = timm.create_model(TIMM_NAMES[family.name], **extra).eval()
-    shapes = {
-        name: tuple(tensor.shape) for name, tensor in timm.create_model(TIMM_NAMES[family.name]).state_dict().items()
-    }
-    tensors = random_tensors(shapes)
-    images = torch.randn(2, 3, size, size)
+    reference = timm.create_model(TIMM_NAMES[family.name], num_classes=10, **extra).eval()
+    tensors = published_tensors(family, 224)
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     network = network_with(family, tensors, size)
     if family.name == "vit-tiny":  # as timm does when it loads the published file into a network for another size
         from timm.models.vision_transformer import checkpoint_filter_fn
 
         reference.load_state_dict(checkpoint_filter_fn(dict(tensors), reference))
-        images = F.interpolate(images, extra["img_size"], mode="bilinear")
+        inputs = F.interpolate(images, extra["img_size"], mode="bilinear")
     else:
         reference.load_state_dict(tensors)
+        inputs = images
     with torch.inference_mode():
-        torch.testing.assert_close(network(images), reference(images), atol=5e-4, rtol=5e-4)
-        features = reference.forward_head(reference.forward_features(images), pre_logits=True)
+        torch.testing.assert_close(network(images), reference(inputs), atol=5e-4, rtol=5e-4)
+        features = reference.forward_head(reference.forward_features(inputs), pre_logits=True)
         torch.testing.assert_close(network.features(images), features, atol=5e-4, rtol=5e-4)
 
 
-def test_names_are_those_of_the_published_file(family):
-    timm = pytest.importorskip("timm")
-    published = {
-        name: tuple(tensor.shape) for name, tensor in timm.create_model(TIMM_NAMES[family.name]).state_dict().items()
-    }
-    body = {name for name in published if not name.startswith(HEADS[family.name])}
-    assert {name for name in published_shapes(family, 224) if not name.startswith(HEADS[family.name])} == body
-
-
-def test_position_embeddings_of_the_published_size_are_kept():
+def test_position_embeddings_of_the_published_size_are_kept(published_tensors):
     family = FAMILIES["vit-tiny"]
-    tensors = random_tensors(published_shapes(family, 224))
-    network = network_with(family, tensors, 224, classes=10)
+    tensors = published_tensors(family, 224)
+    network = network_with(family, tensors, 224)
     assert torch.equal(network.body.pos_embed, tensors["pos_embed"])
 
 

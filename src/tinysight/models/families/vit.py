@@ -47,7 +47,7 @@ class VisionTransformer(nn.Module):
         """Return (n, width) for normalized images (n, 3, height, width)."""
         if images.shape[-2:] != self.resize.size:
             images = self.resize(images)
-        tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), self.patch_embed(images)], 1)
+        tokens = torch.cat([self.cls_token.expand(images.shape[0], -1, -1), self.patch_embed(images)], 1)
         features: Tensor = self.norm(self.blocks(tokens + self.pos_embed)[:, 0])
         return features
 
