@@ -186,6 +186,7 @@ def family_models():
             lambda classes: {"layers": layers(classes)},
             lambda classes: {"layers": graph(classes)},
         ],
+        "onnx": [lambda _: {"extractor": {"sha256": "0" * 64, "n_bytes": 9, "n_features": 5}}],
         "resnet-9": [lambda _: {"channels": [8, 8, 16, 16]}],
     }
     return {

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tinysight._util.errors import InputError
+from tinysight._util.onnx_session import open_session
 from tinysight.data.crops import CENTER_CROP, SIX_CROP, Crop
 from tinysight.data.image_io.image_file import extract_crops
 from tinysight.interop.exporters import get_exporter
-from tinysight.interop.onnx.runtime import Metadata, open_session
+from tinysight.interop.onnx.runtime import Metadata
 from tinysight.models.tta import IDENTITY_VIEW, tta_views
 
 onnx = pytest.importorskip("onnx")

@@ -20,6 +20,7 @@ def test_families_are_registered_under_their_own_names():
         "efficientnet-b0",
         "mobilenet-v3",
         "vit-tiny",
+        "onnx",
         "layers",
     }
     assert all(family.name == name for name, family in FAMILIES.items())
@@ -33,7 +34,7 @@ def test_families_are_registered_under_their_own_names():
             {"architecture": "vgg"},
             None,
             "model.architecture: 'vgg' is not a network family. Known: simple, deep, strided, early-stopping, "
-            "efficientnet-lite0, efficientnet-b0, fast, mobilenet-v3, resnet-9, layers, vit-tiny, custom.",
+            "efficientnet-lite0, efficientnet-b0, fast, mobilenet-v3, onnx, resnet-9, layers, vit-tiny, custom.",
         ),
         (
             {"architecture": "costum"},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinysight import interop
 from tinysight._util import optional_deps
-from tinysight._util.errors import InputError, StorageError, did_you_mean
+from tinysight._util.errors import InputError, ModelError, StorageError, did_you_mean
 
 if TYPE_CHECKING:
     from tinysight.data.dataset import Pixels, Split
@@ -140,6 +140,13 @@ class Exporter(ABC):
             StorageError: `path` already exists, or the disk is full or read-only.
         """
         self.check(path, options.tta, options.int8 is not None)
+        from tinysight.models.registry import family_of
+
+        if family_of(classifier.spec.model).is_frozen:
+            raise ModelError(
+                "export: the features of this run come from an ONNX file of yours, which is not merged with the last "
+                "layer. Use the run itself."
+            )
         self._write(classifier, path, options)
 
     @abstractmethod

@@ -35,6 +35,9 @@ class Family(ABC):
     has_standard_layers: ClassVar[bool] = True
     """Whether `to_portable` has a result for every network of the family."""
 
+    is_frozen: ClassVar[bool] = False
+    """Whether only the last layer can be trained."""
+
     pretrained: ClassVar[PretrainedWeights | None] = None
     """Published weights of the network, or None if there are none."""
 

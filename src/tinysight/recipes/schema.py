@@ -49,10 +49,11 @@ class DataSection(Section):
         "validation or test are not trained on",
     )
     exclude_file: str | None = Field(None, description="CSV file whose column `image` lists training images to exclude")
-    normalization: Literal["scale", "standardize", "none", "backbone"] = Field(
+    normalization: Literal["scale", "symmetric", "imagenet", "standardize", "none", "backbone"] = Field(
         "scale",
-        description="scale: to 0..1; standardize: to mean 0 and standard deviation 1 per channel over the training "
-        "images; none: for networks that rescale their input; backbone: as for model.backbone",
+        description="scale: to 0..1; symmetric: to -1..1; imagenet: by the mean and standard deviation of ImageNet's "
+        "training images; standardize: to mean 0 and standard deviation 1 per channel over the training images; none: "
+        "for networks that rescale their input; backbone: as for model.backbone",
     )
 
     @model_validator(mode="after")
@@ -68,6 +69,14 @@ class DataSection(Section):
                 f"group has {n_groups} groups in parentheses, but it must have one. Write for example '(scene[0-9]+)'"
             )
         return self
+
+
+class ExtractorSection(Section):
+    """ONNX file that computes the features of a network of architecture "onnx"; set from `model.backbone`."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the file, in hex")
+    n_bytes: int = Field(ge=1, le=2**31, description="size of the file")
+    n_features: int = Field(ge=1, le=65_536, description="number of features of an image")
 
 
 class ModelSection(Section):
@@ -95,21 +104,30 @@ class ModelSection(Section):
     backbone: str | None = Field(
         None,
         min_length=1,
-        description="pretrained weights to start from: a family with published weights, such as efficientnet-lite0, or "
-        "a run; sets the architecture",
+        description="pretrained weights to start from: a family with published weights, such as efficientnet-lite0, a "
+        "run, or, for the method probe, an ONNX file from images to features; sets the architecture",
     )
+    extractor: ExtractorSection | None = Field(None, description="onnx: the file of model.backbone, which sets this")
     input_size: int | None = Field(
         None,
         ge=32,
         le=512,
-        description="families with published weights: height and width to which the network resizes its images; "
-        "without it, their own size",
+        description="families with published weights, onnx: height and width to which the network resizes its "
+        "images; without it, their own size",
     )
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
         if (self.architecture == "layers") != (self.layers is not None):
             raise ValueError("architecture 'layers' and the list layers require each other. Set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _check_extractor(self) -> Self:
+        if (self.architecture == "onnx") != (self.extractor is not None):
+            raise ValueError(
+                "architecture 'onnx' and extractor require each other. Set backbone to an ONNX file, which sets both"
+            )
         return self
 
     @model_validator(mode="after")

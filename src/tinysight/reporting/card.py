@@ -197,6 +197,11 @@ def describe_backbone(model: ModelSection) -> tuple[str, ...]:
     """Return where the pretrained weights of a network come from, and what they were trained on, as sentences."""
     if model.backbone is None:
         return ()
+    if model.extractor is not None:
+        return (
+            f"The features come from the ONNX file {Path(model.backbone).name} (SHA-256 {model.extractor.sha256}), "
+            "which is a part of the run. Its license and the images that it was trained on are not stated.",
+        )
     family = FAMILIES.get(model.backbone)
     if family is None or family.pretrained is None:
         return (

@@ -15,6 +15,7 @@ from tinysight.augmentation.affine import horizontal_flip
 from tinysight.data.pixels import Pixels, is_memmapped, take
 from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import IDENTITY, Normalization, batch_size
+from tinysight.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from tinysight.recipes.schema import Recipe, TrainingSection
 from tinysight.training import shuffle_buffer
 from tinysight.training.backbone import find_backbone
@@ -31,14 +32,20 @@ If the recipe mixes labels, they are soft instead: float, (n, classes).
 """
 
 
+_FIXED = {
+    "none": IDENTITY,
+    "scale": Normalization(),
+    "symmetric": Normalization((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "imagenet": Normalization(IMAGENET_MEAN, IMAGENET_STD),
+}
+
+
 def fit_normalization(recipe: Recipe, split: TrainSplit) -> Normalization:
     """Return the pixel normalization of the recipe: that of its backbone, or fitted on the training images."""
     if recipe.data.normalization == "backbone" and recipe.model.backbone is not None:
         return find_backbone(recipe.model.backbone).normalization
-    if recipe.data.normalization == "none":
-        return IDENTITY
-    if recipe.data.normalization == "scale":
-        return Normalization()
+    if fixed := _FIXED.get(recipe.data.normalization):
+        return fixed
     batches = np.array_split(
         split.train_indices, math.ceil(len(split.train_indices) / batch_size(recipe.data.image_size))
     )

@@ -15,7 +15,7 @@ from tinysight._util.errors import InputError
 from tinysight._util.hardware import native_bf16
 from tinysight._util.progress import SILENT, Progress
 from tinysight.models.network import NetworkFactory
-from tinysight.models.registry import build_network
+from tinysight.models.registry import build_network, family_of
 from tinysight.recipes.schema import Recipe
 from tinysight.training.device import Device
 
@@ -45,7 +45,8 @@ def resolve_precision(
     Raises:
         InputError: bf16 was requested and a convolution is wrong in it on this machine.
     """
-    if option == "fp32" or (option == "auto" and not _native(device)):
+    is_frozen = family_of(recipe.model, network_factory).is_frozen  # then torch computes almost nothing
+    if option == "fp32" or is_frozen or (option == "auto" and not _native(device)):
         return "fp32"
     size = recipe.data.image_size
     network = build_network(recipe.model, num_classes, size, network_factory).to(device)

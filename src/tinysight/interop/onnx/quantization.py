@@ -12,11 +12,12 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from tinysight._util.onnx_session import open_session
 from tinysight.data.dataset import Pixels
 from tinysight.data.labels import Labels, measure_of
 from tinysight.interop.exporters import Int8Images
 from tinysight.interop.onnx.assembly import assemble, serialize
-from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier, open_session
+from tinysight.interop.onnx.runtime import Int8Record, Metadata, OnnxClassifier
 from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.models.conformal import fit_set_threshold
 from tinysight.models.ood import fit_ood_threshold

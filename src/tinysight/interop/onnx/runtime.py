@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tinysight._util import optional_deps
 from tinysight._util.errors import ModelError
+from tinysight._util.onnx_session import MAX_BYTES, open_session
 from tinysight.data.crops import Crops
 from tinysight.data.dataset import Pixels
 from tinysight.data.labels import Measure, Task
@@ -22,9 +23,6 @@ from tinysight.models.predictor import Outputs
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-MAX_BYTES = 2 * 2**30  # bytes; protobuf's limit for one file
-
 
 INPUTS = {"images": "uint8, (n, height, width, 3): upright and opaque RGB images of one size, 0..255; any size"}
 _PROBABILITIES = "float32, (n, classes): the calibrated probabilities, in the order of class_names"
@@ -206,15 +204,6 @@ class OnnxFile:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         except OSError as error:
             raise ModelError(f"{self.path}: cannot be read. Give the path of an exported ONNX file.") from error
-
-
-def open_session(content: bytes) -> InferenceSession:
-    """Open the content of an ONNX file. Raises exceptions of onnxruntime, which have no common base class."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal only: the callers' errors replace its messages
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _session(path: Path) -> InferenceSession:
