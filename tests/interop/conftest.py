@@ -21,7 +21,7 @@ def classifier(family_model):
     model = family_model(10)
     network = build_network(model, 10, 32).eval()
     for name, tensor in network.state_dict().items():
-        if tensor.dim() == 1:  # tensors of more dimensions are random already
+        if tensor.dim() == 1 and tensor.is_floating_point():  # tensors of more dimensions are random already
             tensor.copy_(torch.rand_like(tensor) + 0.5 if "var" in name else 0.3 * torch.randn_like(tensor))
         elif "filters" in name:  # the stem of the fast family starts at zero
             torch.nn.init.normal_(tensor, std=0.5)

@@ -96,5 +96,7 @@ def _quantize_static(network: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProt
         copy.CopyFrom(network)
         add_pre_process_metadata(copy)  # the export has done it: else onnxruntime logs warnings on the root logger
         source.write_bytes(serialize(copy))
-        quantize_static(source, path, Batches(), quant_format=QuantFormat.QDQ, per_channel=True)
+        # The scales of layer normalization have no channels to quantize by, and gain nothing.
+        exact = [node.name for node in network.graph.node if node.op_type == "LayerNormalization"]
+        quantize_static(source, path, Batches(), quant_format=QuantFormat.QDQ, per_channel=True, nodes_to_exclude=exact)
         return onnx.load(path)
