@@ -6,6 +6,7 @@ import torch
 from tinysight._util.errors import ModelError, RecipeError
 from tinysight.models.families.sequential import build_sequential
 from tinysight.models.family import CustomFamily
+from tinysight.models.fusion import fused
 from tinysight.models.network import Network, embed, logits_and_embedding
 from tinysight.models.portable import portable_layers, stateful_modules
 from tinysight.models.registry import FAMILIES, build_network, family_of, supports_image_size
@@ -20,6 +21,7 @@ def check_family(family, model):
     check_image_sizes(family, model(2))
     check_initialization(family, model(2))
     check_portable(family, model(10))
+    check_fused(family, model(10))
     check_meta_device(family, model(10))
 
 
@@ -113,6 +115,13 @@ def check_portable(family, model):
     images = torch.rand(5, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(standard(images), network(images), atol=1e-4, rtol=1e-4)
+
+
+def check_fused(family, model):
+    """The network with fused batch normalization has the same logits."""
+    network, images = network_of(family, model, 10, 32), torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(network)(images), network(images), atol=1e-3, rtol=1e-3)
 
 
 def check_meta_device(family, model):

@@ -19,14 +19,17 @@ FILTERS = np.random.default_rng(0).normal(size=(6, 3, 4, 4)).astype(np.float32)
 
 
 def write(path, shape=("n", 3, "height", "width"), pool=True, channels_last=False, kind=FLOAT, outputs=1, to=None):
-    """Write a network of one convolution with stride 4 and ReLU, and global average pooling if `pool` is set."""
+    """Write a network of one convolution with stride 4 and ReLU, and global average pooling, "flatten" or neither."""
     nodes = [helper.make_node("Transpose", ["images"], ["planes"], perm=[0, 3, 1, 2])] if channels_last else []
     nodes += [
         helper.make_node("Conv", ["planes" if channels_last else "images", "filters"], ["maps"], strides=[4, 4]),
         helper.make_node("Relu", ["maps"], ["active"]),
     ]
     last = "active"
-    if pool:
+    if pool == "flatten":
+        nodes += [helper.make_node("Flatten", ["active"], ["flat"])]
+        last = "flat"
+    elif pool:
         nodes += [helper.make_node("ReduceMean", ["active", "sides"], ["pooled"], keepdims=0)]
         last = "pooled"
     elif channels_last:
@@ -196,6 +199,14 @@ def test_unknown_normalization_is_refused(tmp_path):
 def test_files_that_do_not_fit_are_refused(change, sentence, tmp_path):
     with pytest.raises(ModelError, match=rf"features\.onnx: {sentence}"):
         probe(tmp_path / "run", write(tmp_path / "features.onnx", **change))
+
+
+def test_features_whose_number_depends_on_the_size_are_refused(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        probe(tmp_path / "run", write(tmp_path / "features.onnx", pool="flatten"), "data.image_size=32")
+    assert str(caught.value) == (
+        "model.backbone: returns 384 features for images of 32x32, and 18816 for 224x224. Export the pooled features."
+    )
 
 
 def test_exported_run_is_refused(trained, tmp_path):

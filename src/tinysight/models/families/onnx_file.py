@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tinysight._util.errors import ModelError, RecipeError
 from tinysight.models.family import Family
-from tinysight.models.feature_extractor import FeatureExtractor
+from tinysight.models.feature_extractor import DEFAULT_SIDE, FeatureExtractor
 from tinysight.models.network import Network
 from tinysight.models.portable import PortableLayers
 from tinysight.recipes.schema import ExtractorSection, ModelSection
@@ -40,12 +40,24 @@ class OnnxBody(nn.Module):
         self._opened = None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the features (n, d) of normalized images (n, 3, height, width). They have no gradient."""
+        """Return the features (n, d) of normalized images (n, 3, height, width). They have no gradient.
+
+        Raises:
+            InputError: onnxruntime is not installed.
+            ModelError: the file fails, or its number of features depends on the size of the images.
+        """
         opened = self._open()
         if opened is None:
             return images.new_zeros(len(images), self.extractor.n_features)
         resized = self.resize(images.detach().float()).cpu().numpy()
-        return torch.from_numpy(opened(resized)).to(images.device)
+        features = torch.from_numpy(opened(resized)).to(images.device)
+        if features.shape[1] != self.extractor.n_features:
+            raise ModelError(
+                f"model.backbone: returns {features.shape[1]} features for images of {resized.shape[2]}x"
+                f"{resized.shape[3]}, and {self.extractor.n_features} for {DEFAULT_SIDE}x{DEFAULT_SIDE}. Export the "
+                "pooled features."
+            )
+        return features
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the session, which cannot be copied."""
