@@ -49,6 +49,7 @@ CLAIMS = (
     "bulk",
     "tuning",
     "workers",
+    "mutation",
 )
 LAYOUT_HINT = re.compile(r" Use the layout DIR/CLASS/\*\.jpg, or .*$")
 FACTS = ("machine", "versions", "date", "peer", "commit")
@@ -84,6 +85,7 @@ def texts() -> dict[Path, str]:
             "share": share_table(ladder),
             **claims,
             "foreign_layouts": layouts_table(read("foreign_layouts")),
+            "few_images": few_images_table(read("few_images")),
         },
     }
     return {
@@ -229,6 +231,23 @@ def layouts_table(rows: list[Row]) -> str:
         judgement = "; ".join(row["wrong"]).replace("|", "\\|") or "yes"
         lines.append(f"| {row['layout']} | {row['stands_for']} | {done} | {judgement} |")
     return "\n".join(lines) + f"\n\n{bullet_list(provenance(list(newest)))}"
+
+
+def few_images_table(rows: list[Row]) -> str:
+    """Return the accuracy of each method on each dataset, newest rows only, and the seconds that it took."""
+    if not rows:
+        return NOT_YET
+    newest = {(row["data"], row["method"]): row for row in rows}
+    lines = [
+        "| data | method | minutes | test accuracy | sd | seconds, with the test | n |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (data, method), row in sorted(
+        newest.items(), key=lambda item: (item[0][0], -float(item[1]["accuracy"].split()[0]))
+    ):
+        cells = [data, method, f"{row['minutes']:g}", row["accuracy"], row["sd"], row["seconds"], row["n"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + f"\n\n{bullet_list(provenance(list(newest.values())))}"
 
 
 def scale_tables(rows: list[Row]) -> dict[str, str]:
