@@ -1,6 +1,6 @@
 """Speed and memory of two checkouts, measured in turn: start-up, training, prediction, latency, peak memory, `fast-85`.
 
-    TINYSIGHT_DATA_DIR=DIR python benchmarks/compare_commits.py OLD [--turns 5]
+    TINYSIGHT_DATA_DIR=DIR python benchmarks/compare_commits.py OLD [--turns 5] [--only startup speed]
 
 OLD is another checkout of this repository, for example one made by `git worktree add`. Its own speed.py measures it, so
 that the two may have different Python interfaces.
@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from common import ROOT, append, stamp
 
 Measurements = dict[str, float]
+KINDS = ("startup", "speed", "memory", "fast-85")
 
 _SPEED = (
     "import json, os, pathlib, speed; "
@@ -38,8 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", type=Path, help="the other checkout")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="short ones allow more turns")
     arguments = parser.parse_args()
-    turns = [(measure(arguments.old), measure(ROOT)) for _ in range(arguments.turns)]
+    turns = [(measure(arguments.old, arguments.only), measure(ROOT, arguments.only)) for _ in range(arguments.turns)]
     old_commit = subprocess.run(
         ["git", "-C", str(arguments.old), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -51,8 +54,8 @@ def main() -> None:
         append("compare_commits", row | {"n": len(turns), **stamp()})
 
 
-def measure(checkout: Path) -> Measurements:
-    """Return all measurements of a checkout, by name."""
+def measure(checkout: Path, kinds: Sequence[str]) -> Measurements:
+    """Return the measurements of these kinds of a checkout, by name."""
     environment = os.environ | {"PYTHONPATH": str((checkout / "src").resolve())}
     command = [sys.executable, "-m", "tinysight"]
 
@@ -66,23 +69,29 @@ def measure(checkout: Path) -> Measurements:
             training = [*command, "train", recipe, "--data", "cifar10", "--epochs", "1", "--out", f"{folder}/run"]
             return float(run(sys.executable, "-c", _PEAK, *training)[0])
 
-    measurements = {
-        "`tinysight --help`, s": statistics.median(run(*command, "--help")[1] for _ in range(5)),
-        "`tinysight train depe`, s": statistics.median(run(*command, "train", "depe")[1] for _ in range(5)),
-        "`tinysight recipes list`, s": statistics.median(run(*command, "recipes", "list")[1] for _ in range(5)),
-    }
-    speed = json.loads(run(sys.executable, "-c", _SPEED, folder=checkout / "benchmarks")[0])
-    measurements["training `deep`, images/s"] = speed["train_images_per_second"]
-    measurements["prediction `deep`, images/s"] = speed["predict_images_per_second"]
-    measurements["latency of one image `deep`, ms"] = 1000 * speed["predict_one_seconds"]
-    measurements["peak memory `simple`, MB"] = peak("simple")
-    measurements["peak memory `deep-augmented`, MB"] = peak("deep-augmented")
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "run")
-        _, seconds = run(*command, "train", "fast-85", "--data", "cifar10", "--out", str(out))
-        run(*command, "evaluate", str(out))
-        metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    return measurements | {"`fast-85`, whole command, s": seconds, "`fast-85`, test accuracy": metrics["accuracy"]}
+    measurements: Measurements = {}
+    if "startup" in kinds:
+        for arguments in (["--help"], ["train", "depe"], ["recipes", "list"]):
+            seconds = statistics.median(run(*command, *arguments)[1] for _ in range(5))
+            measurements[f"`tinysight {' '.join(arguments)}`, s"] = seconds
+    if "speed" in kinds:
+        speed = json.loads(run(sys.executable, "-c", _SPEED, folder=checkout / "benchmarks")[0])
+        measurements["training `deep`, images/s"] = speed["train_images_per_second"]
+        measurements["prediction `deep`, images/s"] = speed["predict_images_per_second"]
+        measurements["latency of one image `deep`, ms"] = 1000 * speed["predict_one_seconds"]
+    if "memory" in kinds:
+        measurements["peak memory `simple`, MB"] = peak("simple")
+        measurements["peak memory `deep-augmented`, MB"] = peak("deep-augmented")
+    if "fast-85" in kinds:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "run")
+            _, measurements["`fast-85`, whole command, s"] = run(
+                *command, "train", "fast-85", "--data", "cifar10", "--out", str(out)
+            )
+            run(*command, "evaluate", str(out))
+            metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+            measurements["`fast-85`, test accuracy"] = metrics["accuracy"]
+    return measurements
 
 
 def spread(values: list[float]) -> str:
