@@ -41,6 +41,7 @@ CLAIMS = (
     "unsure_promise",
     "conformal",
     "ood_scores",
+    "spurious_cues",
     "long_tail",
     "multi_label",
     "keras_import",

@@ -18,6 +18,7 @@ from tinysight.cli.usage import HelpfulCommand, HelpfulGroup
 if TYPE_CHECKING:
     from tinysight.data.dataset import Dataset
     from tinysight.data.inspection import FileSizes
+    from tinysight.evaluation.spurious_cues import SpuriousCues
 
 _BAR_LENGTH = 20  # characters
 
@@ -42,6 +43,7 @@ def info(
     """
     from tinysight.data.display import contact_sheet, save_png
     from tinysight.data.inspection import file_sizes
+    from tinysight.evaluation.spurious_cues import find_spurious_cues
 
     dataset = api.load_dataset(data, data_dir=data_dir, skip_unreadable=skip_unreadable, progress=progress)
     if sheet is not None:
@@ -55,6 +57,7 @@ def info(
         ("official", official[dataset.is_official]),
         *([("file sizes", _sizes_text(sizes))] if sizes else []),
         *dataset.report.lines(),
+        *(("cue", text) for text in _cue_texts(find_spurious_cues(dataset))),
         *(("note", note) for note in dataset.notes),
         *([("sheet", str(sheet))] if sheet else []),
     ]
@@ -80,6 +83,15 @@ def _counts_table(dataset: Dataset) -> Table:
         length = max(1, round(_BAR_LENGTH * sum(row[1:]) / max(1, largest)))
         table.add_row(escape_control(row.name), *(f"{count:,}" for count in row[1:]), bar * length)
     return table
+
+
+def _cue_texts(cues: SpuriousCues | None) -> list[str]:
+    """Return a line for each cue that tells the class, or one that there is none."""
+    if cues is None:
+        return []
+    names = ", ".join(score.name for score in cues.scores)
+    texts = [score.describe(cues.chance) for score in cues.found]
+    return texts or [f"none of {names} tells the class (n = {cues.n:,} training images)"]
 
 
 def _sizes_text(sizes: FileSizes) -> str:
