@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tinysight._util.errors import RecipeError, StorageError
 from tinysight.data.dataset import Pixels, Split
 from tinysight.data.pixels import take
 from tinysight.data.splits import stratified_folds
-from tinysight.models.classifier import iter_batches
+from tinysight.models.classifier import Classifier, iter_batches
 from tinysight.models.families.fast import ScaledLinear
 from tinysight.models.fusion import fused
 from tinysight.models.network import embed
@@ -45,7 +46,7 @@ class FeatureHead:
 
     def __init__(self, trainer: Trainer, max_images: int | None = None) -> None:
         """Select the training images of `trainer` to fit to: all, or `max_images` of them, drawn at random."""
-        self.trainer, self.layer = trainer, _last_linear(trainer.network)
+        self.trainer, self.layer = trainer, last_linear(trainer.network)
         learn = trainer.split.train_indices
         random = np.random.default_rng(derive_seed(trainer.seed, "probe images"))
         self._rows = learn if max_images is None else np.sort(random.permutation(learn)[:max_images])
@@ -55,13 +56,24 @@ class FeatureHead:
             if tensor is not self.layer.weight and tensor is not self.layer.bias
         }
         spec = trainer.classifier.spec
-        settings = (spec.model.input_size, spec.image_size, spec.mean, spec.std, trainer.precision)
-        self._cache = FeatureCache(network_key(body, *settings))
+        settings = (spec.model.input_size, spec.image_size, spec.mean, spec.std)
+        precisions: set[Precision] = {trainer.precision, "fp32"}  # the classifier is calibrated in fp32
+        self._caches = {precision: FeatureCache(network_key(body, *settings, precision)) for precision in precisions}
         self._body = fused(trainer.network)
 
-    def features(self, pixels: Pixels) -> Tensor:
-        """Return the features (n, d), float32, of uint8 images (n, 3, height, width)."""
-        return self._cache.features(pixels, self._compute)
+    def features(self, pixels: Pixels, precision: Precision | None = None) -> Tensor:
+        """Return the features (n, d), float32, of uint8 images (n, 3, height, width).
+
+        They are computed in the precision of the trainer, or in `precision` if that is fp32.
+        """
+        precision = precision or self.trainer.precision
+        return self._caches[precision].features(pixels, partial(self._compute, precision=precision))
+
+    def save(self) -> None:
+        """Save the new features, so that the next training need not compute them."""
+        with suppress(StorageError):  # without the cache, the features are computed again next time
+            for cache in self._caches.values():
+                cache.save()
 
     def step(self) -> int:
         """Compute the features of the next batch of the trainer's epoch, and return its number of images."""
@@ -98,8 +110,7 @@ class FeatureHead:
             state.loss_sum = float(self.trainer.objective.loss(logits, labels, 0.0, None))
             state.correct = self.trainer.objective.count_correct(logits, labels)
         state.seconds += time.perf_counter() - start
-        with suppress(StorageError):  # without the cache, the features are computed again next time
-            self._cache.save()
+        self.save()
 
     def _folds(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Return the positions in `rows` of the images of each fold."""
@@ -110,11 +121,11 @@ class FeatureHead:
         return [chosen[part] for part in parts if len(part)]
 
     @torch.inference_mode()
-    def _compute(self, pixels: Pixels) -> Tensor:
+    def _compute(self, pixels: Pixels, precision: Precision) -> Tensor:
         trainer, rows = self.trainer, []
         for batch in iter_batches(pixels, trainer.recipe.model.input_size):
             images = torch.from_numpy(batch).to(trainer.device).float().contiguous(memory_format=torch.channels_last)
-            with autocast(trainer.precision, trainer.device):
+            with autocast(precision, trainer.device):
                 rows.append(embed(self._body, trainer.classifier.spec.normalization(images)).float().cpu())
         return torch.cat(rows)
 
@@ -145,13 +156,19 @@ class ProbeTrainer(Trainer):
         self.head.fit()
         return super().end_epoch()
 
+    def calibrate(self, classifier: Classifier) -> Classifier:
+        """Return `classifier` with its calibration and its OOD detector; see `Trainer.calibrate`."""
+        calibrated = super().calibrate(classifier)
+        self.head.save()
+        return calibrated
+
+    @torch.inference_mode()
     def _predict(
         self, split: Split, precision: Precision, detector: OodDetector | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits (n, classes) of the current weights, labels and OOD scores, from cached features."""
-        if precision != self.precision:
-            return super()._predict(split, precision, detector)
-        logits, features = self._embed(split.pixels)
+        features = self.head.features(split.pixels, precision)
+        logits = self.head.layer(features).float()
         scores = torch.full((len(split),), math.nan) if detector is None else detector.scores(features, logits)
         return logits, torch.from_numpy(split.labels), scores
 
@@ -162,7 +179,7 @@ class ProbeTrainer(Trainer):
         return self.head.layer(features).float(), features
 
 
-def _last_linear(network: nn.Module) -> nn.Linear:
+def last_linear(network: nn.Module) -> nn.Linear:
     """Return the last layer of a network. Raises RecipeError if it is not linear."""
     layers = [layer for layer in network.modules() if list(layer.parameters(recurse=False))]
     if not isinstance(layers[-1], nn.Linear):
