@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from tinysight.reporting.explanation_plot import Explanation
     from tinysight.reporting.rendering import HtmlPage
     from tinysight.runs.audit_results import Audit
+    from tinysight.runs.image_table import ImageTable
     from tinysight.runs.records import AnyMetrics, EvaluatedSplit
     from tinysight.runs.run import Run
+    from tinysight.training.change import Edit
     from tinysight.training.device import DeviceOption
     from tinysight.training.distributed.launch import Launcher
     from tinysight.training.loggers import Callback, LoggerName
@@ -719,6 +721,118 @@ def forget(
     return Run(path, opened.network)
 
 
+def add_images(
+    run: RunLike,
+    label: str,
+    images: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    group: str | None = None,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Add images of a new or known class to a probe, and train its last layer again.
+
+    This takes seconds, since the features of all other images are cached. The result equals that of training the recipe
+    from scratch on the table dataset.csv in the new run. Images of the run keep their split. Of the new images,
+    training, validation and test get the shares that they have in the run. Copies of images of the run are skipped.
+
+    Args:
+        run: a run of the recipe "probe", or of "auto" if it chose a probe; it is not changed.
+        label: the class of the images; if images may have several labels, all of them with "|" between them.
+        images: files, folders (searched recursively) or globs. The new run refers to these files.
+        out: the new run directory; by default runs/RECIPE-1, -2, ...
+        group: the groups of the new images, as in `train`; needed if the run keeps groups in one split.
+        dataset: the dataset of the run, if it is not at its recorded source.
+        data_dir: the folder with CIFAR-10; by default, the one used in training.
+        skip_unreadable: skip unreadable images instead of raising an error.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Returns:
+        The new run. Its file change.json holds the number of images, and the validation scores before and after.
+
+    Raises:
+        RunError: the run is no probe, or `out` exists.
+        DataError: images are unreadable, or in the run with another label; there are no new ones, or fewer than three
+            of a new class; or the images of the run have changed.
+        TrainingError: as for `train`.
+    """
+    from tinysight.training.change import add
+
+    progress = _shown(progress)
+    opened, table = _open_table(run, dataset, data_dir, progress)
+    edit = add(opened, table, label, _names(images), group, skip_unreadable, progress)
+    return _train_changed(edit, out, progress)
+
+
+def remove_images(
+    run: RunLike,
+    images: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Remove images from the dataset of a probe, and train its last layer again; see `add_images`.
+
+    A class without any images left is removed. `forget` also removes images, from any run, and writes a record for the
+    person who asked for it.
+
+    Args:
+        run: as for `add_images`.
+        images: IDs of images, CSV files of IDs, or files, folders or globs. Files with the content of an image of the
+            run stand for that image.
+        out: the new run directory; by default runs/RECIPE-1, -2, ...
+        dataset: as for `add_images`.
+        data_dir: as for `add_images`.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Raises:
+        RunError, TrainingError: as for `add_images`.
+        DataError: an image is none of the run's, or too few would be left.
+    """
+    from tinysight.training.change import remove
+
+    progress = _shown(progress)
+    opened, table = _open_table(run, dataset, data_dir, progress)
+    return _train_changed(remove(opened, table, _names(images), progress), out, progress)
+
+
+def relabel_images(
+    run: RunLike,
+    label: str,
+    images: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Correct the label of images of a probe, and train its last layer again; see `add_images`.
+
+    Args:
+        run: as for `add_images`.
+        label: the right class, one that the run has; if images may have several labels, all of them with "|" between.
+        images: as for `remove_images`.
+        out: the new run directory; by default runs/RECIPE-1, -2, ...
+        dataset: as for `add_images`.
+        data_dir: as for `add_images`.
+        progress: receives the progress; by default shown in a terminal or notebook.
+
+    Raises:
+        RunError, TrainingError: as for `add_images`.
+        DataError: an image or the class is none of the run's, or a class would have no training images left.
+    """
+    from tinysight.training.change import relabel
+
+    progress = _shown(progress)
+    opened, table = _open_table(run, dataset, data_dir, progress)
+    return _train_changed(relabel(opened, table, label, _names(images), progress), out, progress)
+
+
 def export(
     run: RunLike,
     to: str,
@@ -1042,6 +1156,30 @@ def _int8_images(run: Run, dataset: DatasetLike | None, data_dir: str | Path | N
     split = split_dataset(images, run.recipe().data, run.environment().seed)
     step = -(-len(split.train_indices) // N_CALIBRATION)
     return Int8Images(take(split.train.pixels, split.train_indices[::step]), split.validation)
+
+
+def _open_table(
+    run: RunLike, dataset: DatasetLike | None, data_dir: str | Path | None, progress: Progress
+) -> tuple[Run, ImageTable]:
+    """Return a run and its images, to be changed. Raises RunError if the run is no probe, before images are loaded."""
+    from tinysight.training.change import check_changeable, open_table
+
+    opened = open_run(run)
+    check_changeable(opened)
+    return opened, open_table(opened, _run_dataset(opened, dataset, data_dir, progress, needs_all=True))
+
+
+def _names(images: str | Path | Sequence[str | Path]) -> list[str]:
+    return [str(image) for image in ([images] if isinstance(images, str | Path) else images)]
+
+
+def _train_changed(edit: Edit, out: str | Path | None, progress: Progress) -> Run:
+    from tinysight.runs.run import Run
+    from tinysight.training.change import train_changed
+
+    path = next_run(edit.run.recipe().name) if out is None else Path(out)
+    train_changed(edit, path, progress)
+    return Run(path, edit.run.network)
 
 
 def _given_dataset(run: Run, dataset: DatasetLike, data_dir: str | Path | None, progress: Progress) -> Dataset:

@@ -1,11 +1,15 @@
 """Case B10: more epochs than a run was trained for, and fine-tuning on other images and classes."""
 
+import shlex
+import signal
+
 import numpy as np
 import pytest
 import torch
 
 import tinysight as ts
 from tinysight._util.errors import RecipeError, RunError
+from tinysight._util.progress import SilentProgress
 
 OPTIONS = {"precision": "fp32"}
 
@@ -69,6 +73,46 @@ def test_command_line(tinysight, started):
     outcome = tinysight(*command, "--epochs", 1)
     assert outcome.code == 0
     assert "Training started from the weights of run, which was trained on shapes." in outcome.err
-    assert tinysight(*command, "--resume").refusal() == (
-        "--resume and --from: cannot be combined. Resume a run, or start a new one."
-    )
+
+
+class KilledError(BaseException):
+    pass
+
+
+class Killed(SilentProgress):
+    """Ends the process at the first step."""
+
+    def advance(self, amount, **metrics):
+        raise KilledError
+
+
+class CtrlC(SilentProgress):
+    """Raises SIGINT at the first step."""
+
+    def advance(self, amount, **metrics):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_run_killed_before_its_first_epoch_resumes_from_the_weights_of_the_run(started, again, tmp_path):
+    """The resumed training may name the run again, or the recipe that the killed one wrote."""
+    options = {"epochs": 1, **OPTIONS}
+    whole = ts.train("early-stopping", "shapes:train=100,test=30", from_run=started, out=tmp_path / "whole", **options)
+    arguments = {"dataset": "shapes:train=100,test=30", "out": tmp_path / "killed", **OPTIONS}
+    with pytest.raises(KilledError):
+        ts.train("early-stopping", from_run=started, epochs=1, progress=Killed(), **arguments)
+    recipe = {"recipe": "early-stopping", "from_run": started, "epochs": 1}
+    if not again:
+        recipe = {"recipe": tmp_path / "killed" / "recipe.toml"}
+    resumed = ts.train(**recipe, resume=True, **arguments)
+    assert resumed.summary().status == "finished"
+    assert resumed.weights_checksum() == whole.weights_checksum()
+
+
+def test_the_printed_command_resumes(tinysight, started, monkeypatch):
+    command = ("train", "early-stopping", "--data", "shapes:train=100,test=30", "--from", started, "--out", "new")
+    with monkeypatch.context() as patch:
+        patch.setattr("tinysight.cli.train.progress", CtrlC())
+        interrupted = tinysight(*command, "--epochs", 1)
+    assert interrupted.code == 1
+    assert tinysight(*shlex.split(interrupted.next)[1:]).code == 0

@@ -18,6 +18,7 @@ from tinysight._util.errors import TinysightError
 from tinysight._util.hardware import limit_threads
 from tinysight._util.platform import configure_output
 from tinysight.cli import (
+    add,
     audit,
     card,
     compare,
@@ -31,6 +32,8 @@ from tinysight.cli import (
     predict,
     preview,
     recipes,
+    relabel,
+    remove,
     report,
     serve,
     summary,
@@ -54,6 +57,9 @@ app = typer.Typer(
 for panel, name, function in (
     (_TRAIN, "train", train.train),
     (_TRAIN, "tune", tune.tune),
+    (_TRAIN, "add", add.add),
+    (_TRAIN, "remove", remove.remove),
+    (_TRAIN, "relabel", relabel.relabel),
     (_EVALUATE, "evaluate", evaluate.evaluate),
     (_EVALUATE, "explain", explain.explain),
     (_EVALUATE, "audit", audit.audit),

@@ -101,8 +101,6 @@ def train(
 
     Example: tinysight train fast --data shapes --minutes 1
     """
-    if resume and from_run:
-        raise InputError("--resume and --from: cannot be combined. Resume a run, or start a new one.")
     if resume and not out:
         raise InputError("--resume: needs the run to resume. Set --out RUN.")
     if "TORCHELASTIC_RUN_ID" in os.environ and not out:  # started by an external torchrun

@@ -97,6 +97,10 @@ _FLAGS = {
     r"\bhas no (int8|tta)\b": r"has no --\1",
     r"\bor indices of test images\b": "or --test-index",
     r"\bevaluate on the split 'new'": "evaluate with --split new",
+    r"^(.*): not a probe, (.*) from the weights of this run\.": r"\1: not a probe, \2: "
+    r"tinysight train RECIPE --from \1 --data DIR.",
+    r"\bPass group='parent'": "Set --group parent",
+    r"\bLeave out the group\b": "Omit --group",
 }
 
 

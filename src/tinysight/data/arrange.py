@@ -40,7 +40,7 @@ def _with_groups(dataset: Dataset, rule: str) -> Dataset:
     if not all(part.files for part in dataset.splits.values() if len(part)):
         raise DataError(f"{dataset.name}: its images have no file names to take groups from. Remove data.group.")
     splits = {
-        name: replace(part, groups=tuple(_group_of(file, rule, dataset.class_names) for file in part.files))
+        name: replace(part, groups=tuple(group_of(file, rule, dataset.class_names) for file in part.files))
         for name, part in dataset.splits.items()
     }
     if dataset.has_drawn_test:
@@ -55,7 +55,8 @@ def _with_groups(dataset: Dataset, rule: str) -> Dataset:
     return dataset.with_splits(splits)
 
 
-def _group_of(file: str, rule: str, class_names: tuple[str, ...]) -> str:
+def group_of(file: str, rule: str, class_names: tuple[str, ...]) -> str:
+    """Return the group of a file by a rule, as `data.group` takes it. Raises DataError if there is none."""
     path = PurePosixPath(file)
     if rule == "parent":
         if not path.parent.name or path.parent.name in class_names:

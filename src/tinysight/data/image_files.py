@@ -16,7 +16,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Note, Pixels, Split
 from tinysight.data.image_io.decoding import DecodeFailure
 from tinysight.data.labels import Labels, count_labels, label_pairs
-from tinysight.data.pixel_cache import decode_cached
+from tinysight.data.pixel_cache import PixelReader, decode_cached
 from tinysight.data.source_report import MAX_NAMES, NO_REPORT, Finding, SourceReport, one_line, truncated
 from tinysight.data.splits import TEST_FRACTION, TEST_SEED, Indices, check_class_sizes, hold_out
 
@@ -67,6 +67,7 @@ def load_image_files(
     progress: Progress = SILENT,
     cache: Path | None = None,
     needs_splits: bool = True,
+    read_pixels: PixelReader | None = None,
 ) -> Dataset:
     """Decode image files into a dataset.
 
@@ -80,6 +81,7 @@ def load_image_files(
         progress: receives the number of decoded images.
         cache: folder for decoded images; None for tinysight's default.
         needs_splits: whether too few images of a class are an error. Else the test split is then empty.
+        read_pixels: returns the pixels of files that are decoded already, instead of decoding them.
 
     Returns:
         The dataset; its splits list their files relative to `index.folder`.
@@ -91,7 +93,7 @@ def load_image_files(
     arranged = shuffle_and_split(index, needs_splits)
     files = [file for split in arranged.splits.values() for file in split.files]
     cache_dir = cache_folder() / "folders" if cache is None else cache
-    pixels, failures = decode_cached(index.folder, files, image_size, cache_dir, progress, index.path)
+    pixels, failures = decode_cached(index.folder, files, image_size, cache_dir, progress, index.path, read_pixels)
     unreadable = frozenset(files[position] for position, _ in failures)
     notes: list[str] = [_report_failures(index.path, files, failures, skip_unreadable)] if failures else []
     created_test = "test" not in index.splits

@@ -16,6 +16,7 @@ from tinysight._util.progress import SILENT, Progress
 from tinysight.data import sources
 from tinysight.data.dataset import Dataset
 from tinysight.data.inspection import inspect
+from tinysight.data.pixel_cache import PixelReader
 from tinysight.data.source import ARCHIVE_SUFFIXES, DataSource, LoadOptions, is_url
 from tinysight.data.source_report import SourceReport
 
@@ -87,6 +88,7 @@ def load(
     skip_unreadable: bool = False,
     progress: Progress = SILENT,
     needs_splits: bool = True,
+    read_pixels: PixelReader | None = None,
 ) -> Dataset:
     """Return a dataset, with square images of `image_size` pixels.
 
@@ -105,6 +107,7 @@ def load(
         progress: receives the progress of downloading and decoding.
         needs_splits: whether image files must suffice for training: a training split, two classes, and enough images of
             each class to draw a test split from. Else they are only evaluated or compared with those of a run.
+        read_pixels: for a table, returns the pixels of files that are decoded already, instead of decoding them.
 
     Raises:
         DataError: the dataset does not exist or is not valid.
@@ -114,7 +117,7 @@ def load(
         return spec
     source = find_source(spec)
     folder = None if data_dir is None else Path(data_dir)
-    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress, needs_splits))
+    dataset = source.load(spec, LoadOptions(image_size, folder, skip_unreadable, progress, needs_splits, read_pixels))
     dataset = replace(dataset, provenance=source.provenance, argument=source.argument(spec))
     # The built-in datasets are known. A pass over all of their pixels would only take time.
     used = sum(map(len, dataset.splits.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,15 +18,24 @@ from tinysight._util.locks import file_lock
 from tinysight._util.progress import Progress
 from tinysight.data.chunk_store import Chunk, ChunkStore
 from tinysight.data.image_io import image_file
-from tinysight.data.image_io.decode_pool import decode_batches
+from tinysight.data.image_io.decode_pool import DecodedBatch, decode_batches
 from tinysight.data.image_io.decoding import DecodeFailure, decode_images
 from tinysight.data.pixels import Pixels, should_memmap
 
 FILES_PER_CHUNK = 1024  # files; an interruption loses at most one chunk, about a minute of decoding large images
 
+PixelReader = Callable[[Sequence[str]], Pixels]
+"""Returns the pixels of files, uint8 (n, 3, height, width), without decoding them."""
+
 
 def decode_cached(
-    folder: Path, files: Sequence[str], size: tuple[int, int], cache: Path, progress: Progress, key: Path
+    folder: Path,
+    files: Sequence[str],
+    size: tuple[int, int],
+    cache: Path,
+    progress: Progress,
+    key: Path,
+    read_pixels: PixelReader | None = None,
 ) -> tuple[Pixels, list[DecodeFailure]]:
     """Decode `files`, paths relative to `folder`, or read them from `cache`.
 
@@ -34,6 +43,15 @@ def decode_cached(
     it is damaged, or if the name, size, modification time or order of the files changed. It is also decoded again if
     a file that failed can be decoded now, because changed permissions do not change the modification time. Decoding
     resumes after the last complete chunk of an unfinished entry. Other processes that need the same entry wait.
+
+    Args:
+        folder: the folder of the files.
+        files: the files to decode.
+        size: height and width of the images, in pixels.
+        cache: the folder of all entries.
+        progress: receives the number of decoded images.
+        key: the folder or table.
+        read_pixels: returns the pixels of files that are decoded already, instead of decoding them.
 
     Returns:
         The pixels of all files that can be decoded, uint8 (n, 3, height, width), in the order of `files`. They are
@@ -43,7 +61,7 @@ def decode_cached(
     Raises:
         StorageError: the cache cannot be written and the pixels do not fit into memory.
     """
-    source = _ImageFiles(folder, files, size)
+    source = _ImageFiles(folder, files, size, read_pixels)
     entry = cache / _sha256(key.resolve(), size).hex()
     try:
         with file_lock(entry / "lock", progress):
@@ -53,6 +71,8 @@ def decode_cached(
             gigabytes = f"{source.total_bytes / 1e9:.1f} GB"
             raise StorageError(f"{error} The {len(files):,} images need {gigabytes}, too much for memory.") from error
         progress.note(f"The decoded images are not cached for the next run. {error}")
+        if read_pixels is not None:
+            return read_pixels(files), []
         return _drop_failed(*decode_images(source.paths(range(len(files))), size, progress))
 
 
@@ -63,6 +83,7 @@ class _ImageFiles:
     folder: Path
     files: Sequence[str]
     size: tuple[int, int]
+    read_pixels: PixelReader | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -83,6 +104,15 @@ class _ImageFiles:
     def paths(self, indices: Sequence[int]) -> list[Path]:
         """Return the paths of some files. A million Path objects take too much memory to build at once."""
         return [self.folder / self.files[index] for index in indices]
+
+    def decode(self, ranges: Sequence[range], progress: Progress) -> Generator[DecodedBatch]:
+        """Yield the pixels and failures of each range of files."""
+        if self.read_pixels is None:
+            batches = (self.paths(indices) for indices in ranges)
+            yield from decode_batches(batches, sum(map(len, ranges)), self.size, progress)
+            return
+        for indices in ranges:
+            yield self.read_pixels([self.files[index] for index in indices]), []
 
     def _state(self, indices: range) -> bytes:
         names = [self.files[index] for index in indices]
@@ -117,8 +147,7 @@ def _decode_remaining(source: _ImageFiles, store: ChunkStore, done: int, progres
     _check_disk_space(store.folder, left * 3 * math.prod(source.size))
     if done:
         progress.note(f"Resuming: {len(source.files) - left:,} of {len(source.files):,} images are already decoded.")
-    batches = (source.paths(indices) for indices in ranges)
-    with closing(decode_batches(batches, left, source.size, progress)) as decoded:
+    with closing(source.decode(ranges, progress)) as decoded:
         for indices, chunk, (pixels, failed) in zip(ranges, source.chunks[done:], decoded, strict=True):
             store.append(chunk, _drop_failed(pixels, failed)[0], [index for index, _ in failed])
             failures += [(indices[index], message) for index, message in failed]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from tinysight._util.errors import DataError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.data.dataset import Dataset, Provenance
+from tinysight.data.pixel_cache import PixelReader
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
@@ -25,6 +26,7 @@ class LoadOptions:
     skip_unreadable: bool = False
     progress: Progress = SILENT
     needs_splits: bool = True
+    read_pixels: PixelReader | None = None
 
 
 def absolute_path(spec: str | PathLike[str], kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""Artifacts of a run: audit, shadow models, card, report, unlearning."""
+"""Artifacts of a run: audit, shadow models, card, report, unlearning, change of its dataset."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tinysight._util.errors import RunError
 from tinysight._util.files import write_text
 from tinysight.runs import records, weights
 from tinysight.runs.audit_results import Audit, UnlearningReport
+from tinysight.runs.change_record import DatasetChange
 from tinysight.runs.run import Run
 
 
@@ -62,6 +63,15 @@ class RunArtifacts:
         """Write the unlearning record, as text and as JSON."""
         write_text(self._path("unlearning.txt"), text + "\n")
         records.write_record(report, self._path("unlearning.json"))
+
+    def change(self) -> DatasetChange | None:
+        """Return how the dataset differs from that of the run it was made from; None if the run has its own dataset."""
+        path = self._path("change.json")
+        return records.read_record(DatasetChange, path) if path.exists() else None
+
+    def write_change(self, change: DatasetChange) -> None:
+        """Write change.json."""
+        records.write_record(change, self._path("change.json"))
 
     def write_card(self, text: str) -> Path:
         """Write the model card and return its path."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,10 @@ from tinysight.runs.records import (
     Summary,
 )
 
+DATASET_TABLE = "dataset.csv"
+IMAGE_DIR = "images"
+"""The folder in a run of images that are in no other file; its table lists them."""
+
 _TRAINING_FILES = (
     "environment.json",
     "history.jsonl",
@@ -81,8 +86,20 @@ class Run:
         summary: Summary,
         notes: Iterable[str] = (),
         images: ImageIndex | None = None,
+        dataset_files: Mapping[str, bytes] = MappingProxyType({}),
+        first_checkpoint: Checkpoint | None = None,
     ) -> Run:
         """Create a run directory atomically: recipe, environment, use of each image if known, and an empty history.
+
+        Args:
+            path: the directory.
+            recipe: the resolved recipe.
+            environment: hardware, software, seed and dataset.
+            summary: the first summary.
+            notes: notes on the dataset.
+            images: how the run uses each image.
+            dataset_files: the content of dataset.csv, and of the images that it lists in the run, by path in the run.
+            first_checkpoint: the state that training starts from, if the recipe and the seed do not determine it.
 
         Raises:
             RunError: `path` exists and is not an empty directory.
@@ -95,6 +112,11 @@ class Run:
             run.write_progress(summary, [])
             if images is not None:
                 run.write_image_index(images)
+            for name, content in dataset_files.items():
+                (temp_dir / name).parent.mkdir(parents=True, exist_ok=True)
+                (temp_dir / name).write_bytes(content)
+            if first_checkpoint is not None:
+                run.write_checkpoint(first_checkpoint)
         return cls(path)
 
     @staticmethod
@@ -173,6 +195,11 @@ class Run:
     def write_environment(self, environment: Environment) -> None:
         """Write environment.json."""
         records.write_record(environment, self.path / "environment.json")
+
+    @property
+    def dataset_table(self) -> Path:
+        """The table of the images of a run whose dataset was changed; other runs have none."""
+        return self.path / DATASET_TABLE
 
     def image_index(self) -> ImageIndex | None:
         """Return how the run used each image, or None if it has no record of that."""

@@ -135,13 +135,14 @@ def _load_recorded(run: Run, data_dir: Path | None, progress: Progress) -> Datas
             f"{run.path}: was trained on {record.source}, which are not saved with it. Pass the same ones in Python, "
             "or train on a folder, zip file or CSV file."
         )
-    if os.path.isabs(record.argument) and not Path(record.argument).exists():
+    argument = str(run.dataset_table.resolve()) if run.dataset_table.exists() else record.argument
+    if os.path.isabs(argument) and not Path(argument).exists():
         raise DataError(
-            f"{record.argument}: does not exist, but {run.path} was trained on it. Pass the dataset if it has moved."
+            f"{argument}: does not exist, but {run.path} was trained on it. Pass the dataset if it has moved."
         )
     folder = data_dir or _recorded_folder(record)
     size = run.recipe().data.image_size
-    return load(record.argument, size, folder, skip_unreadable=True, progress=progress, needs_splits=False)
+    return load(argument, size, folder, skip_unreadable=True, progress=progress, needs_splits=False)
 
 
 def open_for_resume(run: Run, dataset: Dataset, progress: Progress = SILENT) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -88,6 +89,7 @@ class TrainConfig:
         start_time: start of the recipe's time budget, as of `time.perf_counter`.
         initial_weights: weights that training starts from, or None for random weights.
         network: builds the user's own network, for a recipe with model.architecture "custom".
+        dataset_files: files of the dataset that are kept in the run; see `Run.create`.
     """
 
     recipe: Recipe
@@ -103,6 +105,7 @@ class TrainConfig:
     start_time: float = field(default_factory=lambda: time.perf_counter())
     initial_weights: InitialWeights | None = None
     network: NetworkFactory | None = None
+    dataset_files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def deadline(self) -> Deadline:

@@ -16,6 +16,7 @@ from tinysight.models.ood import describe_ood
 from tinysight.models.scores import describe_never_predicted
 from tinysight.models.summary import count_parameters
 from tinysight.models.transfer import transfer_weights
+from tinysight.runs.checkpoint import Checkpoint
 from tinysight.runs.image_index import ImageIndex
 from tinysight.runs.records import Environment, EpochRecord, MajorityBaseline, RunStatus, Summary
 from tinysight.runs.run import Run
@@ -155,7 +156,10 @@ class Session:
         config, summary = self.config, self._summary("running")
         # The images of CIFAR-10 are known, so `index_of` can compute their index when it is needed.
         images = None if config.data_source == "cifar10" else ImageIndex.of(config.dataset, self.trainer.split)
-        Run.create(config.path, config.recipe, environment, summary, config.dataset.notes, images)
+        # A session that is resumed before its first checkpoint would not know the weights that it started from.
+        first = None if config.initial_weights is None else self._checkpoint()
+        notes = config.dataset.notes
+        Run.create(config.path, config.recipe, environment, summary, notes, images, config.dataset_files, first)
 
     def _restore(self, environment: Environment) -> None:
         """Restore the trainer from the run's last checkpoint."""
@@ -293,9 +297,12 @@ class Session:
         if not self.group.is_main:
             return
         with self.stopwatch.lap("save"):
-            checkpoint = self.trainer.checkpoint()
-            checkpoint.state["seconds"] = self.stopwatch.state()
-            self.run_directory.write_checkpoint(checkpoint)
+            self.run_directory.write_checkpoint(self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        checkpoint = self.trainer.checkpoint()
+        checkpoint.state["seconds"] = self.stopwatch.state()
+        return checkpoint
 
     def _fail(self, error: TrainingError) -> None:
         """Restore the last checkpoint, whose weights are finite, and write its classifier."""

@@ -60,13 +60,16 @@ class TableSource(DataSource):
     provenance = Provenance(f"Image files listed in a table. {NOT_STATED}")
 
     def matches(self, spec: object) -> bool:
-        """Return whether `spec` is the path of a CSV file, which may be missing, or a DataFrame."""
+        """Return whether `spec` is the path of a CSV file, which may be missing, a DataFrame or a `Table`."""
+        if isinstance(spec, Table):
+            return True
         if isinstance(spec, str | PathLike):
             return os.fspath(spec).lower().endswith(".csv") and not os.path.isdir(spec)
         return hasattr(spec, "columns") and hasattr(spec, "__getitem__")
 
     def argument(self, spec: Any) -> str:
         """Return the absolute path of a CSV file, or `IN_MEMORY` for a DataFrame."""
+        spec = spec.path if isinstance(spec, Table) else spec
         return str(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else IN_MEMORY
 
     def load(self, spec: Any, options: LoadOptions) -> Dataset:
@@ -75,7 +78,7 @@ class TableSource(DataSource):
         Paths are relative to the folder of a CSV file, or to the working directory for a DataFrame. Without a test
         split, a fifth of each class becomes the test split, the same on every load. Images of one group stay together.
         """
-        table = read_csv(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else _read_frame(spec)
+        table = spec if isinstance(spec, Table) else _read(spec)
         size = (options.image_size, options.image_size)
         dataset = load_image_files(
             table.index(options.needs_splits),
@@ -83,13 +86,18 @@ class TableSource(DataSource):
             options.skip_unreadable,
             options.progress,
             needs_splits=options.needs_splits,
+            read_pixels=options.read_pixels,
         )
-        if not isinstance(spec, str | PathLike):
+        if not isinstance(spec, str | PathLike | Table):
             dataset = replace(dataset, source="image files listed in a DataFrame")
         return replace(dataset, notes=(*table.notes, *dataset.notes))
 
 
 SOURCE = TableSource()
+
+
+def _read(spec: Any) -> Table:
+    return read_csv(absolute_path(spec, "CSV")) if isinstance(spec, str | PathLike) else _read_frame(spec)
 
 
 @dataclass(frozen=True)
@@ -241,13 +249,19 @@ def read_csv(path: Path) -> Table:
         if status.st_size > MAX_TABLE_BYTES:
             raise DataError(f"{path}: larger than {MAX_TABLE_BYTES:,} bytes. Split it into smaller tables.")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            rows, layout = _read_rows(_csv_rows(reader, len(header)), header, path, path.parent)
+            return parse_csv(file, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check path and permissions.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file in UTF-8. Save it as CSV in UTF-8.") from error
+
+
+def parse_csv(lines: Iterable[str], path: Path) -> Table:
+    """Return the table in the lines of a CSV file at `path`. Raises DataError as `read_csv` does."""
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, [])
+        rows, layout = _read_rows(_csv_rows(reader, len(header)), header, path, path.parent)
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is not valid CSV ({error}). Correct it.") from error
     return Table(path, path.parent, rows, layout)
