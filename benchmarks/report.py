@@ -51,6 +51,7 @@ CLAIMS = (
     "tuning",
     "workers",
     "mutation",
+    "change_run",
 )
 LAYOUT_HINT = re.compile(r" Use the layout DIR/CLASS/\*\.jpg, or .*$")
 FACTS = ("machine", "versions", "date", "peer", "commit")

@@ -133,6 +133,8 @@ class FeatureHead:
 class ProbeTrainer(Trainer):
     """Trains only the last layer. Its only epoch computes the features step by step, and fits the layer at the end."""
 
+    saves_epochs = False  # its only epoch ends the training, and with cached features it takes a second
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.head = FeatureHead(self)

@@ -286,7 +286,8 @@ class Session:
         # A small dataset can take a hundred epochs per second.
         if must_save or self.stopwatch.since("save") >= max(1.0, 20 * self.stopwatch.latest.get("save", 0.0)):
             self.progress.finish(_format_epoch(task, epoch))
-            self._save_checkpoint()
+            if self.trainer.saves_epochs:
+                self._save_checkpoint()
             self._save_summary("running")
         if self.group.is_main:
             self.loggers.log(epoch)

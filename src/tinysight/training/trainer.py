@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -70,7 +70,12 @@ class Trainer:
 
     In distributed training each worker has its own trainer and makes the same calls in the same order. Steps,
     validation and the time are synchronized; `checkpoint` and `restore` are local.
+
+    Attributes:
+        saves_epochs: whether a checkpoint is worth its time and space after an epoch.
     """
+
+    saves_epochs: ClassVar[bool] = True
 
     def __init__(
         self,
