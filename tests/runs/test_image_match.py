@@ -228,3 +228,12 @@ def test_images_with_several_labels_are_found_with_their_labels(tmp_path, datase
     assert match.is_complete
     assert (match.relabeled.tolist(), len(match.new)) == ([5], 2)
     assert match.dataset_of_run().fingerprint == several.fingerprint
+
+
+def test_groups_of_one_split_only_are_kept(dataset, tmp_path):
+    """Near-duplicates are kept together within the training images if the test images are given."""
+    groups = tuple(f"group {number // 2}" for number in range(24))
+    grouped = replace(dataset, train=replace(dataset.train, groups=groups))
+    ImageIndex.of(grouped, split_dataset(grouped, SECTION, seed=3)).write(tmp_path / "images.safetensors")
+    match = ImageMatch.find(ImageIndex.read(tmp_path / "images.safetensors"), dataset)
+    assert match.dataset_of_run().fingerprint == grouped.fingerprint

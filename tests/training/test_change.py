@@ -130,6 +130,8 @@ def test_change_json_has_the_scores_before_and_after(probe, added):
     assert change.before_on_both.n == 4
     assert change.before_on_both.score == np.mean(np.array(old.labels) == labels)
     assert RunArtifacts(probe).change() is None
+    assert added.summary().notes[0] == "Changed from the run run: 10 images added as 'green'."
+    assert added.summary().dataset == probe.summary().dataset
 
 
 def _validation_images(probe, added):

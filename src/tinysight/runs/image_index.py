@@ -37,7 +37,7 @@ class ImageIndex:
         sizes: number of images of each split of the dataset, by name.
         class_names: class names, in the order of the labels.
         files: file of each image, or empty if the dataset had none.
-        groups: group of each image, or empty.
+        groups: group of each image, "" in a split without groups; or empty if no split has any.
     """
 
     checksums: Checksums
@@ -69,7 +69,9 @@ class ImageIndex:
             sizes,
             dataset.class_names,
             tuple(file for part in parts for file in part.files),
-            tuple(group for part in parts for group in part.groups),
+            tuple(group for part in parts for group in part.groups or [""] * len(part))
+            if any(part.groups for part in parts)
+            else (),
         )
 
     @property

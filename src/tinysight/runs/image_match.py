@@ -138,11 +138,12 @@ class ImageMatch:
         index, names = self.index, self.index.names
         part = _take(self.dataset, self.rows[positions])
         has_names = bool(index.files) or not self.is_complete
+        groups = tuple(index.groups[position] for position in positions) if index.groups else ()
         return replace(
             part,
             labels=index.labels[positions],
             files=tuple(names[position] for position in positions) if has_names else (),
-            groups=tuple(index.groups[position] for position in positions) if index.groups else (),
+            groups=groups if any(groups) else (),
         )
 
 

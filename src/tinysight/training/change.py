@@ -39,7 +39,8 @@ from tinysight.training.request import TrainConfig
 from tinysight.training.seeding import derive_seed
 from tinysight.training.session import Session
 
-FEW_IMAGES = 100  # whose features take no longer than all else; for more, all threads are used
+FEW_IMAGES = 100  # whose features take no longer than all else; with more, all threads are used
+SMALL_DATASET = 2000  # images, whose features take less than a minute in one thread if they are not cached
 
 Labels = frozenset[str]
 
@@ -63,6 +64,11 @@ class Edit:
     before: ImageTable
     after: ImageTable
     changed: tuple[TableImage, ...]
+
+    def describe(self) -> str:
+        """Return what is done, such as "50 images added as 'owl'"."""
+        label = f" as {self.label!r}" if self.label else ""
+        return f"{_count(len(self.changed))} {self.action}{label}"
 
 
 def check_changeable(run: Run) -> None:
@@ -193,7 +199,13 @@ def train_changed(edit: Edit, out: Path, progress: Progress = SILENT) -> Summary
     run, recipe, environment = edit.run, recipe_for_table(edit.run.recipe()), edit.run.environment()
     table = edit.after.to_table(Run(out.resolve()).dataset_table)
     dataset = load(table, recipe.data.image_size, progress=progress, read_pixels=edit.after.read_pixels)
-    dataset = replace(arrange(dataset, recipe.data), name=run.summary().dataset)
+    record, arranged = environment.dataset, arrange(dataset, recipe.data)
+    dataset = replace(
+        arranged,
+        name=record.name,
+        notes=(f"Changed from the run {run.path.name}: {edit.describe()}.", *record.notes, *arranged.notes),
+        provenance=arranged.provenance if edit.action == "added" else record.provenance,
+    )
     config = TrainConfig(
         recipe=recipe,
         dataset=dataset,
@@ -205,7 +217,8 @@ def train_changed(edit: Edit, out: Path, progress: Progress = SILENT) -> Summary
         dataset_files={Run(out).dataset_table.name: edit.after.csv.encode(), **edit.after.own_files()},
     )
     session = Session(config, progress=progress)
-    with _one_thread() if len(edit.changed) <= FEW_IMAGES else nullcontext():
+    is_small = len(edit.changed) <= FEW_IMAGES and len(edit.after.images) <= SMALL_DATASET
+    with _one_thread() if is_small else nullcontext():
         summary = session.run()
         if summary.status == "finished":
             RunArtifacts(Run(out, run.network)).write_change(_record(edit, summary, session.trainer))
