@@ -160,6 +160,11 @@ def test_forgetting_is_retraining_without_the_images(added, backbone, from_scrat
     table = tmp_path / "without.csv"
     table.write_text("\n".join(line for line in lines if line.split(",")[0] not in victims))
     assert_same_classifier(forgotten, from_scratch(table))
+    report, test = RunArtifacts(forgotten).unlearning(), ts.load_dataset(table, 32).test
+    correct = [
+        np.mean(run.classifier().probabilities(test.pixels).argmax(1) == test.labels) for run in (added, forgotten)
+    ]
+    assert (report.accuracy_before, report.accuracy_after) == pytest.approx(correct)
     with pytest.raises(DataError, match=r"^.*: excluded from .*\. Leave it out\.$"):
         ts.add_images(forgotten, "green", victims[0], out=tmp_path / "run")
     changed = ts.remove_images(forgotten, [forgotten_image(forgotten, victims)], out=tmp_path / "run")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tinysight._util.errors import DataError
 from tinysight._util.progress import SILENT, Progress
 from tinysight.auditing.shadow_models import ShadowModels
-from tinysight.data.dataset import Dataset, Labels, Split
+from tinysight.data.dataset import Dataset, Labels, Pixels, Split
 from tinysight.data.image_ids import image_ids
 from tinysight.data.splits import TrainSplit
 from tinysight.models.classifier import Classifier
 from tinysight.models.scores import is_correct, predicted_labels
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import is_dataset_of, open_dataset, split_of_run
+from tinysight.training.probe import last_linear
 
 SPLITS = ("train", "validation", "test")
 MAX_PROBED = 2000  # at most so many test images are corrupted or compared with out-of-distribution images
@@ -35,6 +39,7 @@ class AuditContext:
         train_split: the split of the training images into training and validation.
         groups_file: CSV file of groups of test images, for the section that requires it.
         shadow_models: the shadow models, for the sections that require them.
+        embed: returns the embeddings (n, d) of images faster than the classifier, from a cache; or None.
     """
 
     run: Run
@@ -43,6 +48,7 @@ class AuditContext:
     train_split: TrainSplit
     groups_file: Path | None = None
     shadow_models: ShadowModels | None = None
+    embed: Callable[[Pixels], Tensor] | None = None
 
     @classmethod
     def from_run(
@@ -91,7 +97,16 @@ class AuditContext:
     @cached_property
     def predicted(self) -> Labels:
         """Predicted classes of the test images, int64 (n,), or the labels that they get, (n, labels)."""
-        return predicted_labels(self.classifier.probabilities(self.dataset.test.pixels), self.classifier.thresholds)
+        return predicted_labels(self.probabilities(self.dataset.test.pixels), self.classifier.thresholds)
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return the probabilities (n, classes) of images."""
+        if self.embed is None:
+            return self.classifier.probabilities(pixels)
+        logits = last_linear(self.classifier.network)(self.embed(pixels)).float()
+        probabilities: NDArray[np.float32] = self.classifier.spec.to_probabilities(logits).numpy()
+        return probabilities
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +26,16 @@ from tinysight.data.labels import label_pairs
 from tinysight.data.pixels import take
 from tinysight.data.splits import TrainSplit, subset
 from tinysight.evaluation.significance import difference_interval
-from tinysight.models.classifier import Classifier
 from tinysight.runs.artifacts import RunArtifacts
 from tinysight.runs.audit_results import TrueClassProbability, UnlearningReport
 from tinysight.runs.records import Summary
 from tinysight.runs.run import Run
 from tinysight.runs.run_dataset import open_complete_dataset
+from tinysight.training.probe import ProbeTrainer
 from tinysight.training.request import TrainConfig
 from tinysight.training.session import Session
+from tinysight.training.threads import probe_threads
+from tinysight.training.trainer import Trainer
 
 
 def forget(
@@ -79,12 +83,21 @@ def forget(
             resume=resume,
             network=run.network,
         )
-        summary = Session(config, progress=progress).run()
-    if summary.status == "finished":
-        after = Run(out, run.network)
-        report = build_report(before, AuditContext.from_run(after, before.dataset), names)
-        RunArtifacts(after).write_unlearning(report, "\n".join(report_lines(report)))
+        session = Session(config, progress=progress)
+        is_probe = recipe.training.method == "probe"
+        with probe_threads(len(before.names), 0) if is_probe else nullcontext():
+            summary = session.run()
+            if summary.status == "finished":
+                _write_report(before, Run(out, run.network), names, session.trainer)
     return summary
+
+
+def _write_report(before: AuditContext, retrained: Run, names: Sequence[str], trainer: Trainer) -> None:
+    after = AuditContext.from_run(retrained, before.dataset)
+    if isinstance(trainer, ProbeTrainer):  # both runs have the same frozen body
+        before.embed = after.embed = partial(trainer.head.features, precision="fp32")
+    report = build_report(before, after, names)
+    RunArtifacts(retrained).write_unlearning(report, "\n".join(report_lines(report)))
 
 
 def build_report(before: AuditContext, after: AuditContext, names: Sequence[str]) -> UnlearningReport:
@@ -149,20 +162,20 @@ def _certainty(before: AuditContext, after: AuditContext, names: Sequence[str]) 
         return None
     return TrueClassProbability(
         *(
-            _mean_probability(context.classifier, part, classes)
+            _mean_probability(context, part, classes)
             for part in (forgotten, before.dataset.test)
             for context in (before, after)
         )
     )
 
 
-def _mean_probability(classifier: Classifier, images: Split, classes: set[int]) -> float:
+def _mean_probability(context: AuditContext, images: Split, classes: set[int]) -> float:
     """Return the mean probability of the true classes among `classes`; 0 without any, because JSON has no NaN."""
     pairs = np.array([pair for pair in label_pairs(images.labels) if pair[1] in classes], dtype=np.int64).reshape(-1, 2)
     if not len(pairs):
         return 0.0
     rows, row_of = np.unique(pairs[:, 0], return_inverse=True)
-    probabilities = classifier.probabilities(take(images.pixels, rows))
+    probabilities = context.probabilities(take(images.pixels, rows))
     return float(probabilities[row_of, pairs[:, 1]].mean())
 
 

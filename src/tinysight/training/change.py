@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -38,9 +37,7 @@ from tinysight.training.probe import ProbeTrainer, last_linear
 from tinysight.training.request import TrainConfig
 from tinysight.training.seeding import derive_seed
 from tinysight.training.session import Session
-
-FEW_IMAGES = 100  # whose features take no longer than all else; with more, all threads are used
-SMALL_DATASET = 2000  # images, whose features take less than a minute in one thread if they are not cached
+from tinysight.training.threads import probe_threads
 
 Labels = frozenset[str]
 
@@ -217,23 +214,11 @@ def train_changed(edit: Edit, out: Path, progress: Progress = SILENT) -> Summary
         dataset_files={Run(out).dataset_table.name: edit.after.csv.encode(), **edit.after.own_files()},
     )
     session = Session(config, progress=progress)
-    is_small = len(edit.changed) <= FEW_IMAGES and len(edit.after.images) <= SMALL_DATASET
-    with _one_thread() if is_small else nullcontext():
+    with probe_threads(len(edit.after.images), len(edit.changed)):
         summary = session.run()
         if summary.status == "finished":
             RunArtifacts(Run(out, run.network)).write_change(_record(edit, summary, session.trainer))
     return summary
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch use one thread: for small tensors, two wait for each other longer than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _record(edit: Edit, summary: Summary, trainer: object) -> DatasetChange:
