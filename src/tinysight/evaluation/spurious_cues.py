@@ -1,4 +1,4 @@
-"""Spurious cues: how well the class can be told without looking at the subject.
+"""Spurious cues: how well a cue predicts the class without looking at the subject.
 
 A linear classifier of each cue is cross-validated. If it is better than chance, a network can learn the cue, too, and
 then fails on images without it (Geirhos et al., "Shortcut learning in deep neural networks", Nature Machine

@@ -205,8 +205,8 @@ def _step_seconds(recipe: Recipe, dataset: Dataset) -> float:
 
 
 def _with(recipe: Recipe, method: str, size: int) -> Recipe:
-    """Return the recipe with this method and input size."""
+    """Return the recipe with this method and input size. A probe has no time limit, since it cannot be shortened."""
     values = recipe.model_dump(exclude_unset=True)
-    values["training"] |= {"method": method}
+    values["training"] |= {"method": method} | ({"minutes": None, "epochs": 1} if method == "probe" else {})
     values["model"] |= {"input_size": None if size == recipe.data.image_size else size}
     return Recipe.model_validate(values)

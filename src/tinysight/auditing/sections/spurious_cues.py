@@ -1,4 +1,4 @@
-"""Audit section: how well the class can be told from cues that do not depend on the subject."""
+"""Audit section: how well cues that do not depend on the subject predict the class."""
 
 from __future__ import annotations
 
