@@ -92,17 +92,18 @@ def choose(
     best = min(scores, key=lambda score: score.loss)
     figures = ", ".join(score.describe() for score in scores)
     progress.note(f"Probe, cross-validated on {best.n:,} training images: {figures}.")
+    smallest = scores[0].size
+    seconds_per_pixel = _step_seconds(_with(recipe, "finetune", smallest), dataset) / smallest**2
     for score in sorted(scores, key=lambda score: (score.loss, score.size)):
-        chosen = _with(recipe, "finetune", score.size)
         seconds = deadline.remaining() - _probe_images(split) * score.seconds_per_image
-        steps = max(0, round(seconds / _step_seconds(chosen, dataset)))
+        steps = max(0, round(seconds / (seconds_per_pixel * score.size**2)))
         epochs = steps * recipe.training.batch_size / len(split.train_indices)
-        if steps >= MIN_STEPS and (epochs >= MIN_EPOCHS or score.size == scores[0].size):
+        if steps >= MIN_STEPS and (epochs >= MIN_EPOCHS or score.size == smallest):
             progress.note(
                 f"Chosen: fine-tuning at {score.size}x{score.size}, about {steps:,} steps ({epochs:,.1f} epochs). It "
                 "starts from the probe. If no epoch has a smaller validation loss, the probe is kept."
             )
-            return chosen
+            return _with(recipe, "finetune", score.size)
     progress.note(
         f"Chosen: probe at {best.size}x{best.size}. The time allows only about {steps:,} steps of fine-tuning, and at "
         f"least {MIN_STEPS} are needed. For fine-tuning, increase training.minutes."
