@@ -98,7 +98,9 @@ def choose(
         seconds = deadline.remaining() - _probe_images(split) * score.seconds_per_image
         steps = max(0, round(seconds / (seconds_per_pixel * score.size**2)))
         epochs = steps * recipe.training.batch_size / len(split.train_indices)
-        if steps >= MIN_STEPS and (epochs >= MIN_EPOCHS or score.size == smallest):
+        if steps < MIN_STEPS:  # a few steps at a smaller size gain less than the larger size does
+            break
+        if epochs >= MIN_EPOCHS or score.size == smallest:
             progress.note(
                 f"Chosen: fine-tuning at {score.size}x{score.size}, about {steps:,} steps ({epochs:,.1f} epochs). It "
                 "starts from the probe. If no epoch has a smaller validation loss, the probe is kept."
