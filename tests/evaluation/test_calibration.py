@@ -158,3 +158,16 @@ def test_reliability_bins_have_wilson_intervals():
     expected = binomtest(4, 10).proportion_ci(method="wilson")
     assert lower.accuracy_ci95 == pytest.approx((expected.low, expected.high))
     assert upper.accuracy_ci95 == (pytest.approx(0.6097, abs=1e-4), 1.0)
+
+
+def test_the_interval_of_the_squared_error_is_as_wide_as_its_spread():
+    """Against the standard deviation of the estimate in simulated draws of an overconfident classifier."""
+    random = np.random.default_rng(0)
+    squares, widths = [], []
+    for _ in range(300):
+        confidences = random.uniform(0.5, 1, 1500)
+        correct = random.random(1500) < confidences - 0.15
+        error, (low, high) = debiased_calibration_error(confidences, correct)
+        squares.append(error**2)
+        widths.append((high**2 - low**2) / (2 * 1.96))
+    assert np.mean(widths) == pytest.approx(np.std(squares), rel=0.15)
