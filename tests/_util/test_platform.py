@@ -197,8 +197,13 @@ def test_a_child_ignores_ctrl_c_and_this_process_gets_it_afterwards():
             signal.raise_signal(signal.SIGINT)
             events.append("still running")
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupt_both()
+    # Shells start processes in the background with SIGINT ignored; Python then sets no handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt_both()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert events == [b"survived\n", "still running"]
 
 
